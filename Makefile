@@ -1,0 +1,53 @@
+# Everything happens in .venv, made by the first target that needs it. `make help` lists the targets.
+
+PYTHON ?= python3
+PROMPT ?= slow church organ chorale in G minor
+# An index of another torch build, such as the CPU-only one that pytorch.org names (a tenth of the size).
+TORCH_INDEX ?=
+
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+SETUP := .venv/.setup
+DEV := .venv/.setup-dev
+
+.PHONY: help setup song test lint bench train-aria clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'Variables: PYTHON=python3.12, PROMPT="...", SCORES=folder, TORCH_INDEX=url'
+
+setup: $(SETUP)  ## install into .venv (once, and again when pyproject.toml changes)
+
+$(SETUP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Clavilux needs Python 3.11 or newer and $(PYTHON) is %d.%d; choose another: make setup PYTHON=python3.12" % v[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo 'Installing into .venv; torch is most of the wait.'
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(DEV): $(SETUP)
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+export PROMPT
+song: $(SETUP)  ## write song.wav (another one: make song PROMPT="irish jig on fiddle")
+	@$(BIN)/clavilux render "$$PROMPT" --seconds 20 --seed 7 --output song.wav
+
+test: $(DEV)  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(DEV)  ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(DEV)  ## measure rendering speed on this machine
+	$(BIN)/python benchmarks/speed.py
+
+train-aria: $(SETUP)  ## train the bundled composer again: make train-aria SCORES=folder-of-midi-files
+	@test -n "$(SCORES)" || { echo 'Which scores? make train-aria SCORES=folder-of-midi-files' >&2; exit 2; }
+	$(BIN)/python -m clavilux.training.composer "$(SCORES)" --out runs/composer --export runs/aria
+
+clean:  ## remove .venv, caches and build outputs
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,148 @@
+"""Audio: a clip of sound, together with the notes and tokens that it was made from.
+
+Knows how to save, load, cut and show itself. Does not know how it was made.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soxr
+import torch
+
+from clavilux.audio import io
+from clavilux.audio import loudness as loudness_module
+
+if TYPE_CHECKING:
+    from clavilux.audio.score import Score
+
+
+@dataclass(eq=False, repr=False)
+class Audio:
+    """A clip of sound.
+
+    Attributes:
+        samples: float32 [C, N]; full scale is 1.0.
+        sample_rate: Hz.
+        score: the notes, where the model wrote a score first.
+        tokens: int64 [K, T], where the clip was made from tokens.
+        receipt: seed, model, settings: what is needed to make the clip again. Plain JSON values.
+    """
+
+    samples: torch.Tensor
+    sample_rate: int
+    score: Score | None = None
+    tokens: torch.Tensor | None = None
+    receipt: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.samples = io.check_samples(self.samples)
+        self.sample_rate = io.check_rate(self.sample_rate)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Audio:
+        """Read a wav, flac, ogg or mp3 file; a receipt in its comment tag is read too. Raises as `io.read`"""
+        samples, sample_rate = io.read(path)
+        return cls(samples, sample_rate, receipt=_receipt_from(io.read_comment(path)))
+
+    def save(self, path: str | os.PathLike, loudness: bool | float = True) -> None:
+        """Write the clip; the ending chooses the format: .wav, .flac, .ogg, .mp3, or .mid for the notes.
+
+        Args:
+            path: where to; written beside it first, then renamed, so there is never half a file.
+            loudness: True brings the clip to -14 LUFS with its peak below -1 dBFS; a number is another
+                target in LUFS; False keeps the level.
+
+        Raises:
+            ValueError: unknown ending, a folder that is missing or not writable, .mid without a score.
+            OSError: writing failed (a full disk); nothing is left behind.
+        """
+        if Path(path).suffix.lower() in (".mid", ".midi"):
+            if self.score is None:
+                raise ValueError(
+                    f"This clip has no score, so it cannot be saved as {str(path)!r}; "
+                    f"save it as {', '.join(io.FORMATS)}."
+                )
+            self.score.save_midi(path)
+            return
+        io.format_of(path)  # before the work of normalising
+        comment = json.dumps({"clavilux": self.receipt}, sort_keys=True) if self.receipt else ""
+        io.write(path, self._levelled(loudness), self.sample_rate, comment=comment)
+
+    def _levelled(self, loudness: bool | float) -> torch.Tensor:
+        if loudness is False:
+            return self.samples
+        target = loudness_module.TARGET_LUFS if loudness is True else float(loudness)
+        if not -70 < target <= 0:
+            raise ValueError(f"The loudness must lie between -70 and 0 LUFS, not {target}.")
+        return loudness_module.normalise(self.samples, self.sample_rate, target_lufs=target)
+
+    @property
+    def channels(self) -> int:
+        return self.samples.shape[0]
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.samples.shape[1] / self.sample_rate
+
+    def resample(self, sample_rate: int) -> Audio:
+        """The same clip at another rate (soxr, very high quality), round(N * new / old) samples long."""
+        sample_rate = io.check_rate(sample_rate)
+        if sample_rate == self.sample_rate:
+            return self._like(self.samples)
+        data = soxr.resample(self.samples.numpy().T, self.sample_rate, sample_rate, quality="VHQ")  # [N, C]
+        wanted = max(1, round(self.samples.shape[1] * sample_rate / self.sample_rate))
+        data = np.pad(data, ((0, max(0, wanted - len(data))), (0, 0)))[:wanted]
+        return self._like(torch.from_numpy(np.ascontiguousarray(data.T)), sample_rate=sample_rate)
+
+    def to_mono(self) -> Audio:
+        """The mean of all channels, [1, N]."""
+        return self._like(self.samples.mean(dim=0, keepdim=True))
+
+    def slice(self, start_s: float, end_s: float | None = None) -> Audio:
+        """The sound from `start_s` to `end_s` seconds (to the end if None), without score and tokens."""
+        end_s = self.duration_s if end_s is None else end_s
+        if not 0 <= start_s < end_s:
+            raise ValueError(f"A slice needs 0 <= start_s < end_s, not {start_s} to {end_s}.")
+        first, last = round(start_s * self.sample_rate), round(end_s * self.sample_rate)
+        samples = self.samples[:, first:last]
+        if samples.shape[1] == 0:
+            raise ValueError(
+                f"The slice from {start_s} s to {end_s} s is empty: the clip ends at {self.duration_s:.2f} s."
+            )
+        return Audio(samples.clone(), self.sample_rate, receipt=dict(self.receipt))
+
+    def _like(self, samples: torch.Tensor, *, sample_rate: int | None = None) -> Audio:
+        return Audio(samples, sample_rate or self.sample_rate, self.score, self.tokens, dict(self.receipt))
+
+    def __repr__(self) -> str:
+        channels = {1: "mono", 2: "stereo"}.get(self.channels, f"{self.channels} channels")
+        parts = [f"{self.duration_s:.2f} s", f"{self.sample_rate} Hz", channels]
+        parts += [name for name in ("score", "tokens") if getattr(self, name) is not None]
+        return f"Audio({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        """A player for notebooks; the sound is inside the page, at the loudness that `save` would give it."""
+        payload = io.encode(self._levelled(self.channels <= 5), self.sample_rate, ".wav")
+        source = "data:audio/wav;base64," + base64.b64encode(payload).decode()
+        return (
+            f'<figure style="margin:0"><audio controls preload="metadata" src="{source}"></audio>'
+            f"<figcaption><small>{html.escape(repr(self))}</small></figcaption></figure>"
+        )
+
+
+def _receipt_from(comment: str) -> dict:
+    """The receipt inside a comment tag; any other comment means that there is none."""
+    try:
+        receipt = json.loads(comment).get("clavilux", {})
+    except (json.JSONDecodeError, AttributeError):
+        return {}
+    return receipt if isinstance(receipt, dict) else {}

@@ -1,0 +1,367 @@
+"""Score tokens: MidiTok's REMI with a chord at every bar and a section word in every bar's head.
+
+Knows how a `Score` becomes token ids and back. Does not know how the tokens are drawn (the composer does)
+or how they sound (the score codec does).
+
+One bar reads::
+
+    Bar  TimeSig  Section  Position_0 [Tempo] Chord  Program Pitch Duration  Pitch Duration ... Position_p ...
+
+Notes at one position stand by program, then by pitch. A `Program` token holds until the next one or the next
+bar, so a window of tokens that starts anywhere knows its programs after one bar at the latest. Pitches are
+absolute. Format: Huang and Yang 2020 (arXiv 2002.00212) as written by MidiTok 3 (`miditok.REMI`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property, lru_cache
+
+import numpy as np
+import symusic
+
+from ..harmony import QUALITIES, Chord
+from ..score import NOTE, Score, bar_quarters
+
+PROGRAMS = (
+    (0, 4, 6, 8, 10, 11, 12, 16, 19, 21, 24, 25, 32, 40, 41, 42, 43, 45, 46, 47, 48, 52, 56, 57, 58, 60, 61)
+    + (65, 66, 68, 69, 70, 71, 72, 73, 74, 75, 105, 110)
+)  # fmt: skip
+DRUMS = -1  # MidiTok's program for the drum kit
+SECTIONS = ("opening", "middle", "closing", "last")
+PITCH_RANGE = (21, 108)
+_TICKS_PER_QUARTER = 24  # exact for every grid below
+
+# What a bar of each metre is written as. Half-note metres share the quarter metres' finer grid.
+WRITTEN_METRES = {
+    **{m: m for m in ((2, 4), (3, 4), (4, 4), (5, 4), (6, 4), (3, 8), (6, 8), (9, 8), (12, 8))},
+    (2, 2): (4, 4),
+    (3, 2): (6, 4),
+}
+_TIME_SIGNATURES = {4: [2, 3, 4, 5, 6], 8: [3, 6, 9, 12]}
+# Onsets that notation uses, in twelfths of a beat: sixteenths and triplet eighths; sixteenths in x/8.
+_GRID = {4: (0, 3, 4, 6, 8, 9), 8: (0, 6)}
+_ROOTS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")  # MidiTok's chord roots
+
+
+def grid_quarters(metre: tuple[int, int]) -> np.ndarray:
+    """Onsets a bar may hold, in quarter notes from its start, ascending."""
+    beats, unit = WRITTEN_METRES[metre]
+    steps = [beat + twelfth / 12 for beat in range(beats) for twelfth in _GRID[unit]]
+    return np.array(steps) * 4 / unit
+
+
+class ScoreTokens:
+    """The vocabulary of score tokens, and the way to and from a `Score`.
+
+    `kinds[i]` and `values[i]` are the two halves of token `i`: ("Pitch", 60), ("Chord", Chord(...)), ...
+    """
+
+    def __init__(self):
+        from miditok import REMI, TokenizerConfig  # two seconds to import, needed only here
+
+        self._remi = REMI(
+            TokenizerConfig(
+                pitch_range=(PITCH_RANGE[0], PITCH_RANGE[1] + 1),
+                beat_res={(0, 2): 12, (2, 4): 6, (4, 12): 2},
+                special_tokens=["PAD"],
+                use_velocities=False,
+                use_chords=True,
+                chord_maps=QUALITIES,
+                chord_tokens_with_root_note=True,
+                use_programs=True,
+                programs=[*PROGRAMS, DRUMS],
+                one_token_stream_for_programs=True,
+                program_changes=True,
+                use_time_signatures=True,
+                time_signature_range=_TIME_SIGNATURES,
+                use_tempos=True,
+                num_tempos=281,
+                tempo_range=(20, 300),
+            )
+        )
+        for section in SECTIONS:
+            self._remi.add_to_vocab(f"Section_{section}")
+        vocabulary = self._remi.vocab
+        self.names: tuple[str, ...] = tuple(sorted(vocabulary, key=vocabulary.get))
+        self.ids: dict[str, int] = {name: i for i, name in enumerate(self.names)}
+        self.kinds: tuple[str, ...] = tuple(name.split("_", 1)[0] for name in self.names)
+        self.values: tuple = tuple(_value(name) for name in self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def pad(self) -> int:
+        return self.ids["PAD_None"]
+
+    def of_kind(self, kind: str) -> np.ndarray:
+        """Ids of all tokens of one kind, ascending: int64 [n]."""
+        return np.flatnonzero([k == kind for k in self.kinds])
+
+    def chord_id(self, chord: Chord) -> int:
+        return self.ids[f"Chord_{_ROOTS[chord.root]}:{chord.quality}"]
+
+    def metre_id(self, metre: tuple[int, int]) -> int:
+        beats, unit = WRITTEN_METRES[metre]
+        return self.ids[f"TimeSig_{beats}/{unit}"]
+
+    @cached_property
+    def duration_beats(self) -> np.ndarray:
+        """Length of each Duration token in beats of the written metre, float64 [V]; 0 for other tokens."""
+        return np.array([v if k == "Duration" else 0.0 for k, v in zip(self.kinds, self.values, strict=True)])
+
+    @lru_cache(maxsize=32)  # noqa: B019  one instance lives as long as the process (see `score_tokens`)
+    def transposition(self, semitones: int) -> np.ndarray:
+        """Table [V] from a token to the same token `semitones` higher: pitches and chord roots move.
+
+        Pitches that would leave the piano's range come back by an octave.
+        """
+        table = np.arange(len(self))
+        low, high = PITCH_RANGE
+        for i, (kind, value) in enumerate(zip(self.kinds, self.values, strict=True)):
+            if kind == "Pitch":
+                pitch = value + semitones
+                pitch += 12 * ((pitch < low) - (pitch > high))
+                table[i] = self.ids[f"Pitch_{pitch}"]
+            elif kind == "Chord":
+                table[i] = self.chord_id(Chord((value.root + semitones) % 12, value.quality))
+        return table
+
+    def encode(self, score: Score, sections: list[str] | None = None) -> np.ndarray:
+        """Token ids of a score, int64 [T]. Onsets and ends move to the metre's grid; chords come from
+        `score.chords` and are said again at every bar. `sections` names one section a bar ("middle" if None).
+
+        Raises ValueError for a metre outside `WRITTEN_METRES`.
+        """
+        source = _to_symusic(score)
+        encoded = self._remi.encode(source, encode_ids=False)
+        return self._with_chords(encoded.tokens, score, sections)
+
+    def decode(self, tokens) -> Score:
+        """The score that token ids [T] say; unknown kinds are passed over. Velocities are 100 throughout."""
+        tokens = np.asarray(tokens)
+        tokens = tokens[tokens != self.pad]
+        decoded = self._remi.decode(tokens)
+        notes = _notes_of(decoded)
+        chords, tempos, metres, length = [], [], [], 0.0
+        bar, metre = 0.0, None
+        here = 0.0
+        for token in tokens:
+            kind, value = self.kinds[token], self.values[token]
+            if kind == "Bar":
+                bar = here = length
+            elif kind == "TimeSig":
+                if value != metre:
+                    metre = value
+                    metres.append((bar, metre))
+                length = bar + bar_quarters(metre)
+            elif kind == "Position" and metre is not None:
+                here = bar + value / 12 * 4 / metre[1]
+            elif kind == "Chord" and (not chords or chords[-1][1] != value):
+                chords.append((here, value))
+            elif kind == "Tempo":
+                tempos.append((here, value))
+        return Score(
+            notes=notes,
+            tempos=tuple(tempos) or ((0.0, 120.0),),
+            metres=tuple(metres) or ((0.0, (4, 4)),),
+            chords=tuple(chords),
+            length=max(length, float((notes["start"] + notes["duration"]).max(initial=0.0))),
+        )
+
+    def _with_chords(self, names: list[str], score: Score, sections: list[str] | None) -> np.ndarray:
+        """REMI tokens, bar by bar, with the section after the metre and the chords at their positions."""
+        out: list[str] = []
+        starts = score.bar_starts()
+        program = None
+        for index, bar in enumerate(_split_bars(names)):
+            metre = _value(bar[1])
+            first = float(starts[index]) if index < len(starts) else float("inf")
+            last = first + bar_quarters(metre)
+            section = sections[index] if sections is not None and index < len(sections) else "middle"
+            out += ["Bar_None", bar[1], f"Section_{section}"]
+            chords = _chords_between(score.chords, first, last)
+            at = {round((q - first) * 12 * metre[1] / 4): self.names[self.chord_id(c)] for q, c in chords}
+            body, program = _merge_positions(bar[2:], at, program)
+            out += body
+        return np.array([self.ids[name] for name in out], dtype=np.int64)
+
+
+@lru_cache(maxsize=1)
+def score_tokens() -> ScoreTokens:
+    """The one vocabulary: building it imports MidiTok, so it is kept."""
+    return ScoreTokens()
+
+
+def regular_bars(score: Score) -> Score:
+    """The score with every bar a full bar of a metre that tokens can write. Pickups and bars that a repeat
+    splits become whole bars of the piece's commonest metre, silent before their notes.
+
+    Raises ValueError for a bar longer than that.
+    """
+    starts = np.append(score.bar_starts(), score.length)
+    metres = [score.metre_at(start) for start in starts[:-1]]
+    lengths = np.diff(starts)
+    whole = [
+        metre in WRITTEN_METRES and abs(length - bar_quarters(metre)) < 1e-3
+        for metre, length in zip(metres, lengths, strict=True)
+    ]
+    usual = [metre for metre, full in zip(metres, whole, strict=True) if full]
+    if not usual:
+        raise ValueError(f"no whole bar of a known metre among {sorted(set(metres))}")
+    common = max(set(usual), key=usual.count)
+    kept = [metre if full else common for metre, full in zip(metres, whole, strict=True)]
+    new_lengths = np.array([bar_quarters(metre) for metre in kept])
+    if (lengths > new_lengths + 1e-3).any():
+        raise ValueError(f"a bar of {lengths.max():g} quarters does not fit into {common[0]}/{common[1]}")
+    new_starts = np.concatenate([[0.0], np.cumsum(new_lengths)])
+    offsets = new_starts[1:] - starts[1:]  # a short bar moves to the end of its whole bar
+
+    def moved(times):
+        return (
+            times
+            + offsets[np.clip(np.searchsorted(starts, np.asarray(times) + 1e-6, side="right") - 1, 0, len(kept) - 1)]
+        )
+
+    notes = score.notes.copy()
+    notes["start"] = moved(notes["start"])
+    changes = [i for i in range(len(kept)) if i == 0 or kept[i] != kept[i - 1]]
+    return replace(
+        score,
+        notes=notes,
+        tempos=((0.0, score.tempos[0][1]),),
+        metres=tuple((float(new_starts[i]), kept[i]) for i in changes),
+        chords=tuple((float(moved(q)) if q > 0 else 0.0, chord) for q, chord in score.chords),
+        length=float(new_starts[-1]),
+    )
+
+
+def _value(name: str):
+    """The second half of a token's name as the thing it means."""
+    kind, text = name.split("_", 1)
+    if kind in ("Pitch", "PitchDrum", "Position", "Program"):
+        return int(text)
+    if kind == "Duration":  # beats.twelfths-of-resolution.resolution
+        beats, part, resolution = map(int, text.split("."))
+        return beats + part / resolution
+    if kind == "Tempo":
+        return float(text)
+    if kind == "TimeSig":
+        beats, unit = map(int, text.split("/"))
+        return beats, unit
+    if kind == "Chord":
+        root, quality = text.split(":")
+        return Chord(_ROOTS.index(root), quality)
+    return text
+
+
+def _to_symusic(score: Score) -> symusic.Score:
+    """The score on the metre's grid, as MidiTok reads it."""
+    out = symusic.Score(_TICKS_PER_QUARTER)
+    for quarter, metre in score.metres:
+        if metre not in WRITTEN_METRES:
+            raise ValueError(
+                f"metre {metre[0]}/{metre[1]} cannot be written as score tokens; "
+                f"use one of {', '.join(f'{a}/{b}' for a, b in WRITTEN_METRES)}"
+            )
+        beats, unit = WRITTEN_METRES[metre]
+        tick = round(quarter * _TICKS_PER_QUARTER)
+        out.time_signatures.append(symusic.TimeSignature(tick, beats, unit))
+    out.tempos.append(symusic.Tempo(0, score.tempos[0][1]))
+    notes = snap_to_grid(score)
+    for program in np.unique(notes["program"][~notes["drum"]]).tolist() + [DRUMS]:
+        chosen = notes[notes["drum"]] if program == DRUMS else notes[~notes["drum"] & (notes["program"] == program)]
+        if not len(chosen):
+            continue
+        track = symusic.Track("", max(program, 0), program == DRUMS)
+        for note in chosen:
+            start = round(note["start"] * _TICKS_PER_QUARTER)
+            length = max(1, round(note["duration"] * _TICKS_PER_QUARTER))
+            track.notes.append(symusic.Note(start, length, int(note["pitch"]), int(note["velocity"])))
+        out.tracks.append(track)
+    return out
+
+
+def snap_to_grid(score: Score) -> np.ndarray:
+    """The score's notes with starts and ends on their bar's nearest grid onset; one a pitch and onset."""
+    notes = score.notes.copy()
+    grid = _absolute_grid(score)
+    starts = grid[_nearest(grid, notes["start"])]
+    ends = grid[_nearest(grid, notes["start"] + notes["duration"])]
+    following = grid[np.minimum(np.searchsorted(grid, starts, side="right"), len(grid) - 1)]
+    notes["start"], notes["duration"] = starts, np.maximum(ends, following) - starts
+    notes = notes[notes["duration"] > 0]
+    notes = notes[np.lexsort((-notes["duration"], notes["pitch"], notes["program"], notes["drum"], notes["start"]))]
+    same = np.ones(len(notes), dtype=bool)
+    for field in ("start", "drum", "program", "pitch"):
+        same[1:] &= notes[field][1:] == notes[field][:-1]
+    same[:1] = False
+    return notes[~same]
+
+
+def _absolute_grid(score: Score) -> np.ndarray:
+    """Every grid onset of the piece and of one bar after it, in quarters."""
+    starts = score.bar_starts()
+    metres = list(score.metres)
+    pieces, at = [], 0
+    for start in starts:
+        while at + 1 < len(metres) and metres[at + 1][0] <= start + 1e-6:
+            at += 1
+        pieces.append(start + grid_quarters(metres[at][1]))
+    end = starts[-1] + bar_quarters(metres[at][1])
+    pieces.append(end + grid_quarters(metres[at][1]))
+    return np.unique(np.round(np.concatenate(pieces), 6))
+
+
+def _nearest(grid: np.ndarray, times: np.ndarray) -> np.ndarray:
+    right = np.clip(np.searchsorted(grid, times), 1, len(grid) - 1)
+    return right - (times - grid[right - 1] <= grid[right] - times)
+
+
+def _notes_of(score: symusic.Score) -> np.ndarray:
+    rows = [
+        (n.time / score.tpq, n.duration / score.tpq, n.pitch, n.velocity, track.program, track.is_drum)
+        for track in score.tracks
+        for n in track.notes
+    ]
+    notes = np.array(rows, dtype=NOTE)
+    return notes[np.lexsort((notes["pitch"], notes["program"], notes["start"]))]
+
+
+def _split_bars(names: list[str]) -> list[list[str]]:
+    starts = [i for i, name in enumerate(names) if name == "Bar_None"] + [len(names)]
+    return [names[a:b] for a, b in zip(starts, starts[1:], strict=False)]
+
+
+def _chords_between(chords, first: float, last: float) -> list:
+    """The chord that sounds at `first`, then each change before `last`."""
+    before = [c for q, c in chords if q <= first + 1e-6]
+    inside = [(q, c) for q, c in chords if first + 1e-6 < q < last - 1e-6]
+    return ([(first, before[-1])] if before else []) + inside
+
+
+def _merge_positions(names: list[str], chords: dict[int, str], program: str | None):
+    """A bar's tokens after its head, with chords after their Position and the Program said at its first note;
+    and the program in force at its end."""
+    positions: dict[int, list[str]] = {position: [] for position in chords}
+    at, said = 0, None
+    for name in names:
+        kind = name.split("_", 1)[0]
+        if kind == "Position":
+            at = int(name.split("_")[1])
+        elif kind == "Program":
+            program = name
+        elif kind in ("Pitch", "PitchDrum", "Duration", "Tempo"):
+            row = positions.setdefault(at, [])
+            if kind in ("Pitch", "PitchDrum") and program is not None and program != said:
+                row.append(program)
+                said = program
+            row.append(name)
+    out: list[str] = []
+    for position in sorted(positions):
+        row = positions[position]
+        tempos = [name for name in row if name.startswith("Tempo")]
+        chord = [chords[position]] if position in chords else []
+        out += [f"Position_{position}", *tempos, *chord, *(n for n in row if not n.startswith("Tempo"))]
+    return out, program

@@ -1,0 +1,178 @@
+"""The score codec: score tokens into the sound of sampled instruments, whole or bar by bar.
+
+Knows how a score is phrased when it is played. Does not know who wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..score import NOTE, Score, bar_quarters
+from ..synth import SAMPLE_RATE, ScoreRenderer, events_of, render_score
+from .remi import score_tokens
+
+
+class ScoreCodec:
+    """A `Codec` whose tokens are a score's (`ScoreTokens`) and whose samples are played from them."""
+
+    sample_rate = SAMPLE_RATE
+    frame_rate = 0.0  # a score's tokens have no fixed rate
+    codebooks = 1
+
+    @property
+    def vocabulary(self) -> int:
+        return len(score_tokens())
+
+    def encode(self, samples: Tensor) -> Tensor:
+        """Always a ValueError: notes cannot be read from sound. `ScoreTokens.encode` reads a `Score`."""
+        raise ValueError("sound cannot be written back as notes; give the score or its MIDI file instead")
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """tokens int64 [B, 1, T] -> samples float32 [B, 2, N], shorter rows followed by silence."""
+        rows = []
+        for row in tokens[:, 0]:
+            score = score_tokens().decode(row.cpu())
+            rows.append(render_score(replace(score, notes=phrased(score.notes, score)), SAMPLE_RATE))
+        length = max(row.shape[1] for row in rows)
+        return torch.stack([torch.nn.functional.pad(row, (0, length - row.shape[1])) for row in rows])
+
+
+def phrased(notes: np.ndarray, score: Score, first_bar: int = 0) -> np.ndarray:
+    """Notes with velocities as a player gives them: strong beats, the highest voice, a swell over four bars.
+
+    Tokens carry no dynamics; this is a rule, not a prediction. `first_bar` counts the bars before the score.
+    """
+    notes = notes.copy()
+    if not len(notes):
+        return notes
+    starts = score.bar_starts()
+    bars = np.clip(np.searchsorted(starts, notes["start"] + 1e-6, side="right") - 1, 0, len(starts) - 1)
+    beat = np.array([4 / score.metre_at(start)[1] for start in starts])[bars]
+    inside = notes["start"] - starts[bars]
+    velocity = np.full(len(notes), 74.0)
+    velocity += np.where(inside < 1e-6, 9, np.where(np.abs(inside / beat - np.round(inside / beat)) < 1e-6, 2, -5))
+    velocity += 6 * np.sin(np.pi * ((bars + first_bar) % 4 + inside / 4) / 4)
+    for start in np.unique(notes["start"]):
+        here = np.flatnonzero(notes["start"] == start)
+        velocity[here[np.argmax(notes["pitch"][here])]] += 9
+    notes["velocity"] = np.clip(np.round(velocity), 1, 127)
+    return notes
+
+
+class ScorePlayer:
+    """Tokens in, one after another; sound out, a bar at a time, and the score in the end.
+
+    Args:
+        tempo: quarters a minute, exact (tokens know whole ones only).
+        duration_s: the exact length of all the sound.
+        num_bars: how many bars come; the notes that end the last one ring on until the sound ends.
+        semitones: what the tokens are transposed by.
+        programs: written program -> the one that plays it.
+        before: a score that comes first, untouched.
+        metre: the metre to name in the score where the tokens' is its stand-in.
+    """
+
+    def __init__(
+        self,
+        *,
+        tempo: float,
+        duration_s: float,
+        metre: tuple[int, int],
+        num_bars: int,
+        semitones: int = 0,
+        programs: Mapping[int, int] | None = None,
+        before: Score | None = None,
+    ):
+        self._tokens, self._tempo, self._metre, self._before = score_tokens(), tempo, metre, before
+        self._table = self._tokens.transposition(semitones)
+        self._programs = dict(programs or {})
+        self._offset = before.length if before is not None else 0.0
+        self._start_s = before.duration_s if before is not None else 0.0
+        self._duration_s, self._num_bars = duration_s, num_bars
+        used = set(self._programs.values()) | (set(before.notes["program"].tolist()) if before is not None else set())
+        self._renderer = ScoreRenderer(sample_rate=SAMPLE_RATE, duration_s=duration_s, programs=used or None)
+        self._bar: list[int] = []
+        self._bars = 0
+        self._notes: list[np.ndarray] = []
+        self._chords: list[tuple[float, object]] = []
+        self.drawn: list[int] = []
+        self._given = before is None
+
+    @property
+    def at_s(self) -> float:
+        """Seconds that are written so far."""
+        return self._start_s + self._bars * bar_quarters(self._metre) * 60 / self._tempo
+
+    def push(self, token: int) -> Tensor | None:
+        """Take a token; the samples float32 [2, N] that a finished bar settles, or None."""
+        if token == self._tokens.ids["Bar_None"] and self._bar:
+            samples = self._finish_bar()
+            self._bar = [token]
+            return samples
+        if token != self._tokens.pad:
+            self._bar.append(token)
+        return None
+
+    def finish(self) -> Tensor:
+        """The rest of the sound."""
+        first = self._finish_bar() if len(self._bar) > 1 else self._feed_before()
+        return torch.cat([first, self._renderer.finish()], dim=1)
+
+    def score(self, key) -> Score:
+        """All that was written, after what came before, no longer than the sound."""
+        written = self._written(key)
+        whole = written if self._before is None else replace(self._before, key=key).concat(written)
+        return whole.slice(0.0, float(whole.quarters_at(self._duration_s)))
+
+    def _written(self, key) -> Score:
+        notes = np.concatenate([np.empty(0, NOTE), *self._notes])
+        notes["start"] -= self._offset
+        length = max(self._bars * bar_quarters(self._metre), (self._duration_s - self._start_s) * self._tempo / 60)
+        return Score(notes, ((0.0, self._tempo),), ((0.0, self._metre),), key, tuple(self._chords), length)
+
+    def _feed_before(self) -> Tensor:
+        if self._given:
+            return torch.zeros(2, 0)
+        self._given = True
+        score = self._before
+        return self._feed(score.notes, score.seconds_at, self._start_s)
+
+    def _finish_bar(self) -> Tensor:
+        before = self._feed_before()
+        ids = self._table[np.array(self._bar)]
+        self.drawn.extend(ids.tolist())
+        bar = self._tokens.decode(ids)
+        length = bar_quarters(self._metre)
+        begins = self._bars * length
+        bar = replace(bar, metres=((0.0, self._metre),), length=max(length, bar.length))
+        notes = phrased(bar.notes, bar, first_bar=self._bars)
+        if self._programs:
+            notes["program"] = [self._programs.get(int(p), int(p)) for p in notes["program"]]
+        self._chords += [(begins + q, c) for q, c in bar.chords if not self._chords or self._chords[-1][1] != c]
+        notes["start"] += begins + self._offset
+        self._bars += 1
+        if self._bars == self._num_bars:
+            notes = self._held(notes)
+        self._notes.append(notes)
+        return torch.cat([before, self._feed(notes, self._seconds_at, self.at_s)], dim=1)
+
+    def _held(self, notes: np.ndarray) -> np.ndarray:
+        """The last notes ring until the piece ends, where it ends later than the bar."""
+        end = self._offset + self._bars * bar_quarters(self._metre)
+        until = self._offset + (self._duration_s - self._start_s) * self._tempo / 60
+        ringing = notes["start"] + notes["duration"] > end - 4 / self._metre[1] + 1e-6
+        notes["duration"] = np.where(ringing & (until > end), until - notes["start"], notes["duration"])
+        return notes
+
+    def _seconds_at(self, quarters):
+        return self._start_s + (np.asarray(quarters) - self._offset) * 60 / self._tempo
+
+    def _feed(self, notes: np.ndarray, seconds_at, until_s: float) -> Tensor:
+        events = events_of(notes, seconds_at)
+        until_s = max(until_s, 0.0)
+        return self._renderer.feed(events[events["start"] < until_s], until_s)

@@ -1,0 +1,230 @@
+"""Sound files: read and write wav, flac, ogg and mp3, and never leave half a file behind.
+
+Knows bytes on disk. Does not know what the sound is, how loud it should be or who made it.
+Encoding happens in memory, so that a full disk is an ordinary `OSError` and the same samples always give
+the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import socket
+import struct
+import uuid
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+# ending -> (libsndfile format, subtype, most channels)
+FORMATS = {
+    ".wav": ("WAV", "PCM_16", 1024),
+    ".flac": ("FLAC", "PCM_16", 8),
+    ".ogg": ("OGG", "VORBIS", 255),
+    ".mp3": ("MP3", "MPEG_LAYER_III", 2),
+}
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+OGG_SERIAL = 0x636C6176
+_BLOCK = 1 << 16  # frames a write: libvorbis takes its buffer from the stack, so hours at once would crash it
+_HOST = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname()) or "host"
+
+
+def read(path: str | os.PathLike) -> tuple[torch.Tensor, int]:
+    """Read a sound file.
+
+    Returns:
+        samples, float32 [C, N], full scale is 1.0; and the sample rate in Hz.
+
+    Raises:
+        ValueError: the file is missing, empty, not sound, holds no samples, or holds NaN or infinity.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"There is no file {str(path)!r}; give the path of a wav, flac, ogg or mp3 file.")
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} is not a file; give the path of a wav, flac, ogg or mp3 file.")
+    try:
+        if path.stat().st_size == 0:
+            raise ValueError(f"{str(path)!r} is empty (0 bytes); a sound file was expected.")
+        with open(path, "rb") as handle, soundfile.SoundFile(handle) as file:
+            data, sample_rate = file.read(dtype="float32", always_2d=True), file.samplerate  # [N, C]
+    except soundfile.LibsndfileError as error:
+        raise ValueError(
+            f"{str(path)!r} is not a readable sound file ({_reason(error)}); wav, flac, ogg and mp3 are read."
+        ) from error
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} cannot be read: {error.strerror or error}.") from error
+    if len(data) == 0:
+        raise ValueError(f"{str(path)!r} holds no samples; at least one is needed.")
+    if not np.isfinite(data).all():
+        raise ValueError(f"{str(path)!r} holds samples that are NaN or infinite; all must be finite.")
+    return torch.from_numpy(np.ascontiguousarray(data.T)), sample_rate
+
+
+def read_comment(path: str | os.PathLike) -> str:
+    """The comment tag of a sound file, empty if it has none."""
+    with soundfile.SoundFile(os.fspath(path)) as file:
+        return file.comment
+
+
+def write(path: str | os.PathLike, samples: torch.Tensor | np.ndarray, sample_rate: int, *, comment: str = "") -> None:
+    """Write samples to `path`; the ending chooses the format (16-bit wav and flac, Vorbis, MP3).
+
+    Args:
+        samples: float [C, N] or [N]; values beyond -1..1 are clipped.
+        sample_rate: Hz.
+        comment: text for the comment tag.
+
+    Raises:
+        ValueError: the ending is unknown, the format cannot hold this rate or number of channels, the samples
+            are empty or not finite, or the folder is missing or not writable.
+        OSError: writing failed (a full disk); nothing is left behind.
+    """
+    payload = encode(samples, sample_rate, format_of(path), comment=comment)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(payload)
+
+
+def format_of(path: str | os.PathLike) -> str:
+    """The ending of `path`, lower case, if it is one of `FORMATS`; otherwise a ValueError."""
+    ending = Path(path).suffix.lower()
+    if ending not in FORMATS:
+        got = f"the ending {ending!r}" if ending else "no ending"
+        raise ValueError(f"{str(path)!r} has {got}; sound is saved as {', '.join(FORMATS)}.")
+    return ending
+
+
+def encode(samples: torch.Tensor | np.ndarray, sample_rate: int, ending: str, *, comment: str = "") -> bytes:
+    """The bytes of a sound file. Arguments and errors as `write`; `ending` is a key of `FORMATS`."""
+    data = check_samples(samples).numpy()
+    sample_rate = check_rate(sample_rate)
+    file_format, subtype, most_channels = FORMATS[ending]
+    if len(data) > most_channels:
+        raise ValueError(f"{ending} holds at most {most_channels} channels, not {len(data)}.")
+    if ending == ".mp3" and sample_rate not in MP3_RATES:
+        rates = ", ".join(map(str, MP3_RATES))
+        raise ValueError(f".mp3 cannot hold {sample_rate} Hz; resample to one of {rates}.")
+    buffer = io.BytesIO()
+    with soundfile.SoundFile(buffer, "w", sample_rate, len(data), subtype, format=file_format) as file:
+        if comment:
+            file.comment = comment
+        for start in range(0, data.shape[1], _BLOCK):
+            file.write(np.ascontiguousarray(data[:, start : start + _BLOCK].T))
+    payload = buffer.getvalue()
+    return _fixed_ogg_serial(payload) if ending == ".ogg" else payload
+
+
+def check_rate(sample_rate: int) -> int:
+    """A sample rate in Hz as an int; ValueError unless it is whole and 1 to 655350 (flac's most)."""
+    if isinstance(sample_rate, bool) or sample_rate != sample_rate // 1 or not 1 <= sample_rate <= 655350:
+        raise ValueError(f"The sample rate must be a whole number of Hz up to 655350, not {sample_rate!r}.")
+    return int(sample_rate)
+
+
+def check_samples(samples: torch.Tensor | np.ndarray) -> torch.Tensor:
+    """Samples as a contiguous float32 CPU tensor [C, N]; [N] becomes [1, N]. TypeError or ValueError."""
+    if not isinstance(samples, (torch.Tensor, np.ndarray)):
+        raise TypeError(f"Samples must be a tensor or an array, not {type(samples).__name__}.")
+    samples = torch.as_tensor(samples).detach()
+    if not samples.is_floating_point():
+        raise TypeError(f"Samples must be floating point between -1 and 1, not {samples.dtype}.")
+    if samples.ndim == 1:
+        samples = samples[None]
+    if samples.ndim != 2 or samples.shape[0] < 1 or samples.shape[1] < 1:
+        raise ValueError(
+            f"Samples must have the shape [channels, samples] with at least one of each, not {list(samples.shape)}."
+        )
+    samples = samples.to("cpu", torch.float32).contiguous()
+    if not bool(torch.isfinite(samples).all()):
+        raise ValueError("Some samples are NaN or infinite; every sample must be a number.")
+    return samples
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, with its ending; on success it takes the name `path` in one step.
+
+    Whatever goes wrong inside, Ctrl-C included, the temporary file is removed and an existing `path` stays as
+    it was. After `kill -9` only the hidden temporary file can remain; the next save to that name removes it.
+
+    Raises:
+        ValueError: `path` is not a place where a file can be written.
+        OSError: writing failed, in one sentence.
+    """
+    given, path = str(path), Path(os.path.realpath(path))
+    check_target(given)
+    _remove_stale(path)
+    temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}.part{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(f"Could not write {given!r}: {error.strerror or error}; nothing was saved.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_target(path: str | os.PathLike) -> None:
+    """Raise a ValueError unless a file can be written at `path`; it may exist already."""
+    given, path = str(path), Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{given!r} is not a regular file; give the name of a file.")
+    if not path.parent.is_dir():
+        raise ValueError(f"Cannot write {given!r}: there is no folder {str(path.parent)!r}.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ValueError(f"Cannot write {given!r}: the folder {str(path.parent)!r} is not writable.")
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove temporary files of ours for this target whose process on this machine has ended."""
+    if os.name == "nt":  # os.kill(pid, 0) would end the process there
+        return
+    name, ending = re.escape(path.name), re.escape(path.suffix)
+    pattern = re.compile(rf"\.{name}\.{_HOST}-(\d+)-[0-9a-f]{{8}}\.part{ending}")
+    for found in os.listdir(path.parent):
+        match = pattern.fullmatch(found)
+        if match and not _is_running(int(match[1])):
+            (path.parent / found).unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it runs, as somebody else
+        return True
+    return True
+
+
+def _reason(error: soundfile.LibsndfileError) -> str:
+    return error.error_string.rstrip(".").lower()
+
+
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def _ogg_crc(page: bytes) -> int:
+    """CRC-32 of RFC 3533: high bit first, from 0, not inverted: zlib's CRC of bit-reversed bytes."""
+    crc = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{crc:032b}"[::-1], 2)
+
+
+def _fixed_ogg_serial(stream: bytes) -> bytes:
+    """Replace the random stream serial number in every Ogg page, and the checksum, so that files repeat."""
+    pages, position = bytearray(stream), 0
+    while position < len(pages):
+        segments = pages[position + 26]
+        header = position + 27 + segments
+        end = header + sum(pages[position + 27 : header])
+        struct.pack_into("<I", pages, position + 14, OGG_SERIAL)
+        struct.pack_into("<I", pages, position + 22, 0)
+        struct.pack_into("<I", pages, position + 22, _ogg_crc(bytes(pages[position:end])))
+        position = end
+    return bytes(pages)

@@ -1,0 +1,277 @@
+"""Scores into sound: sampled instruments, each in its seat of a small hall.
+
+Streaming first: `ScoreRenderer` takes notes as they are written and gives back sound; `render_score` feeds it
+a whole score. Works in blocks of a fixed size counted from the start, so the pieces of a stream are the
+whole, bit for bit.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from clavilux.audio.programs import DRUM_KEYS, program_name
+from clavilux.audio.room import DRUMS, Reverb, Seat, seat_of
+from clavilux.audio.sampler import Sampler
+from clavilux.audio.soundfont import SoundFont
+
+if TYPE_CHECKING:
+    from clavilux.audio.score import Score
+
+__all__ = ["EVENT", "SAMPLE_RATE", "ScoreRenderer", "SoundFont", "events_of", "program_name", "render_score"]
+
+SAMPLE_RATE = 44100  # Hz, that of most of the samples
+
+# As a score's NOTE, but start and duration are in seconds.
+EVENT = np.dtype(
+    [
+        ("start", "f8"), ("duration", "f8"),
+        ("pitch", "i2"), ("velocity", "i2"), ("program", "i2"), ("drum", "?"),
+    ]
+)  # fmt: skip
+BLOCK = 8192
+END_FADE_S = 0.04
+MASTER = 0.25  # leaves a full orchestra below full scale; saving brings a clip to its loudness anyway
+_LONGEST_TAIL_S = 8.0
+_INAUDIBLE = 10 ** (-75 / 20)
+_CHOKE_S = 0.03
+_SHORTEST_NOTE_S = 0.03
+
+
+@dataclass
+class _Voice:
+    """A sounding note: what is left of its waveform, from sample `start` on."""
+
+    start: int
+    wave: np.ndarray
+    left: float
+    right: float
+    wet: float
+    choke: int
+
+
+class ScoreRenderer:
+    """Notes in, sound out.
+
+    Args:
+        sample_rate: Hz.
+        duration_s: the exact length: round(duration_s * sample_rate) samples, faded out over the last 40 ms.
+            None lets the last notes ring out.
+        soundfont: whose instruments play; the bundled one if None.
+        programs: the programs that the music uses, if they are known: a single instrument sits in the middle.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int = SAMPLE_RATE,
+        duration_s: float | None = None,
+        soundfont: SoundFont | None = None,
+        programs: Iterable[int] | None = None,
+    ) -> None:
+        if not 8000 <= sample_rate <= 192000 or sample_rate != int(sample_rate):
+            raise ValueError(f"The sample rate must be whole and from 8000 to 192000 Hz, not {sample_rate}.")
+        if duration_s is not None and not (math.isfinite(duration_s) and round(duration_s * sample_rate) > 0):
+            raise ValueError(f"The duration must be a positive number of seconds, not {duration_s}.")
+        self.sample_rate, self.soundfont = int(sample_rate), soundfont or SoundFont.bundled()
+        self._total = None if duration_s is None else round(duration_s * sample_rate)
+        self._sampler = _sampler(self.soundfont, self.sample_rate)
+        self._alone = programs is not None and len(set(programs)) == 1
+        self._reverb = Reverb(self.sample_rate, BLOCK)
+        self._waiting: list[np.void] = []
+        self._voices: list[_Voice] = []
+        self._blocks = 0  # rendered so far
+        self._kept = np.zeros((2, 0), np.float32)  # rendered and not given out
+        self._fed_s = 0.0
+        self._last = 0  # the sample at which the last key so far is let go
+        self._finished = False
+
+    def feed(self, notes: np.ndarray | Iterable[tuple], until_s: float) -> torch.Tensor:
+        """Add the notes that start before `until_s` and get the sound that they settle.
+
+        Args:
+            notes: `EVENT` records, or tuples (start_s, duration_s, pitch, velocity, program, drum), in any
+                order; all start at or after the `until_s` of the call before, and before this one's.
+            until_s: seconds; no later note starts before it.
+
+        Returns:
+            float32 [2, N]: the next samples, in whole blocks, none of them after `until_s`. N may be 0.
+
+        Raises:
+            ValueError: a note outside its time, or outside General MIDI's ranges.
+        """
+        if self._finished:
+            raise ValueError("This renderer has finished; make another one.")
+        if not until_s >= self._fed_s:
+            raise ValueError(f"until_s must not go back: {until_s} is before {self._fed_s}.")
+        events = _checked(notes, self._fed_s, until_s)
+        self._waiting += list(events)
+        self._fed_s = float(until_s)
+        if len(events):
+            last = round(float((events["start"] + events["duration"]).max()) * self.sample_rate)
+            self._last = max(self._last, last)
+        settled = int(until_s * self.sample_rate // BLOCK) if math.isfinite(until_s) else self._blocks
+        if self._total is None:
+            self._render_until(settled)
+            return self._give(self._kept)
+        self._render_until(min(settled, -(-self._total // BLOCK)))
+        return self._give(self._kept[:, : max(0, self._total - self._fade - self._given)])
+
+    def finish(self) -> torch.Tensor:
+        """The rest of the sound, float32 [2, N]; with `duration_s` all pieces are exactly that long."""
+        if self._finished:
+            raise ValueError("This renderer has finished; make another one.")
+        self._finished = True
+        if self._total is None:
+            return self._give(self._ring_out())
+        self._render_until(-(-self._total // BLOCK))
+        rest = self._kept[:, : self._total - self._given].copy()
+        fade = min(self._fade, rest.shape[1])
+        rest[:, rest.shape[1] - fade :] *= _fade_out(fade)
+        return self._give(rest)
+
+    @property
+    def _fade(self) -> int:
+        return round(END_FADE_S * self.sample_rate)
+
+    @property
+    def _given(self) -> int:
+        return self._blocks * BLOCK - self._kept.shape[1]
+
+    def _give(self, samples: np.ndarray) -> torch.Tensor:
+        self._kept = self._kept[:, samples.shape[1] :]
+        return torch.from_numpy(np.ascontiguousarray(samples))
+
+    def _ring_out(self) -> np.ndarray:
+        """Everything that is left, up to where it can no longer be heard."""
+        latest = self._last + round(_LONGEST_TAIL_S * self.sample_rate)
+        self._render_until(-(-(self._last + 1) // BLOCK))
+        ends = [voice.start + len(voice.wave) for voice in self._voices] + [self._last]
+        self._render_until(-(-min(latest, max(ends) + self._reverb.num_samples) // BLOCK))
+        loud = np.flatnonzero(np.abs(self._kept).max(axis=0, initial=0) > _INAUDIBLE)
+        audible = int(loud[-1]) + 1 if len(loud) else 0
+        end = min(self._kept.shape[1], max(self._last - self._given, audible))
+        rest = self._kept[:, :end].copy()
+        fade = min(self._fade, end)
+        rest[:, end - fade :] *= _fade_out(fade)
+        return rest
+
+    def _render_until(self, block: int) -> None:
+        rendered = [self._kept]
+        while self._blocks < block:
+            rendered.append(self._render_block())
+            self._blocks += 1
+        self._kept = np.concatenate(rendered, axis=1)
+
+    def _render_block(self) -> np.ndarray:
+        begin = self._blocks * BLOCK
+        self._start_voices(begin + BLOCK)
+        dry, send = np.zeros((2, BLOCK), np.float32), np.zeros(BLOCK, np.float32)
+        for voice in self._voices:
+            first, last = max(voice.start, begin), min(voice.start + len(voice.wave), begin + BLOCK)
+            part = voice.wave[first - voice.start : last - voice.start]
+            here = slice(first - begin, last - begin)
+            dry[0, here] += np.float32(voice.left) * part
+            dry[1, here] += np.float32(voice.right) * part
+            send[here] += np.float32(voice.wet) * part
+        self._voices = [v for v in self._voices if v.start + len(v.wave) > begin + BLOCK]
+        return np.float32(MASTER) * (dry + self._reverb.process(send))
+
+    def _start_voices(self, end: int) -> None:
+        count = 0
+        for event in self._waiting:
+            start = round(float(event["start"]) * self.sample_rate)
+            if start >= end:
+                break
+            self._start(event, start)
+            count += 1
+        del self._waiting[:count]
+
+    def _start(self, event: np.void, start: int) -> None:
+        pitch, velocity, drum = int(event["pitch"]), int(event["velocity"]), bool(event["drum"])
+        program = 0 if drum else self.soundfont.nearest(int(event["program"]))
+        key = DRUM_KEYS.get(pitch, pitch) if drum else pitch
+        held = round(max(float(event["duration"]), _SHORTEST_NOTE_S) * self.sample_rate)
+        seat: Seat = DRUMS if drum else seat_of(program, alone=self._alone)
+        left, right = seat.gains(key)
+        gain = (velocity / 127) ** 2 * 10 ** (self.soundfont.level_db(program, drum) / 20)
+        for region in self.soundfont.regions(program, drum, key, velocity):
+            if region.choke and drum:
+                self._choke(region.choke, start)
+            wave = self._sampler.note(region, key, held)
+            own_left, own_right = Seat(region.pan).gains(60)
+            sides = gain * left * own_left, gain * right * own_right
+            self._voices.append(_Voice(start, wave, *sides, gain * seat.wet, region.choke))
+
+    def _choke(self, group: int, start: int) -> None:
+        """A closing hi-hat silences the open one."""
+        for voice in self._voices:
+            if voice.choke == group and voice.start < start:
+                at = start - voice.start
+                fade = min(round(_CHOKE_S * self.sample_rate), max(0, len(voice.wave) - at))
+                voice.wave = np.append(voice.wave[:at], voice.wave[at : at + fade] * _fade_out(fade))
+
+
+def render_score(
+    score: Score,
+    sample_rate: int = SAMPLE_RATE,
+    duration_s: float | None = None,
+    soundfont: SoundFont | None = None,
+) -> torch.Tensor:
+    """The sound of a score, float32 [2, N]. Arguments as `ScoreRenderer`; without notes it is silence."""
+    events = events_of(score.notes, score.seconds_at)
+    if duration_s is None and not len(events):
+        duration_s = max(score.duration_s, 1 / sample_rate)
+    programs = events["program"][~events["drum"]].tolist() + [-1] * bool(events["drum"].any())
+    renderer = ScoreRenderer(
+        sample_rate=sample_rate, duration_s=duration_s, soundfont=soundfont, programs=programs or None
+    )
+    until_s = max(score.duration_s, float(events["start"].max(initial=0)) + 1e-6)
+    return torch.cat([renderer.feed(events, until_s), renderer.finish()], dim=1)
+
+
+def events_of(notes: np.ndarray, seconds_at: Callable) -> np.ndarray:
+    """A score's `NOTE` records as `EVENT` records in the same order; `seconds_at` maps quarters to seconds."""
+    events = np.zeros(len(notes), EVENT)
+    for field in ("pitch", "velocity", "program", "drum"):
+        events[field] = notes[field]
+    events["start"] = seconds_at(notes["start"])
+    events["duration"] = seconds_at(notes["start"] + notes["duration"]) - events["start"]
+    return events
+
+
+def _checked(notes: np.ndarray | Iterable[tuple], from_s: float, until_s: float) -> np.ndarray:
+    """Notes as `EVENT` records in one fixed order, whatever the order that they came in."""
+    events = np.asarray(notes if isinstance(notes, np.ndarray) else list(notes), EVENT).reshape(-1)
+    if not len(events):
+        return events
+    if not (np.isfinite(events["start"]).all() and np.isfinite(events["duration"]).all()):
+        raise ValueError("A note's start and duration must be numbers of seconds, not NaN or infinite.")
+    if events["start"].min() < from_s or events["start"].max() >= until_s:
+        raise ValueError(
+            f"Notes must start from {from_s} s on and before {until_s} s; these start between "
+            f"{events['start'].min()} and {events['start'].max()} s."
+        )
+    for field in ("pitch", "velocity", "program"):
+        wrong = events[field][(events[field] < 0) | (events[field] > 127)]
+        if len(wrong):
+            raise ValueError(f"A note's {field} must lie between 0 and 127, not at {wrong[0]}.")
+    fields = ("duration", "velocity", "pitch", "program", "drum", "start")  # the last is the first to sort by
+    return events[np.lexsort([events[field] for field in fields])]
+
+
+def _fade_out(num_samples: int) -> np.ndarray:
+    phase = np.pi * np.arange(1, num_samples + 1) / max(1, num_samples)
+    return (0.5 + 0.5 * np.cos(phase)).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=2)
+def _sampler(soundfont: SoundFont, sample_rate: int) -> Sampler:
+    """Decoded and pitched samples, shared by renderers: they are a cache and change no result."""
+    return Sampler(soundfont, sample_rate)

@@ -1,0 +1,32 @@
+"""Music and pictures by predicting tokens: the whole public surface.
+
+>>> model = clavilux.load("aria")
+>>> model.generate("slow church organ chorale in G minor", seconds=20, seed=7).save("chorale.flac")
+
+torch is imported when a name that needs it is first used, so that the command line's `--help` is instant.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from .errors import CheckpointError
+
+if TYPE_CHECKING:
+    from .audio.clip import Audio
+    from .model import Model, load
+
+__all__ = ["Audio", "CheckpointError", "Model", "load"]
+
+_HOMES = {"Audio": "clavilux.audio.clip", "Model": "clavilux.model", "load": "clavilux.model"}
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'clavilux' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,285 @@
+"""The `clavilux` command: its options, and one line on stderr for whatever goes wrong.
+
+Knows arguments, files and exit codes. Does not know how anything looks (`cli_show`) or how music is made.
+torch is imported inside a command only, so that `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.core import TyperGroup
+
+import clavilux
+
+if TYPE_CHECKING:
+    from clavilux.audio.clip import Audio
+
+MIDI_ENDINGS = (".mid", ".midi")
+
+
+class _Commands(TyperGroup):
+    """Runs a command and turns the errors that a user can cause into one line and exit code 2."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # `clavilux models | head`: typer ends quietly
+            raise
+        except KeyboardInterrupt:
+            typer.echo(f"clavilux: stopped, {_what_was_written(ctx)}", err=True)
+            raise typer.Exit(130) from None
+        except (ValueError, TypeError, OSError, clavilux.CheckpointError) as error:
+            typer.echo(f"clavilux: {_one_line(error)}", err=True)
+            raise typer.Exit(2) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="Where to: .wav, .flac, .ogg, .mp3 or .mid.")]
+Plot = Annotated[Path | None, typer.Option(help="Also draw the sound and the notes (.png, .svg, .pdf).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a machine-readable report and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Loudness = Annotated[
+    bool, typer.Option("--loudness/--no-loudness", help="Bring the sound to -14 LUFS, peaks below -1 dBFS.")
+]
+Instruments = Annotated[
+    list[str] | None,
+    typer.Option("--instrument", help="An instrument; several by commas, or repeat it."),
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"clavilux {version('clavilux')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def clavilux_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Music by predicting tokens: render a sentence, play a MIDI file, measure a recording."""
+
+
+@app.command()
+def render(
+    ctx: typer.Context,
+    prompt: Annotated[str, typer.Argument(help='Say "slow church organ chorale in G minor".')] = "",
+    seconds: Annotated[float, typer.Option(help="Length of the song.")] = 20.0,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same song; new if not given.")] = None,
+    key: Annotated[str | None, typer.Option(help='"G minor", "F#", "Bb major" ...')] = None,
+    tempo: Annotated[float | None, typer.Option(help="Quarter notes a minute.")] = None,
+    metre: Annotated[str | None, typer.Option(help="3/4, 4/4, 6/8 ...")] = None,
+    chords: Annotated[str | None, typer.Option(help='A chord a bar, "Gm Cm D7"; or "Gm Cm | D7".')] = None,
+    instrument: Instruments = None,
+    style: Annotated[str | None, typer.Option(help="One of the styles that `clavilux models` lists.")] = None,
+    density: Annotated[str | None, typer.Option(help="sparse, medium or dense.")] = None,
+    section: Annotated[str | None, typer.Option(help="whole, opening, middle or closing.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="0 is greedy; higher is bolder.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest tokens only.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens that make up p.")] = None,
+    continue_from: Annotated[Path | None, typer.Option(help="A MIDI or sound file to carry on from.")] = None,
+    output: Output = Path("song.wav"),
+    midi: Annotated[Path | None, typer.Option(help="Also save the notes as a MIDI file.")] = None,
+    plot: Plot = None,
+    batch: Annotated[int, typer.Option(help="Several songs, in numbered files.", min=1)] = 1,
+    loudness: Loudness = True,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    model: Annotated[str, typer.Option(help="Bundled, a folder, a file or a hub id.")] = "aria",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+) -> None:
+    """Write music from a sentence."""
+    outputs = [_numbered(output, i, batch) for i in range(1, batch + 1)]
+    midis = [midi and _numbered(midi, i, batch) for i in range(1, batch + 1)]
+    plots = [plot and _numbered(plot, i, batch) for i in range(1, batch + 1)]
+    _check_outputs([*outputs], [*midis], [*plots])
+    controls = {
+        "key": key, "tempo": tempo, "metre": metre, "chords": chords, "instruments": instrument,
+        "style": style, "density": density, "section": section, "temperature": temperature, "top_k": top_k,
+        "top_p": top_p, "continue_from": continue_from, "seed": seed,
+    }  # fmt: skip
+    given = {name: value for name, value in controls.items() if value is not None}
+
+    from clavilux import cli_show
+
+    loaded = clavilux.load(model, device=device)
+    started = time.perf_counter()
+    with cli_show.progress_bar(hidden=quiet or as_json) as progress:
+        songs = loaded.generate(prompt, seconds=seconds, batch=batch, progress=progress, **given)
+    songs = songs if isinstance(songs, list) else [songs]
+    elapsed_s = time.perf_counter() - started
+    files = []
+    for song, *targets in zip(songs, outputs, midis, plots, strict=True):
+        files.append(_save(ctx, song, *targets, loudness))
+    report = cli_show.report(songs, files, elapsed_s)
+    if as_json:
+        cli_show.print_json(report)
+    elif not quiet:
+        cli_show.show_songs(songs, files, elapsed_s)
+
+
+@app.command()
+def play(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A MIDI file.")],
+    instrument: Annotated[str | None, typer.Option(help="What every part but the drums is played on.")] = None,
+    output: Output = Path("song.wav"),
+    plot: Plot = None,
+    loudness: Loudness = True,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Play a MIDI file with the bundled instruments."""
+    _check_outputs([output], [None], [plot])
+
+    from clavilux import cli_show
+    from clavilux.audio.clip import Audio
+    from clavilux.audio.score import Score
+    from clavilux.audio.synth import SAMPLE_RATE, SoundFont, render_score
+
+    score = Score.from_midi(file)
+    if instrument is not None:
+        score = score.with_programs(_one_program(instrument))
+    font = SoundFont.bundled()
+    missing = sorted({int(p) for p in score.notes["program"][~score.notes["drum"]]} - set(font.programs))
+    replaced = {program: font.nearest(program) for program in missing}
+    started = time.perf_counter()
+    receipt = {"played": file.name, "instrument": instrument, "replaced_programs": replaced}
+    song = Audio(render_score(score, SAMPLE_RATE), SAMPLE_RATE, score=score, receipt=receipt)
+    elapsed_s = time.perf_counter() - started
+    files = [_save(ctx, song, output, None, plot, loudness)]
+    if as_json:
+        cli_show.print_json(cli_show.report([song], files, elapsed_s))
+    elif not quiet:
+        cli_show.show_played(song, replaced, files, elapsed_s)
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the bundled models and what each accepts."""
+    from clavilux import cli_show, describe
+
+    found = describe.bundled_models()
+    cli_show.print_json(found) if as_json else cli_show.show_models(found)
+
+
+@app.command()
+def info(
+    path: Annotated[Path, typer.Argument(help="A checkpoint folder or file, a sound file or a MIDI file.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what a checkpoint, a sound file or a MIDI file is."""
+    from clavilux import cli_show, describe
+
+    facts = describe.describe(path)
+    cli_show.print_json(facts) if as_json else cli_show.show_facts(facts)
+
+
+@app.command()
+def analyze(
+    file: Annotated[Path, typer.Argument(help="A sound file: wav, flac, ogg or mp3.")],
+    plot: Plot = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a recording: tempo, key, loudness, duration."""
+    _check_outputs([], [], [plot])
+
+    from clavilux import cli_show
+    from clavilux.audio import analysis
+    from clavilux.audio.clip import Audio
+
+    clip = Audio.load(file)
+    facts = analysis.analyze(clip).as_dict()
+    if plot:
+        analysis.plot(clip, plot)
+    if as_json:
+        cli_show.print_json(facts)
+    else:
+        cli_show.show_facts(facts | {"beats_s": f"{len(facts['beats_s'])} found"})
+
+
+def _check_outputs(sounds: list[Path], midis: list[Path | None], plots: list[Path | None]) -> None:
+    """Find out before any work that a file cannot be written, or that two would be the same file."""
+    from clavilux.audio import analysis, io
+
+    midis, plots = [path for path in midis if path], [path for path in plots if path]
+    for path in sounds:
+        if path.suffix.lower() not in MIDI_ENDINGS:
+            io.format_of(path)
+    for path in midis:
+        _check_ending(path, MIDI_ENDINGS)
+    for path in plots:
+        _check_ending(path, analysis.PICTURES)
+    targets = [*sounds, *midis, *plots]
+    for path in targets:
+        io.check_target(path)
+    if len({path.resolve() for path in targets}) < len(targets):
+        raise ValueError("two of the files to write have the same name; give each its own")
+
+
+def _check_ending(path: Path, endings: tuple[str, ...]) -> None:
+    if path.suffix.lower() not in endings:
+        raise ValueError(f"{str(path)!r} should end in {' or '.join(endings)}")
+
+
+def _save(ctx: typer.Context, song: Audio, output: Path, midi: Path | None, plot: Path | None, loudness: bool) -> dict:
+    """Write a song's files; their paths by kind, also noted in the context in case a later one fails."""
+    from clavilux.audio import analysis
+
+    written = {}
+    for kind, path in (("audio", output), ("midi", midi), ("plot", plot)):
+        if path is None:
+            continue
+        if kind == "plot":
+            analysis.plot(song, path)
+        else:
+            song.save(path, loudness=loudness)
+        written[kind] = str(path)
+        ctx.find_root().ensure_object(list).append(str(path))
+    return written
+
+
+def _what_was_written(ctx: typer.Context) -> str:
+    return f"after writing {', '.join(ctx.obj)}" if ctx.obj else "nothing written"
+
+
+def _numbered(path: Path, number: int, of: int) -> Path:
+    """`song.wav` for one song; `song-1.wav`, `song-2.wav` ... for several."""
+    return path if of == 1 else path.with_stem(f"{path.stem}-{number}")
+
+
+def _one_program(instrument: str) -> int:
+    """The General MIDI program of one instrument, named as in a prompt."""
+    from clavilux.composer.instruments import DRUMS, INSTRUMENTS, instruments_named
+
+    programs = [INSTRUMENTS[name].program for name in instruments_named(instrument)]
+    if len(programs) != 1 or programs == [DRUMS]:
+        raise ValueError(f"{instrument!r} should be one instrument that plays pitches, such as 'church organ'")
+    return programs[0]
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{str(error.filename)!r}: " if error.filename is not None else ""
+        return f"{where}{error.strerror}"
+    return " ".join(str(error).split())
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="clavilux")

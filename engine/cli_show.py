@@ -1,0 +1,168 @@
+"""How the `clavilux` command looks: the progress bar, tables, and the JSON report.
+
+Knows rich and the fields of a receipt. Does not know how music is made, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from clavilux.audio.clip import Audio
+
+# Units of numbers, by the end of their name.
+UNITS = {"_s": "s", "_dbfs": "dBFS", "_lufs": "LUFS", "_bpm": "beats a minute", "_bytes": "MiB"}
+Files = dict[str, str]  # what was written: "audio", "midi" and "plot" to paths
+
+
+@contextmanager
+def progress_bar(hidden: bool) -> Iterator[Callable[[float, float], None]]:
+    """Yield progress(done_seconds, total_seconds), shown on stderr where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (
+        BarColumn(),
+        TextColumn("{task.completed:.1f} of {task.total:.0f} s"),
+        TextColumn("{task.fields[pace]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as bar:
+        task = bar.add_task("", total=None, pace="", visible=False)
+        started = time.perf_counter()
+
+        def progress(done_s: float, total_s: float) -> None:
+            factor = done_s / max(time.perf_counter() - started, 1e-9)
+            bar.update(task, completed=done_s, total=total_s, visible=True, pace=f"{factor:.1f}x real time")
+
+        yield progress
+
+
+def report(songs: list[Audio], files: list[Files], elapsed_s: float) -> dict[str, Any]:
+    """What `--json` prints: a song's files, length and receipt, and how long making them took."""
+    rows = [
+        {
+            "files": written,
+            "duration_s": song.duration_s,
+            "sample_rate": song.sample_rate,
+            "receipt": song.receipt,
+        }
+        for song, written in zip(songs, files, strict=True)
+    ]
+    return {"songs": rows, "elapsed_s": elapsed_s, "real_time_factor": _real_time_factor(songs, elapsed_s)}
+
+
+def print_json(value: Any) -> None:
+    """Strict JSON: a NaN is an error rather than a word that parsers refuse."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def show_songs(songs: list[Audio], files: list[Files], elapsed_s: float) -> None:
+    """What was taken from the words, what was chosen for the rest, and where the songs are."""
+    console = Console(highlight=False, soft_wrap=True)
+    for song, written in zip(songs, files, strict=True):
+        receipt = song.receipt
+        for label, lines in (
+            ("taken from the words", receipt.get("taken")),
+            ("not known", receipt.get("unknown")),
+        ):
+            if lines:
+                _say(console, label, ", ".join(lines))
+        for name, value in receipt.get("controls", {}).items():
+            _say(console, name, _plain(value))
+        for note in receipt.get("notes", ()):
+            _say(console, "note", note)
+        _say(console, "seed", str(receipt.get("seed", "")))
+        _say_files(console, song, written)
+    _say(console, "made in", f"{elapsed_s:.1f} s, {_real_time_factor(songs, elapsed_s):.1f}x real time")
+
+
+def show_played(song: Audio, replaced: dict[int, int], files: list[Files], elapsed_s: float) -> None:
+    """What a MIDI file was played with."""
+    from clavilux.audio.programs import program_name
+
+    console = Console(highlight=False, soft_wrap=True)
+    for asked, used in replaced.items():
+        _say(
+            console,
+            "replaced",
+            f"{program_name(asked)} by {program_name(used)}, the nearest bundled instrument",
+        )
+    for written in files:
+        _say_files(console, song, written)
+    _say(console, "made in", f"{elapsed_s:.1f} s, {_real_time_factor([song], elapsed_s):.1f}x real time")
+
+
+def show_facts(facts: dict[str, Any]) -> None:
+    """Names and values, one a line."""
+    console = Console(highlight=False, soft_wrap=True)
+    for name, value in facts.items():
+        label, unit = _label_and_unit(name)
+        if unit == "MiB":
+            value = round(value / 2**20, 1)
+        _say(console, label, _plain(value) + (f" {unit}" if isinstance(value, (int, float)) and unit else ""))
+
+
+def show_models(models: list[dict[str, Any]]) -> None:
+    """The bundled models as a table, then what each accepts."""
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "family", "parameters", "size", "licence"):
+        table.add_column(heading)
+    for row in models:
+        size = f"{row['size_bytes'] / 2**20:.1f} MiB"
+        parameters = f"{row['parameters'] / 1e6:.1f} M"
+        table.add_row(row["name"], row["family"], parameters, size, row["licence"])
+    console.print(table)
+    for row in models:
+        console.print()
+        console.print(Text(f"{row['name']} accepts"))
+        for name, values in row["accepts"].items():
+            console.print(Text(f"  {name:12} {_plain(values)}"), soft_wrap=True)
+
+
+def _say(console: Console, label: str, text: str) -> None:
+    """One labelled line. `Text` keeps brackets in file names and prompts from being read as markup."""
+    console.print(Text.assemble((f"{label}: ", "dim"), text))
+
+
+def _say_files(console: Console, song: Audio, written: Files) -> None:
+    for kind, path in written.items():
+        length = f" ({song.duration_s:.1f} s)" if kind == "audio" else ""
+        _say(console, "wrote", path + length)
+
+
+def _real_time_factor(songs: list[Audio], elapsed_s: float) -> float:
+    return sum(song.duration_s for song in songs) / max(elapsed_s, 1e-9)
+
+
+def _label_and_unit(name: str) -> tuple[str, str]:
+    """`loudness_lufs` -> ("loudness", "LUFS")."""
+    for ending, unit in UNITS.items():
+        if name.endswith(ending):
+            return name.removesuffix(ending).replace("_", " "), unit
+    return name.replace("_", " "), ""
+
+
+def _plain(value: Any) -> str:
+    """A JSON value as a person would write it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_plain(item) for item in value)
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

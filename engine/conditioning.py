@@ -1,0 +1,123 @@
+"""What a decoder is conditioned on, as tensors of its own width.
+
+Knows shapes and how rows are put together; does not know where the numbers come from (text, melody, notes).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioning:
+    """Tensors that condition a decoder of width D; any of them may be None, and all have the same B rows.
+
+    Attributes:
+        prefix: [B, P, D], placed before the first token; it takes the first P positions of the context.
+        memory: [B, S, D], read by the layers that have cross-attention.
+        memory_mask: bool [B, S], False where memory is padding. A row that is False everywhere is an empty
+            memory: its cross-attention gives 0.
+        additive: [B, T, D], additive[:, t] is added to the embedding of token t (the prefix is not counted).
+
+    Raises:
+        ValueError: shapes or rows that do not agree.
+    """
+
+    prefix: torch.Tensor | None = None
+    memory: torch.Tensor | None = None
+    memory_mask: torch.Tensor | None = None
+    additive: torch.Tensor | None = None
+
+    def __post_init__(self):
+        rows = set()
+        for name, dimensions in (("prefix", 3), ("memory", 3), ("memory_mask", 2), ("additive", 3)):
+            tensor = getattr(self, name)
+            if tensor is None:
+                continue
+            if tensor.ndim != dimensions:
+                raise ValueError(f"{name} is {tuple(tensor.shape)}; it should have {dimensions} dimensions")
+            rows.add(tensor.shape[0])
+        if len(rows) > 1:
+            raise ValueError(f"the parts of a conditioning have {sorted(rows)} rows; they should have the same")
+        if self.memory_mask is not None:
+            if self.memory is None or self.memory_mask.shape != self.memory.shape[:2]:
+                raise ValueError(f"memory_mask is {tuple(self.memory_mask.shape)}; it should be memory's [B, S]")
+            if self.memory_mask.dtype != torch.bool:
+                raise ValueError(f"memory_mask is {self.memory_mask.dtype}; it should be bool")
+
+    @property
+    def rows(self) -> int | None:
+        """B, or None where every part is None."""
+        parts = (self.prefix, self.memory, self.additive)
+        return next((part.shape[0] for part in parts if part is not None), None)
+
+    @property
+    def num_prefix(self) -> int:
+        """P, the positions that the prefix takes."""
+        return 0 if self.prefix is None else self.prefix.shape[1]
+
+    def window(self, keep: int, start: int) -> "Conditioning":
+        """The same for a window that holds tokens 0 .. keep - 1, then tokens from `start` on."""
+        if self.additive is None or start <= keep:
+            return self
+        additive = torch.cat([self.additive[:, :keep], self.additive[:, start:]], dim=1)
+        return Conditioning(self.prefix, self.memory, self.memory_mask, additive)
+
+    @staticmethod
+    def stack(parts: Sequence["Conditioning"]) -> "Conditioning":
+        """Put the rows of several conditionings under each other, in the given order.
+
+        For guidance the order is: the conditional rows, then the unconditional ones (then a third kind).
+        Memories of several lengths are padded and masked; a part without a memory gets an empty one, and a
+        part without an additive gets zeros.
+
+        Raises:
+            ValueError: only some parts have a prefix, or prefixes or additives differ in length; or a part
+            that
+                needs filling does not say how many rows it has.
+        """
+        prefixes = [part.prefix for part in parts]
+        if any(prefix is None for prefix in prefixes) and any(prefix is not None for prefix in prefixes):
+            raise ValueError("only some of the conditionings have a prefix; all should, as it takes positions")
+        prefix = None if prefixes[0] is None else torch.cat(prefixes)
+        memory, memory_mask = _stack_memories(parts)
+        return Conditioning(prefix, memory, memory_mask, _stack_additives(parts))
+
+
+def _rows(part, parts):
+    # A part with nothing in it has as many rows as the first: the unconditional half of a guided batch.
+    rows = part.rows or parts[0].rows
+    if rows is None:
+        raise ValueError("the first conditioning is empty; it should say how many rows there are")
+    return rows
+
+
+def _stack_memories(parts):
+    known = next((part.memory for part in parts if part.memory is not None), None)
+    if known is None:
+        return None, None
+    length = max(part.memory.shape[1] for part in parts if part.memory is not None)
+    memories, masks = [], []
+    for part in parts:
+        rows = _rows(part, parts)
+        memory = known.new_zeros(rows, length, known.shape[2])
+        mask = torch.zeros(rows, length, dtype=torch.bool, device=known.device)
+        if part.memory is not None:
+            size = part.memory.shape[1]
+            memory[:, :size] = part.memory
+            mask[:, :size] = True if part.memory_mask is None else part.memory_mask
+        memories.append(memory)
+        masks.append(mask)
+    mask = torch.cat(masks)
+    return torch.cat(memories), None if mask.all() else mask
+
+
+def _stack_additives(parts):
+    known = next((part.additive for part in parts if part.additive is not None), None)
+    if known is None:
+        return None
+    zeros = [known.new_zeros(_rows(part, parts), *known.shape[1:]) for part in parts]
+    return torch.cat(
+        [zero if part.additive is None else part.additive for part, zero in zip(parts, zeros, strict=True)]
+    )

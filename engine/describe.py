@@ -1,0 +1,131 @@
+"""What a checkpoint, a sound file or a MIDI file is, as plain facts: the `info` and `models` commands.
+
+Knows how to look without loading: a checkpoint's weights are not read, only their names and shapes.
+"""
+
+from __future__ import annotations
+
+import math
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from .audio.clip import Audio
+from .audio.programs import program_name
+from .audio.score import Score
+from .decoder import DecoderSpec
+from .errors import CheckpointError
+from .model import FAMILIES, PRETRAINED, bundled, read_config
+
+_BYTES = 4  # a number in float32, the dtype that `load` takes by itself
+
+
+def bundled_models() -> list[dict[str, Any]]:
+    """The facts of each bundled checkpoint, and what it accepts."""
+    models = []
+    for name in bundled():
+        facts = checkpoint_facts(PRETRAINED / name)
+        accepts = import_module(FAMILIES[facts["family"]]).ACCEPTS
+        models.append({"name": name, **facts, "accepts": accepts})
+    return models
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """Facts about a checkpoint (its folder, weights or config), a MIDI file or a sound file; JSON values.
+
+    Raises:
+        ValueError: nothing is there, or it is a file of another kind.
+        CheckpointError: a damaged checkpoint.
+    """
+    path = Path(path)
+    if str(path) in bundled() and not path.exists():
+        path = PRETRAINED / path
+    if not path.exists():
+        names = ", ".join(bundled())
+        raise ValueError(f"there is no file or folder {str(path)!r}, and no bundled model of that name ({names})")
+    if path.is_dir():
+        return checkpoint_facts(path)
+    if path.suffix.lower() in (".safetensors", ".json"):
+        return checkpoint_facts(path.parent)
+    with open(path, "rb") as file:
+        is_midi = file.read(4) == b"MThd"
+    return midi_facts(path) if is_midi or path.suffix.lower() in (".mid", ".midi") else sound_facts(path)
+
+
+def checkpoint_facts(folder: Path) -> dict[str, Any]:
+    """Family, size, licence, context and the memory needed. Raises CheckpointError."""
+    config = read_config(folder)
+    try:
+        spec = DecoderSpec.from_dict(config["decoder"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"the config.json in {str(folder)!r} describes no decoder: {error}") from None
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise CheckpointError(f"{str(folder)!r} holds no safetensors file, so its weights are missing")
+    parameters = sum(_count_parameters(file) for file in files)
+    cache_bytes = 2 * spec.layers * spec.heads * spec.head_dim * spec.max_positions * _BYTES
+    return {
+        "kind": "checkpoint",
+        "family": config["family"],
+        "parameters": parameters,
+        "size_bytes": sum(file.stat().st_size for file in files),
+        "licence": config.get("licence", "not stated"),
+        "context_tokens": spec.max_positions,
+        "layers": spec.layers,
+        "width": spec.width,
+        "memory_for_weights_bytes": parameters * _BYTES,
+        "memory_for_each_piece_bytes": cache_bytes,
+    }
+
+
+def _count_parameters(path: Path) -> int:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{str(path)!r} is damaged: {error}") from None
+
+
+def midi_facts(path: Path) -> dict[str, Any]:
+    """Length, bars, key, tempi, metres and who plays."""
+    score = Score.from_midi(path)
+    pitched = score.notes[~score.notes["drum"]]
+    key = score.key or score.signature
+    facts = {
+        "kind": "MIDI file",
+        "duration_s": round(score.duration_s, 3),
+        "bars": len(score.bar_starts()),
+        "notes": len(score.notes),
+        "key": str(key) if key else "not stated",
+        "metres": list(dict.fromkeys(f"{a}/{b}" for _, (a, b) in score.metres)),
+        "tempos": _span([tempo for _, tempo in score.tempos]),
+        "instruments": [program_name(program) for program in sorted(set(pitched["program"].tolist()))],
+        "drum_notes": len(score.notes) - len(pitched),
+    }
+    if score.chords:
+        facts["chords"] = [chord.name(score.key) for _, chord in score.chords]
+    return facts
+
+
+def sound_facts(path: Path) -> dict[str, Any]:
+    """Length, rate, channels, level, and the receipt of a file that was written here."""
+    clip = Audio.load(path)
+    peak = float(clip.samples.abs().max())
+    facts = {
+        "kind": "sound file",
+        "duration_s": round(clip.duration_s, 3),
+        "sample_rate": clip.sample_rate,
+        "channels": clip.channels,
+        "peak_dbfs": round(20 * math.log10(peak), 2) if peak else "silence",
+        "size_bytes": path.stat().st_size,
+    }
+    if clip.receipt:
+        facts["receipt"] = clip.receipt
+    return facts
+
+
+def _span(values: list[float]) -> list[float]:
+    """The lowest and the highest value, or the only one."""
+    return list(dict.fromkeys([min(values), max(values)]))

@@ -1,0 +1,204 @@
+"""The loop that every model runs: read tokens, draw the next ones, give them out.
+
+Knows the decoder, the sampler, windows and grammars; does not know what a token means or what a codec is.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from clavilux.conditioning import Conditioning
+from clavilux.decoder import Decoder
+from clavilux.layout import OPEN, Layout
+from clavilux.sampling import Grammar, Sampler, SamplingSpec
+from clavilux.windows import Windows
+
+
+class Reader:
+    """A sequence that a decoder reads as it grows, through windows where it outgrows the context."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        batch: int,
+        *,
+        blocks: int = 1,
+        conditioning: Conditioning | None = None,
+        windows: Windows | None = None,
+    ):
+        conditioning = Conditioning() if conditioning is None else conditioning
+        room = decoder.spec.max_positions - conditioning.num_prefix
+        if room < 1:
+            raise ValueError(
+                f"the prefix takes {conditioning.num_prefix} positions; the decoder has only "
+                f"{decoder.spec.max_positions}"
+            )
+        if windows is not None and windows.context > room:
+            raise ValueError(
+                f"windows of {windows.context} tokens are asked for; after the prefix the decoder has room for {room}"
+            )
+        self.decoder = decoder
+        self.windows = windows
+        self.room = room if windows is None else windows.context
+        self._blocks = blocks
+        self._conditioning = conditioning
+        self._state = decoder.new_state(blocks * batch, conditioning, self.room + conditioning.num_prefix)
+        self._tokens: list[torch.Tensor] = []  # each [B, K]; what has left the window for good stays, it is small
+        self._dropped = 0
+        self._nothing = torch.zeros(batch, decoder.spec.codebooks, 0, dtype=torch.int64, device=self._state.k[0].device)
+
+    def read(self, steps: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Read the next steps, each int64 [B, K]; the logits [R * B, K, V] after the last.
+
+        No steps at all is allowed at the beginning of a sequence with a prefix.
+
+        Raises:
+            ValueError: there is no room, and no windows.
+        """
+        self._tokens.extend(steps)
+        total = len(self._tokens)
+        keep, dropped = 0, 0
+        if self.windows is not None:
+            keep, dropped = self.windows.keep, self.windows.dropped(total)
+        elif total > self.room:
+            raise ValueError(f"{total} tokens are to be read; there is room for {self.room}, windows would allow more")
+        state = self._state
+        if dropped != self._dropped:
+            # The prefix and the kept tokens stay as they were read: nothing before them has changed.
+            state.rewind(min(state.position, self._conditioning.num_prefix + keep))
+            state.conditioning = self._conditioning.window(keep, keep + dropped)
+            self._dropped = dropped
+        first = state.num_tokens
+        held = self._tokens[first:keep] + self._tokens[max(first, keep) + dropped :]
+        tokens = torch.stack(held, dim=2) if held else self._nothing
+        return self.decoder.prefill(tokens.repeat(self._blocks, 1, 1), state)
+
+
+def draw(
+    decoder: Decoder,
+    sampling: SamplingSpec,
+    prompt: torch.Tensor,
+    *,
+    num_steps: int | None = None,
+    plan: torch.Tensor | None = None,
+    grammars: Sequence[Grammar] | None = None,
+    layout: Layout | None = None,
+    conditioning: Conditioning | None = None,
+    windows: Windows | None = None,
+    pad: int = 0,
+) -> Iterator[torch.Tensor]:
+    """Draw the steps that follow a prompt, one after another.
+
+    What is known beforehand (the prompt, known columns of the plan, tokens that the grammars of all rows
+    force) is read in one pass; only a step with something to draw costs a pass of its own.
+
+    Args:
+        decoder: in eval mode, K codebooks.
+        sampling: its weights say how many blocks of rows there are, R.
+        prompt: int64 [B, K, T], read first and not given out. T may be 0 where the conditioning has a prefix.
+        num_steps: how many steps to draw; with grammars, the most.
+        plan: int64 [B or 1, K, S] instead of num_steps, such as `Layout.arrange` gives: ids that must come,
+            and `OPEN` for those to draw.
+        grammars: one a row, whose steps end when its grammar is done; without num_steps or a plan, the loop
+            ends when all are done.
+        layout: restricts each step to the ids that its frames may have.
+        conditioning: R * B rows, block after block (`Conditioning.stack`).
+        windows: for sequences longer than the context; None: that is an error.
+        pad: the id that an ended row gives out while others go on.
+
+    Yields:
+        int64 [B, K], the steps in order, known ones included.
+
+    Raises:
+        ValueError: arguments that do not fit, a sequence that there is no room for, or what sampling raises.
+    """
+    batch, codebooks, _ = _checked_prompt(decoder, prompt)
+    if plan is None and num_steps is None and grammars is None:
+        raise ValueError("nothing says where to end; num_steps, a plan or grammars should")
+    if plan is not None:
+        num_steps = _checked_plan(plan, batch, codebooks, num_steps)
+    if grammars is not None and len(grammars) != batch:
+        raise ValueError(f"there are {len(grammars)} grammars; there should be one for each of {batch} rows")
+    vocabulary = decoder.spec.output_vocabulary
+    reader = Reader(decoder, batch, blocks=len(sampling.weights), conditioning=conditioning, windows=windows)
+    sampler = Sampler(sampling, batch, codebooks, vocabulary, prompt.device)
+    if (
+        num_steps is not None
+        and windows is None
+        and grammars is None
+        and (prompt.shape[2] + num_steps - 1 > reader.room)
+    ):
+        raise ValueError(
+            f"{prompt.shape[2]} prompt tokens and {num_steps} steps are asked for; there is room for "
+            f"{reader.room + 1}, windows would allow more"
+        )
+    pending = list(prompt.unbind(2))
+    step = 0
+    while (num_steps is None or step < num_steps) and not (grammars and all(grammar.done for grammar in grammars)):
+        asked = [_asked(grammar, codebooks, pad) for grammar in grammars or ()]
+        tokens = _known(plan, step, asked, batch, codebooks, prompt.device)
+        open_places = tokens == OPEN
+        if open_places.any():
+            logits = reader.read(pending)
+            pending = []
+            drawn = sampler.draw(logits, step, _allowed(asked, layout, step, logits[:batch]))
+            tokens = torch.where(open_places, drawn, tokens)
+        for row, grammar in enumerate(grammars or ()):
+            if not grammar.done:
+                grammar.advance(tokens[row].cpu())
+        pending.append(tokens)
+        yield tokens
+        step += 1
+
+
+def _checked_prompt(decoder, prompt):
+    if prompt.ndim != 3 or prompt.shape[1] != decoder.spec.codebooks or prompt.dtype != torch.int64:
+        raise ValueError(
+            f"the prompt is {prompt.dtype} {tuple(prompt.shape)}; it should be int64 [B, {decoder.spec.codebooks}, T]"
+        )
+    if prompt.numel() and not 0 <= int(prompt.min()) <= int(prompt.max()) < decoder.spec.vocabulary:
+        raise ValueError(
+            f"the prompt holds ids from {int(prompt.min())} to {int(prompt.max())}; the decoder reads "
+            f"0 to {decoder.spec.vocabulary - 1}"
+        )
+    return prompt.shape
+
+
+def _checked_plan(plan, batch, codebooks, num_steps):
+    if plan.ndim != 3 or plan.shape[0] not in (1, batch) or plan.shape[1] != codebooks or plan.dtype != torch.int64:
+        raise ValueError(
+            f"the plan is {plan.dtype} {tuple(plan.shape)}; it should be int64 [{batch} or 1, {codebooks}, S]"
+        )
+    if num_steps is not None:
+        raise ValueError("both num_steps and a plan are given; the plan says how many steps there are")
+    return plan.shape[2]
+
+
+def _asked(grammar, codebooks, pad):
+    return torch.full((codebooks,), pad) if grammar.done else grammar.allowed()
+
+
+def _known(plan, step, asked, batch, codebooks, device):
+    """int64 [B, K]: the tokens that are known before anything is drawn, `OPEN` elsewhere."""
+    known = torch.full((batch, codebooks), OPEN) if plan is None else plan[:, :, step].repeat(batch // len(plan), 1)
+    for row, tokens in enumerate(asked):
+        if tokens.dtype == torch.int64:
+            if tokens.shape != (codebooks,):
+                raise ValueError(f"a grammar gives tokens {tuple(tokens.shape)}; they should be ({codebooks},)")
+            known[row] = tokens
+    return known.to(device)
+
+
+def _allowed(asked, layout, step, logits):
+    """bool [B or 1, K, V], or None where all may be drawn; a row whose tokens are known is not restricted."""
+    _, codebooks, vocabulary = logits.shape
+    allowed = None if layout is None else layout.allowed(step, vocabulary)
+    allowed = None if allowed is None else allowed.to(logits.device)[None]
+    if not any(mask.dtype == torch.bool for mask in asked):
+        return allowed
+    for mask in asked:
+        if mask.dtype == torch.bool and mask.shape != (codebooks, vocabulary):
+            raise ValueError(f"a grammar gives a mask {tuple(mask.shape)}; it should be ({codebooks}, {vocabulary})")
+    free = torch.ones(codebooks, vocabulary, dtype=torch.bool)
+    masks = torch.stack([mask if mask.dtype == torch.bool else free for mask in asked]).to(logits.device)
+    return masks if allowed is None else masks & allowed

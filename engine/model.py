@@ -1,0 +1,333 @@
+"""A loaded model: from a call to sound, for every family.
+
+Knows requests, rows and pieces. What a prompt means and how tokens become sound is the family's; the loop
+that draws them is `loop`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from .audio.clip import Audio
+from .audio.codecs import Codec
+from .conditioning import Conditioning
+from .decoder import Decoder
+from .errors import CheckpointError
+from .layout import Layout
+from .loop import draw
+from .sampling import Grammar, SamplingSpec
+from .windows import Windows
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+FAMILIES = {"aria": "clavilux.families.aria"}
+LONGEST_S = 3600.0
+SMALL_DECODER = 30_000_000  # parameters
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+Progress = Callable[[float, float], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One decoder, how its tokens are laid out and windowed, and the codec that they belong to."""
+
+    decoder: Decoder
+    layout: Layout
+    windows: Windows
+    codec: Codec
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one row asks for."""
+
+    prompt: str
+    seconds: float
+    seed: int
+    continue_from: str | Path | Audio | None = None
+    controls: dict[str, Any] = field(default_factory=dict)
+
+
+class Job(Protocol):
+    """One row of a render, made by its family."""
+
+    prompt: Tensor  # int64 [1, K, T], read before anything is drawn
+    conditioning: Conditioning  # one row
+    grammar: Grammar
+    receipt: dict[str, Any]
+
+    @property
+    def at_s(self) -> float:
+        """Seconds of the piece that are written."""
+
+    def push(self, tokens: Tensor) -> Tensor | None:
+        """Take a step's tokens, int64 [K]; the samples float32 [C, N] that they settle, if any."""
+
+    def finish(self) -> Tensor:
+        """The rest of the samples."""
+
+    def complete(self, samples: Tensor) -> Audio:
+        """The whole piece, with its score, tokens and receipt."""
+
+
+class Family(Protocol):
+    """What a checkpoint family adds to the shared core."""
+
+    name: str
+    accepts: dict[str, Any]  # the controls it takes, and what they may be
+    sampling: SamplingSpec  # its defaults
+    stages: tuple[Stage, ...]
+    identity: dict[str, Any]  # model and hash, for receipts
+
+    def job(self, request: Request) -> Job:
+        """One row's job. Raises ValueError or TypeError for what the family cannot do."""
+
+    def unconditional(self, rows: int) -> Conditioning:
+        """The conditioning of guidance's second block: nothing is said."""
+
+
+class Model:
+    """A loaded checkpoint. Made by `load`."""
+
+    def __init__(self, family: Family):
+        self.family = family
+
+    def __repr__(self) -> str:
+        size = sum(p.numel() for stage in self.family.stages for p in stage.decoder.parameters())
+        return f"Model({self.family.identity['model']!r}, {size / 1e6:.1f} M parameters)"
+
+    def generate(self, prompt: str | list[str] = "", *, seconds: float = 20.0, **options) -> Audio | list[Audio]:
+        """Make a whole piece; a list of them where `prompt` is a list or `batch` is above 1.
+
+        Args:
+            prompt: words, or a list of prompts that are made side by side.
+            seconds: exact length, above 0 up to 3600; with `continue_from`, what is given counts.
+            options: as for `stream`.
+        """
+        rows, jobs, sampling = self._jobs(prompt, seconds, options)
+        pieces: list[list[Tensor]] = [[] for _ in jobs]
+        for row, samples in self._run(jobs, sampling, seconds, options.get("progress")):
+            pieces[row].append(samples)
+        songs = [job.complete(torch.cat(parts, dim=1)) for job, parts in zip(jobs, pieces, strict=True)]
+        return songs if rows else songs[0]
+
+    def stream(self, prompt: str = "", *, seconds: float = 20.0, **options) -> Iterator[Audio]:
+        """Give a piece out as it is made: `Audio` after `Audio`, together exactly what `generate` gives.
+
+        Args:
+            prompt: words.
+            seconds: exact length in all.
+            seed: the same seed gives the same piece; one is drawn if None.
+            temperature, top_k, top_p, guidance: as `SamplingSpec`; the family's own values if None.
+            batch: how many pieces, with seeds one after another (`generate` only).
+            continue_from: a MIDI or sound file, or an `Audio`, that comes first.
+            progress: called with (seconds done, seconds in all).
+            The family's controls, such as `key` or `tempo`, see `accepts`.
+
+        Raises:
+            ValueError, TypeError: an argument outside its range, or one that this model does not take.
+        """
+        rows, jobs, sampling = self._jobs(prompt, seconds, options)
+        if rows:
+            raise ValueError("a stream gives one piece; use generate for a list of prompts or a batch")
+        sample_rate = self.family.stages[-1].codec.sample_rate
+        pieces = self._run(jobs, sampling, seconds, options.get("progress"))
+        return (Audio(samples, sample_rate) for _, samples in pieces)
+
+    @property
+    def accepts(self) -> dict[str, Any]:
+        """The family's own controls and what each may be."""
+        return dict(self.family.accepts)
+
+    def _jobs(self, prompt, seconds, options) -> tuple[bool, list[Job], SamplingSpec]:
+        """(whether a list was asked for, a job a row, how to draw). Everything is checked here."""
+        known = {"seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "progress"}
+        unknown = sorted(set(options) - known - set(self.family.accepts))
+        if unknown:
+            raise TypeError(
+                f"{self.family.identity['model']} does not take {', '.join(unknown)}; it takes "
+                f"{', '.join(sorted(known | set(self.family.accepts)))}"
+            )
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+            raise TypeError(f"seconds is {seconds!r}; it should be a number")
+        if not (math.isfinite(seconds) and 0 < seconds <= LONGEST_S):
+            raise ValueError(f"seconds is {seconds}; it should be above 0 and at most {LONGEST_S:g}")
+        batch = options.get("batch", 1)
+        if type(batch) is not int or not 1 <= batch <= 64:
+            raise ValueError(f"batch is {batch!r}; it should be a whole number from 1 to 64")
+        as_list = isinstance(prompt, (list, tuple)) or batch > 1
+        prompts = list(prompt) if isinstance(prompt, (list, tuple)) else [prompt] * batch
+        if not prompts or not all(isinstance(p, str) for p in prompts):
+            raise TypeError(f"prompt is {type(prompt).__name__}; it should be a string or a list of strings")
+        controls = {name: options[name] for name in self.family.accepts if options.get(name) is not None}
+        jobs = [
+            self.family.job(Request(text, float(seconds), seed, options.get("continue_from"), controls))
+            for text, seed in zip(prompts, _seeds(options.get("seed"), len(prompts)), strict=True)
+        ]
+        sampling = self._sampling(jobs, options)
+        settings = {name: getattr(sampling, name) for name in ("temperature", "top_k", "top_p", "guidance")}
+        for job in jobs:
+            job.receipt["settings"] = settings
+        return as_list, jobs, sampling
+
+    def _sampling(self, jobs: list[Job], options) -> SamplingSpec:
+        usual = self.family.sampling
+        values = {
+            name: getattr(usual, name) if options.get(name) is None else options[name]
+            for name in ("temperature", "top_k", "top_p", "guidance")
+        }
+        return SamplingSpec(seed=tuple(job.receipt["seed"] for job in jobs), **values)
+
+    def _run(
+        self, jobs: list[Job], sampling: SamplingSpec, seconds: float, progress: Progress | None
+    ) -> Iterator[tuple[int, Tensor]]:
+        """(row, samples [C, N]) as they are settled."""
+        stage = self.family.stages[0]
+        conditioning = Conditioning(prefix=torch.cat([job.conditioning.prefix for job in jobs]))
+        if len(sampling.weights) > 1:
+            conditioning = Conditioning.stack([conditioning, self.family.unconditional(len(jobs))])
+        steps = draw(
+            stage.decoder,
+            sampling,
+            torch.cat([job.prompt for job in jobs]),
+            grammars=[job.grammar for job in jobs],
+            conditioning=conditioning,
+            windows=stage.windows,
+        )
+        for tokens in _small_steps_alone(steps, stage.decoder):
+            for row, job in enumerate(jobs):
+                samples = job.push(tokens[row])
+                if samples is not None and samples.shape[1]:
+                    yield row, samples
+                    if progress is not None:
+                        progress(min(job.at_s for job in jobs), seconds)
+        for row, job in enumerate(jobs):
+            yield row, job.finish()
+        if progress is not None:
+            progress(seconds, seconds)
+
+
+def _small_steps_alone(steps: Iterator[Tensor], decoder: Decoder) -> Iterator[Tensor]:
+    """The steps, each drawn on one thread where the decoder is so small that threads would only wait.
+
+    On two busy cores a step of 3 M parameters took 30 ms on two threads and 3 ms on one.
+    """
+    weight = next(decoder.parameters())
+    small = weight.device.type == "cpu" and sum(p.numel() for p in decoder.parameters()) < SMALL_DECODER
+    usual = torch.get_num_threads()
+    while True:
+        torch.set_num_threads(1 if small else usual)
+        try:
+            with torch.inference_mode():
+                tokens = next(steps, None)
+        finally:
+            torch.set_num_threads(usual)
+        if tokens is None:
+            return
+        yield tokens
+
+
+def _seeds(seed, rows: int) -> list[int]:
+    """A seed a row: a list's own, or one number and those that follow it."""
+    if seed is None:
+        seed = secrets.randbelow(2**31)
+    if isinstance(seed, (list, tuple)):
+        if len(seed) != rows:
+            raise ValueError(f"there are {len(seed)} seeds; there should be one for each of {rows} pieces")
+        seeds = list(seed)
+    else:
+        if type(seed) is not int:
+            raise TypeError(f"seed is {seed!r}; it should be a whole number")
+        seeds = [seed + row for row in range(rows)]
+    SamplingSpec(seed=tuple(seeds))  # checks each
+    return seeds
+
+
+def load(source: str | Path, device: str = "auto", dtype: str = "auto") -> Model:
+    """Load a model.
+
+    Args:
+        source: a bundled model's name ("aria"), a folder, or a hub id ("owner/name").
+        device: "auto" (a GPU where there is one), "cpu", "cuda", "mps" ...
+        dtype: "auto" (float32), "float32", "bfloat16" or "float16".
+
+    Raises:
+        CheckpointError: nothing is there, or it is damaged or of an unknown family.
+        ValueError: an unknown device or dtype.
+    """
+    folder = _folder_of(source)
+    config = read_config(folder)
+    family = import_module(FAMILIES[config["family"]])
+    return Model(family.load(folder, config, _device(device), _dtype(dtype)))
+
+
+def bundled() -> list[str]:
+    """The names of the bundled models."""
+    return sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A checkpoint's config.json, its family known. Raises CheckpointError."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{str(folder)!r} holds no config.json, so it is not a checkpoint") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{str(path)!r} cannot be read as JSON: {error}") from None
+    found = config.get("family") if isinstance(config, dict) else None
+    if found not in FAMILIES:
+        raise CheckpointError(
+            f"{str(path)!r} is of the family {found!r}; those known are {', '.join(sorted(FAMILIES))}"
+        )
+    return config
+
+
+def _folder_of(source: str | Path) -> Path:
+    name = str(source)
+    if name in bundled():
+        return PRETRAINED / name
+    if Path(source).is_dir():
+        return Path(source)
+    if Path(source).exists():
+        raise CheckpointError(f"{name!r} is a file; give the folder that holds it and its config.json")
+    if not _HUB_ID.fullmatch(name) or name.startswith((".", "/")):
+        raise CheckpointError(f"{name!r} is neither a bundled model ({', '.join(bundled())}) nor a folder nor a hub id")
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.snapshot_download(name))
+    except Exception as error:  # the hub's client raises its own, its HTTP library's and the system's errors
+        raise CheckpointError(
+            f"{name!r} is no folder here, and the hub could not be asked for it "
+            f"({type(error).__name__}); check the name and the network"
+        ) from error
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ValueError(f"the device {name!r} is not to be had here; auto, cpu, cuda and mps are names") from None
+    return device
+
+
+def _dtype(name: str) -> torch.dtype:
+    if name != "auto" and name not in _DTYPES:
+        raise ValueError(f"the dtype is {name!r}; it should be auto, {', '.join(_DTYPES)}")
+    return _DTYPES.get(name, torch.float32)

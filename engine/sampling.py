@@ -1,0 +1,181 @@
+"""How tokens are drawn: the settings, the noise of each step, and what a grammar is.
+
+Knows no decoder: `Sampler` turns logits into tokens.
+"""
+
+import math
+import operator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from clavilux.kernels.sample import gumbel, sample
+
+
+class Grammar(Protocol):
+    """Which tokens may come next in one row. It is asked once a step, then told what was drawn."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the row has ended; nothing more is drawn for it."""
+
+    def allowed(self) -> torch.Tensor:
+        """bool [K, V], True for each token that may come next; or int64 [K], the tokens that must."""
+
+    def advance(self, tokens: torch.Tensor) -> None:
+        """Take note of the tokens, int64 [K], that came next."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingSpec:
+    """The settings of a draw.
+
+    Attributes:
+        temperature: 0 (the likeliest token, always) or more.
+        top_k: keep the k likeliest tokens and what equals the last of them; 0 keeps all.
+        top_p: keep the likeliest tokens up to this mass, above 0; 1 keeps all.
+        guidance: a scale s for s * conditional + (1 - s) * unconditional rows, 1 for none; or the weight of
+            each block of rows.
+        seed: -2^63 .. 2^64 - 1; one for all rows (which then differ), or one a row. A row that has a seed
+            of its own gets the same tokens alone, or with any others beside it.
+
+    Raises:
+        ValueError, TypeError: a value outside its range or of another type.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    guidance: float | tuple[float, ...] = 1.0
+    seed: int | tuple[int, ...] = 0
+
+    def __post_init__(self):
+        if not (_number("temperature", self.temperature) >= 0):
+            raise ValueError(f"temperature is {self.temperature}; it should be 0 or more")
+        if _whole("top_k", self.top_k) < 0:
+            raise ValueError(f"top_k is {self.top_k}; it should be 0 (keep all) or more")
+        if not 0 < _number("top_p", self.top_p) <= 1:
+            raise ValueError(f"top_p is {self.top_p}; it should be above 0, up to 1 (keep all)")
+        weights = self.guidance if isinstance(self.guidance, tuple) else (self.guidance,)
+        if not weights:
+            raise ValueError("guidance is empty; it should be a scale, or a weight for each block of rows")
+        for weight in weights:
+            _number("guidance", weight)
+        seeds = self.seed if isinstance(self.seed, tuple) else (self.seed,)
+        if not seeds:
+            raise ValueError("seed is empty; it should be a whole number, or one for each row")
+        for seed in seeds:
+            if not -(2**63) <= _whole("seed", seed) < 2**64:
+                raise ValueError(f"seed is {seed}; it should be from -2^63 to 2^64 - 1")
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The weight of each block of rows: conditional, unconditional, third."""
+        if isinstance(self.guidance, tuple):
+            return self.guidance
+        return (1.0,) if self.guidance == 1 else (self.guidance, 1 - self.guidance)
+
+    def keys(self, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """int64 [B] each: every row's seed, and its number among the rows that share that setting.
+
+        Raises:
+            ValueError: there are seeds, but not one for each of `batch` rows.
+        """
+        if not isinstance(self.seed, tuple):
+            return torch.full((batch,), _signed(self.seed)), torch.arange(batch)
+        if len(self.seed) != batch:
+            raise ValueError(f"there are {len(self.seed)} seeds; there should be one for each of {batch} rows")
+        return torch.tensor([_signed(seed) for seed in self.seed]), torch.zeros(batch, dtype=torch.int64)
+
+
+class Sampler:
+    """Draws the tokens of `batch` rows, step after step.
+
+    The noise of a step depends on the seeds and the step's number alone, so it is computed for many steps
+    at a time, and any step can be drawn again. A later change that biases or keys the draw of each token
+    belongs in `noise`.
+    """
+
+    STEPS_AT_A_TIME = 64
+
+    def __init__(
+        self,
+        spec: SamplingSpec,
+        batch: int,
+        codebooks: int,
+        vocabulary: int,
+        device: torch.device | str = "cpu",
+    ):
+        self.spec = spec
+        self.batch = batch
+        self.codebooks = codebooks
+        self.vocabulary = vocabulary
+        self._weights = spec.weights
+        self._seeds, self._rows = (part.to(device) for part in spec.keys(batch))
+        self._block: torch.Tensor | None = None
+        self._block_start = 0
+
+    def noise(self, step: int) -> torch.Tensor:
+        """float32 [B, K, V], the Gumbel noise of one step, 0 .. 2^32 - 1."""
+        offset = step - self._block_start
+        if self._block is None or not 0 <= offset < len(self._block):
+            # Blocks start at multiples of their size, and big noise is computed in smaller blocks (16 MiB).
+            size = 4 * self.batch * self.codebooks * self.vocabulary
+            count = max(1, min(self.STEPS_AT_A_TIME, 2**24 // size))
+            self._block_start = step - step % count
+            self._block = gumbel(
+                self._seeds,
+                self._rows,
+                self._block_start,
+                min(count, 2**32 - self._block_start),
+                self.codebooks,
+                self.vocabulary,
+            )
+            offset = step - self._block_start
+        return self._block[offset]
+
+    def draw(self, logits: torch.Tensor, step: int, allowed: torch.Tensor | None = None) -> torch.Tensor:
+        """Draw int64 [B, K] from logits [R * B, K, V] with the noise of `step`.
+
+        Args:
+            logits: R blocks of B rows, R the number of guidance weights.
+            step: the number of the draw.
+            allowed: bool [B, K, V], or a shape that expands to it; only True tokens can be drawn.
+
+        Raises:
+            ValueError: as `clavilux.kernels.sample.sample`.
+        """
+        spec = self.spec
+        noise = None if spec.temperature == 0 else self.noise(step)
+        return sample(
+            logits,
+            noise,
+            weights=self._weights,
+            temperature=spec.temperature,
+            top_k=spec.top_k,
+            top_p=spec.top_p,
+            allowed=allowed,
+        )
+
+
+def _signed(seed: int) -> int:
+    """The int64 with the same 64 bits."""
+    return seed - 2**64 if seed >= 2**63 else seed
+
+
+def _whole(name: str, value) -> int:
+    if isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}; it should be a whole number")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; it should be a whole number") from None
+
+
+def _number(name: str, value) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} is {value!r}; it should be a number")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is {value}; it should be finite")
+    return value

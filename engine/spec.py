@@ -1,0 +1,127 @@
+"""DecoderSpec: the words in which a checkpoint family describes its decoder."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+NORMS = ("layer", "rms")
+ACTIVATIONS = ("gelu", "quick_gelu", "swiglu")
+POSITIONS = ("none", "learned", "sinusoidal", "rope")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderSpec:
+    """A decoder's shape. Layers are pre-norm: x + attention(norm(x)), x + cross(norm(x)), x + ffn(norm(x)).
+
+    Attributes:
+        width: D, the residual stream's size.
+        layers, heads: how many; every head has its own keys and values.
+        head_dim: E; heads * head_dim need not be the width.
+        ffn_width: size of the wide layer (of its value half, for swiglu).
+        vocabulary: rows of each codebook's input embedding.
+        output_vocabulary: ids that each codebook's head scores; None: as `vocabulary`.
+        codebooks: K; their embeddings are summed, and each has its own head.
+        max_positions: the context, a prefix included.
+        norm: "layer" or "rms" (not centred).
+        norm_bias: layer norm only.
+        eps: of every norm.
+        activation: "gelu" (exact), "quick_gelu" or "swiglu".
+        attention_bias, ffn_bias, head_bias: whether those linear layers have a bias.
+        positions: "none", "learned" and "sinusoidal" (added to the embeddings), or "rope" (half-split pairs).
+        rope_theta: base of the rotation rates.
+        qk_norm: RMS norm of each head's queries and keys, before rope, with one gain for all heads.
+        cross_attention: True for all layers, False for none, or the numbers of the layers that have it.
+        final_norm: a norm before the head.
+        tied: the head is the embedding's table.
+
+    Raises:
+        ValueError, TypeError: a value outside its range or of another type, named.
+    """
+
+    width: int
+    layers: int
+    heads: int
+    head_dim: int
+    ffn_width: int
+    vocabulary: int
+    max_positions: int
+    output_vocabulary: int | None = None
+    codebooks: int = 1
+    norm: str = "layer"
+    norm_bias: bool = False
+    eps: float = 1e-5
+    activation: str = "gelu"
+    attention_bias: bool = False
+    ffn_bias: bool = False
+    head_bias: bool = False
+    positions: str = "learned"
+    rope_theta: float = 10000.0
+    qk_norm: bool = False
+    cross_attention: bool | tuple[int, ...] = False
+    final_norm: bool = True
+    tied: bool = False
+
+    def __post_init__(self):
+        if self.output_vocabulary is None:
+            object.__setattr__(self, "output_vocabulary", self.vocabulary)
+        if isinstance(self.cross_attention, list):  # JSON has no tuples
+            object.__setattr__(self, "cross_attention", tuple(self.cross_attention))
+        self._check_numbers()
+        for name, words in (("norm", NORMS), ("activation", ACTIVATIONS), ("positions", POSITIONS)):
+            if getattr(self, name) not in words:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it should be one of {', '.join(words)}")
+        if self.norm_bias and self.norm != "layer":
+            raise ValueError(f"norm_bias is True with norm {self.norm!r}; only layer norm has a bias")
+        if self.positions == "rope" and self.head_dim % 2:
+            raise ValueError(f"head_dim is {self.head_dim}; rope needs an even one")
+        if self.positions == "sinusoidal" and (self.width % 2 or self.width < 4):
+            raise ValueError(f"width is {self.width}; sinusoidal positions need an even one of at least 4")
+        if self.tied and (self.codebooks > 1 or self.output_vocabulary != self.vocabulary or self.head_bias):
+            raise ValueError("tied is True; that needs one codebook, equal vocabularies and no head_bias")
+
+    def _check_numbers(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type == "int" or field.type is int or field.name == "output_vocabulary":
+                if type(value) is not int:
+                    raise TypeError(f"{field.name} is {value!r}; it should be a whole number")
+                if value < 1:
+                    raise ValueError(f"{field.name} is {value}; it should be at least 1")
+            elif (field.type == "bool" or field.type is bool) and type(value) is not bool:
+                raise TypeError(f"{field.name} is {value!r}; it should be True or False")
+            elif field.name in ("eps", "rope_theta") and not (isinstance(value, (int, float)) and value > 0):
+                raise ValueError(f"{field.name} is {value!r}; it should be a number above 0")
+        if not isinstance(self.cross_attention, bool):
+            bad = [n for n in self.cross_attention if type(n) is not int or not 0 <= n < self.layers]
+            if bad:
+                raise ValueError(f"cross_attention names the layers {bad}; there are layers 0 to {self.layers - 1}")
+
+    @property
+    def cross_layers(self) -> tuple[int, ...]:
+        """The numbers of the layers that have cross-attention."""
+        if isinstance(self.cross_attention, bool):
+            return tuple(range(self.layers)) if self.cross_attention else ()
+        return self.cross_attention
+
+    @classmethod
+    def from_dict(cls, values: Mapping) -> "DecoderSpec":
+        """Build a spec from a mapping such as a JSON object.
+
+        Raises:
+            ValueError: a key that is no word of the spec, or a missing one that has no default.
+        """
+        words = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - words)
+        if unknown:
+            raise ValueError(f"a decoder spec has no {', '.join(unknown)}; its words are {', '.join(sorted(words))}")
+        missing = [
+            name
+            for name in ("width", "layers", "heads", "head_dim", "ffn_width", "vocabulary", "max_positions")
+            if name not in values
+        ]
+        if missing:
+            raise ValueError(f"a decoder spec needs {', '.join(missing)} as well")
+        return cls(**values)
+
+    def to_dict(self) -> dict:
+        """The words and their values, fit for JSON and for `from_dict`."""
+        return asdict(self)

@@ -1,0 +1,331 @@
+"""Train the composer: `python -m clavilux.training.composer SCORES --out DIR --minutes 60`.
+
+Reads the folder of scores once into a cache, trains the shared decoder on windows of score tokens under a
+prefix of controls, writes a checkpoint every few minutes and goes on from it when run again. The learning
+rate follows the time spent, not the number of steps, so a run ends when it was asked to on any machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ..audio.codecs.remi import DRUMS, score_tokens
+from ..composer.conditions import PREFIX_LENGTH, Brief, tempo_bin
+from ..conditioning import Conditioning
+from ..decoder import DecoderSpec
+from ..families.aria import Composer, vocabulary_hash
+from . import data
+
+FORCED_KINDS = ("TimeSig", "Section", "Tempo", "PAD")  # the grammar always says these, so they teach nothing
+CONDITION_DROPOUT = 0.1
+START_SHARE = 0.15  # windows that begin where a piece begins
+# Instruments of one register and role stand in for each other now and then, so that no style is tied to its own.
+EXCHANGEABLE = (
+    (0, 4, 6, 16, 19, 21), (24, 25, 105, 46), (52, 40, 65, 68, 71, 73, 74, 75, 110, 56), (41, 69, 60, 66),
+    (42, 70, 57), (43, 58, 32), (8, 10, 11, 12),
+)  # fmt: skip
+CHOIRS = (19, 52, 48, 61, 0, 16)  # what a chorale for one instrument may be played on
+EXCHANGE_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """How a run goes: windows of `context` positions (the prefix included), `batch` of them a step."""
+
+    context: int = 512
+    batch: int = 12
+    muon_rate: float = 0.02
+    adam_rate: float = 3e-3
+    weight_decay: float = 0.02
+    warmup_share: float = 0.02
+    seed: int = 0
+
+
+def composer_spec(vocabulary: int, context: int) -> DecoderSpec:
+    """The composer's decoder: 2.8 million parameters, as many as an hour on a laptop can teach."""
+    return DecoderSpec(
+        width=192,
+        layers=6,
+        heads=4,
+        head_dim=48,
+        ffn_width=512,
+        vocabulary=vocabulary,
+        max_positions=context,
+        norm="rms",
+        activation="swiglu",
+        positions="rope",
+        tied=True,
+    )
+
+
+class Windows:
+    """Random windows of the cached pieces, with their briefs."""
+
+    def __init__(self, cache: Path, held_out: bool, length: int, seed: int):
+        arrays = np.load(cache)
+        if tuple(arrays["vocabulary"]) != score_tokens().names:
+            raise ValueError(f"{cache} was made with another vocabulary; remove it and run again")
+        ends = arrays["ends"]
+        starts = np.concatenate([[0], ends[:-1]])
+        self.chosen = np.flatnonzero(arrays["held_out"] == held_out)
+        self.starts, self.ends = starts, ends
+        self.arrays = {name: arrays[name] for name in ("tokens", "quarters", "style", "minor", "tempo")}
+        self.length = length
+        self.random = np.random.default_rng(seed)
+        weight = (self.ends - self.starts)[self.chosen].astype(float)
+        style = self.arrays["style"][self.chosen]
+        share = np.bincount(style, weight, minlength=len(data.STYLE_NAMES))
+        # Rare styles are seen more often than their share of the notes: by its square root.
+        self.weight = weight * np.where(share[style] > 0, share[style], 1) ** -0.5
+        self.weight /= self.weight.sum()
+        self.density_edges = np.zeros((len(data.STYLE_NAMES), 2))
+        tokens = score_tokens()
+        kinds = np.array(tokens.kinds)
+        self.is_pitch = np.isin(kinds, ("Pitch", "PitchDrum"))
+        self.is_program = kinds == "Program"
+        self.program_values = np.array([v if k == "Program" else 0 for k, v in zip(kinds, tokens.values, strict=True)])
+        self.program_ids = {v: i for i, (k, v) in enumerate(zip(kinds, tokens.values, strict=True)) if k == "Program"}
+
+    def measure_density(self, samples: int = 4000) -> np.ndarray:
+        """Terciles of notes a quarter in each style's windows, [styles, 2]."""
+        found: dict[int, list[float]] = {i: [] for i in range(len(data.STYLE_NAMES))}
+        for _ in range(samples):
+            piece, start, stop = self._window()
+            found[int(self.arrays["style"][piece])].append(self._density(start, stop))
+        everything = sum(found.values(), [])
+        return np.array([np.quantile(v if len(v) > 8 else everything, (1 / 3, 2 / 3)) for v in found.values()])
+
+    def batch(self, size: int) -> tuple[Tensor, list[Brief]]:
+        """Tokens int64 [size, length], padded at the end, and a brief each."""
+        pad = score_tokens().pad
+        rows = np.full((size, self.length), pad, dtype=np.int64)
+        briefs = []
+        for row in rows:
+            piece, start, stop = self._window()
+            window = self.arrays["tokens"][start:stop].astype(np.int64)
+            style = int(self.arrays["style"][piece])
+            window = self._exchange(window, style)
+            row[: len(window)] = window
+            briefs.append(self._brief(piece, window, self._density(start, stop)))
+        return torch.from_numpy(rows), briefs
+
+    def _window(self) -> tuple[int, int, int]:
+        piece = int(self.random.choice(self.chosen, p=self.weight))
+        first, end = int(self.starts[piece]), int(self.ends[piece])
+        start = first
+        if end - first > self.length and self.random.random() > START_SHARE:
+            # Past the end too, so that last bars are seen as often as others.
+            start = min(int(self.random.integers(first, end)), end - self.length // 3)
+        return piece, start, min(start + self.length, end)
+
+    def _density(self, start: int, stop: int) -> float:
+        quarters = self.arrays["quarters"]
+        notes = self.is_pitch[self.arrays["tokens"][start:stop]].sum()
+        return float(notes / max(quarters[stop - 1] - quarters[start], 1.0))
+
+    def _exchange(self, window: np.ndarray, style: int) -> np.ndarray:
+        """Now and then, other instruments of the same register."""
+        if self.random.random() > EXCHANGE_SHARE:
+            return window
+        used = np.unique(self.program_values[window[self.is_program[window]]])
+        table = np.arange(len(self.is_program))
+        if data.STYLE_NAMES[style] == "chorale" and len(used) == 1 and used[0] != DRUMS:
+            table[self.program_ids[int(used[0])]] = self.program_ids[int(self.random.choice(CHOIRS))]
+            return table[window]
+        taken = set(used.tolist())
+        for program in used.tolist():
+            group = next((g for g in EXCHANGEABLE if program in g), ())
+            free = [p for p in group if p not in taken]
+            if free:
+                other = int(self.random.choice(free))
+                taken.add(other)
+                table[self.program_ids[program]] = self.program_ids[other]
+        return table[window]
+
+    def _brief(self, piece: int, window: np.ndarray, density: float) -> Brief:
+        drop = self.random.random(5) < CONDITION_DROPOUT
+        style = int(self.arrays["style"][piece])
+        used = np.unique(self.program_values[window[self.is_program[window]]]).tolist()
+        level = int((density >= self.density_edges[style]).sum())
+        return Brief(
+            style=-1 if drop[0] else style,
+            mode=-1 if drop[1] else int(self.arrays["minor"][piece]),
+            tempo=-1 if drop[2] else tempo_bin(float(self.arrays["tempo"][piece])),
+            density=-1 if drop[3] else level,
+            programs=() if drop[4] else tuple(used),
+        )
+
+
+class Run:
+    """A training run in a folder: state, log, and going on from where it stopped."""
+
+    def __init__(self, cache: Path, out: Path, spec: TrainSpec):
+        torch.manual_seed(spec.seed)
+        self.spec, self.out = spec, out
+        tokens = score_tokens()
+        length = spec.context - PREFIX_LENGTH
+        self.train = Windows(cache, False, length, spec.seed)
+        self.held_out = Windows(cache, True, length, spec.seed + 1)
+        self.train.density_edges = self.held_out.density_edges = self.train.measure_density()
+        self.model = Composer(composer_spec(len(tokens), spec.context), len(data.STYLE_NAMES))
+        self.teaches = torch.tensor([kind not in FORCED_KINDS for kind in tokens.kinds])
+        matrices = [p for n, p in self.model.decoder.named_parameters() if p.ndim == 2 and "layers" in n]
+        chosen = {id(p) for p in matrices}
+        others = [p for p in self.model.parameters() if id(p) not in chosen]
+        self.optimizers = [
+            torch.optim.Muon(matrices, lr=spec.muon_rate, weight_decay=spec.weight_decay),
+            torch.optim.AdamW(others, lr=spec.adam_rate, betas=(0.9, 0.98), weight_decay=0.0),
+        ]
+        self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
+        self.step, self.spent_s, self.log = 0, 0.0, []
+        self.held_out_batches = [self.held_out.batch(spec.batch) for _ in range(12)]
+        if (out / "state.pt").exists():
+            self._resume(torch.load(out / "state.pt", weights_only=True))
+
+    def _resume(self, state: dict) -> None:
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.step, self.spent_s, self.log = state["step"], state["spent_s"], state["log"]
+        self.train.random = np.random.default_rng(self.spec.seed + self.step)
+
+    def loss(self, tokens: Tensor, briefs: list[Brief]) -> Tensor:
+        """Mean nats a token that the grammar leaves open."""
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            conditioning = Conditioning(prefix=self.model.conditioner(briefs))
+            logits = self.model.decoder(tokens[:, None], conditioning=conditioning)[:, 0, :-1]
+        following = tokens[:, 1:]
+        teaches = self.teaches[following]
+        return cross_entropy(logits[teaches].float(), following[teaches])
+
+    def train_step(self, share: float) -> float:
+        """One step at `share` (0 to 1) of the run: warm-up, then a straight line to zero."""
+        factor = min(1.0, share / self.spec.warmup_share) * (1.0 - share) + 1e-3
+        groups = (group for optimizer in self.optimizers for group in optimizer.param_groups)
+        for group, rate in zip(groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        loss = self.loss(*self.train.batch(self.spec.batch))
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def held_out_loss(self) -> float:
+        return float(np.mean([float(self.loss(*batch)) for batch in self.held_out_batches]))
+
+    def checkpoint(self) -> None:
+        """State to go on from, and the log with its picture."""
+        state = {
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "step": self.step,
+            "spent_s": self.spent_s,
+            "log": self.log,
+            "spec": asdict(self.spec),
+            "density_edges": self.train.density_edges.tolist(),
+        }
+        part = self.out / "state.pt.part"
+        torch.save(state, part)
+        part.replace(self.out / "state.pt")
+        (self.out / "log.json").write_text(json.dumps(self.log))
+        plot_log(self.log, self.out / "curves.png")
+
+    def go(self, seconds: float, report) -> None:
+        """Train until `seconds` have been spent in all; `report(run, train_loss)` about every ten seconds."""
+        recent, last_report, last_checkpoint = [], 0.0, time.monotonic()
+        while self.spent_s < seconds:
+            began = time.monotonic()
+            recent.append(self.train_step(self.spent_s / seconds))
+            self.spent_s += time.monotonic() - began
+            now = time.monotonic()
+            if now - last_report > 10:
+                report(self, float(np.mean(recent[-50:])))
+                last_report = now
+            if now - last_checkpoint > 240 or self.spent_s >= seconds:
+                train_loss = float(np.mean(recent[-200:]))
+                self.log.append((self.step, self.spent_s, train_loss, self.held_out_loss()))
+                self.checkpoint()
+                last_checkpoint = time.monotonic()
+
+
+def export(run: Path, folder: Path) -> None:
+    """Write a run's weights as a checkpoint of the family "aria": float16 safetensors and a config."""
+    state = torch.load(run / "state.pt", weights_only=True)
+    spec = composer_spec(len(score_tokens()), state["spec"]["context"])
+    config = {
+        "family": "aria",
+        "name": "aria",
+        "licence": "Apache-2.0",
+        "decoder": spec.to_dict(),
+        "styles": data.STYLE_NAMES,
+        "vocabulary_sha256": vocabulary_hash(),
+        "training": {**state["spec"], "steps": state["step"], "seconds": round(state["spent_s"])},
+        "density_edges": dict(zip(data.STYLE_NAMES, state["density_edges"], strict=True)),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.to(torch.float16).contiguous() for name, tensor in state["model"].items()}
+    save_file(weights, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def plot_log(log: list, path: Path) -> None:
+    """Training and held-out loss over the minutes spent."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    _, spent, train, held_out = zip(*log, strict=True)
+    minutes = [s / 60 for s in spent]
+    axes.plot(minutes, train, label="training")
+    axes.plot(minutes, held_out, label="held out")
+    axes.set(xlabel="minutes", ylabel="nats a token", title="Composer")
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scores", type=Path, help="folder with index.tsv and the MIDI files it names")
+    parser.add_argument("--out", type=Path, default=Path("runs/composer"), help="checkpoints, log and curves")
+    parser.add_argument("--minutes", type=float, default=60.0, help="training time in all")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--export", type=Path, help="when done, write the checkpoint into this folder")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    args.out.mkdir(parents=True, exist_ok=True)
+    cache = args.out / "tokens.npz"
+    if not cache.exists():
+        data.build(args.scores, cache, progress=lambda d, n: print(f"\rreading {d}/{n}", end="", flush=True))
+        print()
+    run = Run(cache, args.out, TrainSpec())
+    size = sum(p.numel() for p in run.model.parameters())
+    print(f"{size / 1e6:.2f} M parameters, {len(run.train.chosen)} pieces, {len(run.held_out.chosen)} held out")
+    started, first = time.monotonic(), run.step
+
+    def report(run: Run, loss: float) -> None:
+        rate = (run.step - first) * run.spec.batch * run.spec.context / (time.monotonic() - started)
+        left = args.minutes - run.spent_s / 60
+        print(f"step {run.step}  loss {loss:.3f}  {rate:.0f} tokens/s  {left:.1f} min left", flush=True)
+
+    run.go(args.minutes * 60, report)
+    print(f"held out {run.log[-1][3]:.3f} nats a token")
+    if args.export:
+        export(args.out, args.export)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Sequences longer than a decoder's context: which tokens each window holds.
+
+A pure plan; `clavilux.loop` carries it out.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A window of `context` tokens; where it is full, its start moves on by `stride`.
+
+    What is left in it, context - stride tokens and the new one, is read again from the window's first
+    position.
+
+    Attributes:
+        context: tokens that fit (a prefix is not counted).
+        stride: tokens dropped at each move, 1 .. context - keep. Large: few moves; small: long memory.
+        keep: the first tokens of the sequence that stay in every window, such as a start token or controls.
+
+    Raises:
+        ValueError: a number outside its range.
+    """
+
+    context: int
+    stride: int
+    keep: int = 0
+
+    def __post_init__(self):
+        for name in ("context", "stride", "keep"):
+            if type(getattr(self, name)) is not int:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it should be a whole number")
+        if self.keep < 0 or self.context <= self.keep:
+            raise ValueError(
+                f"context and keep are {self.context} and {self.keep}; there should be more context "
+                "than is kept, and keep should be at least 0"
+            )
+        if not 1 <= self.stride <= self.context - self.keep:
+            raise ValueError(f"stride is {self.stride}; it should be from 1 to {self.context - self.keep}")
+
+    def dropped(self, num_tokens: int) -> int:
+        """How many tokens after the kept ones are out of the window that holds the last of `num_tokens`."""
+        excess = num_tokens - self.context
+        return max(0, -(-excess // self.stride)) * self.stride
+
+    def spans(self, num_tokens: int) -> list[tuple[int, int, int]]:
+        """Every window of a sequence: (tokens dropped, first token that is new in it, end of its tokens)."""
+        spans, new = [], 0
+        while new < num_tokens:
+            dropped = self.dropped(new + 1)
+            end = min(num_tokens, dropped + self.context)
+            spans.append((dropped, new, end))
+            new = end
+        return spans

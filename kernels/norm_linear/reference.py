@@ -1,0 +1,32 @@
+"""act(norm(x) @ weight.T + bias), the specification.
+
+Norms: layer norm (Ba et al., 1607.06450), RMS norm (Zhang and Sennrich, 1910.07467).
+Activations: GELU (exact, with erf), quick GELU x * sigmoid(1.702 x) (1606.08415), SwiGLU (2002.05202).
+"""
+
+import torch
+import torch.nn.functional as F
+
+
+def normalize(x, norm_weight, norm_bias, norm, eps):
+    # Both functions accumulate in float32 and round once, to x's dtype.
+    if norm == "layer":
+        return F.layer_norm(x, x.shape[-1:], norm_weight, norm_bias, eps)
+    if norm == "rms":
+        return F.rms_norm(x, x.shape[-1:], norm_weight, eps)
+    return x
+
+
+def activate(y, activation):
+    if activation == "gelu":
+        return F.gelu(y)
+    if activation == "quick_gelu":
+        return y * torch.sigmoid(1.702 * y)
+    if activation == "swiglu":
+        gate, value = y.chunk(2, dim=-1)
+        return F.silu(gate) * value
+    return y
+
+
+def norm_linear(x, norm_weight, norm_bias, weight, bias, norm, eps, activation):
+    return activate(F.linear(normalize(x, norm_weight, norm_bias, norm, eps), weight, bias), activation)

@@ -1,0 +1,34 @@
+"""softmax(q k^T / sqrt(E)) v over the keys that a query may read, the specification.
+
+A query that may read nothing gets 0. PyTorch's fused attention keeps the softmax and its sums in float32.
+"""
+
+import torch
+import torch.nn.functional as F
+
+
+def readable(num_queries, num_keys, causal, starts, mask, device):
+    """bool [B or 1, 1, T or 1, S]: which keys each query reads; the last query sits on the last key."""
+    keys = torch.arange(num_keys, device=device)
+    allowed = torch.ones(1, 1, 1, num_keys, dtype=torch.bool, device=device)
+    if causal:
+        queries = torch.arange(num_keys - num_queries, num_keys, device=device)
+        allowed = (keys <= queries[:, None])[None, None]
+    if starts is not None:
+        allowed = allowed & (keys >= starts[:, None])[:, None, None]
+    if mask is not None:
+        allowed = allowed & mask[:, None, None]
+    return allowed
+
+
+def prefill_attention(q, k, v, causal, starts, mask):
+    num_queries, num_keys = q.shape[2], k.shape[2]
+    if starts is None and mask is None:
+        if not causal or num_queries == 1:
+            return F.scaled_dot_product_attention(q, k, v)
+        if num_queries == num_keys:
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    allowed = readable(num_queries, num_keys, causal, starts, mask, q.device)
+    nothing = ~allowed.any(-1, keepdim=True)  # these read everything, then give 0: no NaN in the gradient either
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed | nothing)
+    return out.masked_fill(nothing, 0.0)

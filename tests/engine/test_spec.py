@@ -1,0 +1,54 @@
+import pytest
+
+from clavilux.spec import DecoderSpec
+
+TINY = {
+    "width": 12,
+    "layers": 2,
+    "heads": 3,
+    "head_dim": 4,
+    "ffn_width": 20,
+    "vocabulary": 11,
+    "max_positions": 16,
+    "positions": "none",
+}
+
+
+def test_spec_dictionary_round_trip():
+    spec = DecoderSpec(**TINY, cross_attention=(1,))
+    values = spec.to_dict()
+    values["cross_attention"] = [1]  # as JSON would give it
+    assert DecoderSpec.from_dict(values) == spec
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "message"),
+    [
+        ({"width": 0}, ValueError, "width is 0"),
+        ({"layers": 2.0}, TypeError, "layers is 2.0"),
+        ({"heads": True}, TypeError, "heads is True"),
+        ({"norm": "batch"}, ValueError, "norm is 'batch'"),
+        ({"activation": "relu"}, ValueError, "activation is 'relu'"),
+        ({"positions": "alibi"}, ValueError, "positions is 'alibi'"),
+        ({"norm": "rms", "norm_bias": True}, ValueError, "norm_bias is True"),
+        ({"eps": 0.0}, ValueError, "eps is 0.0"),
+        ({"eps": "small"}, ValueError, "eps is 'small'"),
+        ({"tied": True, "codebooks": 2}, ValueError, "tied is True"),
+        ({"tied": True, "output_vocabulary": 5}, ValueError, "tied is True"),
+        ({"tied": 1}, TypeError, "tied is 1"),
+        ({"positions": "rope", "head_dim": 5}, ValueError, "head_dim is 5"),
+        ({"positions": "sinusoidal", "width": 13}, ValueError, "width is 13"),
+        ({"cross_attention": (2,)}, ValueError, r"layers \[2\]"),
+    ],
+    ids=str,
+)
+def test_spec_names_what_is_wrong(words, error, message):
+    with pytest.raises(error, match=message):
+        DecoderSpec(**{**TINY, **words})
+
+
+def test_spec_rejects_unknown_and_missing_words():
+    with pytest.raises(ValueError, match="has no colour"):
+        DecoderSpec.from_dict({**TINY, "colour": 1})
+    with pytest.raises(ValueError, match="needs width"):
+        DecoderSpec.from_dict({name: value for name, value in TINY.items() if name != "width"})

@@ -1,0 +1,163 @@
+"""The repository's shape: which way imports point, what is packaged, how large it is, how light help is."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {
+    "engine": "clavilux",
+    "kernels": "clavilux.kernels",
+    "audio": "clavilux.audio",
+    "image": "clavilux.image",
+}
+MODULES = sorted(path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py"))
+DATA_FOLDERS = {ROOT / "audio" / "soundfonts"}  # packaged, but not packages: their scripts are run by path
+MIB = 2**20
+
+
+def dotted_name(path: Path) -> str:
+    """`audio/codecs/score.py` -> `clavilux.audio.codecs.score`."""
+    folder, *rest = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join([PACKAGES[folder], *rest]).removesuffix(".__init__")
+
+
+def imported_names(path: Path) -> set[str]:
+    """Absolute dotted names of everything that a module imports, at its top or inside a function."""
+    package = dotted_name(path) if path.name == "__init__.py" else dotted_name(path).rpartition(".")[0]
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - (node.level - 1)] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            # `from clavilux import audio` imports a package: both readings are kept.
+            names.update(f"{base}.{alias.name}" for alias in node.names)
+    return names
+
+
+def house(name: str) -> str | None:
+    """The folder that a dotted name belongs to, or None for another distribution's module."""
+    parts = name.split(".")
+    if parts[0] != "clavilux":
+        return None
+    return parts[1] if len(parts) > 1 and parts[1] in {"kernels", "audio", "image"} else "engine"
+
+
+def tracked_files() -> list[Path]:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode != 0:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted_name)
+def test_imports_point_down(path):
+    folder = path.relative_to(ROOT).parts[0]
+    allowed = set(PACKAGES) if folder == "engine" else {folder}
+    upward = sorted(name for name in imported_names(path) if house(name) not in {*allowed, None})
+    assert not upward, f"{path.relative_to(ROOT)} may import only {sorted(allowed)}, not {upward}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "kernels").rglob("*.py")), ids=dotted_name)
+def test_kernels_need_torch_and_triton_only(path):
+    roots = {name.partition(".")[0] for name in imported_names(path)}
+    foreign = roots - {"clavilux", "torch", "triton"} - sys.stdlib_module_names
+    assert not foreign, f"{path.relative_to(ROOT)} imports {sorted(foreign)}"
+
+
+def test_package_list_is_the_folders():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = [dotted_name(path) for path in MODULES if path.name == "__init__.py"]
+    assert sorted(listed) == sorted(folders)
+    without_init = {path.parent for path in MODULES if not (path.parent / "__init__.py").exists()}
+    assert without_init <= DATA_FOLDERS, "folders with modules but no __init__.py"
+
+
+def test_dependencies_are_those_imported():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.match(r"[\w-]+", entry)[0] for entry in project["dependencies"]}
+    roots = {name.partition(".")[0] for path in MODULES for name in imported_names(path)}
+    assert roots - {"clavilux"} - sys.stdlib_module_names == declared
+
+
+def test_modules_are_short():
+    tests = sorted((ROOT / "tests").rglob("*.py"))
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in [*MODULES, *tests]}
+    assert not {name: lines for name, lines in lengths.items() if lines > 400}
+
+
+def test_sizes():
+    sizes = {path: path.stat().st_size for path in tracked_files()}
+    weights = [size for path, size in sizes.items() if path.suffix == ".safetensors"]
+    assert sum(sizes.values()) < 56 * MIB
+    assert sum(weights) < 48 * MIB
+
+
+@pytest.mark.parametrize("command", ["", "render", "play", "models", "info", "analyze"])
+def test_help_imports_nothing_heavy(command):
+    """What makes `--help` instant: a clock would measure the machine, so the modules are counted."""
+    arguments = [*([command] if command else []), "--help"]
+    program = (
+        "import sys\n"
+        "from clavilux.cli import main\n"
+        f"sys.argv = ['clavilux', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        "heavy = {'torch', 'numpy', 'librosa', 'symusic', 'miditok', 'matplotlib', 'huggingface_hub'}\n"
+        "sys.exit(f'imported {heavy & set(sys.modules)}' if heavy & set(sys.modules) else 0)\n"
+    )
+    run = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "Usage: clavilux" in run.stdout
+
+
+def test_importing_the_package_is_light():
+    program = "import sys, clavilux; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel, built from a copy of the tracked files, so that nothing untracked slips in."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for path in tracked_files():
+        copy = source / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    build = subprocess.run([*command, "--wheel-dir", target, source], capture_output=True, text=True)
+    assert build.returncode == 0, build.stderr
+    return next(target.glob("clavilux-*.whl"))
+
+
+def test_wheel_holds_what_the_checkout_holds(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        held = set(archive.namelist())
+    tracked = [path.relative_to(ROOT).parts for path in tracked_files()]
+    expected = {"/".join([*PACKAGES[top].split("."), *rest]) for top, *rest in tracked if top in PACKAGES}
+    assert sorted(expected - held) == []
+    assert [name for name in sorted(held - expected) if ".dist-info/" not in name] == []
+    assert any(name.endswith(".dist-info/licenses/NOTICE") for name in held)
+
+
+def test_wheel_imports_without_the_checkout(wheel, tmp_path):
+    """The wheel is unpacked alone, and Python runs there without the editable install in the way."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    program = (
+        "import sys\n"
+        "sys.path.insert(0, '.')\n"
+        "sys.meta_path[:] = [finder for finder in sys.meta_path if '__editable__' not in repr(finder)]\n"
+        "import clavilux, clavilux.audio, clavilux.kernels, clavilux.image, clavilux.cli, pathlib\n"
+        "for module in (clavilux, clavilux.audio, clavilux.kernels, clavilux.image, clavilux.cli):\n"
+        "    assert pathlib.Path(module.__file__).is_relative_to(pathlib.Path.cwd()), module.__file__\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
