@@ -3,28 +3,58 @@
 Knows no op. An op's `api.py` lists its implementations and asks here, once a call.
 """
 
+import os
 from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
 
 import torch
 
-# The implementation that runs on a device when none is asked for.
-DEFAULTS: Mapping[str, str] = {}
+from clavilux.kernels import launch
 
 
-def choose(implementations: Mapping[str, Callable], backend: str | None, device: torch.device) -> Callable:
+def lazy(module: str, name: str) -> Callable:
+    """A function that is imported when it is first called, so that Triton is needed only where it runs."""
+
+    def call(*arguments, **words):
+        return getattr(import_module(module), name)(*arguments, **words)
+
+    return call
+
+
+def choose(
+    implementations: Mapping[str, Callable], backend: str | None, device: torch.device, fits: bool = True
+) -> Callable:
     """Return one implementation of an op.
 
     Args:
         implementations: name to callable; every op has at least "reference".
         backend: a name in `implementations`, or None for the one that is made for `device`.
         device: where the op's inputs are.
+        fits: whether the op's Triton kernel is made for this call's shapes. Where it is not (a prompt's many rows),
+            PyTorch's own kernels are the better choice, and the reference is written in them.
 
     Raises:
-        ValueError: the op has no implementation of that name. It is never replaced by another.
+        ValueError: the op has no implementation of that name, or it cannot run there. It is never replaced by another.
     """
-    name = backend or DEFAULTS.get(device.type, "reference")
-    try:
-        return implementations[name]
-    except KeyError:
+    name = backend or ("triton" if device.type == "cuda" and fits and "triton" in implementations else "reference")
+    if name not in implementations:
         names = ", ".join(sorted(implementations))
-        raise ValueError(f"backend {name!r} does not exist for this op; it has: {names}") from None
+        raise ValueError(f"backend {name!r} does not exist for this op; it has: {names}")
+    if name == "triton":
+        _check_triton(device)
+        if not fits:
+            raise ValueError("backend 'triton' is asked for a shape that its kernel is not made for; leave it to choose")
+    return implementations[name]
+
+
+def _check_triton(device: torch.device) -> None:
+    if find_spec("triton") is None:
+        raise ValueError("backend 'triton' is not installed; pip install triton (Linux), or use a CPU")
+    if device.type == "cpu" and not interpreted() and not launch.recording():
+        raise ValueError("backend 'triton' is given tensors on cpu; it needs a GPU, or TRITON_INTERPRET=1 for tests")
+
+
+def interpreted() -> bool:
+    """Whether Triton runs its kernels in Python, for tests: a setting that must stand before Triton is imported."""
+    return os.environ.get("TRITON_INTERPRET") == "1"

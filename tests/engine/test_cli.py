@@ -323,7 +323,9 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     )
     output = tmp_path / "a.wav"
     command = [sys.executable, "-c", program, "render", "waltz", "--seconds", "600", "-o", str(output)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    # A suite that runs in the background of a shell ignores the signal, and its children would too.
+    listen = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **listen) as running:
         while not begun.exists():
             assert running.poll() is None, running.stderr.read()
         running.send_signal(signal.SIGINT)

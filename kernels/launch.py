@@ -1,0 +1,58 @@
+"""How every Triton kernel is started, or only noted: the compile gate asks what would run, without a GPU.
+
+Knows no kernel and no op.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One start of a kernel.
+
+    Attributes:
+        kernel: the function under `triton.jit`.
+        grid: programs along each axis.
+        arguments: the values of its first parameters, in order: tensors and numbers.
+        constants: its `tl.constexpr` parameters by name.
+        options: num_warps, num_stages.
+    """
+
+    kernel: Callable
+    grid: tuple[int, ...]
+    arguments: tuple[Any, ...]
+    constants: Mapping[str, Any]
+    options: Mapping[str, int]
+
+
+_NOTES: ContextVar[list[Launch] | None] = ContextVar("launches", default=None)
+
+
+def launch(kernel, grid, *arguments, num_warps: int = 4, num_stages: int = 3, **constants) -> None:
+    """Start `kernel` on `grid` programs; under `noted`, only write it down."""
+    options = {"num_warps": num_warps, "num_stages": num_stages}
+    notes = _NOTES.get()
+    if notes is not None:
+        notes.append(Launch(kernel, tuple(grid), arguments, constants, options))
+        return
+    kernel[grid](*arguments, **constants, **options)
+
+
+@contextmanager
+def noted() -> Iterator[list[Launch]]:
+    """Within it no kernel runs: the list holds what would have been started."""
+    notes: list[Launch] = []
+    token = _NOTES.set(notes)
+    try:
+        yield notes
+    finally:
+        _NOTES.reset(token)
+
+
+def recording() -> bool:
+    """Whether launches are only noted."""
+    return _NOTES.get() is not None
