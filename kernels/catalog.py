@@ -63,8 +63,15 @@ def _sample_items(shape):
     return shape["blocks"] * shape["rows"] * shape["codebooks"] * shape["vocabulary"]
 
 
+def _embed_items(shape):
+    # A row of the table a codebook, what is added to it, and the sum, for each row that is written.
+    added = bool(shape.get("positions")) + bool(shape.get("additive"))
+    return shape.get("blocks", 1) * shape["rows"] * (shape["codebooks"] + added + 1) * shape["width"]
+
+
 COSTS = MappingProxyType(
     {
+        "embed": _embed_items,
         "norm_linear": _linear_items,
         "linear_residual": _linear_items,
         "decode_attention": _attention_items,
@@ -129,6 +136,7 @@ def _model_cases(model: Model, dtype: str) -> list[Case]:
     cases = [Case(op, f"{model.name}-{place}", {**rows, **shape}, dtype) for op, place, shape in cases]
     blocks = model.rows  # one picture or song, and its guidance rows
     shape = {"blocks": blocks, "rows": 1, "codebooks": model.codebooks, "vocabulary": model.vocabulary}
+    cases.append(Case("embed", model.name, {**shape, "width": model.width, "positions": model.norm == "layer"}, dtype))
     return [*cases, Case("sample", model.name, {**shape, "top_k": 250})]
 
 
@@ -145,6 +153,15 @@ def _toy_cases(dtype: str) -> list[Case]:
         ("wide-head", {"rows": 2, "heads": 1, "head_dim": 150, "length": 33}),
         ("left-pad", {"rows": 3, "heads": 2, "head_dim": 8, "length": 9, "starts": True}),
         ("masked", {"rows": 3, "heads": 2, "head_dim": 8, "length": 9, "mask": True}),
+    ]
+    embed = [
+        ("plain", {"rows": 1, "codebooks": 1, "vocabulary": 5, "width": 16}),
+        ("books", {"rows": 3, "codebooks": 4, "vocabulary": 3, "width": 33, "positions": True}),
+        (
+            "guided",
+            {"rows": 2, "codebooks": 2, "vocabulary": 7, "width": 24, "blocks": 2, "additive": True, "prefix": 2},
+        ),
+        ("wide", {"rows": 1, "codebooks": 1, "vocabulary": 2, "width": 600, "positions": True, "additive": True}),
     ]
     sample = [
         ("plain", {"blocks": 1, "rows": 2, "codebooks": 1, "vocabulary": 11, "top_k": 0}),
@@ -164,6 +181,7 @@ def _toy_cases(dtype: str) -> list[Case]:
         for queries in {1, (length + 1) // 2, length}:
             words = {**shape, "queries": queries}
             cases.append(Case("prefill_attention", f"{name}-{queries}", words, dtype, True))
+    cases += [Case("embed", name, shape, dtype, True) for name, shape in embed]
     return cases + [Case("sample", name, shape, dtype, True) for name, shape in sample]
 
 

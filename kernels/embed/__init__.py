@@ -1,0 +1,3 @@
+from clavilux.kernels.embed.api import embed
+
+__all__ = ["embed"]
