@@ -1,12 +1,14 @@
 """Every op's cases: shapes, dtype, tolerance, bytes moved. Tests, benchmarks and compile gates read them.
 
-The toy cases are small and odd; the others are steps of real models, whose names they carry. Knows no op's
-code.
+The toy cases are small and odd; the others are steps of real models, whose names they carry, and odd sizes at full
+length. Knows no op's code; `inputs` makes the tensors of a case.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+
+from clavilux.kernels.models import MODELS, Model
 
 ITEM_BYTES: Mapping[str, int] = MappingProxyType({"float32": 4, "float16": 2, "bfloat16": 2})
 
@@ -19,16 +21,22 @@ class Case:
     """One call of one op.
 
     Attributes:
-        op: the folder's name.
+        op: the function's name; its folder's, but for sample_step, which is in sample.
         name: model and place, or what is odd about it.
-        shape: the op's sizes by name; words such as norm or activation as well.
+        shape: the op's sizes by name; words such as norm or activation as well. What is left out is absent or false:
+            linear: rows, width, out, norm, activation, bias (True unless it says False), weights ("int8").
+            attention: rows, heads, head_dim, length, queries; capacity of the cache (as length), write, rope,
+            qk_norm, span and span_size, starts, mask, on_device (the length is a tensor).
+            sample: blocks, rows, codebooks, vocabulary, temperature, top_k, top_p, allowed.
+            embed: rows, blocks, codebooks, vocabulary, width, positions, additive, prefix, length of those two,
+            on_device (the position is a tensor).
         dtype: of the tensors that are read and written.
         toy: small enough for an interpreter.
     """
 
     op: str
     name: str
-    shape: Mapping[str, int | str | bool]
+    shape: Mapping[str, int | float | str | bool]
     dtype: str = "float32"
     toy: bool = False
 
@@ -39,105 +47,169 @@ class Case:
     @property
     def bytes_moved(self) -> int:
         """What must be read and written at least, each tensor once; the floor of the op's time."""
-        return COSTS[self.op](self.shape) * ITEM_BYTES[self.dtype]
+        return COSTS[self.op](self.shape, ITEM_BYTES[self.dtype])
+
+    def with_dtype(self, dtype: str) -> "Case":
+        """The same call in another dtype."""
+        return replace(self, dtype=dtype)
 
     def __str__(self) -> str:
         return f"{self.op}-{self.name}-{self.dtype}"
 
 
-def _linear_items(shape):
+def _linear_bytes(shape, item):
     rows, width, out = shape["rows"], shape["width"], shape["out"]
+    residual = "norm" not in shape
     written = out // 2 if shape.get("activation") == "swiglu" else out
-    residual = rows * out if "norm" not in shape else 0
-    return out * width + rows * (width + written) + residual
+    gains = {"layer": 2, "rms": 1}.get(shape.get("norm"), 0) * width
+    bias = out if shape.get("bias", True) else 0
+    # An int8 matrix is one byte a weight and a float32 scale a row.
+    matrix = out * (width + 4) if shape.get("weights") == "int8" else out * width * item
+    return matrix + item * (rows * (width + written + (out if residual else 0)) + gains + bias)
 
 
-def _attention_items(shape):
-    queries = shape.get("queries", 1)
-    read = 2 * shape["length"] + queries  # keys, values, queries
-    return shape["rows"] * shape["heads"] * shape["head_dim"] * (read + queries)
+def _keys_read(shape):
+    """How many keys the last position reads."""
+    length, size, position = shape["length"], shape.get("span_size", 0), shape["length"] - 1
+    return {
+        None: length,
+        "row": position % max(size, 1) + 1,
+        "column": position // max(size, 1) + 1,
+        "previous_row": size if position >= size else 0,
+        "prefix": min(size, length),
+    }[shape.get("span")]
 
 
-def _sample_items(shape):
-    # Logits of every block; noise is made on the fly, tokens are few.
-    return shape["blocks"] * shape["rows"] * shape["codebooks"] * shape["vocabulary"]
+def _decode_bytes(shape, item):
+    # Keys and values; the query and the result; the new key and value come in and are written to the cache.
+    vectors = 2 * _keys_read(shape) + 2 + (2 if shape.get("write") else 0)
+    return shape["rows"] * shape["heads"] * shape["head_dim"] * vectors * item
 
 
-def _embed_items(shape):
+def _prefill_bytes(shape, item):
+    return shape["rows"] * shape["heads"] * shape["head_dim"] * 2 * (shape["length"] + shape["queries"]) * item
+
+
+def _sample_bytes(shape, item):
+    # Logits of every block, and the mask; noise is made on the fly, tokens are few.
+    drawn = shape["rows"] * shape["codebooks"] * shape["vocabulary"]
+    return shape["blocks"] * drawn * item + (drawn if shape.get("allowed") else 0)
+
+
+def _embed_bytes(shape, item):
     # A row of the table a codebook, what is added to it, and the sum, for each row that is written.
     added = bool(shape.get("positions")) + bool(shape.get("additive"))
-    return shape.get("blocks", 1) * shape["rows"] * (shape["codebooks"] + added + 1) * shape["width"]
+    return shape.get("blocks", 1) * shape["rows"] * (shape["codebooks"] + added + 1) * shape["width"] * item
 
 
-COSTS = MappingProxyType(
+COSTS: Mapping[str, Callable] = MappingProxyType(
     {
-        "embed": _embed_items,
-        "norm_linear": _linear_items,
-        "linear_residual": _linear_items,
-        "decode_attention": _attention_items,
-        "prefill_attention": _attention_items,
-        "sample": _sample_items,
+        "embed": _embed_bytes,
+        "norm_linear": _linear_bytes,
+        "linear_residual": _linear_bytes,
+        "decode_attention": _decode_bytes,
+        "prefill_attention": _prefill_bytes,
+        "sample": _sample_bytes,
+        "sample_step": _sample_bytes,
     }
 )
 
 
-@dataclass(frozen=True)
-class Model:
-    """The sizes of a real model's step, from its published config."""
-
-    name: str
-    rows: int  # guidance included
-    width: int
-    heads: int
-    head_dim: int
-    ffn: int
-    context: int
-    vocabulary: int
-    codebooks: int = 1
-    norm: str = "layer"
-    activation: str = "gelu"
-
-
-MODELS = (
-    Model("musicgen-small", 2, 1024, 16, 64, 4096, 1503, 2048, 4),
-    Model("musicgen-medium", 2, 1536, 24, 64, 6144, 1503, 2048, 4),
-    Model("musicgen-large", 2, 2048, 32, 64, 8192, 1503, 2048, 4),
-    Model("imagegpt-small", 1, 512, 8, 64, 2048, 1024, 512, 1, "rms", "quick_gelu"),
-    Model("imagegpt-medium", 1, 1024, 8, 128, 4096, 1024, 512, 1, "rms", "quick_gelu"),
-    Model("imagegpt-large", 1, 1536, 16, 96, 6144, 1024, 512, 1, "rms", "quick_gelu"),
-    Model("aria-composer", 1, 192, 4, 48, 512, 512, 500, 1, "rms", "swiglu"),
-)
-
-
-def _model_cases(model: Model, dtype: str) -> list[Case]:
+def _linear_cases(model: Model) -> list[Case]:
     inner = model.heads * model.head_dim
     up = 2 * model.ffn if model.activation == "swiglu" else model.ffn
-    rows = {"rows": model.rows}
-    norm = {"norm": model.norm}
-    heads = {"heads": model.heads, "head_dim": model.head_dim}
+    common = {"rows": model.rows, "bias": model.biases}
+    norm = {"width": model.width, "norm": model.norm, "activation": "none", **common}
+    head = {**norm, "norm": model.norm if model.final_norm else "none", "bias": False}
     cases = [
-        ("norm_linear", "qkv", {"width": model.width, "out": 3 * inner, "activation": "none", **norm}),
-        ("norm_linear", "up", {"width": model.width, "out": up, "activation": model.activation, **norm}),
-        (
-            "norm_linear",
-            "head",
-            {"width": model.width, "out": model.codebooks * model.vocabulary, "activation": "none", **norm},
-        ),
-        ("linear_residual", "out", {"width": inner, "out": model.width}),
-        ("linear_residual", "down", {"width": model.ffn, "out": model.width}),
-        ("decode_attention", "half", {**heads, "length": model.context // 2}),
-        ("decode_attention", "full", {**heads, "length": model.context}),
-        (
-            "prefill_attention",
-            "quarter",
-            {**heads, "length": model.context // 4, "queries": model.context // 4},
-        ),
+        ("norm_linear", "qkv", {**norm, "out": 3 * inner}),
+        ("norm_linear", "up", {**norm, "out": up, "activation": model.activation}),
+        ("norm_linear", "head", {**head, "out": model.codebooks * model.vocabulary}),
+        ("linear_residual", "out", {**common, "width": inner, "out": model.width}),
+        ("linear_residual", "down", {**common, "width": model.ffn, "out": model.width}),
     ]
-    cases = [Case(op, f"{model.name}-{place}", {**rows, **shape}, dtype) for op, place, shape in cases]
-    blocks = model.rows  # one picture or song, and its guidance rows
-    shape = {"blocks": blocks, "rows": 1, "codebooks": model.codebooks, "vocabulary": model.vocabulary}
-    cases.append(Case("embed", model.name, {**shape, "width": model.width, "positions": model.norm == "layer"}, dtype))
-    return [*cases, Case("sample", model.name, {**shape, "top_k": 250})]
+    if model.cross:
+        cases.append(("norm_linear", "cross-q", {**norm, "out": inner}))
+    if model.int8:
+        cases += [(op, f"{place}-int8", {**shape, "weights": "int8"}) for op, place, shape in cases]
+    return [Case(op, f"{model.name}-{place}", shape, model.dtype) for op, place, shape in cases]
+
+
+def _attention_cases(model: Model) -> list[Case]:
+    heads = {"rows": model.rows, "heads": model.heads, "head_dim": model.head_dim}
+    step = {"capacity": model.context, "write": True, "on_device": True, "qk_norm": model.qk_norm}
+    step = {**heads, **step, "rope": model.positions == "rope"}
+    half, full, quarter = model.context // 2, model.context, model.context // 4
+    cases = []
+    for span in sorted({model.span(layer) for layer in range(model.layers)}, key=str):
+        words = {} if span is None else {"span": span[0], "span_size": span[1]}
+        place = "" if span is None else f"{span[0].replace('_', '-')}-"
+        cases += [
+            ("decode_attention", f"{place}half", {**step, **words, "length": half}),
+            ("decode_attention", f"{place}full", {**step, **words, "length": full}),
+            ("prefill_attention", f"{place}quarter", {**heads, **words, "length": quarter, "queries": quarter}),
+        ]
+    if model.cross:
+        cases.append(("decode_attention", "cross", {**heads, "length": model.cross, "mask": True}))
+    return [Case(op, f"{model.name}-{place}", shape, model.dtype) for op, place, shape in cases]
+
+
+def _token_cases(model: Model) -> list[Case]:
+    # One picture or song, and its guidance rows.
+    shape = {"blocks": model.rows, "rows": 1, "codebooks": model.codebooks}
+    embed = {"width": model.width, "positions": model.positions in ("learned", "sinusoidal"), "on_device": True}
+    embed = {**embed, "vocabulary": model.table or model.vocabulary, "additive": model.additive}
+    draw = {"temperature": model.temperature, "top_k": model.top_k, "top_p": model.top_p, "allowed": model.grammar}
+    draw = {**shape, **draw, "vocabulary": model.vocabulary}
+    return [
+        Case("embed", model.name, {**shape, **embed, "length": model.context}, model.dtype),
+        Case("sample", model.name, draw, model.dtype),
+        Case("sample_step", model.name, draw, model.dtype),
+    ]
+
+
+def _odd_cases() -> list[Case]:
+    """Sizes that no model above has: more rows, head sizes, memories, vocabularies and filters."""
+    cases = []
+    for rows in (1, 3, 5, 8, 16):
+        norm = {"rows": rows, "norm": "layer", "bias": True}
+        cases += [
+            Case("norm_linear", f"{rows}-rows", {**norm, "width": 1536, "out": 4608, "activation": "none"}),
+            Case("norm_linear", f"{rows}-rows-gelu", {**norm, "width": 1920, "out": 1920, "activation": "gelu"}),
+            Case("linear_residual", f"{rows}-rows", {"rows": rows, "width": 6144, "out": 1536}),
+        ]
+    swiglu = {"width": 3200, "out": 17408, "norm": "rms", "activation": "swiglu", "bias": False}
+    cases += [
+        Case("norm_linear", "5-rows-swiglu", {**swiglu, "rows": 5}),
+        Case("norm_linear", "16-rows-swiglu-int8", {**swiglu, "rows": 16, "weights": "int8"}),
+        Case("linear_residual", "16-rows-int8", {"rows": 16, "width": 6144, "out": 1536, "weights": "int8"}),
+        Case("norm_linear", "uneven-out", {"rows": 2, "width": 1021, "out": 2049, "norm": "rms", "activation": "none"}),
+        Case("linear_residual", "uneven-width", {"rows": 2, "width": 1021, "out": 1023}),
+    ]
+    step = {"capacity": 1024, "write": True, "on_device": True}
+    for head_dim in (48, 80, 100, 150, 480):
+        shape = {"rows": 3, "heads": 4, "head_dim": head_dim, "length": 777, **step}
+        cases.append(Case("decode_attention", f"head-{head_dim}", shape))
+    heads = {"rows": 2, "heads": 8, "head_dim": 150}
+    cases += [
+        Case("decode_attention", "cross-150", {**heads, "length": 512, "mask": True}),
+        Case("decode_attention", "left-pad", {**heads, "head_dim": 64, "length": 600, **step, "starts": True}),
+        Case("decode_attention", "qk-norm", {**heads, "head_dim": 128, "length": 600, **step, "qk_norm": True}),
+        Case("decode_attention", "16-rows", {"rows": 16, "heads": 24, "head_dim": 64, "length": 1000, **step}),
+        Case("decode_attention", "one-key", {**heads, "length": 1, **step}),
+    ]
+    for name, draw in {
+        "2049": {"vocabulary": 2049, "blocks": 2, "top_k": 250},
+        "16384-top-p": {"vocabulary": 16384, "blocks": 2, "top_p": 0.92, "top_k": 600},
+        "three-blocks": {"vocabulary": 2048, "blocks": 3, "codebooks": 8, "top_k": 250},
+        "5-rows-allowed": {"vocabulary": 803, "rows": 5, "allowed": True, "top_p": 0.9},
+        "greedy": {"vocabulary": 2048, "blocks": 2, "codebooks": 4, "temperature": 0.0},
+    }.items():
+        shape = {"blocks": 1, "rows": 1, "codebooks": 1, **draw}
+        cases += [Case("sample", name, shape), Case("sample_step", name, shape)]
+    tables = {"rows": 5, "blocks": 2, "codebooks": 4, "vocabulary": 2049, "width": 1021}
+    cases.append(Case("embed", "uneven", {**tables, "positions": True, "additive": True, "length": 700, "prefix": 3}))
+    return [replace(case, name=f"odd-{case.name}", dtype="bfloat16") for case in cases]
 
 
 def _toy_cases(dtype: str) -> list[Case]:
@@ -182,12 +254,16 @@ def _toy_cases(dtype: str) -> list[Case]:
             words = {**shape, "queries": queries}
             cases.append(Case("prefill_attention", f"{name}-{queries}", words, dtype, True))
     cases += [Case("embed", name, shape, dtype, True) for name, shape in embed]
-    return cases + [Case("sample", name, shape, dtype, True) for name, shape in sample]
+    cases += [Case("sample", name, shape, dtype, True) for name, shape in sample]
+    return cases + [Case("sample_step", name, shape, dtype, True) for name, shape in sample]
 
 
 CASES: tuple[Case, ...] = (
     *(case for dtype in ITEM_BYTES for case in _toy_cases(dtype)),
-    *(case for model in MODELS for case in _model_cases(model, "float32" if "aria" in model.name else "bfloat16")),
+    *(case for model in MODELS.values() for case in _linear_cases(model)),
+    *(case for model in MODELS.values() for case in _attention_cases(model)),
+    *(case for model in MODELS.values() for case in _token_cases(model)),
+    *_odd_cases(),
 )
 
 
