@@ -10,11 +10,11 @@ INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_
 SETUP := .venv/.setup
 DEV := .venv/.setup-dev
 
-.PHONY: help setup song test lint bench train-aria clean
+.PHONY: help setup song test lint bench kernels-check train-aria clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Variables: PYTHON=python3.12, PROMPT="...", SCORES=folder, TORCH_INDEX=url'
 
 setup: $(SETUP)  ## install into .venv (once, and again when pyproject.toml changes)
@@ -43,6 +43,9 @@ lint: $(DEV)  ## check style and formatting
 
 bench: $(DEV)  ## measure rendering speed on this machine
 	$(BIN)/python benchmarks/speed.py
+
+kernels-check: $(DEV)  ## compile every GPU kernel, without a GPU, and check what it uses
+	$(BIN)/python benchmarks/kernels_check.py
 
 train-aria: $(SETUP)  ## train the bundled composer again: make train-aria SCORES=folder-of-midi-files
 	@test -n "$(SCORES)" || { echo 'Which scores? make train-aria SCORES=folder-of-midi-files' >&2; exit 2; }

@@ -21,13 +21,13 @@ class Case:
     """One call of one op.
 
     Attributes:
-        op: the function's name; its folder's, but for sample_step, which is in sample.
+        op: the function's name; its folder's, but for sample_step and gumbel, which are in sample.
         name: model and place, or what is odd about it.
         shape: the op's sizes by name; words such as norm or activation as well. What is left out is absent or false:
             linear: rows, width, out, norm, activation, bias (True unless it says False), weights ("int8").
             attention: rows, heads, head_dim, length, queries; capacity of the cache (as length), write, rope,
             qk_norm, span and span_size, starts, mask, on_device (the length is a tensor).
-            sample: blocks, rows, codebooks, vocabulary, temperature, top_k, top_p, allowed.
+            sample: blocks, rows, codebooks, vocabulary, temperature, top_k, top_p, allowed; steps of gumbel.
             embed: rows, blocks, codebooks, vocabulary, width, positions, additive, prefix, length of those two,
             on_device (the position is a tensor).
         dtype: of the tensors that are read and written.
@@ -96,6 +96,10 @@ def _sample_bytes(shape, item):
     return shape["blocks"] * drawn * item + (drawn if shape.get("allowed") else 0)
 
 
+def _gumbel_bytes(shape, item):
+    return shape["steps"] * shape["rows"] * shape["codebooks"] * shape["vocabulary"] * item
+
+
 def _embed_bytes(shape, item):
     # A row of the table a codebook, what is added to it, and the sum, for each row that is written.
     added = bool(shape.get("positions")) + bool(shape.get("additive"))
@@ -111,6 +115,7 @@ COSTS: Mapping[str, Callable] = MappingProxyType(
         "prefill_attention": _prefill_bytes,
         "sample": _sample_bytes,
         "sample_step": _sample_bytes,
+        "gumbel": _gumbel_bytes,
     }
 )
 
@@ -209,7 +214,10 @@ def _odd_cases() -> list[Case]:
         cases += [Case("sample", name, shape), Case("sample_step", name, shape)]
     tables = {"rows": 5, "blocks": 2, "codebooks": 4, "vocabulary": 2049, "width": 1021}
     cases.append(Case("embed", "uneven", {**tables, "positions": True, "additive": True, "length": 700, "prefix": 3}))
-    return [replace(case, name=f"odd-{case.name}", dtype="bfloat16") for case in cases]
+    cases = [replace(case, name=f"odd-{case.name}", dtype="bfloat16") for case in cases]
+    noise = {"16-steps": {"steps": 16, "rows": 5, "codebooks": 4, "vocabulary": 2049}}
+    noise["one-step"] = {"steps": 1, "rows": 1, "codebooks": 1, "vocabulary": 16384}
+    return cases + [Case("gumbel", name, shape) for name, shape in noise.items()]  # always float32
 
 
 def _toy_cases(dtype: str) -> list[Case]:
@@ -255,7 +263,10 @@ def _toy_cases(dtype: str) -> list[Case]:
             cases.append(Case("prefill_attention", f"{name}-{queries}", words, dtype, True))
     cases += [Case("embed", name, shape, dtype, True) for name, shape in embed]
     cases += [Case("sample", name, shape, dtype, True) for name, shape in sample]
-    return cases + [Case("sample_step", name, shape, dtype, True) for name, shape in sample]
+    cases += [Case("sample_step", name, shape, dtype, True) for name, shape in sample]
+    if dtype == "float32":
+        cases.append(Case("gumbel", "odd", {"steps": 3, "rows": 2, "codebooks": 2, "vocabulary": 13}, dtype, True))
+    return cases
 
 
 CASES: tuple[Case, ...] = (

@@ -12,7 +12,7 @@ from clavilux.spec import DecoderSpec
 def test_every_op_has_toy_and_real_cases_with_unique_names():
     assert len({str(case) for case in CASES}) == len(CASES)
     for op in COSTS:
-        assert {case.dtype for case in cases(op, toy=True)} == set(TOLERANCE)
+        assert {case.dtype for case in cases(op, toy=True)} == ({"float32"} if op == "gumbel" else set(TOLERANCE))
         assert cases(op, toy=False)
     assert all(case.bytes_moved > 0 for case in CASES)
 
