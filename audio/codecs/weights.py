@@ -1,0 +1,187 @@
+"""The weights of a codec's checkpoint: read without running code, weight norm folded, checked strictly.
+
+Knows safetensors (whole or in shards), PyTorch's own files and the two namings of weight norm. Does not know any
+codec. Every error is a ValueError of one sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+__all__ = ["fill", "fold_weight_norm", "read_json", "read_tensors", "read_torch"]
+
+FOLDER_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+_NORMS = ((".weight_g", ".weight_v"), (".parametrizations.weight.original0", ".parametrizations.weight.original1"))
+_NAMED = 5  # names that an error lists
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors by name, on the CPU, in the file's dtypes.
+
+    Args:
+        path: a safetensors file, a PyTorch file that is a dict of tensors, an index of shards (`*.index.json`), or a
+            folder with one of `FOLDER_FILES`.
+
+    Raises:
+        ValueError: nothing there, a damaged file, a missing shard, or a pickle of more than tensors.
+    """
+    if path.is_dir():
+        found = [path / name for name in FOLDER_FILES if (path / name).exists()]
+        if not found:
+            raise ValueError(f"{str(path)!r} holds no weights; there should be one of {', '.join(FOLDER_FILES)}")
+        path = found[0]
+    if path.name.endswith(".index.json"):
+        return _read_shards(path)
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    tensors = read_torch(path)
+    others = sorted(str(name) for name, value in tensors.items() if not isinstance(value, Tensor))
+    if others:
+        raise ValueError(f"{str(path)!r} should hold tensors only, but {_listed(others)} is something else")
+    return tensors
+
+
+def read_torch(path: Path) -> dict[str, Any]:
+    """A PyTorch file: a dict of plain values and tensors. A pickle that could run code is refused unread.
+
+    Raises:
+        ValueError: it is missing, damaged, no dict, or holds more than plain values and tensors.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ValueError(f"{str(path)!r} is missing") from None
+    except pickle.UnpicklingError as error:
+        if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
+            raise ValueError(
+                f"{str(path)!r} holds more than plain values and tensors, which could run code, so it was not read; "
+                "save its tensors as safetensors"
+            ) from None
+        raise ValueError(f"{str(path)!r} is damaged: {_first_line(error)}") from None
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise ValueError(f"{str(path)!r} is damaged: {_first_line(error)}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{str(path)!r} holds a {type(content).__name__}; it should hold a dict")
+    return content
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file that is an object, such as `config.json`. ValueError if it is missing or not that."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{str(path)!r} is missing") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{str(path)!r} is no JSON: {_first_line(error)}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{str(path)!r} holds a JSON {type(content).__name__}; it should hold an object")
+    return content
+
+
+def fold_weight_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors with every pair of magnitude g and direction v as one `.weight` = g v / |v|.
+
+    The norm is over all dimensions but the first, for transposed convolutions too (arXiv 1602.07868, as PyTorch has
+    it with `dim=0`). Both namings are known: `weight_g`/`weight_v` and `parametrizations.weight.original0`/`1`.
+
+    Raises:
+        ValueError: one of a pair is missing, or their shapes do not belong together.
+    """
+    plain = dict(tensors)
+    for name in tensors:
+        for g_ending, v_ending in _NORMS:
+            if name.endswith((g_ending, v_ending)):
+                stem = name.removesuffix(g_ending).removesuffix(v_ending)
+                if stem + g_ending in plain or stem + v_ending in plain:
+                    pair = plain.pop(stem + g_ending, None), plain.pop(stem + v_ending, None)
+                    plain[stem + ".weight"] = _folded(stem, *pair)
+    return plain
+
+
+def _folded(stem: str, g: Tensor | None, v: Tensor | None) -> Tensor:
+    if g is None or v is None:
+        raise ValueError(
+            f"{stem} has only the {'direction' if g is None else 'magnitude'} of its weight norm, not both"
+        )
+    if v.ndim < 2 or g.shape != (v.shape[0], *[1] * (v.ndim - 1)):
+        raise ValueError(f"{stem} has a weight norm of magnitude {tuple(g.shape)} and direction {tuple(v.shape)}")
+    g, v = g.float(), v.float()
+    return v * (g / torch.linalg.vector_norm(v, dim=tuple(range(1, v.ndim)), keepdim=True))
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], label: str, *, skip: Collection[str] = ()) -> None:
+    """Give a module, which may stand on the meta device, exactly these tensors as float32 copies.
+
+    Args:
+        module: its `state_dict()` says which names and shapes there must be.
+        tensors: by the module's names.
+        label: what errors call the checkpoint.
+        skip: names in `tensors` that are not wanted.
+
+    Raises:
+        ValueError: missing, unexpected or misshapen tensors (all kinds named), or numbers that are not finite.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    missing = sorted(set(wanted) - set(tensors))
+    extra = sorted(set(tensors) - set(wanted) - set(skip))
+    if missing or extra:
+        named = (("lacks", missing), ("has", extra))
+        differences = " and ".join(f"{word} {_listed(names)}" for word, names in named if names)
+        raise ValueError(f"{label} does not fit its config: it {differences}")
+    shapes = {name: tuple(tensors[name].shape) for name in wanted}
+    bad = [f"{name} is {shapes[name]}, not {shape}" for name, shape in sorted(wanted.items()) if shapes[name] != shape]
+    if bad:
+        raise ValueError(f"{label} does not fit its config: {_listed(bad)}")
+    copies = {name: tensors[name].to(torch.float32, copy=True).contiguous() for name in wanted}
+    infinite = sorted(name for name, tensor in copies.items() if not torch.isfinite(tensor).all())
+    if infinite:
+        raise ValueError(f"{label} holds numbers that are not finite in {_listed(infinite)}")
+    module.load_state_dict(copies, strict=True, assign=True)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise ValueError(f"{str(path)!r} is missing") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} is damaged: {_first_line(error)}") from None
+
+
+def _read_shards(index: Path) -> dict[str, Tensor]:
+    names = read_json(index).get("weight_map")
+    if not isinstance(names, dict) or not all(isinstance(file, str) for file in names.values()):
+        raise ValueError(f"{str(index)!r} is no index of shards: it has no 'weight_map' from names to files")
+    files = sorted(set(names.values()))
+    if any(Path(file).name != file or file.endswith(".index.json") for file in files):
+        raise ValueError(f"{str(index)!r} names shards outside its folder; they should lie beside it")
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        tensors.update(read_tensors(index.parent / file))
+    different = sorted(set(names) ^ set(tensors))
+    if different:
+        raise ValueError(f"the shards of {str(index)!r} do not hold what it says: {_listed(different)}")
+    return tensors
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
