@@ -1,3 +1,3 @@
-from clavilux.kernels.sample.api import gumbel, sample
+from clavilux.kernels.sample.api import gumbel, sample, sample_step
 
-__all__ = ["gumbel", "sample"]
+__all__ = ["gumbel", "sample", "sample_step"]

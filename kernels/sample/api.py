@@ -1,14 +1,25 @@
-"""sample: from logits to tokens, with guidance and filters; gumbel: the noise it draws with."""
+"""sample: from logits to tokens, with guidance and filters; gumbel: the noise it draws with; sample_step: both in one.
 
+`sample` and `gumbel` are for a call at a time and raise; `sample_step` is for a captured step and asks the device for
+nothing.
+"""
+
+import math
 from collections.abc import Sequence
 
 import torch
 
-from clavilux.kernels.backend import choose
+from clavilux.kernels.backend import choose, lazy
 from clavilux.kernels.sample import reference
 
-IMPLEMENTATIONS = {"reference": reference.sample}
-NOISE_IMPLEMENTATIONS = {"reference": reference.gumbel}
+IMPLEMENTATIONS = {"reference": reference.sample, "triton": lazy("clavilux.kernels.sample.triton", "sample")}
+NOISE_IMPLEMENTATIONS = {"reference": reference.gumbel, "triton": lazy("clavilux.kernels.sample.triton", "gumbel")}
+STEP_IMPLEMENTATIONS = {
+    "reference": reference.sample_step,
+    "triton": lazy("clavilux.kernels.sample.triton", "sample_step"),
+}
+LARGEST_VOCABULARY = 65536  # one program holds a row's scores
+FLOATING = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def gumbel(
@@ -89,18 +100,106 @@ def sample(
     if logits.ndim != 3 or logits.shape[0] % len(weights):
         raise ValueError(f"logits are {tuple(logits.shape)}; they should be [{len(weights)} * B, K, V]")
     expected = (logits.shape[0] // len(weights), *logits.shape[1:])
-    if temperature < 0 or top_k < 0 or not 0 < top_p <= 1:
-        raise ValueError(
-            f"temperature, top_k, top_p are {temperature}, {top_k}, {top_p}; "
-            "they should be at least 0, at least 0, and above 0 up to 1"
-        )
-    if temperature > 0 and (noise is None or noise.shape != expected):
-        given = None if noise is None else tuple(noise.shape)
-        raise ValueError(f"noise is {given}; it should be {expected}")
+    _check_numbers(temperature, top_k, top_p)
+    if temperature > 0 and (noise is None or noise.shape != expected or noise.dtype != torch.float32):
+        given = None if noise is None else f"{noise.dtype} {tuple(noise.shape)}"
+        raise ValueError(f"noise is {given}; it should be float32 {expected}")
     if allowed is not None and allowed.dtype != torch.bool:
         raise ValueError(f"allowed is {allowed.dtype}; it should be bool")
-    run = choose(IMPLEMENTATIONS, backend, logits.device)
+    _check_devices(logits, noise=noise, allowed=allowed)
+    run = choose(IMPLEMENTATIONS, backend, logits.device, fits=expected[2] <= LARGEST_VOCABULARY)
     tokens, scores = run(logits, weights, temperature, top_k, top_p, allowed, noise)
     if not scores.isfinite().all():
         raise ValueError("no token can be drawn: the logits hold NaN or infinity, or nothing is allowed")
     return tokens
+
+
+def sample_step(
+    logits: torch.Tensor,
+    plan: torch.Tensor,
+    out: torch.Tensor,
+    failed: torch.Tensor,
+    step: torch.Tensor,
+    *,
+    seeds: torch.Tensor,
+    rows: torch.Tensor,
+    weights: torch.Tensor,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    allowed: torch.Tensor | None = None,
+    backend: str | None = None,
+) -> None:
+    """Draw one step of a plan and write it there, without asking the device for a value: a step can be captured.
+
+    Draws as `sample` does, with the noise `gumbel(seeds, rows, step, 1, K, V)`. A place of the plan that holds OPEN
+    (-1) takes the token; `out` takes what then stands there, known or drawn. Where an open place can draw nothing, as
+    where `sample` would raise, it takes token 0, and `failed` the step if it is still -1.
+
+    Args:
+        logits: [R * B, K, V], float32, float16 or bfloat16, V up to 65536; the last axis contiguous.
+        plan: int64 [B, K, S], written in place.
+        out: int64 [B, K], contiguous, written.
+        failed: int32 [B], -1 before the first step; written in place.
+        step: int32 [1], on the device: 0 .. S - 1. Its value is not looked at here.
+        seeds, rows: int64 [B], contiguous, as for `gumbel`.
+        weights: float32 [W, R], contiguous: the blocks' weights at each step, the last row for all that come after it.
+        temperature, top_k, top_p: as for `sample`; numbers, which a captured step keeps.
+        allowed: bool [C, K, V], contiguous: row step % C says which tokens can be drawn. None for all.
+        backend: an implementation's name; None chooses by device.
+
+    Raises:
+        ValueError: a shape, dtype, device or stride that does not fit, or a number outside its range.
+    """
+    _check_numbers(temperature, top_k, top_p)
+    if logits.ndim != 3 or logits.dtype not in FLOATING or not 1 <= logits.shape[2] <= LARGEST_VOCABULARY:
+        raise ValueError(
+            f"logits are {logits.dtype} {tuple(logits.shape)}; they should be float32, float16 or bfloat16 "
+            f"[R * B, K, V], V from 1 to {LARGEST_VOCABULARY}"
+        )
+    if logits.stride(2) != 1:
+        raise ValueError(f"logits have strides {logits.stride()}; their last axis should be contiguous")
+    _check("weights", weights, torch.float32, (None, None))
+    rows_of_logits, codebooks, vocabulary = logits.shape
+    if rows_of_logits % weights.shape[1]:
+        raise ValueError(f"logits have {rows_of_logits} rows; weights {tuple(weights.shape)} say R * B of them")
+    batch = rows_of_logits // weights.shape[1]
+    _check("plan", plan, torch.int64, (batch, codebooks, None), contiguous=False)
+    _check("out", out, torch.int64, (batch, codebooks))
+    _check("failed", failed, torch.int32, (batch,))
+    _check("step", step, torch.int32, (1,))
+    _check("seeds", seeds, torch.int64, (batch,))
+    _check("rows", rows, torch.int64, (batch,))
+    if allowed is not None:
+        _check("allowed", allowed, torch.bool, (None, codebooks, vocabulary))
+    tensors = {"plan": plan, "out": out, "failed": failed, "step": step, "seeds": seeds, "rows": rows}
+    _check_devices(logits, **tensors, weights=weights, allowed=allowed)
+    run = choose(STEP_IMPLEMENTATIONS, backend, logits.device)
+    run(logits, plan, out, failed, step, seeds, rows, weights, float(temperature), top_k, float(top_p), allowed)
+
+
+def _check_numbers(temperature, top_k, top_p):
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"temperature is {temperature}; it should be a number, 0 or more")
+    if top_k < 0:
+        raise ValueError(f"top_k is {top_k}; it should be 0 (keep all) or more")
+    if not 0 < top_p <= 1:
+        raise ValueError(f"top_p is {top_p}; it should be above 0, up to 1 (keep all)")
+
+
+def _check(name, tensor, dtype, shape, contiguous=True):
+    """Shape with None for any length from 1."""
+    fits = tensor.ndim == len(shape) and all(
+        length >= 1 if wanted is None else length == wanted for length, wanted in zip(tensor.shape, shape, strict=True)
+    )
+    if tensor.dtype != dtype or not fits:
+        wanted = ", ".join("any" if length is None else str(length) for length in shape)
+        raise ValueError(f"{name} is {tensor.dtype} {tuple(tensor.shape)}; it should be {dtype} [{wanted}]")
+    if contiguous and not tensor.is_contiguous():
+        raise ValueError(f"{name} has strides {tensor.stride()}; it should be contiguous")
+
+
+def _check_devices(logits, **tensors):
+    for name, tensor in tensors.items():
+        if tensor is not None and tensor.device != logits.device:
+            raise ValueError(f"{name} is on {tensor.device}; the logits are on {logits.device}, and so should it be")

@@ -11,6 +11,7 @@ MASK = 0xFFFFFFFF
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 LARGEST_BELOW_ONE = 1 - 2**-24
+OPEN = -1  # a place of a plan whose token is still to be drawn
 
 
 def philox(counter, key):
@@ -73,3 +74,18 @@ def sample(logits, weights, temperature, top_k, top_p, allowed, noise):
         scores = kept(scores, top_k, top_p) + noise
     best = scores.max(-1)
     return best.indices, best.values
+
+
+def sample_step(logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k, top_p, allowed):
+    """One step of a plan, as `api.sample_step` says it. It reads `step` on the host, which costs a CPU nothing."""
+    now = int(step)
+    codebooks, vocabulary = logits.shape[1:]
+    weights = weights[min(now, len(weights) - 1)].tolist()
+    noise = None if temperature == 0 else gumbel(seeds, rows, now, 1, codebooks, vocabulary)[0]
+    mask = None if allowed is None else allowed[now % len(allowed)]
+    tokens, scores = sample(logits, weights, temperature, top_k, top_p, mask, noise)
+    known = plan[:, :, now]
+    is_open, bad = known == OPEN, ~scores.isfinite()
+    failed.masked_fill_((is_open & bad).any(1) & (failed < 0), now)
+    out.copy_(torch.where(is_open, tokens.masked_fill_(bad, 0), known))
+    known.copy_(out)
