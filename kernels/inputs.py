@@ -1,0 +1,233 @@
+"""The tensors of a case: what a test, a benchmark, the check on a GPU and the compile gate call an op with.
+
+Knows every op's arguments. Never zeros: a product with zeros is faster on a GPU, and hides mistakes.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from clavilux.kernels.catalog import Case
+from clavilux.kernels.span import Span
+from clavilux.kernels.weights import Int8Weight, quantise
+
+OPEN = -1  # a place of a plan that is still to be drawn
+GUIDANCE = {1: (1.0,), 2: (3.0, -2.0), 3: (3.0, -1.5, -0.5)}
+STEPS, STEP = 8, 3  # of a plan; which of them is drawn
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of one op, ready to be made as often as wanted.
+
+    Attributes:
+        function: the op, from its `api`.
+        arguments, words: what it takes.
+        written: the tensors that it writes in place.
+    """
+
+    function: Callable
+    arguments: tuple[Any, ...]
+    words: Mapping[str, Any]
+    written: tuple[torch.Tensor, ...] = ()
+
+    def __call__(self, backend: str | None = None):
+        return self.function(*self.arguments, **self.words, backend=backend)
+
+    def results(self, backend: str | None = None) -> list[torch.Tensor]:
+        """Make it; what it returned, and copies of what it wrote. Those tensors are then as they were before."""
+        before = [tensor.clone() for tensor in self.written]
+        returned = self(backend)
+        results = [*(() if returned is None else (returned,)), *(tensor.clone() for tensor in self.written)]
+        for tensor, values in zip(self.written, before, strict=True):
+            tensor.copy_(values)
+        return results
+
+
+class _Maker:
+    """Tensors on a device: random ones, or (`values` False) only their shapes, which costs no memory on a CPU."""
+
+    def __init__(self, case: Case, device, seed: int, values: bool):
+        self.device, self.dtype, self.values = torch.device(device), getattr(torch, case.dtype), values
+        self.generator = torch.Generator(self.device).manual_seed(seed) if values else None
+
+    def normal(self, *size, scale=1.0, mean=0.0, dtype=None):
+        out = torch.empty(size, device=self.device, dtype=dtype or self.dtype)
+        return out.normal_(mean, scale, generator=self.generator) if self.values else out
+
+    def whole(self, high, *size, low=0):
+        out = torch.empty(size, device=self.device, dtype=torch.int64)
+        return out.random_(low, high, generator=self.generator) if self.values else out
+
+    def coin(self, *size):
+        out = torch.empty(size, device=self.device, dtype=torch.bool)
+        return out.random_(0, 2, generator=self.generator) if self.values else out
+
+    def given(self, values, dtype):
+        return torch.tensor(values, device=self.device, dtype=dtype)
+
+    def weight(self, shape):
+        out, width = shape["out"], shape["width"]
+        if shape.get("weights") != "int8":
+            return self.normal(out, width, scale=width**-0.5)
+        if self.values:
+            return quantise(self.normal(out, width, scale=width**-0.5, dtype=torch.float32))
+        values = torch.empty(out, width, device=self.device, dtype=torch.int8)
+        return Int8Weight(values, torch.empty(out, device=self.device))
+
+
+def call(case: Case, device: str | torch.device = "cpu", *, seed: int = 0, values: bool = True) -> Call:
+    """The call that a case describes.
+
+    Args:
+        case: of the catalog.
+        device: where its tensors are.
+        seed: of their values; the same on one device, seed and case.
+        values: False leaves the tensors as they are allocated, which is enough to note what would be launched.
+    """
+    folder = "sample" if case.op in ("sample_step", "gumbel") else case.op
+    function = getattr(import_module(f"clavilux.kernels.{folder}"), case.op)
+    return _MAKERS[case.op](function, case.shape, _Maker(case, device, seed, values))
+
+
+def _norm_linear(function, shape, make):
+    width, norm = shape["width"], shape["norm"]
+    gain = None if norm == "none" else make.normal(width, scale=0.2, mean=1.0)
+    shift = make.normal(width, scale=0.2) if norm == "layer" else None
+    bias = make.normal(shape["out"], scale=0.2) if shape.get("bias", True) else None
+    x = make.normal(shape["rows"], width, mean=0.3)
+    words = {"norm": norm, "activation": shape["activation"]}
+    return Call(function, (x, gain, shift, make.weight(shape), bias), words)
+
+
+def _linear_residual(function, shape, make):
+    bias = make.normal(shape["out"], scale=0.2) if shape.get("bias", True) else None
+    x, residual = make.normal(shape["rows"], shape["width"]), make.normal(shape["rows"], shape["out"])
+    return Call(function, (x, make.weight(shape), bias, residual), {})
+
+
+def _attention_words(shape, make, keys):
+    rows, length = shape["rows"], shape["length"]
+    words = {}
+    if shape.get("span"):
+        words["span"] = Span(shape["span"], shape["span_size"])
+    if shape.get("starts"):  # of three rows and more, the last one reads nothing
+        starts = [length if 2 <= row == rows - 1 else row * length // rows for row in range(rows)]
+        words["starts"] = make.given(starts, torch.int64)
+    if shape.get("mask"):  # of two rows and more, the last one reads nothing: guidance without a prompt
+        mask = make.coin(rows, keys)
+        mask[0, 0] = True
+        mask[max(1, rows - 1) :] = False
+        words["mask"] = mask
+    return words
+
+
+def _rope(make, positions, head_dim):
+    angles = make.normal(positions, head_dim // 2, dtype=torch.float32)
+    cos, sin = angles.cos(), angles.sin()
+    return torch.stack([torch.cat([cos, cos], 1), torch.cat([-sin, sin], 1)], 1).to(make.dtype)
+
+
+def _decode_attention(function, shape, make):
+    rows, heads, head_dim, length = (shape[name] for name in ("rows", "heads", "head_dim", "length"))
+    capacity = shape.get("capacity", length)
+    k, v = make.normal(rows, heads, capacity, head_dim), make.normal(rows, heads, capacity, head_dim)
+    words = _attention_words(shape, make, capacity)
+    qkv = make.normal(rows, 3, heads, head_dim)  # as the fused product leaves them
+    written = ()
+    if shape.get("write"):
+        words |= {"new_k": qkv[:, 1], "new_v": qkv[:, 2]}
+        written = (k[:, :, length - 1], v[:, :, length - 1])
+    if make.values:  # what must not be read
+        first = length - bool(shape.get("write"))
+        k[:, :, first:], v[:, :, first:] = torch.nan, torch.nan
+    if shape.get("rope"):
+        words["rope"] = _rope(make, capacity, head_dim)
+    if shape.get("qk_norm"):
+        words |= {name: make.normal(head_dim, scale=0.2, mean=1.0) for name in ("q_gain", "k_gain")}
+    if shape.get("on_device"):
+        length = make.given([length], torch.int32)
+    return Call(function, (qkv[:, 0], k, v, length), words, written)
+
+
+def _prefill_attention(function, shape, make):
+    rows, heads, head_dim, length = (shape[name] for name in ("rows", "heads", "head_dim", "length"))
+    queries = shape["queries"]
+    words = _attention_words(shape, make, length)
+    qkv = make.normal(rows, length, 3, heads, head_dim)
+    q, k, v = qkv.transpose(1, 3).unbind(2)  # [B, H, T, E]
+    return Call(function, (q[:, :, length - queries :], k, v), words)
+
+
+def _logits(shape, make):
+    blocks, rows, codebooks, vocabulary = (shape[name] for name in ("blocks", "rows", "codebooks", "vocabulary"))
+    logits = make.normal(blocks * rows, codebooks, vocabulary, scale=3.0)
+    words = {name: shape[name] for name in ("temperature", "top_k", "top_p") if name in shape}
+    allowed = None
+    if shape.get("allowed"):
+        allowed = make.coin(1, codebooks, vocabulary)
+        allowed[..., 0] = True
+    return logits, words, allowed
+
+
+def _keys(shape, make):
+    rows = shape["rows"]
+    return make.whole(2**62, rows), make.given(list(range(rows)), torch.int64)
+
+
+def _gumbel(function, shape, make):
+    return Call(function, (*_keys(shape, make), STEP, shape["steps"], shape["codebooks"], shape["vocabulary"]), {})
+
+
+def _sample(function, shape, make):
+    logits, words, allowed = _logits(shape, make)
+    drawn = shape["rows"], shape["codebooks"], shape["vocabulary"]
+    noise = None
+    if words.get("temperature", 1.0) > 0:
+        uniform = make.normal(*drawn, dtype=torch.float32)
+        noise = -torch.log(-torch.log(uniform.uniform_(1e-6, 1 - 1e-6, generator=make.generator)))
+    return Call(function, (logits, noise), {**words, "weights": GUIDANCE[shape["blocks"]], "allowed": allowed})
+
+
+def _sample_step(function, shape, make):
+    logits, words, allowed = _logits(shape, make)
+    rows, codebooks = shape["rows"], shape["codebooks"]
+    plan = make.given([[[OPEN] * STEPS] * codebooks] * rows, torch.int64)
+    plan[:, 1::4] = 1  # every fourth codebook's token is known
+    out, failed = make.given([[OPEN] * codebooks] * rows, torch.int64), make.given([-1] * rows, torch.int32)
+    seeds, numbers = _keys(shape, make)
+    words |= {"seeds": seeds, "rows": numbers, "allowed": allowed, "temperature": shape.get("temperature", 1.0)}
+    words["weights"] = make.given([GUIDANCE[shape["blocks"]]], torch.float32)
+    step = make.given([STEP], torch.int32)
+    return Call(function, (logits, plan, out, failed, step), words, (plan, out, failed))
+
+
+def _embed(function, shape, make):
+    rows, codebooks, vocabulary, width = (shape[name] for name in ("rows", "codebooks", "vocabulary", "width"))
+    blocks, prefix = shape.get("blocks", 1), shape.get("prefix", 0)
+    length = shape.get("length", prefix + 5)
+    position = length - 2 if length > prefix + 1 else length - 1
+    words = {"blocks": blocks, "prefix": prefix}
+    if shape.get("positions"):
+        words["positions"] = make.normal(length, width)
+    if shape.get("additive"):
+        words["additive"] = make.normal(blocks * rows, length - prefix, width)
+    tokens, table = make.whole(vocabulary, rows, codebooks), make.normal(codebooks * vocabulary, width)
+    if shape.get("on_device"):
+        position = make.given([position], torch.int32)
+    return Call(function, (tokens, table, position), words)
+
+
+_MAKERS = {
+    "norm_linear": _norm_linear,
+    "linear_residual": _linear_residual,
+    "decode_attention": _decode_attention,
+    "prefill_attention": _prefill_attention,
+    "sample": _sample,
+    "sample_step": _sample_step,
+    "gumbel": _gumbel,
+    "embed": _embed,
+}
