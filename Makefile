@@ -41,8 +41,9 @@ lint: $(DEV)  ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: $(DEV)  ## measure rendering speed on this machine
-	$(BIN)/python benchmarks/speed.py
+bench: $(DEV)  ## measure what a step costs on this machine, beside plain torch and transformers
+	@$(INSTALL) --editable '.[bench]'
+	$(BIN)/clavilux bench
 
 kernels-check: $(DEV)  ## compile every GPU kernel, without a GPU, and check what it uses
 	$(BIN)/python benchmarks/kernels_check.py

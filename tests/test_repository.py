@@ -83,7 +83,8 @@ def test_package_list_is_the_folders():
 
 def test_dependencies_are_those_imported():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {re.match(r"[\w-]+", entry)[0] for entry in project["dependencies"]}
+    entries = [*project["dependencies"], *project["optional-dependencies"]["bench"]]  # the code knows of both
+    declared = {re.match(r"[\w-]+", entry)[0] for entry in entries}
     roots = {name.partition(".")[0] for path in MODULES for name in imported_names(path)}
     assert roots - {"clavilux"} - sys.stdlib_module_names == declared
 
@@ -101,7 +102,7 @@ def test_sizes():
     assert sum(weights) < 48 * MIB
 
 
-@pytest.mark.parametrize("command", ["", "render", "play", "models", "info", "analyze"])
+@pytest.mark.parametrize("command", ["", "render", "play", "models", "info", "analyze", "bench"])
 def test_help_imports_nothing_heavy(command):
     """What makes `--help` instant: a clock would measure the machine, so the modules are counted."""
     arguments = [*([command] if command else []), "--help"]

@@ -1,0 +1,26 @@
+"""Makes this checkout importable as `clavilux` without installing it, for a machine that has torch and little else.
+
+Import it before `clavilux`: the folders beside engine/ become its subpackages, as pyproject.toml maps them.
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def importable() -> None:
+    """Let `import clavilux` find this checkout, also where another one is installed."""
+    if "clavilux" in sys.modules:
+        return
+    places = [str(ROOT / "engine"), str(ROOT)]  # clavilux.kernels is not in engine/, so it is looked for in the root
+    spec = importlib.util.spec_from_file_location(
+        "clavilux", ROOT / "engine" / "__init__.py", submodule_search_locations=places
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["clavilux"] = module
+    spec.loader.exec_module(module)
+
+
+importable()

@@ -1,0 +1,142 @@
+"""Every catalog case on a GPU against its reference, in worker processes: compiling kernels is most of the time.
+
+A case passes where its error against float64 is at most twice that of torch in the same dtype; integers must be equal.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from typing import Any
+
+import checkout  # noqa: F401  clavilux is imported from here on
+import torch
+
+from clavilux.kernels.catalog import CASES, Case
+from clavilux.kernels.inputs import Call, call
+from clavilux.kernels.weights import Int8Weight
+
+DTYPES = ("bfloat16", "float16")
+CHUNK = 8  # cases a worker takes at a time
+
+
+def all_cases(quick: bool) -> list[Case]:
+    """Each case in both dtypes, once."""
+    found = {}
+    for case in CASES:
+        for dtype in DTYPES:
+            made = case.with_dtype(dtype)
+            if not quick or case.toy:
+                found[str(made)] = made
+    return list(found.values())
+
+
+def check_case(case: Case, device: str) -> dict[str, Any]:
+    """{"case", "passed", "error", "limit"}; "failure" says what went wrong."""
+    backend = "triton" if device == "cuda" else None
+    found = {"case": str(case), "passed": False}
+    try:
+        made, same, exact = (call(case, device) for _ in range(3))
+        truth = _wider(exact).results("reference")
+        ours, theirs = made.results(_backend(case, backend)), same.results("reference")
+        error, limit = 0.0, 0.0
+        for one, other, right in zip(ours, theirs, truth, strict=True):
+            if not one.dtype.is_floating_point:
+                error += float((one != other).sum())  # tokens: none may differ
+                continue
+            scale = float(right.double().abs().max())
+            error = max(error, _error(one, right))
+            limit = max(limit, 2 * _error(other, right), torch.finfo(one.dtype).eps * scale / 2)
+        found |= {"passed": error <= limit, "error": error, "limit": limit}
+        if error > limit:
+            found["failure"] = f"the error is {error:.3g}, at most {limit:.3g} is let pass"
+    except Exception as error:  # whatever a kernel or its compiler raises belongs in the report
+        found["failure"] = f"{type(error).__name__}: {str(error)[:500]}"
+    return found
+
+
+def _backend(case, backend):
+    # prefill_attention leaves to torch what torch serves: its own choice is what is checked.
+    return None if case.op == "prefill_attention" else backend
+
+
+def _error(found, truth):
+    difference = (found.double() - truth.double()).abs().max()
+    return float("inf") if bool(difference.isnan()) else float(difference)
+
+
+def _wider(made: Call) -> Call:
+    """The same call in float64, whose result is taken as true. Weights in int8 are taken as they are."""
+
+    def wide(value):
+        if isinstance(value, Int8Weight):
+            return value.dequantised(torch.float64)
+        if isinstance(value, torch.Tensor) and value.dtype in (torch.float16, torch.bfloat16):
+            return value.double()
+        return value
+
+    if any(not tensor.dtype.is_floating_point for tensor in made.written) or made.function.__name__ == "sample":
+        return made  # tokens are compared with those of the same dtype
+    arguments = tuple(wide(value) for value in made.arguments)
+    written = made.written
+    if written:  # rows of the caches, which are now others
+        length = made.words["new_k"].shape and _length(made)
+        written = tuple(arguments[place][:, :, length - 1] for place in (1, 2))
+    words = {name: wide(value) for name, value in made.words.items()}
+    return replace(made, arguments=arguments, words=words, written=written)
+
+
+def _length(made):
+    length = made.arguments[3]
+    return int(length) if isinstance(length, torch.Tensor) else length
+
+
+def _check_chunk(cases: list[Case], device: str) -> list[dict]:
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        found = [check_case(case, device) for case in cases]
+    if device == "cuda":
+        torch.cuda.empty_cache()
+    return found
+
+
+def check_all(device: str, workers: int, deadline: float, quick: bool, changed) -> dict[str, Any]:
+    """Check every case until the deadline; {"checked", "passed", "failures", "left_out", "worst"}.
+
+    `changed` is called with it as it grows.
+    """
+    cases = all_cases(quick)
+    chunks = [cases[first : first + CHUNK] for first in range(0, len(cases), CHUNK)]
+    results, started = [], time.monotonic()
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        waiting = [pool.submit(_check_chunk, chunk, device) for chunk in chunks]
+        try:
+            for done in as_completed(waiting, timeout=max(1.0, deadline - time.monotonic())):
+                results += done.result()
+                changed(_summary(results, len(cases), started))
+        except TimeoutError:
+            pool.shutdown(wait=False, cancel_futures=True)
+    return _summary(results, len(cases), started)
+
+
+def _summary(results, total, started):
+    failures = [found for found in results if not found["passed"]]
+    measured = [found for found in results if found.get("limit")]
+    worst = sorted(measured, key=lambda found: -found["error"] / found["limit"])[:10]
+    return {
+        "cases": total,
+        "checked": len(results),
+        "passed": len(results) - len(failures),
+        "left_out": total - len(results),
+        "failures": failures,
+        "nearest_to_the_limit": worst,
+        "took_s": time.monotonic() - started,
+    }
+
+
+def usual_workers(device: str) -> int:
+    return min(8, os.cpu_count() or 1) if device == "cuda" else 1

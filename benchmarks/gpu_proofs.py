@@ -1,0 +1,134 @@
+"""What a captured generation has to prove: that it is replayed, that the host is not asked, that rows are independent.
+
+Each proof returns what it found, or raises AssertionError. On a CPU there is nothing to capture: then they show only
+that the step over static buffers gives the loop's tokens.
+"""
+
+from __future__ import annotations
+
+import time
+
+import checkout  # noqa: F401  clavilux is imported from here on
+import torch
+
+from clavilux.bench.equality import generate, layout_of
+from clavilux.bench.subjects import Subject, build, named
+from clavilux.graph import StepGraph
+from clavilux.layout import OPEN
+from clavilux.sampling import Sampler, SamplingSpec
+
+STEPS = 64
+
+
+def subject(device: torch.device, quick: bool) -> Subject:
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    return build(named("aria-composer" if quick else "musicgen-small"), device, dtype)
+
+
+def start(one: Subject, num_steps: int) -> StepGraph:
+    """A graph whose first token is drawn: what follows is one step after another from position 1."""
+    state = one.decoder.new_state(one.model.rows, one.conditioning(length=num_steps + 1), num_steps + 1)
+    plan = torch.full((1, one.model.codebooks, num_steps + 1), OPEN, device=one.device)
+    graph = StepGraph(one.decoder, state, one.sampling, plan)
+    tokens = torch.full((one.model.rows, one.model.codebooks, 1), 3, device=one.device)
+    graph.draw(one.decoder.prefill(tokens, state), 0)
+    return graph
+
+
+@torch.inference_mode()
+def capture(device: torch.device, quick: bool) -> dict:
+    """A run of steps is as many graph launches, no kernel launches beside them, and no synchronisation."""
+    one = subject(device, quick)
+    graph = start(one, STEPS)
+    graph.run(1, 1, 2)  # captures
+    assert graph.captured == (device.type == "cuda"), f"captured is {graph.captured} on {device}"
+    if device.type != "cuda":
+        return {"captured": False, "device": str(device)}
+    count = STEPS - 4
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")  # any synchronisation that torch knows of raises
+    try:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            graph.run(3, 3, count)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    torch.cuda.synchronize()
+    calls = {event.key: event.count for event in profile.key_averages() if event.key.startswith("cuda")}
+    launched = sum(number for name, number in calls.items() if "LaunchKernel" in name)
+    waited = sum(number for name, number in calls.items() if "Synchronize" in name and "StreamWait" not in name)
+    assert calls.get("cudaGraphLaunch") == count, f"{count} steps made these calls: {calls}"
+    assert launched <= 3, f"{launched} kernels were launched beside the graph: {calls}"  # the clock is set once a run
+    assert bool((graph.plan[:, :, : 3 + count] != OPEN).all()), "a step wrote nothing"
+    return {"captured": True, "steps": count, "graph_launches": count, "kernel_launches": launched, "waits": waited}
+
+
+@torch.inference_mode()
+def same_tokens(device: torch.device, quick: bool) -> dict:
+    """The replayed steps draw what the same steps draw when each op is called from Python; and how long both take."""
+    one = subject(device, quick)
+    graph, state = start(one, STEPS), None
+    seconds = {}
+    for name in ("captured", "captured again"):
+        torch.cuda.synchronize() if device.type == "cuda" else None
+        graph.plan[:, :, 1:] = OPEN
+        graph.tokens.copy_(graph.plan[:, :, 0])
+        started = time.perf_counter()
+        graph.run(1, 1, STEPS)
+        torch.cuda.synchronize() if device.type == "cuda" else None
+        seconds[name] = (time.perf_counter() - started) / STEPS
+    model = one.model
+    state = one.decoder.new_state(model.rows, one.conditioning(length=STEPS + 1), STEPS + 1)
+    sampler = Sampler(one.sampling, 1, model.codebooks, model.vocabulary, device)
+    tokens = torch.full((model.rows, model.codebooks, 1), 3, device=device)
+    drawn = [sampler.draw(one.decoder.prefill(tokens, state), 0)]
+    started = time.perf_counter()
+    for step in range(1, STEPS + 1):
+        drawn.append(sampler.draw(one.decoder.step(drawn[-1], state), step))
+    eager = torch.stack(drawn, 2)
+    different = int((eager != graph.plan).sum())
+    assert not different, f"{different} of {eager.numel()} tokens differ from those of the eager loop"
+    assert len(eager.unique()) > 8, f"only {len(eager.unique())} different tokens were drawn: that proves little"
+    eager_s = (time.perf_counter() - started) / STEPS
+    return {"tokens": eager.numel(), "captured_step_s": seconds["captured again"], "eager_step_s": eager_s}
+
+
+@torch.inference_mode()
+def rows_alone(device: torch.device, quick: bool) -> dict:
+    """Row i of a batch of 8 is bit for bit what it is alone: its tokens, by the engine's loop, and its logits."""
+    one = subject(device, quick)
+    frames, batch = (12, 3) if quick else (40, 8)
+    model = one.model
+    words = {"temperature": model.temperature, "top_k": model.top_k, "guidance": model.weights}
+    seeds = tuple(range(100, 100 + batch))
+    conditioning = one.conditioning
+    memory = None if conditioning().memory is None else conditioning().memory[:1]
+
+    # Every row is conditioned on the same text, so that it can be had alone.
+    alike = _Alike(one, memory)
+    together = generate(alike, frames, SamplingSpec(seed=seeds, **words), batch)
+    different = []
+    for row, seed in enumerate(seeds):
+        alone = generate(alike, frames, SamplingSpec(seed=(seed,), **words))
+        if not torch.equal(alone[0], together[row]):
+            different.append(row)
+    assert not different, f"the rows {different} of a batch of {batch} are not what they are alone"
+    rows = int(torch.tensor([len(together[row].unique()) for row in range(batch)]).min())
+    assert rows > 4, "too few different tokens were drawn: that proves little"
+    return {"batch": batch, "frames": frames, "layout": type(layout_of(one)).__name__, "different_rows": 0}
+
+
+class _Alike(Subject):
+    """A subject whose pieces all have the same memory."""
+
+    def __init__(self, one: Subject, memory: torch.Tensor | None):
+        super().__init__(one.model, one.decoder, one.dtype, one.error)
+        object.__setattr__(self, "_memory", memory)
+
+    def conditioning(self, batch: int = 1, length: int | None = None):
+        found = super().conditioning(batch, length)
+        if self._memory is not None:
+            found.memory[:batch] = self._memory
+        return found
+
+
+PROOFS = (capture, same_tokens, rows_alone)

@@ -1,0 +1,122 @@
+"""One layer's step at half the context, beside the same layer written in plain torch.
+
+Several layers with weights of their own go round, so that none is in the cache when its turn comes again.
+"""
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from clavilux.bench.equality import LIMITS, relative_error
+from clavilux.bench.sides import filled_state
+from clavilux.bench.steps import fits, usual_dtypes, usual_models
+from clavilux.bench.subjects import Subject, build, layer_cost, named
+from clavilux.bench.suite import Bench, Mismatch
+from clavilux.bench.timing import Side, buffers_needed, captured, rotating
+from clavilux.kernels.rotary import rms, rotate
+from clavilux.layers import Layer
+from clavilux.spec import DecoderSpec
+
+
+def run_layer(bench: Bench, models: tuple[str, ...] = (), dtype: str = "auto") -> None:
+    """The suite."""
+    for name in models or usual_models(bench.device):
+        model = named(name)
+        if bench.late(f"one layer of {name}"):
+            continue
+        length = 32 if bench.quick else model.context // 2
+        num_bytes, _ = layer_cost(model, length, "int8", "bfloat16")
+        few = replace(model, layers=min(model.layers, buffers_needed(num_bytes, bench.device)))
+        dtypes = usual_dtypes(bench.device) if dtype == "auto" else (dtype,)
+        if not fits(bench, few, dtypes):
+            continue
+        with torch.inference_mode():
+            _compare(bench, few, dtypes, length)
+
+
+def _compare(bench, model, dtypes, length):
+    plain = build(model, bench.device)
+    x = torch.randn(model.rows, model.width, device=bench.device)
+    truth = _torch_calls(plain, x, length)[0]()
+    sides = []
+    for dtype in dtypes:
+        subject = plain if dtype == "float32" else plain.in_dtype(dtype)
+        sides.append(_checked(bench, f"clavilux {dtype}", dtype, _calls(subject, x, length), truth, model, length))
+    for dtype in ("float32", "bfloat16") if bench.device.type == "cpu" else ("bfloat16",):
+        subject = plain if dtype == "float32" else plain.in_dtype(dtype)
+        calls = _torch_calls(subject, x, length)
+        sides.append(_checked(bench, f"torch {dtype}", dtype, calls, truth, model, length, peer=True))
+    bench.compare("layer", model.name, f"length {length}", sides, least_s=0.01)
+
+
+def _checked(bench, name, dtype, calls, truth, model, length, **more):
+    """A side whose result lies close to that of torch in float32. Raises Mismatch where it does not."""
+    error = relative_error(calls[0]().float(), truth.float())
+    if error > LIMITS[dtype]:
+        raise Mismatch(f"a layer of {model.name} by {name} is {error:.2g} from torch's in float32")
+    packed = bench.device.type == "cpu" and dtype in ("float16", "int8")
+    items = "float32" if packed else "bfloat16" if dtype == "int8" else dtype
+    num_bytes, flops = layer_cost(model, length, dtype, items)
+    facts = {"dtype": dtype, "bytes": num_bytes, "flops": flops, "error": error, **more}
+    if bench.device.type == "cuda":
+        return Side(name, captured(calls, bench.device), per_run=len(calls), facts=facts)
+    return Side(name, rotating(calls), facts=facts)
+
+
+def _calls(subject: Subject, x, length):
+    state, decoder = filled_state(subject, length), subject.decoder
+    x = x.to(decoder.embed.weight.dtype)
+    mask = state.conditioning.memory_mask
+
+    def step(index, layer):
+        kv = state.memory_kv.get(index)
+        return lambda: layer.step(x, decoder.rope, state.k[index], state.v[index], length, kv, mask)
+
+    return [step(index, layer) for index, layer in enumerate(decoder.layers)]
+
+
+def _torch_calls(subject: Subject, x, length):
+    state, decoder = filled_state(subject, length), subject.decoder
+    x = x.to(decoder.embed.weight.dtype)
+
+    def step(index, layer):
+        caches, kv = (state.k[index], state.v[index]), state.memory_kv.get(index)
+        return lambda: torch_layer(decoder.spec, layer, x, *caches, length, decoder.rope, kv)
+
+    return [step(index, layer) for index, layer in enumerate(decoder.layers)]
+
+
+def torch_layer(spec: DecoderSpec, layer: Layer, x, k_cache, v_cache, length: int, rope, memory_kv):
+    """A step of a layer with plain weights, as one would write it in torch over a static cache; [B, D] to [B, D]."""
+    heads = (-1, spec.heads, spec.head_dim)
+    attention, ffn = layer.attention, layer.ffn
+    qkv = F.linear(_normed(spec, attention.norm, x), attention.qkv.weight, attention.qkv.bias)
+    q, k, v = (part.view(heads) for part in qkv.chunk(3, -1))  # [B, H, E]
+    if spec.qk_norm:
+        q, k = rms(q, attention.q_norm.weight, spec.eps), rms(k, attention.k_norm.weight, spec.eps)
+    if rope is not None:
+        q, k = rotate(q, rope[length - 1]), rotate(k, rope[length - 1])
+    k_cache[:, :, length - 1], v_cache[:, :, length - 1] = k, v
+    y = F.scaled_dot_product_attention(q[:, :, None], k_cache[:, :, :length], v_cache[:, :, :length])
+    x = x + F.linear(y.reshape(len(x), -1), attention.out.weight, attention.out.bias)
+    if memory_kv is not None:
+        cross = layer.cross
+        q = F.linear(_normed(spec, cross.norm, x), cross.q.weight, cross.q.bias).view(heads)
+        y = F.scaled_dot_product_attention(q[:, :, None], *memory_kv)
+        x = x + F.linear(y.reshape(len(x), -1), cross.out.weight, cross.out.bias)
+    y = F.linear(_normed(spec, ffn.norm, x), ffn.up.weight, ffn.up.bias)
+    if spec.activation == "gelu":
+        y = F.gelu(y)
+    elif spec.activation == "quick_gelu":
+        y = y * torch.sigmoid(1.702 * y)
+    else:
+        gate, value = y.chunk(2, -1)
+        y = F.silu(gate) * value
+    return x + F.linear(y, ffn.down.weight, ffn.down.bias)
+
+
+def _normed(spec, norm, x):
+    if spec.norm == "layer":
+        return F.layer_norm(x, (spec.width,), norm.weight, norm.bias, spec.eps)
+    return F.rms_norm(x, (spec.width,), norm.weight, spec.eps)

@@ -1,0 +1,115 @@
+"""The ways in which a whole step can be run: the rungs of the ladder from plain torch to one captured graph.
+
+Each makes a `Side` whose run(n) takes n steps that end at a given length. Knows how steps are run; times nothing.
+"""
+
+from contextlib import nullcontext
+
+import torch
+
+from clavilux.bench.subjects import Subject, step_cost
+from clavilux.bench.timing import Side, captured
+from clavilux.graph import StepGraph
+from clavilux.kernels.backend import using
+from clavilux.layout import OPEN
+from clavilux.sampling import Sampler
+from clavilux.state import DecodeState
+
+MOST_STEPS = 16  # of a run: they end at the length that is asked for, or begin at 0 where that is less
+
+
+def filled_state(subject: Subject, length: int) -> DecodeState:
+    """A state with random keys and values, the same ones for every dtype, and room for steps that end at `length`."""
+    room = max(length, MOST_STEPS)
+    state = subject.decoder.new_state(subject.model.rows, subject.conditioning(length=room), room)
+    generator = torch.Generator(subject.device).manual_seed(11)
+    for cache in state.k + state.v:
+        cache.copy_(torch.randn(cache.shape, device=subject.device, generator=generator))
+    return state
+
+
+def facts(subject: Subject, length: int) -> dict:
+    """What a row says of a step: dtype, bytes, flops, and the error of packed weights."""
+    weights = subject.dtype
+    items = str(subject.decoder.embed.weight.dtype).removeprefix("torch.")
+    num_bytes, flops = step_cost(subject.model, length, weights, items)
+    found = {"dtype": weights, "bytes": num_bytes, "flops": flops}
+    return found if subject.error is None else {**found, "weights_error": subject.error}
+
+
+def eager(subject: Subject, length: int, name: str, backend: str | None = None) -> Side:
+    """Steps as `clavilux.loop` takes them one by one: every op called from Python, then the sampler."""
+    state, sampler = filled_state(subject, length), _sampler(subject)
+    tokens, step = _tokens(subject), 0
+
+    def run(count: int) -> None:
+        nonlocal tokens, step
+        state.position = max(0, length - count)
+        with _backend(backend):
+            for _ in range(count):
+                tokens = sampler.draw(subject.decoder.step(tokens, state), step)
+                step += 1
+
+    return Side(name, run, facts=facts(subject, length))
+
+
+def graph_then_sampler(subject: Subject, length: int, name: str, backend: str | None) -> Side:
+    """The decoder's part of a step captured at a fixed position; the sampler called from Python, in torch."""
+    state, sampler = filled_state(subject, length), _sampler(subject)
+    tokens, step, logits = _tokens(subject), 0, None
+
+    def body():
+        nonlocal logits
+        logits = subject.decoder.step_at(tokens, state, length - 1, length)
+
+    with _backend(backend):
+        replay = captured([body], subject.device)
+
+    def run(count: int) -> None:
+        nonlocal step
+        with using("reference"):
+            for _ in range(count):
+                replay(1)
+                tokens.copy_(sampler.draw(logits, step))
+                step += 1
+
+    return Side(name, run, facts=facts(subject, length))
+
+
+def whole_graph(subject: Subject, length: int, name: str) -> Side:
+    """The engine's own: layers, head, sampler, layout and position in one graph, replayed."""
+    state = filled_state(subject, length)
+    plan = torch.full((1, subject.model.codebooks, state.capacity), OPEN, device=subject.device)
+    graph = StepGraph(subject.decoder, state, subject.sampling, plan)
+    graph.tokens.copy_(_tokens(subject))
+
+    def run(count: int) -> None:
+        first = max(0, length - count)
+        plan.fill_(OPEN)
+        graph.run(first, first, count)
+
+    return Side(name, run, facts=facts(subject, length))
+
+
+def ladder(plain: Subject, int8: Subject | None, length: int) -> list[Side]:
+    """On a GPU: eager, + graph, + fused kernels, + sampler in the graph, + int8 weights."""
+    sides = [
+        eager(plain, length, "eager", "reference"),
+        graph_then_sampler(plain, length, "+ graph", "reference"),
+        graph_then_sampler(plain, length, "+ fused", None),
+        whole_graph(plain, length, "+ sampler"),
+    ]
+    return sides if int8 is None else [*sides, whole_graph(int8, length, "+ int8")]
+
+
+def _sampler(subject):
+    model = subject.model
+    return Sampler(subject.sampling, 1, model.codebooks, model.vocabulary, subject.device)
+
+
+def _tokens(subject):
+    return torch.full((1, subject.model.codebooks), 5, device=subject.device)
+
+
+def _backend(name):
+    return nullcontext() if name is None else using(name)

@@ -1,0 +1,170 @@
+"""Whole steps at cache length 1, half and full, and averaged over a short generation, beside transformers.
+
+Knows which sides are compared on which device; how each is run is `sides`' and `peers`'.
+"""
+
+import shutil
+
+import torch
+
+from clavilux.bench import peers
+from clavilux.bench.equality import check_close, check_peer, forced, generate, random_tokens
+from clavilux.bench.machine import free_bytes
+from clavilux.bench.peers import TransformersPeer
+from clavilux.bench.sides import MOST_STEPS, eager, facts, ladder
+from clavilux.bench.subjects import ITEM_BYTES, Subject, build, named, num_parameters
+from clavilux.bench.suite import Bench, Mismatch
+from clavilux.bench.timing import Side
+from clavilux.kernels.models import Model
+from clavilux.kernels.weights import packing_supported
+
+
+def usual_models(device: torch.device) -> tuple[str, ...]:
+    """Those measured where none is named: on a CPU the one that it can be expected to run."""
+    if device.type == "cpu":
+        return ("musicgen-small",)
+    return ("musicgen-small", "musicgen-medium", "musicgen-large", "llamagen-b", "llamagen-3b", "imagegpt-large",
+            "jukebox-5b")  # fmt: skip
+
+
+def usual_dtypes(device: torch.device) -> tuple[str, ...]:
+    if device.type == "cuda":
+        return ("bfloat16", "int8")
+    return ("float32", "float16", "int8") if device.type == "cpu" and packing_supported() else ("float32", "bfloat16")
+
+
+def run_steps(bench: Bench, models: tuple[str, ...] = (), dtype: str = "auto") -> None:
+    """The suite. A mismatch with the peer leaves the peer untimed, says so, and is raised at the end."""
+    wrong = []
+    for name in models or usual_models(bench.device):
+        model = named(name)
+        dtypes = usual_dtypes(bench.device) if dtype == "auto" else (dtype,)
+        if bench.late(f"steps of {name}") or not fits(bench, model, dtypes):
+            continue
+        with torch.inference_mode():
+            subjects, peer = prepared(bench, model, dtypes, wrong)
+            for length in lengths(model, bench.quick):
+                at = f"length {length}"
+                sides = [*_ours(subjects, length), *_theirs(bench, peer, length, model.context)]
+                bench.compare("steps", name, at, sides, most=MOST_STEPS)
+            compare_generation(bench, "steps", subjects, peer, 8 if bench.quick else 48)
+        del subjects, peer
+    if wrong:
+        raise Mismatch("; ".join(wrong))
+
+
+def lengths(model: Model, quick: bool) -> tuple[int, ...]:
+    full = min(model.context, 64) if quick else model.context
+    return tuple(sorted({1, full // 2, full}))
+
+
+def fits(bench: Bench, model: Model, dtypes: tuple[str, ...]) -> bool:
+    """Whether there is memory for the decoder, its copies and a peer; a note where there is not."""
+    parameters, free = num_parameters(model), free_bytes(bench.device)
+    on_cpu = bench.device.type == "cpu"
+    copies = sum(ITEM_BYTES[dtype] for dtype in dtypes) + (4 if on_cpu else 2)
+    if peers.available() and peers.has_peer(model):
+        copies += 4 + 2 if on_cpu else 4
+    if free is None or copies * parameters < 0.9 * free:
+        return True
+    bench.note(
+        f"{model.name} was left out: it would take {copies * parameters / 2**30:.1f} GiB, {free / 2**30:.1f} are free"
+    )
+    return False
+
+
+def prepared(
+    bench: Bench, model: Model, dtypes: tuple[str, ...], wrong: list[str]
+) -> tuple[list[Subject], TransformersPeer | None]:
+    """Our decoders, one a dtype, and the peer in bfloat16, all found to compute the same; what differs is left out."""
+    bench.say(f"steps: {model.name}, weights")
+    plain = build(model, bench.device)  # float32: what all others are compared with
+    tokens = random_tokens(plain, 8)
+    truth = forced(plain, tokens)
+    subjects = []
+    for dtype in dtypes:
+        subject = plain if dtype == "float32" else plain.in_dtype(dtype)
+        check_close(f"clavilux in {dtype}", dtype, forced(subject, tokens), truth)
+        subjects.append(subject)
+    if not peers.has_peer(model):
+        return subjects, None
+    if not peers.available():
+        bench.note(peers.MISSING)
+        return subjects, None
+    bench.say(f"steps: {model.name}, the same tokens as transformers")
+    try:
+        peer = TransformersPeer(plain, "float32")
+        found = check_peer(plain, peer, 6 if bench.quick else 24)
+        del peer
+        peer = TransformersPeer(plain, "bfloat16")
+        error = check_close("transformers in bfloat16", "bfloat16", peer.forced(tokens), truth)
+    except Mismatch as mismatch:
+        wrong.append(f"{model.name}: {mismatch}")
+        bench.note(f"transformers was not timed for {model.name}: {mismatch}")
+        return subjects, None
+    bench.note(
+        f"{model.name}: {found['greedy_tokens_compared']} greedy tokens equal those of transformers in float32; "
+        f"its logits in bfloat16 are {error:.2g} from float32's"
+    )
+    return subjects, peer
+
+
+def _ours(subjects, length):
+    if subjects[0].device.type == "cuda":
+        by_dtype = {subject.dtype: subject for subject in subjects}
+        int8 = by_dtype.pop("int8", None)
+        return ladder(next(iter(by_dtype.values())), int8, length) if by_dtype else ladder(int8, None, length)[3:]
+    return [eager(subject, length, f"clavilux {subject.dtype}") for subject in subjects]
+
+
+def _theirs(bench, peer, length, capacity):
+    if peer is None:
+        return []
+    words = {"dtype": peer.dtype, "peer": True}
+    sides = [Side("transformers eager", peer.eager_steps(length), facts=words)]
+    if compiler_missing(bench):
+        return sides
+    return [*sides, Side("transformers compiled", peer.compiled_steps(length, capacity), facts=words)]
+
+
+def compiler_missing(bench: Bench) -> bool:
+    """Whether torch.compile has nothing to compile with; then says so."""
+    if bench.device.type != "cpu" or any(shutil.which(name) for name in ("g++", "c++", "clang++", "cl")):
+        return False
+    bench.note("no C++ compiler was found, so transformers was not compiled")
+    return True
+
+
+def compare_generation(
+    bench: Bench, suite: str, subjects: list[Subject], peer: TransformersPeer | None, num_frames: int
+) -> list[dict]:
+    """A whole generation from nothing, each loop with all that it does; the rows, whose time is a step's."""
+    model = subjects[0].model
+    num_steps = num_frames + model.codebooks - 1
+    length = num_steps // 2  # a step's bytes grow evenly: the mean is the middle one's
+
+    def ours(subject):
+        def run(count: int) -> None:
+            for _ in range(count):
+                generate(subject, num_frames, subject.sampling)
+
+        return Side(f"clavilux {subject.dtype}", run, per_run=num_steps, facts=facts(subject, length))
+
+    sides = [ours(subject) for subject in subjects]
+    if peer is not None:
+        words = {"dtype": peer.dtype, "peer": True}
+        sides.append(Side("transformers generate", _repeated(peer, num_frames), per_run=num_steps, facts=words))
+        if not compiler_missing(bench):
+            steps = peer.compiled_steps(num_steps, model.context)
+            run = lambda count: [steps(num_steps) for _ in range(count)]  # noqa: E731
+            sides.append(Side("transformers compiled", run, per_run=num_steps, facts=words))
+    at = f"generation of {num_frames} frames"
+    return bench.compare(suite, model.name, at, sides, repeats=max(min(3, bench.repeats), bench.repeats // 4))
+
+
+def _repeated(peer, num_frames):
+    def run(count: int) -> None:
+        for _ in range(count):
+            peer.generate(num_frames)
+
+    return run

@@ -1,0 +1,189 @@
+"""What is measured: decoders of real models' sizes with random weights, never zeros, and what their steps move.
+
+Knows the sizes in `clavilux.kernels.models` and the ops' cost models; times nothing.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+
+from clavilux.conditioning import Conditioning
+from clavilux.decoder import Decoder, DecoderSpec
+from clavilux.kernels.catalog import Case
+from clavilux.kernels.models import MODELS, Model
+from clavilux.precision import prepare
+from clavilux.sampling import SamplingSpec
+
+ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
+TEXT_LENGTH = 32  # positions of a prompt's memory; T5 makes one of each word or two
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A decoder, what its rows are conditioned on, and how it is drawn from.
+
+    Attributes:
+        model: the sizes it was built from.
+        decoder: on the device, in the numbers it computes in.
+        dtype: the word for those numbers; "float16" and "int8" are packed weights on an x86 CPU.
+        error: of packed weights, relative, root mean square; None where nothing is lost.
+    """
+
+    model: Model
+    decoder: Decoder
+    dtype: str
+    error: float | None = None
+
+    @property
+    def device(self) -> torch.device:
+        return self.decoder.embed.weight.device
+
+    @property
+    def sampling(self) -> SamplingSpec:
+        model = self.model
+        return SamplingSpec(
+            temperature=model.temperature, top_k=model.top_k, top_p=model.top_p, guidance=model.weights, seed=7
+        )
+
+    def greedy(self) -> SamplingSpec:
+        return SamplingSpec(temperature=0.0, guidance=self.model.weights)
+
+    def conditioning(self, batch: int = 1, length: int | None = None) -> Conditioning:
+        """For `batch` pieces: memory of a text, and of no text (zeros) for guidance; what is added at each position.
+
+        The same numbers for every dtype and device.
+        """
+        model, dtype = self.model, self.decoder.embed.weight.dtype
+        generator = torch.Generator().manual_seed(3)
+        memory = additive = None
+        if model.cross:
+            memory = torch.zeros(model.rows * batch, TEXT_LENGTH, model.width)
+            memory[:batch].normal_(generator=generator)
+        if model.additive:
+            size = (model.rows * batch, length or model.context, model.width)
+            additive = torch.empty(size).normal_(std=0.1, generator=generator)
+        parts = (None if part is None else part.to(self.device, dtype) for part in (memory, additive))
+        memory, additive = parts
+        return Conditioning(memory=memory, additive=additive)
+
+    def in_dtype(self, dtype: str) -> "Subject":
+        """A copy that computes in other numbers, as `clavilux.precision` makes them."""
+        decoder = copy.deepcopy(self.decoder)
+        found = prepare(decoder, decoder, self.device, dtype)
+        return Subject(self.model, decoder, found["dtype"], found.get("weights_error"))
+
+
+def named(name: str) -> Model:
+    """A model's sizes. Raises ValueError for a name that nobody knows."""
+    if name not in MODELS:
+        raise ValueError(f"the model {name!r} is not known; those known are {', '.join(MODELS)}")
+    return MODELS[name]
+
+
+def build(model: Model, device: torch.device, dtype: torch.dtype = torch.float32, seed: int = 0) -> Subject:
+    """A decoder of that size. Every weight counts: gains and biases differ from 1 and 0, and what a layer adds is about
+    as large as what it reads. A peer that swaps two of them, or reads another token, is found out."""
+    torch.manual_seed(seed)
+    with torch.device(device):
+        decoder = Decoder(DecoderSpec(**model.decoder)).eval().requires_grad_(False)
+        for name, parameter in decoder.named_parameters():
+            if parameter.ndim == 1:
+                torch.nn.init.normal_(parameter, mean=0.0 if name.endswith("bias") else 1.0, std=0.1)
+            else:
+                counts = model.tied or not name.startswith(("embed", "positions"))
+                torch.nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5 if counts else 0.5)
+    word = str(dtype).removeprefix("torch.")
+    return Subject(model, decoder.to(dtype), word)
+
+
+def num_parameters(model: Model) -> int:
+    """Of the decoder, without building it."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in Decoder(DecoderSpec(**model.decoder)).parameters())
+
+
+def step_cost(model: Model, length: int, weights: str, items: str) -> tuple[int, int]:
+    """Bytes that one step must move at least, and its floating-point operations, from the ops' own cost models.
+
+    Args:
+        model: whose step.
+        length: positions that the step attends to, itself included. Every layer attends to all: spans are the ops',
+            the decoder has none yet.
+        weights: the word for the layers' and the head's matrices.
+        items: the dtype of everything else, the cache included.
+    """
+    linear = layer_linears(model, weights, items)
+    attention = _attention_cases(model, length, items)
+    once = [_head_case(model, weights, items), *_token_cases(model, items)]
+    cases = [*(linear + attention) * model.layers, *once]
+    return sum(case.bytes_moved for case in cases), sum(flops(case) for case in cases)
+
+
+def layer_cost(model: Model, length: int, weights: str, items: str) -> tuple[int, int]:
+    """As `step_cost`, of one layer."""
+    cases = layer_linears(model, weights, items) + _attention_cases(model, length, items)
+    return sum(case.bytes_moved for case in cases), sum(flops(case) for case in cases)
+
+
+def layer_linears(model: Model, weights: str, items: str) -> list[Case]:
+    """The matrix products of one layer."""
+    inner = model.heads * model.head_dim
+    up = 2 * model.ffn if model.activation == "swiglu" else model.ffn
+    norm = {"norm": model.norm, "activation": "none"}
+    sizes = [
+        ("norm_linear", {**norm, "width": model.width, "out": 3 * inner}),
+        ("linear_residual", {"width": inner, "out": model.width}),
+        ("norm_linear", {**norm, "width": model.width, "out": up, "activation": model.activation}),
+        ("linear_residual", {"width": model.ffn, "out": model.width}),
+    ]
+    if model.cross:
+        sizes += [
+            ("norm_linear", {**norm, "width": model.width, "out": inner}),
+            ("linear_residual", {"width": inner, "out": model.width}),
+        ]
+    return [
+        _linear_case(op, {**shape, "rows": model.rows, "bias": model.biases}, weights, items) for op, shape in sizes
+    ]
+
+
+def flops(case: Case) -> int:
+    """Multiplications and additions of a case's products; norms and activations are not counted."""
+    shape = case.shape
+    if case.op in ("norm_linear", "linear_residual"):
+        return 2 * shape["rows"] * shape["width"] * shape["out"]
+    if case.op in ("decode_attention", "prefill_attention"):
+        queries, length = shape.get("queries", 1), shape["length"]
+        pairs = queries * length if queries == 1 else sum(range(length - queries + 1, length + 1))
+        return 4 * shape["rows"] * shape["heads"] * shape["head_dim"] * pairs
+    return 0
+
+
+def _linear_case(op, shape, weights, items):
+    if weights == "int8":
+        return Case(op, "", {**shape, "weights": "int8"}, items)
+    # A matrix in half precision beside activations in another dtype costs as if all were: the matrix is nearly all.
+    return Case(op, "", shape, weights)
+
+
+def _head_case(model, weights, items):
+    shape = {"rows": model.rows, "width": model.width, "out": model.codebooks * model.vocabulary, "bias": False}
+    norm = {"norm": model.norm if model.final_norm else "none", "activation": "none"}
+    return _linear_case("norm_linear", {**shape, **norm}, weights, items)
+
+
+def _attention_cases(model, length, items):
+    heads = {"rows": model.rows, "heads": model.heads, "head_dim": model.head_dim}
+    cases = [Case("decode_attention", "", {**heads, "length": length, "write": True}, items)]
+    if model.cross:
+        cases.append(Case("decode_attention", "", {**heads, "length": TEXT_LENGTH}, items))
+    return cases
+
+
+def _token_cases(model, items):
+    embed = {"positions": model.positions in ("learned", "sinusoidal"), "additive": model.additive}
+    sizes = {"blocks": model.rows, "rows": 1, "codebooks": model.codebooks, "vocabulary": model.vocabulary}
+    return [
+        Case("embed", "", {**sizes, **embed, "width": model.width}, items),
+        Case("sample_step", "", sizes, items),
+    ]
