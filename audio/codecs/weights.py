@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-__all__ = ["fill", "fold_weight_norm", "read_json", "read_tensors", "read_torch"]
+__all__ = ["check_tensors", "fill", "fold_weight_norm", "read_json", "read_tensors", "read_torch"]
 
 FOLDER_FILES = (
     "model.safetensors",
@@ -49,10 +49,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     tensors = read_torch(path)
-    others = sorted(str(name) for name, value in tensors.items() if not isinstance(value, Tensor))
+    return check_tensors(tensors, repr(str(path)))
+
+
+def check_tensors(values: Mapping[str, Any], label: str) -> dict[str, Tensor]:
+    """The same values, all of them tensors by name; ValueError if one is something else."""
+    others = sorted(str(name) for name, value in values.items() if not isinstance(value, Tensor))
     if others:
-        raise ValueError(f"{str(path)!r} should hold tensors only, but {_listed(others)} is something else")
-    return tensors
+        raise ValueError(f"{label} should hold tensors only, but {_listed(others)} is something else")
+    return dict(values)
 
 
 def read_torch(path: Path) -> dict[str, Any]:
@@ -123,31 +128,41 @@ def _folded(stem: str, g: Tensor | None, v: Tensor | None) -> Tensor:
     return v * (g / torch.linalg.vector_norm(v, dim=tuple(range(1, v.ndim)), keepdim=True))
 
 
-def fill(module: nn.Module, tensors: Mapping[str, Tensor], label: str, *, skip: Collection[str] = ()) -> None:
+def fill(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    label: str,
+    *,
+    names: Mapping[str, str] | None = None,
+    skip: Collection[str] = (),
+) -> None:
     """Give a module, which may stand on the meta device, exactly these tensors as float32 copies.
 
     Args:
         module: its `state_dict()` says which names and shapes there must be.
-        tensors: by the module's names.
+        tensors: by the checkpoint's names.
         label: what errors call the checkpoint.
+        names: the module's names -> the checkpoint's; the same ones by default.
         skip: names in `tensors` that are not wanted.
 
     Raises:
         ValueError: missing, unexpected or misshapen tensors (all kinds named), or numbers that are not finite.
     """
-    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    names = {name: name for name in shapes} if names is None else names
+    wanted = {names[name]: shape for name, shape in shapes.items()}
     missing = sorted(set(wanted) - set(tensors))
     extra = sorted(set(tensors) - set(wanted) - set(skip))
     if missing or extra:
         named = (("lacks", missing), ("has", extra))
-        differences = " and ".join(f"{word} {_listed(names)}" for word, names in named if names)
+        differences = " and ".join(f"{word} {_listed(found)}" for word, found in named if found)
         raise ValueError(f"{label} does not fit its config: it {differences}")
-    shapes = {name: tuple(tensors[name].shape) for name in wanted}
-    bad = [f"{name} is {shapes[name]}, not {shape}" for name, shape in sorted(wanted.items()) if shapes[name] != shape]
+    found = {name: tuple(tensors[name].shape) for name in wanted}
+    bad = [f"{name} is {found[name]}, not {shape}" for name, shape in sorted(wanted.items()) if found[name] != shape]
     if bad:
         raise ValueError(f"{label} does not fit its config: {_listed(bad)}")
-    copies = {name: tensors[name].to(torch.float32, copy=True).contiguous() for name in wanted}
-    infinite = sorted(name for name, tensor in copies.items() if not torch.isfinite(tensor).all())
+    copies = {name: tensors[names[name]].to(torch.float32, copy=True).contiguous() for name in shapes}
+    infinite = sorted(names[name] for name, tensor in copies.items() if not torch.isfinite(tensor).all())
     if infinite:
         raise ValueError(f"{label} holds numbers that are not finite in {_listed(infinite)}")
     module.load_state_dict(copies, strict=True, assign=True)
