@@ -1,0 +1,200 @@
+"""What MusicGen and its relatives are, whatever files they come in: sizes, delays, what conditions them, how long.
+
+Both layouts' config readers give a `Blueprint`. Knows numbers only; reads no file and holds no weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..layout import Delay
+from ..sampling import SamplingSpec
+from ..spec import DecoderSpec
+from ..windows import Windows
+from .text import LONGEST
+
+HEAD_ROWS = 2  # blocks of rows that guidance makes
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "auto": 4}
+_CODEC_PARAMETERS = 59_000_000  # EnCodec at 32 kHz
+_CODEC_FLOATS = 20_000  # what decoding one frame keeps at its peak, measured on EnCodec at 32 kHz
+# Larger than any model there is; a number above these is a broken file, and would take all memory to find out.
+_LIMITS = {
+    "width": 65_536,
+    "layers": 1024,
+    "heads": 1024,
+    "ffn_width": 1 << 20,
+    "vocabulary": 1 << 20,
+    "codebooks": 128,
+    "context_frames": 1 << 20,
+    "text_width": 65_536,
+    "sample_rate": 384_000,
+    "hop": 1 << 20,
+}
+
+
+@dataclass(frozen=True)
+class Melody:
+    """How a melody is put before the tokens: `length` frames of `num_chroma` pitch classes."""
+
+    num_chroma: int
+    length: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blueprint:
+    """A decoder of codec frames that a text conditions.
+
+    Attributes:
+        width, layers, heads, ffn_width: of the decoder.
+        vocabulary: V, ids of each codebook; id V stands where there is no frame.
+        codebooks: K, the decoder's streams; with two channels the left's and the right's in turn.
+        channels: 1 or 2.
+        delays: one a stream, in steps.
+        text_width, text_parameters: of the text encoder: its hidden states' width, the numbers that it learned.
+        text_projected: whether a linear layer takes them to the decoder's width.
+        melody: where a melody (and the text) is put before the tokens; None: the text is attended to.
+        sample_rate, hop: Hz of the codec, and samples a frame.
+        context_frames: frames that the decoder was trained on at once.
+        stride_frames: by how many a window moves on in longer pieces.
+        sampling: the usual settings.
+
+    Raises:
+        ValueError: a number outside its range.
+    """
+
+    width: int
+    layers: int
+    heads: int
+    ffn_width: int
+    vocabulary: int
+    codebooks: int
+    channels: int
+    delays: tuple[int, ...]
+    text_width: int
+    text_parameters: int
+    text_projected: bool
+    melody: Melody | None
+    sample_rate: int
+    hop: int
+    context_frames: int
+    stride_frames: int
+    sampling: SamplingSpec
+
+    def __post_init__(self):
+        for name, most in _LIMITS.items():
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= most:
+                raise ValueError(f"{name} is {value!r}; it should be a whole number from 1 to {most}")
+        if not 1 <= self.stride_frames < self.context_frames:
+            raise ValueError(
+                f"the context is {self.context_frames} frames and the stride {self.stride_frames}; "
+                "the context should be longer, and both at least 1"
+            )
+        if self.channels not in (1, 2):
+            raise ValueError(f"there are {self.channels!r} channels; there should be 1 or 2")
+        if self.width % self.heads:
+            raise ValueError(f"the width is {self.width}; it should be a multiple of the {self.heads} heads")
+        if self.channels == 2 and self.codebooks % 2:
+            raise ValueError(f"there are {self.codebooks} codebooks; two channels need an even number")
+        if self.melody is not None:
+            for name, value in (("num_chroma", self.melody.num_chroma), ("chroma_length", self.melody.length)):
+                if type(value) is not int or not 1 <= value <= 65_536:
+                    raise ValueError(f"{name} is {value!r}; it should be a whole number from 1 to 65536")
+        self.layout  # noqa: B018  its own checks
+        self.windows  # noqa: B018
+
+    @property
+    def special(self) -> int:
+        """The id that stands where there is no frame."""
+        return self.vocabulary
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second."""
+        return self.sample_rate / self.hop
+
+    @property
+    def layout(self) -> Delay:
+        """How frames become steps."""
+        return Delay(self.codebooks, self.vocabulary, self.delays, self.special)
+
+    @property
+    def windows(self) -> Windows:
+        """The usual windows."""
+        return self.windows_of(self.context_frames, self.stride_frames)
+
+    def windows_of(self, context_frames: int, stride_frames: int) -> Windows:
+        """Windows that hold the start, `context_frames` frames and what their delays add, less what is only drawn."""
+        return Windows(context_frames + max(self.delays), stride_frames, keep=1)
+
+    @property
+    def num_prefix(self) -> int:
+        """The most positions that stand before the tokens."""
+        return 0 if self.melody is None else self.melody.length + LONGEST
+
+    @property
+    def spec(self) -> DecoderSpec:
+        """The decoder in the shared words."""
+        return DecoderSpec(
+            width=self.width,
+            layers=self.layers,
+            heads=self.heads,
+            head_dim=self.width // self.heads,
+            ffn_width=self.ffn_width,
+            vocabulary=self.vocabulary + 1,
+            output_vocabulary=self.vocabulary,
+            codebooks=self.codebooks,
+            max_positions=self.windows.context + self.num_prefix,
+            norm="layer",
+            norm_bias=True,
+            activation="gelu",
+            positions="sinusoidal",
+            cross_attention=self.melody is None,
+        )
+
+    @property
+    def decoder_parameters(self) -> int:
+        """Numbers that the decoder learned."""
+        d = self.width
+        attentions = 1 if self.melody else 2
+        layer = attentions * (4 * d * d + 2 * d) + 2 * d * self.ffn_width + 2 * d
+        return self.layers * layer + 2 * d + self.codebooks * (2 * self.vocabulary + 1) * d
+
+    def memory_bytes(self, seconds: float, batch: int = 1, dtype: str = "auto", *, beside: int | None = None) -> int:
+        """About how much memory loading and a render take at their peak, in bytes.
+
+        Args:
+            seconds: length of each piece.
+            batch: pieces side by side.
+            dtype: as for `clavilux.load`; "auto" is reckoned as float32, which loading passes through on a CPU.
+            beside: parameters of the text encoder and the codec, where they are known.
+        """
+        frames = math.ceil(seconds * self.frame_rate)
+        size = _BYTES[dtype]
+        weights = self.decoder_parameters * size
+        weights += 4 * (self.text_parameters + _CODEC_PARAMETERS if beside is None else beside)
+        positions = min(frames + max(self.delays), self.windows.context) + self.num_prefix
+        rows = HEAD_ROWS * batch
+        cached = positions + (LONGEST if self.melody is None else 0)
+        cache = 2 * self.layers * rows * cached * self.width * max(2, min(size, 4))
+        logits = 4 * rows * self.codebooks * self.vocabulary * 4
+        sound = 4 * batch * self.channels * math.ceil(seconds * self.sample_rate) * 3
+        decoding = 4 * batch * self.channels * _CODEC_FLOATS * math.ceil(self.frame_rate)
+        return weights + cache + logits + sound + decoding
+
+
+def t5_parameters(config: Mapping[str, Any]) -> int:
+    """Numbers in a T5 encoder of this config."""
+    d, inner = config["d_model"], config["num_heads"] * config["d_kv"]
+    wide = 3 if "gated" in str(config.get("feed_forward_proj", "relu")) else 2
+    layer = 4 * d * inner + wide * d * config["d_ff"] + 2 * d
+    buckets = config.get("relative_attention_num_buckets", 32) * config["num_heads"]
+    return config["vocab_size"] * d + config["num_layers"] * layer + buckets + d
+
+
+def delays_of(codebooks: int, channels: int) -> tuple[int, ...]:
+    """A step later with each codebook; with two channels, the same for left and right."""
+    return tuple(k // channels for k in range(codebooks))

@@ -1,0 +1,75 @@
+"""Whose checkpoint a folder is, told by its files; and which files of a hub's repository are needed.
+
+Knows the marks of each layout. Reads no weights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+
+TRANSFORMERS = {"musicgen": "musicgen", "musicgen_melody": "musicgen"}  # model_type -> our family
+AUDIOCRAFT = ("state_dict.bin", "compression_state_dict.bin")
+_KNOWN = (
+    "clavilux's own folders, transformers' (model_type "
+    f"{' or '.join(TRANSFORMERS)}) and audiocraft's ({' and '.join(AUDIOCRAFT)})"
+)
+_SMALL_FILES = (".json", ".model", ".txt", ".md")
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+
+def recognise(folder: Path) -> tuple[str, dict[str, Any]]:
+    """(family, its config.json) of a folder. Audiocraft has no config.json: {}, it lies inside the weights.
+
+    Raises:
+        CheckpointError: nothing that is understood; the error says what would be.
+    """
+    path = folder / "config.json"
+    if path.is_file():
+        config = _read(path)
+        if "family" in config:
+            return str(config["family"]), config
+        kind = config.get("model_type")
+        if isinstance(kind, str) and kind in TRANSFORMERS:
+            return TRANSFORMERS[kind], config
+    else:
+        config = {}
+    found = [name for name in AUDIOCRAFT if (folder / name).is_file()]
+    if len(found) == len(AUDIOCRAFT):
+        return "audiocraft", {}
+    if found:
+        lacking = next(name for name in AUDIOCRAFT if name not in found)
+        raise CheckpointError(f"{str(folder)!r} holds {found[0]} but no {lacking}; an audiocraft model has both")
+    if config:
+        said = f"its model_type is {config['model_type']!r}" if "model_type" in config else "it has no model_type"
+        raise CheckpointError(f"{str(path)!r} is not understood: {said}; understood are {_KNOWN}")
+    raise CheckpointError(f"{str(folder)!r} holds no checkpoint that is understood; understood are {_KNOWN}")
+
+
+def needed(names: Iterable[str]) -> list[str]:
+    """Which files of a repository a checkpoint needs: one layout of its weights, not all that are offered.
+
+    A repository of MusicGen offers up to three copies of the same numbers.
+    """
+    names = sorted(names)
+    small = [name for name in names if name.endswith(_SMALL_FILES) or name.upper().startswith("LICEN")]
+    for weights in _WEIGHTS:
+        stem, ending = weights.rsplit(".", 1)
+        shards = [name for name in names if name.startswith(f"{stem}-0") and name.endswith(f".{ending}")]
+        if weights in names or shards:
+            return small + ([weights] if weights in names else shards)
+    return small + [name for name in names if name in AUDIOCRAFT]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{str(path)!r} cannot be read as JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{str(path)!r} holds a JSON {type(config).__name__}; it should hold an object")
+    return config
