@@ -102,6 +102,7 @@ def render(
     quiet: Quiet = False,
     model: Annotated[str, typer.Option(help="Bundled, a folder, a file or a hub id.")] = "aria",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or int8.")] = "auto",
 ) -> None:
     """Write music from a sentence."""
     outputs = [_numbered(output, i, batch) for i in range(1, batch + 1)]
@@ -117,7 +118,7 @@ def render(
 
     from clavilux import cli_show
 
-    loaded = clavilux.load(model, device=device)
+    loaded = clavilux.load(model, device=device, dtype=dtype)
     started = time.perf_counter()
     with cli_show.progress_bar(hidden=quiet or as_json) as progress:
         songs = loaded.generate(prompt, seconds=seconds, batch=batch, progress=progress, **given)
@@ -211,6 +212,27 @@ def analyze(
         cli_show.print_json(facts)
     else:
         cli_show.show_facts(facts | {"beats_s": f"{len(facts['beats_s'])} found"})
+
+
+@app.command()
+def bench(
+    suite: Annotated[str | None, typer.Option(help="ops, layer, steps or end-to-end; all if not given.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A model's size to measure, such as musicgen-small; repeat it.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto (all that count), float32, bfloat16, float16 or int8.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="Threads of the CPU.")] = None,
+    repeats: Annotated[int | None, typer.Option(help="Samples of each side; 20 if not given.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write every sample here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also draw a roofline (.png, .svg, .pdf).")] = None,
+    quick: Annotated[bool, typer.Option(help="Small sizes, to see that it works.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure this machine, and what a step costs on it beside plain torch and transformers."""
+    from clavilux import cli_bench
+
+    cli_bench.run(suite, model or [], device, dtype, threads, repeats, json, plot, quick, quiet)
 
 
 def _check_outputs(sounds: list[Path], midis: list[Path | None], plots: list[Path | None]) -> None:

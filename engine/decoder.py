@@ -1,21 +1,21 @@
 """The one transformer decoder that every checkpoint family runs on.
 
 Knows how a `DecoderSpec` becomes layers and how those are run: over a whole sequence (training), over a
-prompt (prefill) and over one position (step). Does not know what tokens mean, how they are drawn, or any
-checkpoint's names.
+prompt (prefill) and over one position (step). Does not know what a layer is made of (`layers`), what tokens mean,
+how they are drawn, or any checkpoint's names.
 """
 
 import math
+from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from clavilux.conditioning import Conditioning
-from clavilux.kernels.decode_attention import decode_attention
-from clavilux.kernels.linear_residual import linear_residual
+from clavilux.kernels.embed import embed
 from clavilux.kernels.norm_linear import norm_linear
-from clavilux.kernels.prefill_attention import prefill_attention
+from clavilux.kernels.weights import Int8Weight, pack, quantise
+from clavilux.layers import Layer, Norm
 from clavilux.spec import DecoderSpec
 from clavilux.state import DecodeState
 
@@ -38,159 +38,59 @@ def rope_table(positions: int, head_dim: int, theta: float) -> torch.Tensor:
     return torch.stack([torch.cat([cos, cos], 1), torch.cat([-sin, sin], 1)], dim=1).float()
 
 
-def rotate(x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-    """Turn each pair (i, i + E/2) of x [B, T, n, H, E] by its position's angle; table [T, 2, E]."""
-    cos, sin = table[:, None, None, 0], table[:, None, None, 1]  # [T, 1, 1, E]
-    return (x * cos + x.roll(x.shape[-1] // 2, -1) * sin).to(x.dtype)
-
-
-class Norm(nn.Module):
-    """The parameters of a norm; it is computed inside the op that follows it."""
-
-    def __init__(self, size: int, bias: bool):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(size))
-        self.bias = nn.Parameter(torch.zeros(size)) if bias else None
-
-
-class Attention(nn.Module):
-    """Causal self-attention, from the residual stream back to it."""
-
-    def __init__(self, spec: DecoderSpec):
-        super().__init__()
-        inner = spec.heads * spec.head_dim
-        self.spec = spec
-        self.norm = Norm(spec.width, spec.norm_bias)
-        self.qkv = nn.Linear(spec.width, 3 * inner, bias=spec.attention_bias)
-        self.out = nn.Linear(inner, spec.width, bias=spec.attention_bias)
-        if spec.qk_norm:
-            self.q_norm = Norm(spec.head_dim, False)
-            self.k_norm = Norm(spec.head_dim, False)
-
-    def forward(self, x, batch, rope, cache):
-        # x: [B * T, D]; cache: None, or (k, v, position) with k, v [B, H, capacity, E]
-        spec = self.spec
-        y = norm_linear(
-            x, self.norm.weight, self.norm.bias, self.qkv.weight, self.qkv.bias, norm=spec.norm, eps=spec.eps
-        )
-        y = y.view(batch, -1, 3, spec.heads, spec.head_dim)  # [B, T, 3, H, E]
-        qk, v = y[:, :, :2], y[:, :, 2]
-        if spec.qk_norm:
-            gains = torch.stack([self.q_norm.weight, self.k_norm.weight])[:, None]  # [2, 1, E]
-            qk = (F.rms_norm(qk, qk.shape[-1:], eps=spec.eps) * gains).to(y.dtype)
-        if rope is not None:
-            qk = rotate(qk, rope)
-        q, k, v = qk[:, :, 0].transpose(1, 2), qk[:, :, 1].transpose(1, 2), v.transpose(1, 2)  # [B, H, T, E]
-        if cache is None:
-            y = prefill_attention(q, k, v)
-        else:
-            k_cache, v_cache, position = cache
-            end = position + k.shape[2]
-            k_cache[:, :, position:end] = k
-            v_cache[:, :, position:end] = v
-            if k.shape[2] == 1:
-                y = decode_attention(q[:, :, 0], k_cache, v_cache, end)[:, :, None]
-            else:
-                y = prefill_attention(q, k_cache[:, :, :end], v_cache[:, :, :end])
-        y = y.transpose(1, 2).reshape(x.shape[0], -1)  # [B * T, H * E]
-        return linear_residual(y, self.out.weight, self.out.bias, x)
-
-
-class CrossAttention(nn.Module):
-    """Attention to the conditioning's memory, from the residual stream back to it."""
-
-    def __init__(self, spec: DecoderSpec):
-        super().__init__()
-        inner = spec.heads * spec.head_dim
-        self.spec = spec
-        self.norm = Norm(spec.width, spec.norm_bias)
-        self.q = nn.Linear(spec.width, inner, bias=spec.attention_bias)
-        self.kv = nn.Linear(spec.width, 2 * inner, bias=spec.attention_bias)
-        self.out = nn.Linear(inner, spec.width, bias=spec.attention_bias)
-
-    def memory_kv(self, memory):
-        kv = F.linear(memory, self.kv.weight, self.kv.bias)
-        kv = kv.view(*memory.shape[:2], 2, self.spec.heads, self.spec.head_dim)  # [B, S, 2, H, E]
-        return kv.permute(2, 0, 3, 1, 4).unbind(0)  # [B, H, S, E]
-
-    def forward(self, x, batch, kv, mask):
-        spec = self.spec
-        q = norm_linear(x, self.norm.weight, self.norm.bias, self.q.weight, self.q.bias, norm=spec.norm, eps=spec.eps)
-        q = q.view(batch, -1, spec.heads, spec.head_dim).transpose(1, 2)  # [B, H, T, E]
-        if q.shape[2] == 1:
-            y = decode_attention(q[:, :, 0], *kv, kv[0].shape[2], mask=mask)
-        else:
-            y = prefill_attention(q, *kv, causal=False, mask=mask).transpose(1, 2)
-        return linear_residual(y.reshape(x.shape[0], -1), self.out.weight, self.out.bias, x)
-
-
-class FeedForward(nn.Module):
-    """The wide part of a layer, from the residual stream back to it."""
-
-    def __init__(self, spec: DecoderSpec):
-        super().__init__()
-        gates = 2 if spec.activation == "swiglu" else 1
-        self.spec = spec
-        self.norm = Norm(spec.width, spec.norm_bias)
-        self.up = nn.Linear(spec.width, gates * spec.ffn_width, bias=spec.ffn_bias)
-        self.down = nn.Linear(spec.ffn_width, spec.width, bias=spec.ffn_bias)
-
-    def forward(self, x):
-        y = norm_linear(
-            x,
-            self.norm.weight,
-            self.norm.bias,
-            self.up.weight,
-            self.up.bias,
-            norm=self.spec.norm,
-            eps=self.spec.eps,
-            activation=self.spec.activation,
-        )
-        return linear_residual(y, self.down.weight, self.down.bias, x)
-
-
-class Layer(nn.Module):
-    def __init__(self, spec: DecoderSpec, index: int):
-        super().__init__()
-        self.attention = Attention(spec)
-        self.cross = CrossAttention(spec) if index in spec.cross_layers else None
-        self.ffn = FeedForward(spec)
-
-    def forward(self, x, batch, rope, cache, kv, mask):
-        x = self.attention(x, batch, rope, cache)
-        if kv is not None:
-            x = self.cross(x, batch, kv, mask)
-        return self.ffn(x)
-
-
 class Decoder(nn.Module):
     """A causal transformer over K parallel streams of tokens, built from a `DecoderSpec`.
 
     `forward` reads a whole sequence; `new_state`, `prefill` and `step` read it in pieces, with the same
     result.
+
+    Attributes:
+        spec: the words it was built from.
+        num_parameters: how many numbers it learned, packed or not.
     """
 
     def __init__(self, spec: DecoderSpec):
         super().__init__()
         self.spec = spec
-        self.embed = nn.ModuleList(nn.Embedding(spec.vocabulary, spec.width) for _ in range(spec.codebooks))
+        # One table for all codebooks, so that a step looks its tokens up at once: [K * V, D].
+        self.embed = nn.Embedding(spec.codebooks * spec.vocabulary, spec.width)
         if spec.positions == "learned":
             self.positions = nn.Parameter(torch.empty(spec.max_positions, spec.width))
-        elif spec.positions == "sinusoidal":
-            self.register_buffer("positions", sinusoidal_table(spec.max_positions, spec.width), persistent=False)
-        else:
-            self.positions = None
-        rope = None
-        if spec.positions == "rope":
-            rope = rope_table(spec.max_positions, spec.head_dim, spec.rope_theta)
-        self.register_buffer("rope", rope, persistent=False)
+        self._make_tables()
         self.layers = nn.ModuleList(Layer(spec, index) for index in range(spec.layers))
         self.norm = Norm(spec.width, spec.norm_bias) if spec.final_norm else None
         # One head a codebook, kept as one matrix: [K * V, D].
         self.head = None
         if not spec.tied:
             self.head = nn.Linear(spec.width, spec.codebooks * spec.output_vocabulary, bias=spec.head_bias)
+        self.num_parameters = sum(p.numel() for p in self.parameters())
         self._initialise()
+
+    @classmethod
+    def from_weights(cls, spec: DecoderSpec, weights: Mapping[str, torch.Tensor]) -> "Decoder":
+        """A decoder that holds these tensors themselves, without a random start or a copy.
+
+        Args:
+            spec: its words.
+            weights: by the names of `named_parameters`, exactly these.
+
+        Raises:
+            RuntimeError: a name that is missing, unexpected or misshapen; all are listed.
+        """
+        with torch.device("meta"):
+            decoder = cls(spec)
+        decoder.load_state_dict(weights, strict=True, assign=True)
+        decoder._make_tables()
+        return decoder
+
+    def _make_tables(self):
+        """What is computed from positions alone: part of no checkpoint."""
+        spec = self.spec
+        if spec.positions != "learned":
+            table = sinusoidal_table(spec.max_positions, spec.width) if spec.positions == "sinusoidal" else None
+            self.register_buffer("positions", table, persistent=False)
+        rope = rope_table(spec.max_positions, spec.head_dim, spec.rope_theta) if spec.positions == "rope" else None
+        self.register_buffer("rope", rope, persistent=False)
 
     def _initialise(self):
         for name, parameter in self.named_parameters():
@@ -222,7 +122,7 @@ class Decoder(nn.Module):
         if not 1 <= capacity <= spec.max_positions:
             raise ValueError(f"capacity is {capacity}; it should be from 1 to {spec.max_positions}")
         conditioning = self._checked(conditioning, batch)
-        weight = self.embed[0].weight
+        weight = self.embed.weight
         state = DecodeState(
             spec.layers,
             batch,
@@ -274,8 +174,70 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def step(self, tokens: torch.Tensor, state: DecodeState) -> torch.Tensor:
-        """Read one token a codebook, [B, K], into the state; the logits [B, K, V] for the next."""
-        return self.prefill(tokens[:, :, None], state)
+        """Read one token a codebook into the state; the logits [R * B, K, V] for the next.
+
+        Args:
+            tokens: int64 [B, K], for each of the R blocks of B rows that the state holds (guidance).
+            state: its prefix, where it has one, has been read by `prefill`.
+
+        Raises:
+            ValueError: there is no room for another position, or rows that do not fit.
+        """
+        position = state.position
+        if position >= state.capacity or state.batch % len(tokens) or position < state.conditioning.num_prefix:
+            raise ValueError(
+                f"a step at position {position} with {len(tokens)} rows is asked for; the state has {state.batch} rows, "
+                f"a prefix of {state.conditioning.num_prefix} and room for {state.capacity} positions"
+            )
+        logits = self.step_at(tokens, state, position, position + 1)
+        state.position = position + 1
+        return logits
+
+    def step_at(
+        self, tokens: torch.Tensor, state: DecodeState, position: int | torch.Tensor, length: int | torch.Tensor
+    ) -> torch.Tensor:
+        """As `step`, at a given position, without checks and without moving the state.
+
+        Position and length (the position and 1) may be int32 tensors [1] on the device: then nothing here asks the
+        device for a value, and the step can be captured.
+        """
+        given = state.conditioning
+        x = embed(
+            tokens, self.embed.weight, position, positions=self.positions, additive=given.additive,
+            prefix=given.num_prefix, blocks=state.batch // len(tokens),
+        )  # [R * B, D]  # fmt: skip
+        for index, layer in enumerate(self.layers):
+            kv = state.memory_kv.get(index)
+            x = layer.step(x, self.rope, state.k[index], state.v[index], length, kv, given.memory_mask)
+        return self._logits(x).view(state.batch, self.spec.codebooks, -1)
+
+    def pack(self, kind: str) -> float:
+        """Replace the matrices of every layer and of the head by what steps fastest; not to be trained or moved after.
+
+        Args:
+            kind: "float16" (x86 CPUs: the weights in half precision, everything else in float32) or "int8" (per
+                output channel; on such a CPU the activations as well, per row).
+
+        Returns:
+            What it costs: the root mean square error of all packed weights, relative to their own.
+
+        Raises:
+            ValueError: an unknown kind, one that this device has no kernels for, or weights it cannot hold.
+        """
+        linears = [part for layer in self.layers for part in layer.modules() if isinstance(part, nn.Linear)]
+        keys_and_values = {layer.cross.kv for layer in self.layers if layer.cross is not None}  # read once a render
+        if self.head is None:  # the table stays as it is for looking tokens up
+            self.head = nn.Linear(1, 1, bias=False, device="meta")
+            self.head.weight = self.embed.weight
+        error = size = 0.0
+        for linear in [*(part for part in linears if part not in keys_and_values), self.head]:
+            weight = linear.weight.detach()
+            packed = pack(weight.float(), kind) if weight.device.type == "cpu" else _quantised(weight, kind)
+            del linear.weight
+            linear.weight = packed
+            energy = float(weight.float().square().sum())
+            error, size = error + packed.error**2 * energy, size + energy
+        return math.sqrt(error / size) if size else 0.0
 
     def _body(self, tokens, state, conditioning):
         """The residual stream after the last layer, [B, P + T, D]; P is 0 where the prefix is not read."""
@@ -318,9 +280,8 @@ class Decoder(nn.Module):
         return x.view(batch, num_positions, -1)
 
     def _embedded(self, tokens, conditioning, position):
-        x = self.embed[0](tokens[:, 0])
-        for k in range(1, self.spec.codebooks):
-            x = x + self.embed[k](tokens[:, k])
+        offsets = torch.arange(self.spec.codebooks, device=tokens.device) * self.spec.vocabulary
+        x = self.embed(tokens + offsets[:, None]).sum(1)  # [B, K, T, D] -> [B, T, D]
         if conditioning.additive is not None:
             first = max(0, position - conditioning.num_prefix)
             additive = conditioning.additive[:, first : first + tokens.shape[2]]
@@ -337,7 +298,7 @@ class Decoder(nn.Module):
     def _logits(self, x):
         # x: [N, D] -> [N, K * V]
         spec, norm = self.spec, self.norm
-        weight, bias = (self.embed[0].weight, None) if self.head is None else (self.head.weight, self.head.bias)
+        weight, bias = (self.embed.weight, None) if self.head is None else (self.head.weight, self.head.bias)
         if norm is None:
             return norm_linear(x, None, None, weight, bias, norm="none")
         return norm_linear(x, norm.weight, norm.bias, weight, bias, norm=spec.norm, eps=spec.eps)
@@ -363,3 +324,9 @@ class Decoder(nn.Module):
                 "no memory is given; this decoder has cross-attention (an empty memory is one whose mask is all False)"
             )
         return conditioning
+
+
+def _quantised(weight: torch.Tensor, kind: str) -> Int8Weight:
+    if kind != "int8":
+        raise ValueError(f"kind is {kind!r}; weights on {weight.device.type} can be packed as int8")
+    return quantise(weight)

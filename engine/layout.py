@@ -90,6 +90,15 @@ class Delay:
         frames = [steps[:, k, delay : delay + total] for k, delay in enumerate(self.delays)]
         return _checked_ids(torch.stack(frames, dim=1), self.vocabulary)
 
+    def begun(self, steps: torch.Tensor) -> torch.Tensor:
+        """Steps [B, K, S] from the middle of a sequence, as a window begins with them: where a delay leaves no frame
+        at its beginning, the special id stands, as it does at the beginning of the sequence."""
+        steps = steps.clone()
+        for k, delay in enumerate(self.delays):
+            if delay:
+                steps[:, k, :delay] = self.special
+        return steps
+
     def allowed(self, step: int, vocabulary: int) -> torch.Tensor | None:
         """bool [K, vocabulary]: the ids that a token drawn at this step may have; None where all may."""
         if vocabulary <= self.vocabulary:
@@ -146,6 +155,10 @@ class Flattened:
         total = self.num_frames(steps.shape[2])
         frames = steps[:, 0, : total * self.codebooks].unflatten(1, (total, self.codebooks))
         return _checked_ids((frames - self._offsets(steps.device)).transpose(1, 2), self.vocabulary)
+
+    def begun(self, steps: torch.Tensor) -> torch.Tensor:
+        """As `Delay.begun`: nothing is delayed here."""
+        return steps
 
     def allowed(self, step: int, vocabulary: int) -> torch.Tensor | None:
         """bool [1, vocabulary]: the ids that a token drawn at this step may have."""

@@ -9,6 +9,7 @@ import torch
 
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
+from clavilux.graph import drawn_on_device
 from clavilux.layout import OPEN, Layout
 from clavilux.sampling import Grammar, Sampler, SamplingSpec
 from clavilux.windows import Windows
@@ -25,6 +26,7 @@ class Reader:
         blocks: int = 1,
         conditioning: Conditioning | None = None,
         windows: Windows | None = None,
+        layout: Layout | None = None,
     ):
         conditioning = Conditioning() if conditioning is None else conditioning
         room = decoder.spec.max_positions - conditioning.num_prefix
@@ -39,6 +41,7 @@ class Reader:
             )
         self.decoder = decoder
         self.windows = windows
+        self.layout = layout
         self.room = room if windows is None else windows.context
         self._blocks = blocks
         self._conditioning = conditioning
@@ -63,13 +66,19 @@ class Reader:
         elif total > self.room:
             raise ValueError(f"{total} tokens are to be read; there is room for {self.room}, windows would allow more")
         state = self._state
-        if dropped != self._dropped:
+        moves = dropped != self._dropped
+        if moves:
             # The prefix and the kept tokens stay as they were read: nothing before them has changed.
             state.rewind(min(state.position, self._conditioning.num_prefix + keep))
             state.conditioning = self._conditioning.window(keep, keep + dropped)
             self._dropped = dropped
         first = state.num_tokens
-        held = self._tokens[first:keep] + self._tokens[max(first, keep) + dropped :]
+        kept, latest = self._tokens[first:keep], self._tokens[max(first, keep) + dropped :]
+        if not kept and len(latest) == 1 and state.position >= max(1, self._conditioning.num_prefix):
+            return self.decoder.step(latest[0], state)
+        if moves and latest and self.layout is not None:
+            latest = self.layout.begun(torch.stack(latest, dim=2)).unbind(2)
+        held = [*kept, *latest]
         tokens = torch.stack(held, dim=2) if held else self._nothing
         return self.decoder.prefill(tokens.repeat(self._blocks, 1, 1), state)
 
@@ -106,8 +115,10 @@ def draw(
         windows: for sequences longer than the context; None: that is an error.
         pad: the id that an ended row gives out while others go on.
 
+    On a GPU, steps that no grammar watches over are one captured graph, replayed (`clavilux.graph`).
+
     Yields:
-        int64 [B, K], the steps in order, known ones included.
+        int64 [B, K], the steps in order, known ones included; from a captured graph on the host.
 
     Raises:
         ValueError: arguments that do not fit, a sequence that there is no room for, or what sampling raises.
@@ -120,7 +131,10 @@ def draw(
     if grammars is not None and len(grammars) != batch:
         raise ValueError(f"there are {len(grammars)} grammars; there should be one for each of {batch} rows")
     vocabulary = decoder.spec.output_vocabulary
-    reader = Reader(decoder, batch, blocks=len(sampling.weights), conditioning=conditioning, windows=windows)
+    _check_overlap(windows, layout)
+    reader = Reader(
+        decoder, batch, blocks=len(sampling.weights), conditioning=conditioning, windows=windows, layout=layout
+    )
     sampler = Sampler(sampling, batch, codebooks, vocabulary, prompt.device)
     if (
         num_steps is not None
@@ -132,6 +146,13 @@ def draw(
             f"{prompt.shape[2]} prompt tokens and {num_steps} steps are asked for; there is room for "
             f"{reader.room + 1}, windows would allow more"
         )
+    if grammars is None and prompt.device.type == "cuda":
+        if plan is None:
+            plan = torch.full((batch, codebooks, num_steps), OPEN)
+        yield from drawn_on_device(
+            decoder, sampling, prompt, plan, layout=layout, conditioning=conditioning, windows=windows
+        )
+        return
     pending = list(prompt.unbind(2))
     step = 0
     while (num_steps is None or step < num_steps) and not (grammars and all(grammar.done for grammar in grammars)):
@@ -162,6 +183,15 @@ def _checked_prompt(decoder, prompt):
             f"0 to {decoder.spec.vocabulary - 1}"
         )
     return prompt.shape
+
+
+def _check_overlap(windows, layout):
+    longest = max(getattr(layout, "delays", (0,)))
+    if windows is not None and windows.context - windows.keep - windows.stride < longest > 0:
+        raise ValueError(
+            f"windows of {windows.context} tokens that move by {windows.stride} share too few with a layout whose "
+            f"longest delay is {longest}; they should share as many"
+        )
 
 
 def _checked_plan(plan, batch, codebooks, num_steps):

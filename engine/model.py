@@ -26,6 +26,7 @@ from .decoder import Decoder
 from .errors import CheckpointError
 from .layout import Layout
 from .loop import draw
+from .precision import check
 from .sampling import Grammar, SamplingSpec
 from .windows import Windows
 
@@ -34,7 +35,6 @@ FAMILIES = {"aria": "clavilux.families.aria"}
 LONGEST_S = 3600.0
 SMALL_DECODER = 30_000_000  # parameters
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 Progress = Callable[[float, float], None]
 
@@ -64,8 +64,10 @@ class Job(Protocol):
     """One row of a render, made by its family."""
 
     prompt: Tensor  # int64 [1, K, T], read before anything is drawn
+    plan: Tensor | None  # int64 [1, K, S], what is known of the steps to come; None where a grammar says it
+    grammar: Grammar | None
     conditioning: Conditioning  # one row
-    grammar: Grammar
+    unconditional: Conditioning  # the row of guidance's second block: nothing is said
     receipt: dict[str, Any]
 
     @property
@@ -89,13 +91,10 @@ class Family(Protocol):
     accepts: dict[str, Any]  # the controls it takes, and what they may be
     sampling: SamplingSpec  # its defaults
     stages: tuple[Stage, ...]
-    identity: dict[str, Any]  # model and hash, for receipts
+    identity: dict[str, Any]  # model, hash and dtype, for receipts
 
     def job(self, request: Request) -> Job:
         """One row's job. Raises ValueError or TypeError for what the family cannot do."""
-
-    def unconditional(self, rows: int) -> Conditioning:
-        """The conditioning of guidance's second block: nothing is said."""
 
 
 class Model:
@@ -105,8 +104,9 @@ class Model:
         self.family = family
 
     def __repr__(self) -> str:
-        size = sum(p.numel() for stage in self.family.stages for p in stage.decoder.parameters())
-        return f"Model({self.family.identity['model']!r}, {size / 1e6:.1f} M parameters)"
+        size = sum(stage.decoder.num_parameters for stage in self.family.stages)
+        identity = self.family.identity
+        return f"Model({identity['model']!r}, {size / 1e6:.1f} M parameters, {identity['dtype']})"
 
     def generate(self, prompt: str | list[str] = "", *, seconds: float = 20.0, **options) -> Audio | list[Audio]:
         """Make a whole piece; a list of them where `prompt` is a list or `batch` is above 1.
@@ -195,15 +195,18 @@ class Model:
     ) -> Iterator[tuple[int, Tensor]]:
         """(row, samples [C, N]) as they are settled."""
         stage = self.family.stages[0]
-        conditioning = Conditioning(prefix=torch.cat([job.conditioning.prefix for job in jobs]))
+        conditionings = [job.conditioning for job in jobs]
         if len(sampling.weights) > 1:
-            conditioning = Conditioning.stack([conditioning, self.family.unconditional(len(jobs))])
+            conditionings += [job.unconditional for job in jobs]
+        plans, grammars = [job.plan for job in jobs], [job.grammar for job in jobs]
         steps = draw(
             stage.decoder,
             sampling,
             torch.cat([job.prompt for job in jobs]),
-            grammars=[job.grammar for job in jobs],
-            conditioning=conditioning,
+            plan=None if plans[0] is None else torch.cat(plans),
+            grammars=None if grammars[0] is None else grammars,
+            layout=stage.layout,
+            conditioning=Conditioning.stack(conditionings),
             windows=stage.windows,
         )
         for tokens in _small_steps_alone(steps, stage.decoder):
@@ -224,8 +227,7 @@ def _small_steps_alone(steps: Iterator[Tensor], decoder: Decoder) -> Iterator[Te
 
     On two busy cores a step of 3 M parameters took 30 ms on two threads and 3 ms on one.
     """
-    weight = next(decoder.parameters())
-    small = weight.device.type == "cpu" and sum(p.numel() for p in decoder.parameters()) < SMALL_DECODER
+    small = decoder.embed.weight.device.type == "cpu" and decoder.num_parameters < SMALL_DECODER
     usual = torch.get_num_threads()
     while True:
         torch.set_num_threads(1 if small else usual)
@@ -261,16 +263,17 @@ def load(source: str | Path, device: str = "auto", dtype: str = "auto") -> Model
     Args:
         source: a bundled model's name ("aria"), a folder, or a hub id ("owner/name").
         device: "auto" (a GPU where there is one), "cpu", "cuda", "mps" ...
-        dtype: "auto" (float32), "float32", "bfloat16" or "float16".
+        dtype: "auto", "float32", "bfloat16", "float16" or "int8"; see `clavilux.precision.prepare`.
 
     Raises:
         CheckpointError: nothing is there, or it is damaged or of an unknown family.
         ValueError: an unknown device or dtype.
     """
+    check(dtype)
     folder = _folder_of(source)
     config = read_config(folder)
     family = import_module(FAMILIES[config["family"]])
-    return Model(family.load(folder, config, _device(device), _dtype(dtype)))
+    return Model(family.load(folder, config, _device(device), dtype))
 
 
 def bundled() -> list[str]:
@@ -325,9 +328,3 @@ def _device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError):
         raise ValueError(f"the device {name!r} is not to be had here; auto, cpu, cuda and mps are names") from None
     return device
-
-
-def _dtype(name: str) -> torch.dtype:
-    if name != "auto" and name not in _DTYPES:
-        raise ValueError(f"the dtype is {name!r}; it should be auto, {', '.join(_DTYPES)}")
-    return _DTYPES.get(name, torch.float32)

@@ -4,13 +4,28 @@ Knows no op. An op's `api.py` lists its implementations and asks here, once a ca
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from importlib.util import find_spec
 
 import torch
 
 from clavilux.kernels import launch
+
+
+_PREFERRED: ContextVar[str | None] = ContextVar("backend", default=None)
+
+
+@contextmanager
+def using(backend: str) -> Iterator[None]:
+    """Within it, calls that name no backend take this one where it fits: for tests and for comparing the two."""
+    token = _PREFERRED.set(backend)
+    try:
+        yield
+    finally:
+        _PREFERRED.reset(token)
 
 
 def lazy(module: str, name: str) -> Callable:
@@ -37,14 +52,18 @@ def choose(
     Raises:
         ValueError: the op has no implementation of that name, or it cannot run there. It is never replaced by another.
     """
-    name = backend or ("triton" if device.type == "cuda" and fits and "triton" in implementations else "reference")
+    name = backend or _PREFERRED.get() or ("triton" if device.type == "cuda" else "reference")
+    if backend is None and (name not in implementations or (name == "triton" and not fits)):
+        name = "reference"
     if name not in implementations:
         names = ", ".join(sorted(implementations))
         raise ValueError(f"backend {name!r} does not exist for this op; it has: {names}")
     if name == "triton":
         _check_triton(device)
         if not fits:
-            raise ValueError("backend 'triton' is asked for a shape that its kernel is not made for; leave it to choose")
+            raise ValueError(
+                "backend 'triton' is asked for a shape that its kernel is not made for; leave it to choose"
+            )
     return implementations[name]
 
 

@@ -40,6 +40,7 @@ from ..decoder import Decoder, DecoderSpec
 from ..errors import CheckpointError
 from ..layout import parallel
 from ..model import Request, Stage
+from ..precision import prepare
 from ..sampling import SamplingSpec
 from ..windows import Windows
 from .weights import read_weights
@@ -62,7 +63,7 @@ class Composer(nn.Module):
         self.conditioner = PrefixConditioner(num_styles, spec.width)
 
 
-def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: torch.dtype) -> Aria:
+def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> Aria:
     """Read `config.json` and `model.safetensors`. CheckpointError for what is missing, extra or misshapen."""
     tokens = score_tokens()
     if config.get("vocabulary_sha256") != vocabulary_hash():
@@ -79,10 +80,10 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: torc
     weights = read_weights(path, {name: tuple(p.shape) for name, p in composer.named_parameters()})
     composer = Composer(spec, len(styles))
     composer.load_state_dict(weights, strict=True)
-    composer.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    numbers = prepare(composer, composer.decoder, device, dtype)
     assert len(tokens) == spec.vocabulary
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return Aria(composer, styles, {"model": config.get("name", folder.name), "model_sha256": digest})
+    return Aria(composer, styles, {"model": config.get("name", folder.name), "model_sha256": digest, **numbers})
 
 
 def vocabulary_hash() -> str:
@@ -107,10 +108,6 @@ class Aria:
                 ScoreCodec(),
             ),
         )
-
-    def unconditional(self, rows: int) -> Conditioning:
-        """The prefix that says nothing, for guidance."""
-        return Conditioning(prefix=self.composer.conditioner([Brief(-1, -1, -1, -1, ())] * rows))
 
     def job(self, request: Request) -> ScoreJob:
         """Read the words, settle every control, plan the bars."""
@@ -239,7 +236,9 @@ class ScoreJob:
             density=DENSITIES.index(controls.density),
             programs=tuple(part.program for part in parts),
         )
+        self.plan = None
         self.conditioning = Conditioning(prefix=aria.composer.conditioner([brief]))
+        self.unconditional = Conditioning(prefix=aria.composer.conditioner([Brief(-1, -1, -1, -1, ())]))
         recording = given.recording if given is not None else None
         self._recording = _recording_samples(recording)
         self._player = ScorePlayer(

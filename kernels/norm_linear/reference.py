@@ -7,6 +7,8 @@ Activations: GELU (exact, with erf), quick GELU x * sigmoid(1.702 x) (1606.08415
 import torch
 import torch.nn.functional as F
 
+from clavilux.kernels.weights import linear
+
 
 def normalize(x, norm_weight, norm_bias, norm, eps):
     # Both functions accumulate in float32 and round once, to x's dtype.
@@ -29,4 +31,4 @@ def activate(y, activation):
 
 
 def norm_linear(x, norm_weight, norm_bias, weight, bias, norm, eps, activation):
-    return activate(F.linear(normalize(x, norm_weight, norm_bias, norm, eps), weight, bias), activation)
+    return activate(linear(normalize(x, norm_weight, norm_bias, norm, eps), weight, bias), activation)

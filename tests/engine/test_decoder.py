@@ -40,7 +40,7 @@ def plain(decoder, tokens, conditioning=None):
     """The same function written out, one head and one query at a time."""
     spec, weights = decoder.spec, dict(decoder.named_parameters())
     conditioning = conditioning or Conditioning()
-    x = sum(weights[f"embed.{k}.weight"][tokens[:, k]] for k in range(spec.codebooks))
+    x = sum(weights["embed.weight"][k * spec.vocabulary + tokens[:, k]] for k in range(spec.codebooks))
     if conditioning.additive is not None:
         x = x + conditioning.additive[:, : x.shape[1]]
     if conditioning.prefix is not None:
@@ -56,7 +56,7 @@ def plain(decoder, tokens, conditioning=None):
         x = plain_layer(spec, lambda name, n=n: weights.get(f"layers.{n}.{name}"), x, n, conditioning)
     if spec.final_norm:
         x = plain_norm(spec, weights["norm.weight"], weights.get("norm.bias"), x)
-    head = weights["embed.0.weight"] if spec.tied else weights["head.weight"]
+    head = weights["embed.weight"] if spec.tied else weights["head.weight"]
     y = x @ head.T + weights.get("head.bias", torch.zeros(1))
     y = y.unflatten(-1, (spec.codebooks, -1)).transpose(1, 2)
     return y[:, :, conditioning.num_prefix :]
@@ -368,3 +368,18 @@ def test_decoder_names_what_does_not_fit():
         decoder.new_state(1, capacity=17)
     with pytest.raises(ValueError, match="at least one more"):
         decoder.prefill(tokens[:, :, :0], decoder.new_state(2))
+
+
+@pytest.mark.parametrize(
+    "words", [{"positions": "sinusoidal"}, {"positions": "rope"}, {"positions": "learned"}], ids=str
+)
+def test_from_weights_holds_the_given_tensors(words):
+    decoder = make(**words)
+    weights = {name: parameter.detach() for name, parameter in decoder.named_parameters()}
+    again = Decoder.from_weights(decoder.spec, weights)
+    assert again.embed.weight.data_ptr() == weights["embed.weight"].data_ptr()
+    with torch.no_grad():
+        assert torch.equal(again(tokens_for(decoder)), decoder(tokens_for(decoder)))
+    del weights["norm.weight"]
+    with pytest.raises(RuntimeError, match="norm.weight"):
+        Decoder.from_weights(decoder.spec, weights)

@@ -211,13 +211,18 @@ def test_a_row_with_a_grammar_equals_the_same_row_alone():
 def test_forced_tokens_are_read_in_one_pass(monkeypatch):
     decoder = make()
     sizes = []
-    prefill = Decoder.prefill
+    prefill, step = Decoder.prefill, Decoder.step
 
     def counted(self, tokens, state):
         sizes.append(tokens.shape[2])
         return prefill(self, tokens, state)
 
+    def counted_step(self, tokens, state):
+        sizes.append(1)
+        return step(self, tokens, state)
+
     monkeypatch.setattr(Decoder, "prefill", counted)
+    monkeypatch.setattr(Decoder, "step", counted_step)
     run(decoder, SamplingSpec(), prompt_of([0, 1]), grammars=[Script([1, 2, 3, None, None, 4, 5, None, 6, 7])])
     assert sizes == [5, 1, 3]  # what comes last of all is never read
 
@@ -265,3 +270,21 @@ def test_what_does_not_fit_is_named():
           conditioning=Conditioning(prefix=torch.zeros(2, 1, 16)))  # fmt: skip
     with pytest.raises(ValueError, match="windows would allow more"):
         list(draw(decoder, sampling, prompt, grammars=[Script([None] * 50)]))
+
+
+def test_a_window_begins_with_the_layouts_special_ids():
+    """What the decoder reads after each move, seen by a decoder that only listens."""
+    decoder = make(codebooks=2, vocabulary=14, output_vocabulary=13)
+    heard = []
+    prefill = decoder.prefill
+    decoder.prefill = lambda tokens, state: (heard.append(tokens), prefill(tokens, state))[1]
+    layout = Delay(2, 13, (0, 2), special=13)
+    plan = layout.arrange(torch.zeros(1, 2, 0, dtype=torch.int64), 20)
+    start = torch.full((1, 2, 1), 13)
+    run(decoder, SamplingSpec(), start, plan=plan, layout=layout, windows=Windows(9, 4, 1))
+    moved = heard[1:-1]  # the last move sees the plan's end, which is special too
+    assert len(moved) > 1
+    for tokens in moved:
+        assert (tokens[0, 1, :2] == 13).all() and (tokens[0, 0] != 13).all() and (tokens[0, 1, 2:] != 13).all()
+    with pytest.raises(ValueError, match="they should share as many"):
+        run(decoder, SamplingSpec(), start, plan=plan, layout=layout, windows=Windows(9, 7, 1))

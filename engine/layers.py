@@ -1,0 +1,143 @@
+"""The parts of a decoder's layer, each from the residual stream back to it.
+
+Each knows two ways to run: `forward` over many positions (training, a prompt) and `step` over one, on the ops that
+are made for it. Knows no embedding, no head and no checkpoint's names.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from clavilux.kernels.decode_attention import decode_attention
+from clavilux.kernels.linear_residual import linear_residual
+from clavilux.kernels.norm_linear import norm_linear
+from clavilux.kernels.prefill_attention import prefill_attention
+from clavilux.kernels.rotary import rms, rotate
+from clavilux.spec import DecoderSpec
+
+
+class Norm(nn.Module):
+    """The parameters of a norm; it is computed inside the op that follows it."""
+
+    def __init__(self, size: int, bias: bool):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.bias = nn.Parameter(torch.zeros(size)) if bias else None
+
+
+def after_norm(spec: DecoderSpec, norm: Norm, linear: nn.Linear, x: torch.Tensor, activation: str = "none"):
+    """The linear layer (and activation) of the normed residual stream x [N, D]."""
+    return norm_linear(
+        x, norm.weight, norm.bias, linear.weight, linear.bias, norm=spec.norm, eps=spec.eps, activation=activation
+    )
+
+
+class Attention(nn.Module):
+    """Causal self-attention."""
+
+    def __init__(self, spec: DecoderSpec):
+        super().__init__()
+        inner = spec.heads * spec.head_dim
+        self.spec = spec
+        self.norm = Norm(spec.width, spec.norm_bias)
+        self.qkv = nn.Linear(spec.width, 3 * inner, bias=spec.attention_bias)
+        self.out = nn.Linear(inner, spec.width, bias=spec.attention_bias)
+        self.q_norm = Norm(spec.head_dim, False) if spec.qk_norm else None
+        self.k_norm = Norm(spec.head_dim, False) if spec.qk_norm else None
+
+    def forward(self, x, batch, rope, cache):
+        # x: [B * T, D]; rope: [T, 2, E] or None; cache: None, or (k, v, position) with k, v [B, H, capacity, E]
+        spec = self.spec
+        y = after_norm(spec, self.norm, self.qkv, x).view(batch, -1, 3, spec.heads, spec.head_dim)
+        q, k, v = y.transpose(1, 3).unbind(2)  # [B, H, T, E]
+        if spec.qk_norm:
+            q, k = rms(q, self.q_norm.weight, spec.eps), rms(k, self.k_norm.weight, spec.eps)
+        if rope is not None:
+            q, k = rotate(q, rope), rotate(k, rope)
+        if cache is not None:
+            k_cache, v_cache, position = cache
+            end = position + k.shape[2]
+            k_cache[:, :, position:end] = k
+            v_cache[:, :, position:end] = v
+            k, v = k_cache[:, :, :end], v_cache[:, :, :end]
+        y = prefill_attention(q, k, v).transpose(1, 2).reshape(x.shape[0], -1)  # [B * T, H * E]
+        return linear_residual(y, self.out.weight, self.out.bias, x)
+
+    def step(self, x, rope, k_cache, v_cache, length):
+        # x: [B, D]; rope: the whole table; length: positions with the new one, an int or an int32 tensor [1]
+        spec = self.spec
+        y = after_norm(spec, self.norm, self.qkv, x).view(-1, 3, spec.heads, spec.head_dim)
+        q, k, v = y.unbind(1)  # [B, H, E]
+        gains = (self.q_norm.weight, self.k_norm.weight) if spec.qk_norm else (None, None)
+        y = decode_attention(
+            q, k_cache, v_cache, length, new_k=k, new_v=v, rope=rope, q_gain=gains[0], k_gain=gains[1], eps=spec.eps
+        )
+        return linear_residual(y.reshape(len(x), -1), self.out.weight, self.out.bias, x)
+
+
+class CrossAttention(nn.Module):
+    """Attention to the conditioning's memory."""
+
+    def __init__(self, spec: DecoderSpec):
+        super().__init__()
+        inner = spec.heads * spec.head_dim
+        self.spec = spec
+        self.norm = Norm(spec.width, spec.norm_bias)
+        self.q = nn.Linear(spec.width, inner, bias=spec.attention_bias)
+        self.kv = nn.Linear(spec.width, 2 * inner, bias=spec.attention_bias)
+        self.out = nn.Linear(inner, spec.width, bias=spec.attention_bias)
+
+    def memory_kv(self, memory):
+        kv = F.linear(memory, self.kv.weight, self.kv.bias)
+        kv = kv.view(*memory.shape[:2], 2, self.spec.heads, self.spec.head_dim)  # [B, S, 2, H, E]
+        return kv.permute(2, 0, 3, 1, 4).unbind(0)  # [B, H, S, E]
+
+    def forward(self, x, batch, kv, mask):
+        spec = self.spec
+        q = after_norm(spec, self.norm, self.q, x).view(batch, -1, spec.heads, spec.head_dim)
+        y = prefill_attention(q.transpose(1, 2), *kv, causal=False, mask=mask).transpose(1, 2)  # [B, T, H, E]
+        return linear_residual(y.reshape(x.shape[0], -1), self.out.weight, self.out.bias, x)
+
+    def step(self, x, kv, mask):
+        spec = self.spec
+        q = after_norm(spec, self.norm, self.q, x).view(-1, spec.heads, spec.head_dim)
+        y = decode_attention(q, *kv, kv[0].shape[2], mask=mask)
+        return linear_residual(y.reshape(len(x), -1), self.out.weight, self.out.bias, x)
+
+
+class FeedForward(nn.Module):
+    """The wide part of a layer."""
+
+    def __init__(self, spec: DecoderSpec):
+        super().__init__()
+        gates = 2 if spec.activation == "swiglu" else 1
+        self.spec = spec
+        self.norm = Norm(spec.width, spec.norm_bias)
+        self.up = nn.Linear(spec.width, gates * spec.ffn_width, bias=spec.ffn_bias)
+        self.down = nn.Linear(spec.ffn_width, spec.width, bias=spec.ffn_bias)
+
+    def forward(self, x):
+        y = after_norm(self.spec, self.norm, self.up, x, self.spec.activation)
+        return linear_residual(y, self.down.weight, self.down.bias, x)
+
+
+class Layer(nn.Module):
+    """Attention, cross-attention where the spec has it, and the wide part."""
+
+    def __init__(self, spec: DecoderSpec, index: int):
+        super().__init__()
+        self.attention = Attention(spec)
+        self.cross = CrossAttention(spec) if index in spec.cross_layers else None
+        self.ffn = FeedForward(spec)
+
+    def forward(self, x, batch, rope, cache, kv, mask):
+        x = self.attention(x, batch, rope, cache)
+        if kv is not None:
+            x = self.cross(x, batch, kv, mask)
+        return self.ffn(x)
+
+    def step(self, x, rope, k_cache, v_cache, length, kv, mask):
+        x = self.attention.step(x, rope, k_cache, v_cache, length)
+        if kv is not None:
+            x = self.cross.step(x, kv, mask)
+        return self.ffn(x)

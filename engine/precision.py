@@ -1,0 +1,65 @@
+"""In which numbers a decoder computes: what each device offers, and what packing its weights costs.
+
+Knows devices and kinds of weights; does not know any family.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from .decoder import Decoder
+from .kernels.weights import packing_supported
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+WORDS = ("auto", *DTYPES, "int8")
+_LARGEST_HALF = torch.finfo(torch.float16).max
+
+
+def prepare(module: nn.Module, decoder: Decoder, device: torch.device, dtype: str) -> dict[str, str | float]:
+    """Move a loaded module to its device, in the numbers it will compute in; for inference only.
+
+    | dtype | on an x86 CPU | on a GPU |
+    |---|---|---|
+    | auto | float16 weights, where they fit | bfloat16 |
+    | float16 | float16 weights, float32 arithmetic | float16 |
+    | int8 | int8 weights and activations | int8 weights, bfloat16 arithmetic |
+    | bfloat16, float32 | as it says | as it says |
+
+    Elsewhere auto is float32, float16 is float16 throughout, and int8 is not to be had.
+
+    Args:
+        module: holds the decoder, and whatever conditions it.
+        decoder: the one whose steps are to be fast.
+        device: where to.
+        dtype: one of `WORDS`.
+
+    Returns:
+        {"dtype": the one that was settled on}; for int8 also {"weights_error": relative, root mean square}.
+
+    Raises:
+        ValueError: an unknown dtype, or one that this device has no kernels for.
+    """
+    check(dtype)
+    module.eval().requires_grad_(False)
+    packs = device.type == "cpu" and packing_supported()
+    if dtype == "auto":
+        dtype = "bfloat16" if device.type == "cuda" else "float16" if packs and _fits_half(decoder) else "float32"
+    if dtype == "int8" and not packs and device.type != "cuda":
+        raise ValueError(f"int8 has no kernels on this {device.type}; float32, bfloat16 and float16 do")
+    if dtype == "int8" or (dtype == "float16" and packs):
+        module.to(device=device, dtype=torch.float32 if packs else torch.bfloat16)
+        error = decoder.pack(dtype)
+        return {"dtype": dtype, "weights_error": round(error, 6)} if dtype == "int8" else {"dtype": dtype}
+    module.to(device=device, dtype=DTYPES[dtype])
+    return {"dtype": dtype}
+
+
+def check(dtype: str) -> None:
+    """Raise ValueError for a word that is no dtype."""
+    if dtype not in WORDS:
+        raise ValueError(f"the dtype is {dtype!r}; it should be {', '.join(WORDS[:-1])} or {WORDS[-1]}")
+
+
+def _fits_half(decoder: Decoder) -> bool:
+    return all(p.numel() == 0 or float(p.abs().max()) <= _LARGEST_HALF for p in decoder.parameters())

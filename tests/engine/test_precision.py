@@ -1,0 +1,118 @@
+"""Packed weights: what they cost, that rows stay independent, and what each device refuses."""
+
+import copy
+
+import pytest
+import torch
+
+from clavilux.conditioning import Conditioning
+from clavilux.decoder import Decoder, DecoderSpec
+from clavilux.kernels.weights import packing_supported
+from clavilux.loop import draw
+from clavilux.precision import prepare
+from clavilux.sampling import SamplingSpec
+
+CPU = torch.device("cpu")
+SPEC = DecoderSpec(
+    width=96, layers=2, heads=4, head_dim=24, ffn_width=200, vocabulary=50, max_positions=64, codebooks=2,
+    norm_bias=True, cross_attention=True, positions="sinusoidal",
+)  # fmt: skip
+packs = pytest.mark.skipif(not packing_supported(), reason="this processor has no kernels for packed weights")
+
+
+def make(**words):
+    torch.manual_seed(0)
+    decoder = Decoder(DecoderSpec(**{**SPEC.to_dict(), **words}))
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(5)
+    return decoder
+
+
+def logits_of(decoder, batch=2, steps=6):
+    torch.manual_seed(1)
+    memory = torch.randn(batch, 3, SPEC.width) if decoder.spec.cross_layers else None
+    state = decoder.new_state(batch, Conditioning(memory=memory))
+    tokens = torch.randint(50, (batch, decoder.spec.codebooks, steps))
+    first = decoder.prefill(tokens[:, :, :3], state)
+    return torch.stack([first, *(decoder.step(tokens[:, :, t], state) for t in range(3, steps))], 2)
+
+
+@packs
+@pytest.mark.parametrize(
+    "words", [{}, {"codebooks": 1, "tied": True}, {"activation": "swiglu", "norm_bias": False}], ids=str
+)
+@pytest.mark.parametrize(("dtype", "bound"), [("float16", 2e-3), ("int8", 5e-2)])
+def test_packed_weights_are_near_the_plain_ones(words, dtype, bound):
+    plain = make(**words).eval()
+    packed = copy.deepcopy(plain)
+    numbers = prepare(packed, packed, CPU, dtype)
+    exact, given = logits_of(plain).detach(), logits_of(packed)
+    error = float((given - exact).norm() / exact.norm())
+    assert 0 < error < bound
+    assert numbers["dtype"] == dtype
+    if dtype == "int8":
+        assert 1e-3 < numbers["weights_error"] < 2e-2
+    assert packed.num_parameters == plain.num_parameters
+
+
+@packs
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_a_row_has_the_same_bits_in_any_batch(dtype):
+    """What float32 products of a CPU's library do not give: a row would change with the rows beside it."""
+    decoder = make(cross_attention=False)
+    prepare(decoder, decoder, CPU, dtype)
+    prompt = torch.randint(50, (8, 2, 3), generator=torch.Generator().manual_seed(2))
+
+    def logits(rows):
+        state = decoder.new_state(len(rows))
+        first = decoder.prefill(rows, state)
+        return torch.stack([first, *(decoder.step(rows[:, :, t % 3], state) for t in range(20))])
+
+    together = logits(prompt)
+    for rows in (slice(0, 1), slice(3, 5), slice(2, 7)):
+        assert torch.equal(logits(prompt[rows]), together[:, rows])
+
+
+def test_auto_takes_what_is_fast_and_exact_enough():
+    decoder = make()
+    assert prepare(decoder, decoder, CPU, "auto")["dtype"] == ("float16" if packing_supported() else "float32")
+    large = make()
+    with torch.no_grad():
+        large.layers[0].ffn.up.weight[0, 0] = 1e6
+    assert prepare(large, large, CPU, "auto") == {"dtype": "float32"}
+    assert large.head.weight.dtype == torch.float32
+
+
+@packs
+def test_weights_that_half_precision_cannot_hold_are_refused():
+    large = make()
+    with torch.no_grad():
+        large.layers[0].ffn.up.weight[0, 0] = 1e6
+    with pytest.raises(ValueError, match="65504"):
+        prepare(large, large, CPU, "float16")
+
+
+def test_plain_dtypes_stay_plain():
+    for dtype in ("float32", "bfloat16"):
+        decoder = make()
+        assert prepare(decoder, decoder, CPU, dtype) == {"dtype": dtype}
+        assert decoder.layers[0].ffn.up.weight.dtype == getattr(torch, dtype)
+        assert logits_of(decoder, steps=4).isfinite().all() if dtype == "float32" else True
+
+
+def test_words_and_devices_are_checked():
+    decoder = make()
+    with pytest.raises(ValueError, match="the dtype is 'int4'; it should be auto, float32"):
+        prepare(decoder, decoder, CPU, "int4")
+    with pytest.raises(ValueError, match="int8 has no kernels on this meta"):
+        prepare(decoder, decoder, torch.device("meta"), "int8")
+
+
+@packs
+def test_a_packed_decoder_draws():
+    decoder = make(cross_attention=False)
+    prepare(decoder, decoder, CPU, "int8")
+    steps = list(draw(decoder, SamplingSpec(seed=3, top_k=5), torch.zeros(1, 2, 1, dtype=torch.int64), num_steps=12))
+    assert len(steps) == 12 and len(torch.stack(steps).unique()) > 3
