@@ -186,7 +186,7 @@ class Decoder(nn.Module):
         position = state.position
         if position >= state.capacity or state.batch % len(tokens) or position < state.conditioning.num_prefix:
             raise ValueError(
-                f"a step at position {position} with {len(tokens)} rows is asked for; the state has {state.batch} rows, "
+                f"a step of {len(tokens)} rows at position {position} is asked for; the state has {state.batch} rows, "
                 f"a prefix of {state.conditioning.num_prefix} and room for {state.capacity} positions"
             )
         logits = self.step_at(tokens, state, position, position + 1)

@@ -215,13 +215,14 @@ class _Copy:
         bad = failed[(failed >= 0) & (failed < self._end)]
         if len(bad):
             raise ValueError(
-                f"no token can be drawn at step {int(bad.min())}: the logits hold NaN or infinity, or nothing is allowed"
+                f"no token can be drawn at step {int(bad.min())}: "
+                "the logits hold NaN or infinity, or nothing is allowed"
             )
         yield from tokens.unbind(2)
 
 
 def _allowed_cycle(layout: Layout | None, vocabulary: int, device) -> torch.Tensor | None:
-    """bool [C, K, V]: what a layout allows at steps 0 .. C - 1, after which it begins again; None where all may come."""
+    """bool [C, K, V]: what a layout allows at steps 0 .. C - 1, then from the first again; None where all may come."""
     if layout is None:
         return None
     masks = [layout.allowed(step, vocabulary) for step in range(layout.steps_per_frame)]

@@ -14,7 +14,6 @@ import torch
 
 from clavilux.kernels import launch
 
-
 _PREFERRED: ContextVar[str | None] = ContextVar("backend", default=None)
 
 

@@ -85,7 +85,8 @@ def _check_length(length, capacity, device):
     if isinstance(length, torch.Tensor):
         if length.shape != (1,) or length.dtype != torch.int32 or length.device != device:
             raise ValueError(
-                f"length is {length.dtype} {tuple(length.shape)} on {length.device}; a tensor should be int32 [1] on {device}"
+                f"length is {length.dtype} {tuple(length.shape)} on {length.device}; "
+                f"a tensor should be int32 [1] on {device}"
             )
     elif not 1 <= length <= capacity:
         raise ValueError(f"length is {length}; it should be from 1 to the cache's {capacity} positions")
