@@ -1,0 +1,146 @@
+"""Convolutions over time that can be run whole, or piece by piece with the same result.
+
+Every layer has `forward(x)` for a whole signal and `step(x, state, last)` for the next piece of one. A step gives
+the outputs that no later input can change, and keeps in `state` the inputs that later outputs still need; zeros
+stand before the first piece and behind the last, as they do around a whole signal. So nothing is computed twice,
+and pieces joined together differ from the whole only by the order in which a convolution sums (1e-6).
+
+Knows layers and lengths. Does not know what codec they make up. x: float [B, C, N] throughout.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# What the layers keep between two pieces; a fresh dictionary begins a new signal.
+State = dict[nn.Module, Tensor]
+
+
+class Conv(nn.Module):
+    """A convolution with zero padding on both sides: [B, in, N] -> [B, out, (N + 2 padding - span) // stride + 1].
+
+    `span` is how many inputs one output reads.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride=1, dilation=1, padding=0):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel))
+        self.bias = nn.Parameter(torch.empty(outputs))
+        self.stride, self.dilation, self.padding = stride, dilation, padding
+        self.span = (kernel - 1) * dilation + 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv1d(x, self.weight, self.bias, self.stride, self.padding, self.dilation)
+
+    def step(self, x: Tensor, state: State, last: bool) -> Tensor:
+        if last and self not in state:
+            return self(x)
+        zeros = x.new_zeros(*x.shape[:2], self.padding)
+        x = torch.cat([state.get(self, zeros), x, zeros[..., : self.padding * last]], dim=2)
+        count = max(0, (x.shape[2] - self.span) // self.stride + 1)
+        state[self] = x[..., count * self.stride :].clone()  # a view would keep the whole piece alive
+        if count == 0:
+            return x.new_empty(x.shape[0], len(self.weight), 0)
+        return F.conv1d(x, self.weight, self.bias, self.stride, 0, self.dilation)
+
+    def inputs_for(self, before: int, after: int) -> tuple[int, int]:
+        """The inputs that the outputs from `-before` to `after` of a frame read, as offsets in the same form."""
+        return before * self.stride + self.padding, after * self.stride + self.span - 1 - self.padding
+
+
+class Upsample(nn.Module):
+    """A transposed convolution of kernel 2 * stride, cut by ceil(stride / 2) on both sides.
+
+    [B, in, N] -> [B, out, N * stride], one less where the stride is odd.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(inputs, outputs, 2 * stride))
+        self.bias = nn.Parameter(torch.empty(outputs))
+        self.stride, self.padding = stride, math.ceil(stride / 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv_transpose1d(x, self.weight, self.bias, self.stride, self.padding)
+
+    def step(self, x: Tensor, state: State, last: bool) -> Tensor:
+        if last and self not in state:
+            return self(x)
+        start = self.stride if self in state else self.padding
+        x = torch.cat([state[self], x], dim=2) if self in state else x
+        if x.shape[2] == 0:
+            return x.new_empty(x.shape[0], self.weight.shape[1], 0)
+        state[self] = x[..., -1:].clone()
+        stop = (x.shape[2] + 1) * self.stride - self.padding if last else x.shape[2] * self.stride
+        return F.conv_transpose1d(x, self.weight, self.bias, self.stride)[..., start:stop]
+
+    def inputs_for(self, before: int, after: int) -> tuple[int, int]:
+        """As `Conv.inputs_for`; output o reads the inputs (o + padding) // stride and the one before."""
+        return 1 - (self.padding - before) // self.stride, (after + self.padding) // self.stride
+
+
+class Snake(nn.Module):
+    """x + sin(alpha x)^2 / alpha, with one alpha [1, C, 1] a channel (arXiv 2006.08195)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.alpha = nn.Parameter(torch.empty(1, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        wave = self.alpha * x
+        wave = wave.sin().square() if torch.is_grad_enabled() else wave.sin_().square_()
+        return torch.addcmul(x, wave, (self.alpha + 1e-9).reciprocal())
+
+    def step(self, x: Tensor, state: State, last: bool) -> Tensor:
+        return self(x)
+
+
+class Residual(nn.Module):
+    """x + a convolution over one frame of a dilated convolution over seven, Snake before both."""
+
+    def __init__(self, channels: int, dilation: int):
+        super().__init__()
+        self.snake1, self.snake2 = Snake(channels), Snake(channels)
+        self.conv1 = Conv(channels, channels, 7, dilation=dilation, padding=3 * dilation)
+        self.conv2 = Conv(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv2(self.snake2(self.conv1(self.snake1(x)))) + x
+
+    def step(self, x: Tensor, state: State, last: bool) -> Tensor:
+        if last and self not in state:
+            return self(x)
+        y = self.conv1.step(self.snake1(x), state, last)
+        waiting = torch.cat([state[self], x], dim=2) if self in state else x
+        state[self] = waiting[..., y.shape[2] :].clone()
+        if y.shape[2] == 0:
+            return y
+        return self.conv2(self.snake2(y)) + waiting[..., : y.shape[2]]
+
+    def inputs_for(self, before: int, after: int) -> tuple[int, int]:
+        return self.conv1.inputs_for(before, after)
+
+
+class Chain(nn.ModuleList):
+    """Layers one after another."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x)
+        return x
+
+    def step(self, x: Tensor, state: State, last: bool) -> Tensor:
+        for layer in self:
+            x = layer.step(x, state, last)
+        return x
+
+    def inputs_for(self, before: int, after: int) -> tuple[int, int]:
+        """As `Conv.inputs_for`, through all layers."""
+        for layer in reversed(self):
+            if hasattr(layer, "inputs_for"):
+                before, after = layer.inputs_for(before, after)
+        return before, after
