@@ -23,14 +23,35 @@ def words_of(seed, row, step, codebook, first, BLOCK: tl.constexpr):
 
 
 @triton.jit
+def log1p_of(f):
+    """log(1 + f), f from 2^-0.5 - 1 to 2^0.5 - 1, to a relative 1.1e-7: f - f^2 / 2 + f^3 * a minimax polynomial."""
+    p = -0.14350403 + f * 0.089180129
+    p = -0.16565603 + f * (0.14876977 + f * p)
+    p = 0.33333858 + f * (-0.25001748 + f * (0.19965395 + f * p))
+    return f + f * f * (f * p - 0.5)
+
+
+@triton.jit
+def parts_of(x):
+    """e and f with x = 2^e * (1 + f), x a normal number above 0, 1 + f from 2^-0.5 to 2^0.5."""
+    bits = x.to(tl.int32, bitcast=True)
+    e = (bits - 0x3F3504F3) >> 23  # the bits of 2^-0.5
+    return e.to(tl.float32), (bits - (e << 23)).to(tl.float32, bitcast=True) - 1
+
+
+@triton.jit
 def gumbel_of(words):
-    """-log(-log(1 - u)), u = (word + 0.5) * 2^-32, where 1 - u is at least 2^-24; good to 4e-6, as is the far tail."""
+    """-log(-log(1 - u)), u = (word + 0.5) * 2^-32, where 1 - u is at least 2^-24; good to 2e-6, far tails included.
+
+    1 - u is made of the word's complement, and a small u is taken as it is: both keep all their digits. The logarithm
+    is our own, of a dozen operations: a device's is either coarse near 1, or a call with a branch.
+    """
+    LN_2: tl.constexpr = 0.6931471805599453
     u = (words.to(tl.float32) + 0.5) * (2.0**-32)
-    # 1 - u is made of the word's complement, and a small u goes through its series: both keep all their digits, also
-    # where a device's log is only good to an absolute 2^-22. The series' first missing term is u^8 / 8.
-    rest = tl.maximum(((words ^ 0xFFFFFFFF).to(tl.float32) + 0.5) * (2.0**-32), 2.0**-24)
-    series = 1 + u * (1 / 2 + u * (1 / 3 + u * (1 / 4 + u * (1 / 5 + u * (1 / 6 + u * (1 / 7))))))
-    return -tl.log(tl.where(u < 0.125, u * series, -tl.log(rest)))
+    e, f = parts_of(tl.maximum(((words ^ 0xFFFFFFFF).to(tl.float32) + 0.5) * (2.0**-32), 2.0**-24))
+    f = tl.where(u < 0.25, -u, f)  # where e is 0
+    e, f = parts_of(-(e * LN_2 + log1p_of(f)))
+    return -(e * LN_2 + log1p_of(f))
 
 
 @triton.jit
@@ -59,28 +80,19 @@ def depth_of(scores):
 def top_k_of(scores, top_k):
     """Scores with all but the top_k largest, and what equals the least of them, at -inf.
 
-    Looks for the greatest depth that fewer than top_k lie above, two bits a round: three counts of 20 bits in one sum.
+    Looks for the greatest depth that fewer than top_k lie above, bit by bit from the highest. Two bits a round, with
+    three counts in an int64, is fewer rounds but more work: a count alone is one `redux` a warp.
     """
     depth = depth_of(scores)
     least = tl.full([], 0, tl.uint32)
-    counted = tl.full([], 0, tl.int64)  # how many lie above least + one of the last round
     shift = tl.full([], 30, tl.int32)
     while shift >= 0:
         one = tl.full([], 1, tl.uint32) << shift.to(tl.uint32)
-        above = (depth < least + one).to(tl.int64)
-        above += (depth < least + 2 * one).to(tl.int64) << 20
-        above += (depth < least + 3 * one).to(tl.int64) << 40
-        counts = tl.sum(above, 0)
-        first, second, third = counts & 0xFFFFF, (counts >> 20) & 0xFFFFF, counts >> 40
-        digit = (first < top_k).to(tl.uint32) + (second < top_k).to(tl.uint32) + (third < top_k).to(tl.uint32)
-        counted = tl.where(third < top_k, counted, third)
-        counted = tl.where(second < top_k, counted, second)
-        counted = tl.where(first < top_k, counted, first)
-        least += digit * one
-        # Exactly top_k lie above the next step: no need to look closer. 16 rounds become 8 or so.
-        found = counted == top_k
-        least = tl.where(found, least + one - 1, least)
-        shift = tl.where(found, -1, shift - 2)
+        count = tl.sum((depth < least + one).to(tl.int32), 0)
+        # Exactly top_k lie above: no need to look closer. Of 31 rounds about half are left.
+        found = count == top_k
+        least = tl.where(found, least + one - 1, tl.where(count < top_k, least + one, least))
+        shift = tl.where(found, -1, shift - 1)
     return tl.where(depth <= least, scores, float("-inf"))
 
 
@@ -88,7 +100,7 @@ def top_k_of(scores, top_k):
 def top_p_of(scores, top_p):
     """Scores with all but the smallest set of the largest that has a probability of top_p at -inf; ties are kept.
 
-    The same search by probability: in units of 2^-31, a bit a round, with a count in the upper half of the same sum.
+    The same search by probability, in units of 2^-31, with a count in the upper part of the same sum.
     """
     depth = depth_of(scores)
     odds = tl.exp(scores)
@@ -242,6 +254,11 @@ def _(logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k,
     return None
 
 
+def _warps(block):
+    """16 scores a thread, 32 for 16384. Beyond, all spill; 32 warps least (72 bytes at 32768), but HIP has only 16."""
+    return 32 if block > 16384 and torch.version.hip is None else min(16, max(1, block // 512))
+
+
 def _draw(logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k, top_p, allowed, noise):
     batch, codebooks, vocabulary = *out.shape, logits.shape[2]
     block = max(128, triton.next_power_of_2(vocabulary))
@@ -250,6 +267,6 @@ def _draw(logits, plan, out, failed, step, seeds, rows, weights, temperature, to
         sample_kernel, (batch, codebooks),
         logits, plan, out, failed, step, seeds, rows, weights, allowed, noise, temperature, top_k, top_p,
         batch, vocabulary, len(weights), cycle, *logits.stride()[:2], *plan.stride(), *strides,
-        num_warps=min(32, max(1, block // 512)), R=weights.shape[1], GREEDY=temperature == 0,
+        num_warps=_warps(block), R=weights.shape[1], GREEDY=temperature == 0,
         TOP_K=0 < top_k < vocabulary, TOP_P=top_p < 1, BLOCK=block,
     )  # fmt: skip
