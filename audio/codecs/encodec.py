@@ -22,7 +22,7 @@ from .encodec_stream import ROWS, ChunkStream, PieceStream
 from .seanet import Conv, Lstm, Upsample, decoder, encoder
 from .weights import check_tensors, fill, fold_weight_norm, read_json, read_tensors, read_torch
 
-__all__ = ["Encodec", "EncodecSpec", "StereoEncodec", "from_config", "load", "pretrained_name"]
+__all__ = ["Encodec", "EncodecSpec", "StereoEncodec", "checkpoint_names", "from_config", "load", "pretrained_name"]
 
 
 class Quantizer(nn.Module):
@@ -173,10 +173,11 @@ class Encodec(nn.Module):
         if least < 0 or most >= self.vocabulary:
             wrong = least if least < 0 else most
             raise ValueError(f"tokens of this codec lie between 0 and {self.vocabulary - 1}; there is a {wrong}")
-        return tokens.to(self._device, torch.int64)
+        return tokens.to(self.device, torch.int64)
 
     @property
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
+        """Where the weights are; samples and tokens are brought there."""
         return self.quantizer.vectors[0].device
 
     def _checked_codebooks(self, codebooks: int | None) -> int:
@@ -199,7 +200,7 @@ class Encodec(nn.Module):
             )
         if not torch.isfinite(samples).all():
             raise ValueError("samples hold NaN or infinity; every value should be a finite number")
-        return samples.to(self._device, torch.float32)
+        return samples.to(self.quantizer.vectors[0])
 
     def _scales(self, samples: Tensor) -> Tensor | None:
         """samples [B, C, N] -> RMS of their mean over the channels [B, 1]."""
@@ -245,7 +246,7 @@ class Encodec(nn.Module):
 
     def _piece_frames(self, batch: int) -> int:
         """Frames to compute at once, so that the widest tensor stays in the caches of a CPU."""
-        budget = (4 if self._device.type == "cpu" else 256) << 20  # numbers
+        budget = (4 if self.device.type == "cpu" else 256) << 20  # numbers
         return max(8, budget // (self.spec.network.filters * self.hop * batch))
 
 
@@ -307,19 +308,18 @@ def _filled(spec: EncodecSpec | None, weights: Mapping[str, Tensor], label: str,
         raise ValueError(f"{label}: {error}") from None
     with torch.device("meta"):
         codec = Encodec(spec)
-    stem = "quantizer.vq.layers.{}._codebook." if original else "quantizer.layers.{}.codebook."
+    names = checkpoint_names(codec, original)
     # what training keeps beside the vectors: running sums, and whether they were initialised
-    skip = [stem.format(i) + name for i in range(spec.codebooks) for name in ("inited", "cluster_size", "embed_avg")]
-    names = _names(codec, original) | {
-        f"quantizer.vectors.{i}": stem.format(i) + "embed" for i in range(spec.codebooks)
-    }  # fmt: skip
+    kept = ("inited", "cluster_size", "embed_avg")
+    skip = [name.removesuffix("embed") + end for name in names.values() if name.endswith(".embed") for end in kept]
     fill(codec, weights, label, names=names, skip=skip)
     return codec.requires_grad_(False).eval()
 
 
-def _names(codec: Encodec, original: bool) -> dict[str, str]:
-    """Names of the network's weights -> names in a checkpoint, with weight norm folded."""
-    names = {}
+def checkpoint_names(codec: Encodec, original: bool) -> dict[str, str]:
+    """Our names of weights -> a checkpoint's, transformers' or the original ones, with weight norm folded."""
+    stem = "quantizer.vq.layers.{}._codebook.embed" if original else "quantizer.layers.{}.codebook.embed"
+    names = {f"quantizer.vectors.{index}": stem.format(index) for index in range(codec.codebooks)}
     for path, layer in codec.named_modules():
         if not isinstance(layer, (Conv, Upsample, Lstm)):
             continue

@@ -60,7 +60,7 @@ class _Stream:
         if self._finished or self._shape is None:
             raise ValueError("this stream is finished already" if self._finished else "this stream got no tokens")
         self._finished = True
-        return self._advance(torch.empty(*self._shape, 0, dtype=torch.int64, device=self._codec._device), True)
+        return self._advance(torch.empty(*self._shape, 0, dtype=torch.int64, device=self._codec.device), True)
 
     def _scaled(self, samples: Tensor, index: int) -> Tensor:
         """samples of the chunk `index`, by its scale."""
