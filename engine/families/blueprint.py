@@ -85,9 +85,7 @@ class Blueprint:
 
     def __post_init__(self):
         for name, most in _LIMITS.items():
-            value = getattr(self, name)
-            if type(value) is not int or not 1 <= value <= most:
-                raise ValueError(f"{name} is {value!r}; it should be a whole number from 1 to {most}")
+            count(name, getattr(self, name), most)
         if not 1 <= self.stride_frames < self.context_frames:
             raise ValueError(
                 f"the context is {self.context_frames} frames and the stride {self.stride_frames}; "
@@ -100,9 +98,8 @@ class Blueprint:
         if self.channels == 2 and self.codebooks % 2:
             raise ValueError(f"there are {self.codebooks} codebooks; two channels need an even number")
         if self.melody is not None:
-            for name, value in (("num_chroma", self.melody.num_chroma), ("chroma_length", self.melody.length)):
-                if type(value) is not int or not 1 <= value <= 65_536:
-                    raise ValueError(f"{name} is {value!r}; it should be a whole number from 1 to 65536")
+            count("num_chroma", self.melody.num_chroma, 65_536)
+            count("chroma_length", self.melody.length, 65_536)
         self.layout  # noqa: B018  its own checks
         self.windows  # noqa: B018
 
@@ -186,8 +183,17 @@ class Blueprint:
         return weights + cache + logits + sound + decoding
 
 
+def count(name: str, value: Any, most: int) -> int:
+    """`value`, if it is a whole number from 1 to `most`; else ValueError."""
+    if type(value) is not int or not 1 <= value <= most:
+        raise ValueError(f"{name} is {value!r}; it should be a whole number from 1 to {most}")
+    return value
+
+
 def t5_parameters(config: Mapping[str, Any]) -> int:
-    """Numbers in a T5 encoder of this config."""
+    """Numbers in a T5 encoder of this config. KeyError, ValueError for what it lacks or cannot be."""
+    for name in ("d_model", "num_heads", "d_kv", "d_ff", "vocab_size", "num_layers"):
+        count(name, config[name], 1024 if name == "num_layers" else 1 << 20)
     d, inner = config["d_model"], config["num_heads"] * config["d_kv"]
     wide = 3 if "gated" in str(config.get("feed_forward_proj", "relu")) else 2
     layer = 4 * d * inner + wide * d * config["d_ff"] + 2 * d

@@ -19,7 +19,7 @@ from ..audio.codecs import encodec
 from ..errors import CheckpointError
 from ..precision import prepare
 from ..sampling import SamplingSpec
-from .blueprint import Blueprint, Melody, delays_of, t5_parameters
+from .blueprint import Blueprint, Melody, count, delays_of, t5_parameters
 from .frames import Conditioner, FrameFamily
 from .tensors import NameMap, Rows, Shapes, check, count_numbers, decoder_of, fingerprint, mapped, read_folder, under
 from .text import TextEncoder, from_tensors, installed
@@ -41,6 +41,16 @@ _DEFAULTS = {
     "audio_channels": 1,
     "activation_function": "gelu",
     "tie_word_embeddings": False,
+}
+# Larger than any model there is; above these a number is a mistake, found before it is waited for.
+_MOST = {
+    "vocab_size": 1 << 20,
+    "max_position_embeddings": 1 << 20,
+    "num_hidden_layers": 1024,
+    "ffn_dim": 1 << 20,
+    "num_attention_heads": 1024,
+    "hidden_size": 1 << 16,
+    "num_codebooks": 128,
 }
 
 
@@ -215,7 +225,8 @@ def read_codec(config: dict[str, Any], tensors: Mapping[str, Tensor], blueprint:
     try:
         return fitting(encodec.from_config(config, tensors, f"the codec of {label}"), blueprint, label)
     except ValueError as error:
-        raise CheckpointError(str(error)) from None
+        message = str(error)
+        raise CheckpointError(message if label in message else f"the codec of {label}: {message}") from None
 
 
 def fitting(codec, blueprint: Blueprint, label: str):
@@ -251,6 +262,10 @@ def model_name(folder: Path) -> str:
 
 def _blueprint(config: Mapping[str, Any], generation: Mapping[str, Any]) -> Blueprint:
     decoder, text, codec = _DEFAULTS | config["decoder"], config["text_encoder"], config["audio_encoder"]
+    for name, most in _MOST.items():
+        count(name, decoder[name], most)
+    rate = count("sampling_rate", codec["sampling_rate"], 384_000)
+    hop = math.prod(count("an upsampling ratio", ratio, 1024) for ratio in codec.get("upsampling_ratios", (8, 5, 4, 2)))
     if decoder["activation_function"] != "gelu":
         raise ValueError(f"activation_function is {decoder['activation_function']!r}; it should be 'gelu'")
     if decoder["tie_word_embeddings"]:
@@ -265,8 +280,7 @@ def _blueprint(config: Mapping[str, Any], generation: Mapping[str, Any]) -> Blue
     melody = None
     if config["model_type"] == "musicgen_melody":
         melody = Melody(config.get("num_chroma", 12), config.get("chroma_length", 235))
-    hop = math.prod(codec.get("upsampling_ratios", (8, 5, 4, 2)))
-    context_frames = min(round(WINDOW_S * codec["sampling_rate"] / hop), decoder["max_position_embeddings"])
+    context_frames = min(round(WINDOW_S * rate / hop), decoder["max_position_embeddings"])
     channels = decoder["audio_channels"]
     return Blueprint(
         width=decoder["hidden_size"],
@@ -281,7 +295,7 @@ def _blueprint(config: Mapping[str, Any], generation: Mapping[str, Any]) -> Blue
         text_parameters=t5_parameters(text),
         text_projected=text["d_model"] != decoder["hidden_size"],
         melody=melody,
-        sample_rate=codec["sampling_rate"],
+        sample_rate=rate,
         hop=hop,
         context_frames=context_frames,
         stride_frames=max(1, round(context_frames * STRIDE_S / WINDOW_S)),

@@ -9,22 +9,8 @@ import pytest
 import torch
 
 WORDS = [
-    "slow",
-    "fast",
-    "church",
-    "organ",
-    "chorale",
-    "drums",
-    "and",
-    "a",
-    "bass",
-    "in",
-    "the",
-    "night",
-    "of",
-    "summer",
-    "rain",
-]
+    "slow", "fast", "church", "organ", "chorale", "drums", "and", "a", "bass", "in", "the", "night", "of", "rain",
+]  # fmt: skip
 K, V = 4, 32  # codebooks of a channel, and their ids
 SIZES = {
     "small": {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2, "ffn_dim": 64},

@@ -1,0 +1,61 @@
+"""Which checkpoint a folder is."""
+
+import json
+
+import pytest
+
+from clavilux.errors import CheckpointError
+from clavilux.families.recognise import needed, recognise
+
+
+@pytest.mark.parametrize(
+    ("config", "family"),
+    [
+        ({"model_type": "musicgen"}, "musicgen"),
+        ({"model_type": "musicgen_melody"}, "musicgen"),
+        ({"family": "aria"}, "aria"),
+    ],
+)
+def test_a_config_tells_the_family(tmp_path, config, family):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert recognise(tmp_path) == (family, config)
+
+
+def test_audiocraft_is_told_by_its_files_and_comes_second(tmp_path):
+    for name in ("state_dict.bin", "compression_state_dict.bin"):
+        (tmp_path / name).touch()
+    assert recognise(tmp_path) == ("audiocraft", {})
+    (tmp_path / "config.json").write_text('{"model_type": "musicgen"}')
+    assert recognise(tmp_path)[0] == "musicgen"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "no checkpoint that is understood; understood are .*musicgen.*state_dict.bin"),
+        ({"config.json": '{"model_type": "llama"}'}, "model_type is 'llama'; understood are"),
+        ({"config.json": '{"model_type": ["musicgen"]}'}, "model_type is"),
+        ({"config.json": '{"a": 1}'}, "it has no model_type"),
+        ({"config.json": "[]"}, "holds a JSON list"),
+        ({"config.json": "{"}, "cannot be read as JSON"),
+        ({"state_dict.bin": ""}, "no compression_state_dict.bin"),
+        ({"compression_state_dict.bin": ""}, "no state_dict.bin"),
+    ],
+)
+def test_what_is_not_understood(tmp_path, files, message):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(CheckpointError, match=message):
+        recognise(tmp_path)
+
+
+def test_one_copy_of_the_weights_is_enough():
+    small = ["README.md", "config.json", "generation_config.json", "tokenizer.json"]
+    audiocraft = ["compression_state_dict.bin", "state_dict.bin"]
+    torch_files = ["pytorch_model.bin"]
+    assert needed([*small, *audiocraft, *torch_files, "model.safetensors"]) == [*small, "model.safetensors"]
+    assert needed([*small, *audiocraft, *torch_files]) == [*small, *torch_files]
+    assert needed([*small, *audiocraft]) == [*small, *audiocraft]
+    shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    index = "model.safetensors.index.json"
+    assert sorted(needed([*small, *shards, index, *torch_files])) == sorted([*small, index, *shards])
