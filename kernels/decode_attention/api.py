@@ -1,17 +1,17 @@
-"""decode_attention: one query a row over a static cache, which it also writes."""
+"""decode_attention: one query a row over a static cache, into which its own key and value are written."""
 
 import torch
 
 from clavilux.kernels.backend import choose, lazy
 from clavilux.kernels.decode_attention import reference
+from clavilux.kernels.prefill_attention.api import FLOATING, check_rows, check_span
 from clavilux.kernels.span import Span
 
-LARGEST_HEAD = 512
-FLOATING = (torch.float32, torch.float16, torch.bfloat16)
 IMPLEMENTATIONS = {
     "reference": reference.decode_attention,
     "triton": lazy("clavilux.kernels.decode_attention.triton", "decode_attention"),
 }
+MAX_HEAD_DIM = 512
 
 
 def decode_attention(
@@ -31,71 +31,106 @@ def decode_attention(
     mask: torch.Tensor | None = None,
     backend: str | None = None,
 ) -> torch.Tensor:
-    """Attend from one query to the first `length` positions of a cache, scaled by 1/sqrt(E).
+    """Attend from one query, at position `length` - 1, to the cache up to there, scaled by 1/sqrt(E).
 
     Args:
-        q: [B, H, E], floating, its last axis contiguous; E up to 512.
-        k, v: [B, H, T, E], the cache; what lies at `length` and beyond is not read.
-        length: 1..T, the positions that are valid; an int, or an int32 tensor [1] on the device, whose value is not
-            looked at here.
-        new_k, new_v: [B, H, E]: the key and value of position length - 1, which are written there.
-        rope: [P, 2, E], cosines and signed sines: q and new_k are turned by row length - 1.
-        q_gain, k_gain: [E]: q and new_k are divided by their root mean square and multiplied by these, before rope.
+        q: [B, H, E], floating; E at most 512. As new_k and new_v it may be a view of a fused product.
+        k, v: [B, H, T, E], the cache, in q's dtype; what lies at `length` and beyond is not read.
+        length: 1..T, the positions that are valid, the new one included; or an int32 tensor [1] on the device, whose
+            value is not looked at here.
+        new_k, new_v: [B, H, E], the key and value of position `length` - 1, which are written there. None: that
+            position is in the cache already.
+        rope: [P, 2, E], P >= length, contiguous: q and new_k are turned by rope[length - 1]; see `rotary.rotate`.
+        q_gain, k_gain: [E], for an RMS norm of q and of new_k, before they are turned.
         eps: of that norm.
-        span: which positions are read; None: all.
+        span: which positions are read; None: all up to its own.
         starts: int64 [B] or None; row b reads no key before starts[b] (padding on the left).
-        mask: bool [B, T] or None; False positions are not read (padding of a memory).
+        mask: bool [B, T] or None; False positions are not read (padding of a memory). They hold finite numbers.
         backend: an implementation's name; None chooses by device.
 
     Returns:
         [B, H, E]; 0 for a row that may read nothing.
 
     Raises:
-        ValueError: a shape, dtype, device or stride that does not fit, or a length outside the cache.
+        ValueError: shapes, dtypes, devices or strides that do not fit, or a length outside the cache.
     """
-    if q.ndim != 3 or k.ndim != 4 or q.shape[:2] != k.shape[:2] or q.shape[2] != k.shape[3] or k.shape != v.shape:
-        shapes = f"{tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}"
-        raise ValueError(f"q, k, v are {shapes}; they should be [B, H, E], [B, H, T, E], [B, H, T, E]")
-    if q.dtype not in FLOATING or k.dtype != q.dtype or v.dtype != q.dtype:
-        raise ValueError(f"q, k, v are {q.dtype}, {k.dtype}, {v.dtype}; they should be of one floating dtype")
-    if k.device != q.device or v.device != q.device:
-        raise ValueError(f"q, k, v are on {q.device}, {k.device}, {v.device}; they should be on one device")
-    if q.shape[2] > LARGEST_HEAD:
-        raise ValueError(f"the head size is {q.shape[2]}; it should be at most {LARGEST_HEAD}")
-    if q.stride(2) != 1 or k.stride(3) != 1 or v.stride(3) != 1:
-        raise ValueError(f"q, k, v step by {q.stride(2)}, {k.stride(3)}, {v.stride(3)} in a head; it should be by 1")
-    _check_length(length, k.shape[2], q.device)
+    _check_cache(q, k, v)
+    if length.__class__ is not int:
+        _check_length(length, k)
+    elif not 1 <= length <= k.shape[2]:
+        raise ValueError(f"length is {length}; it should be from 1 to the cache's {k.shape[2]} positions")
     if (new_k is None) != (new_v is None):
-        raise ValueError(f"{'new_v' if new_k is None else 'new_k'} is given alone; both or none should be")
-    for name, new in (("new_k", new_k), ("new_v", new_v)):
-        if new is not None and (new.shape != q.shape or new.dtype != q.dtype or new.stride(2) != 1):
-            raise ValueError(f"{name} is {new.dtype} {tuple(new.shape)}; it should be as q, {q.dtype} {tuple(q.shape)}")
-    _check_turn(q, k.shape[2], rope, q_gain, k_gain)
-    if span is not None and not isinstance(span, Span):
-        raise ValueError(f"span is {span!r}; it should be a Span or None")
-    if starts is not None and (starts.shape != k.shape[:1] or starts.dtype != torch.int64):
-        raise ValueError(f"starts is {starts.dtype} {tuple(starts.shape)}; it should be int64 ({k.shape[0]},)")
-    if mask is not None and (mask.shape != (k.shape[0], k.shape[2]) or mask.dtype != torch.bool):
-        raise ValueError(f"mask is {mask.dtype} {tuple(mask.shape)}; it should be bool {(k.shape[0], k.shape[2])}")
-    run = choose(IMPLEMENTATIONS, backend, q.device)
+        given, missing = ("new_k", "new_v") if new_v is None else ("new_v", "new_k")
+        raise ValueError(f"{given} is given without {missing}; it should be both, or neither")
+    if new_k is not None:
+        _check_heads("new_k", new_k, q)
+        _check_heads("new_v", new_v, q)
+    if rope is not None:
+        _check_rope(rope, q, length)
+    if q_gain is not None or k_gain is not None:
+        _check_gain("q_gain", q_gain, q)
+        _check_gain("k_gain", k_gain, q)
+    check_span(span)
+    if starts is not None or mask is not None:
+        check_rows(starts, mask, k)
+    fits = q.dtype != torch.float64  # the kernel sums in float32
+    run = choose(IMPLEMENTATIONS, backend, q.device, fits)
     return run(q, k, v, length, new_k, new_v, rope, q_gain, k_gain, eps, span, starts, mask)
 
 
-def _check_length(length, capacity, device):
-    if isinstance(length, torch.Tensor):
-        if length.shape != (1,) or length.dtype != torch.int32 or length.device != device:
-            raise ValueError(
-                f"length is {length.dtype} {tuple(length.shape)} on {length.device}; "
-                f"a tensor should be int32 [1] on {device}"
-            )
-    elif not 1 <= length <= capacity:
-        raise ValueError(f"length is {length}; it should be from 1 to the cache's {capacity} positions")
+def _check_cache(q, k, v):
+    if q.ndim != 3 or k.ndim != 4 or q.shape[:2] != k.shape[:2] or q.shape[2] != k.shape[3] or k.shape != v.shape:
+        shapes = f"{tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}"
+        raise ValueError(f"q, k, v are {shapes}; they should be [B, H, E], [B, H, T, E], [B, H, T, E]")
+    if q.shape[2] > MAX_HEAD_DIM:
+        raise ValueError(f"q has a head_dim of {q.shape[2]}; it should be at most {MAX_HEAD_DIM}")
+    if q.dtype not in FLOATING or not q.dtype == k.dtype == v.dtype:
+        raise ValueError(f"q, k, v are {q.dtype}, {k.dtype}, {v.dtype}; they should be floating, and the same")
+    if not q.device == k.device == v.device:
+        raise ValueError(f"q, k, v are on {q.device}, {k.device}, {v.device}; they should be on one device")
+    for name, tensor in (("q", q), ("k", k), ("v", v)):
+        _check_stride(name, tensor)
 
 
-def _check_turn(q, capacity, rope, q_gain, k_gain):
-    size = q.shape[2]
-    if rope is not None and (rope.ndim != 3 or rope.shape[1:] != (2, size) or not rope.is_contiguous() or size % 2):
-        raise ValueError(f"rope is {tuple(rope.shape)}; it should be contiguous [P, 2, {size}], the head size even")
-    for name, gain in (("q_gain", q_gain), ("k_gain", k_gain)):
-        if gain is not None and gain.shape != (size,):
-            raise ValueError(f"{name} is {tuple(gain.shape)}; it should be ({size},)")
+def _check_stride(name, tensor):
+    if tensor.stride(-1) != 1 and tensor.shape[-1] > 1:
+        raise ValueError(f"{name} has strides {tensor.stride()}; its last axis should be contiguous")
+
+
+def _check_heads(name, tensor, q):
+    if tensor.shape != q.shape or tensor.dtype != q.dtype or tensor.device != q.device:
+        given = f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}"
+        raise ValueError(f"{name} is {given}; it should be as q, {q.dtype} {tuple(q.shape)} on {q.device}")
+    _check_stride(name, tensor)
+
+
+def _check_length(length, k):
+    if not isinstance(length, torch.Tensor):
+        raise ValueError(f"length is {length!r}; it should be a whole number or an int32 tensor [1]")
+    if length.shape != (1,) or length.dtype != torch.int32:
+        raise ValueError(f"length is {length.dtype} {tuple(length.shape)}; a tensor should be int32 [1]")
+    if length.device != k.device:
+        raise ValueError(f"length is on {length.device}; k is on {k.device}, and so should it be")
+
+
+def _check_rope(rope, q, length):
+    head_dim = q.shape[2]
+    if rope.ndim != 3 or rope.shape[1:] != (2, head_dim) or head_dim % 2 or rope.dtype not in FLOATING:
+        given = f"{rope.dtype} {tuple(rope.shape)}"
+        raise ValueError(f"rope is {given} with a head_dim of {head_dim}; it should be floating [P, 2, E], E even")
+    if rope.device != q.device:
+        raise ValueError(f"rope is on {rope.device}; q is on {q.device}, and so should it be")
+    if not rope.is_contiguous():
+        raise ValueError(f"rope has strides {rope.stride()}; it should be contiguous")
+    if length.__class__ is int and length > len(rope):
+        raise ValueError(f"length is {length}; rope has {len(rope)} positions, it should have as many")
+
+
+def _check_gain(name, gain, q):
+    if gain is None:
+        return
+    if gain.shape != q.shape[2:] or gain.dtype not in FLOATING:
+        raise ValueError(f"{name} is {gain.dtype} {tuple(gain.shape)}; it should be floating {tuple(q.shape[2:])}")
+    if gain.device != q.device:
+        raise ValueError(f"{name} is on {gain.device}; q is on {q.device}, and so should it be")
+    _check_stride(name, gain)

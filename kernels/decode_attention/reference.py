@@ -1,40 +1,55 @@
-"""One query a row over a cache, the specification.
+"""One query over the cached positions that it may read, the specification, and what a CPU runs.
 
-In this order: the gains and the turn of the query and the new key, the write, and the attention. What the cache
-holds beyond `length` is never read: it may be NaN. Softmax and sums are float32.
+The new key and value are written before anything is read. What the cache holds beyond `length` is never read: it may
+be NaN. A length on a GPU is not asked for; every position is then looked at, under a mask.
 """
 
 import torch
+import torch.nn.functional as F
 
-from clavilux.kernels.prefill_attention import reference
+from clavilux.kernels.prefill_attention.reference import attend
 from clavilux.kernels.rotary import rms, rotate
 
 
 def decode_attention(q, k, v, length, new_k, new_v, rope, q_gain, k_gain, eps, span, starts, mask):
-    """[B, H, E]; writes the new key and value into k and v [B, H, T, E] at length - 1."""
-    length = int(length)  # a tensor too: on a CPU that waits for nothing
-    position = length - 1
+    on_device = isinstance(length, torch.Tensor) and length.device.type != "cpu"
+    position = length - 1 if on_device else int(length) - 1
     if q_gain is not None:
         q = rms(q, q_gain, eps)
+    if new_k is not None and k_gain is not None:
+        new_k = rms(new_k, k_gain, eps)
     if rope is not None:
-        q = rotate(q, rope[position])
+        table = rope[position]  # [2, E], or [1, 2, E]
+        q, new_k = rotate(q, table), None if new_k is None else rotate(new_k, table)
+    q = q[:, :, None]  # [B, H, 1, E]
+    if on_device:
+        return _masked(q, k, v, position, new_k, new_v, span, starts, mask)[:, :, 0]
     if new_k is not None:
-        if k_gain is not None:
-            new_k = rms(new_k, k_gain, eps)
-        if rope is not None:
-            new_k = rotate(new_k, rope[position])
-        k[:, :, position] = new_k
-        v[:, :, position] = new_v
-    end, step, start = length, 1, 0
-    if span is not None:
-        start, step, count = span.keys(position)
-        if not count:
-            return torch.zeros_like(q)
-        end = start + step * (count - 1) + 1
-        if starts is not None:  # as a mask, which can be cut like the keys
-            readable = torch.arange(k.shape[2], device=q.device) >= starts[:, None]
-            mask, starts = readable if mask is None else mask & readable, None
-    keys = slice(start, end, step)
-    mask = None if mask is None else mask[:, keys]
-    # [B, H, 1, E] over [B, H, keys, E]
-    return reference.prefill_attention(q[:, :, None], k[:, :, keys], v[:, :, keys], False, starts, mask)[:, :, 0]
+        k[:, :, position], v[:, :, position] = new_k, new_v
+    first, stride, count = (0, 1, position + 1) if span is None else span.keys(position)
+    if count == 0:
+        return torch.zeros_like(q[:, :, 0])
+    read = slice(first, position + 1 if span is None else first + stride * (count - 1) + 1, stride)
+    k, v = k[:, :, read], v[:, :, read]  # [B, H, count, E]
+    if starts is None and mask is None:
+        return F.scaled_dot_product_attention(q, k, v)[:, :, 0]
+    allowed = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=q.device) if mask is None else mask[:, None, None, read]
+    if starts is not None:
+        keys = torch.arange(read.start, read.stop, read.step, device=q.device)
+        allowed = allowed & (keys >= starts[:, None])[:, None, None]
+    return attend(q, k, v, allowed)[:, :, 0]
+
+
+def _masked(q, k, v, position, new_k, new_v, span, starts, mask):
+    """The same, position an int32 tensor [1] that is not asked for its value: any length is captured as one graph."""
+    if new_k is not None:
+        for cache, new in ((k, new_k), (v, new_v)):
+            cache.index_copy_(2, position.long(), new[:, :, None].to(cache.dtype))
+    keys = torch.arange(k.shape[2], device=k.device)
+    allowed = (keys <= position if span is None else span.reads(position, keys))[None, None, None]  # [1, 1, 1, T]
+    if starts is not None:
+        allowed = allowed & (keys >= starts[:, None])[:, None, None]
+    if mask is not None:
+        allowed = allowed & mask[:, None, None]
+    unread = ~allowed.transpose(2, 3)  # 0 * NaN is NaN
+    return attend(q, k.masked_fill(unread, 0.0), v.masked_fill(unread, 0.0), allowed)

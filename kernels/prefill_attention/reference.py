@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 
 
-def readable(num_queries, num_keys, causal, starts, mask, device):
+def readable(num_queries, num_keys, causal, span, starts, mask, device):
     """bool [B or 1, 1, T or 1, S]: which keys each query reads; the last query sits on the last key."""
     keys = torch.arange(num_keys, device=device)
     allowed = torch.ones(1, 1, 1, num_keys, dtype=torch.bool, device=device)
     if causal:
-        queries = torch.arange(num_keys - num_queries, num_keys, device=device)
-        allowed = (keys <= queries[:, None])[None, None]
+        queries = torch.arange(num_keys - num_queries, num_keys, device=device)[:, None]
+        allowed = (keys <= queries if span is None else span.reads(queries, keys))[None, None]
     if starts is not None:
         allowed = allowed & (keys >= starts[:, None])[:, None, None]
     if mask is not None:
@@ -21,14 +21,18 @@ def readable(num_queries, num_keys, causal, starts, mask, device):
     return allowed
 
 
-def prefill_attention(q, k, v, causal, starts, mask):
+def attend(q, k, v, allowed):
+    """q [B, H, T, E], k and v [B, H, S, E], allowed bool, broadcast to [B, H, T, S]."""
+    nothing = ~allowed.any(-1, keepdim=True)  # these read everything, then give 0: no NaN in the gradient either
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed | nothing)
+    return out.masked_fill(nothing, 0.0)
+
+
+def prefill_attention(q, k, v, causal, span, starts, mask):
     num_queries, num_keys = q.shape[2], k.shape[2]
-    if starts is None and mask is None:
+    if span is None and starts is None and mask is None:
         if not causal or num_queries == 1:
             return F.scaled_dot_product_attention(q, k, v)
         if num_queries == num_keys:
             return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    allowed = readable(num_queries, num_keys, causal, starts, mask, q.device)
-    nothing = ~allowed.any(-1, keepdim=True)  # these read everything, then give 0: no NaN in the gradient either
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed | nothing)
-    return out.masked_fill(nothing, 0.0)
+    return attend(q, k, v, readable(num_queries, num_keys, causal, span, starts, mask, q.device))

@@ -1,0 +1,37 @@
+"""A span over a whole sequence as plain attention over its blocks: no mask, and only the keys that are read.
+
+Where the queries start at position 0, every span is a reshape away from what PyTorch's fused attention serves on
+every device, so there is no kernel of our own here. A reshape is as far as it goes: starts and masks are not known.
+"""
+
+import torch.nn.functional as F
+
+
+def fits(q, k, causal, span, starts, mask):
+    """Whether this serves a call."""
+    whole = causal and q.shape[2] == k.shape[2]
+    return whole and span is not None and starts is None and mask is None
+
+
+def prefill_attention(q, k, v, causal, span, starts, mask):
+    num_positions, size = q.shape[2], span.size
+    if span.kind == "prefix":
+        # The causal triangle starts at the first query and key; later queries read all that is left.
+        return F.scaled_dot_product_attention(q, k[:, :, :size], v[:, :, :size], is_causal=True)
+    # The last block is filled up; only what fills it reads what fills it, and is cut off again.
+    missing = -num_positions % size
+    q, k, v = (F.pad(x, (0, 0, 0, missing)).unflatten(2, (-1, size)) for x in (q, k, v))  # [B, H, N, s, E]
+    if span.kind == "row":
+        out = _attend(q, k, v, causal=True)
+    elif span.kind == "column":
+        out = _attend(*(x.transpose(2, 3) for x in (q, k, v)), causal=True).transpose(2, 3)
+    else:
+        out = _attend(q[:, :, 1:], k[:, :, :-1], v[:, :, :-1], causal=False)
+        out = F.pad(out, (0, 0, 0, 0, 1, 0))  # the first block reads nothing
+    return out.flatten(2, 3)[:, :, :num_positions]
+
+
+def _attend(q, k, v, causal):
+    """Each [B, H, N, s, E]: attention along s, for each of the H * N."""
+    out = F.scaled_dot_product_attention(*(x.flatten(1, 2) for x in (q, k, v)), is_causal=causal)
+    return out.unflatten(1, q.shape[1:3])
