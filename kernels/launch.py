@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -29,6 +31,7 @@ class Launch:
     options: Mapping[str, int]
 
 
+_AMD: ContextVar[bool] = ContextVar("amd", default=torch.version.hip is not None)
 _NOTES: ContextVar[list[Launch] | None] = ContextVar("launches", default=None)
 
 
@@ -43,14 +46,20 @@ def launch(kernel, grid, *arguments, num_warps: int = 4, num_stages: int = 3, **
 
 
 @contextmanager
-def noted() -> Iterator[list[Launch]]:
-    """Within it no kernel runs: the list holds what would have been started."""
+def noted(amd: bool = False) -> Iterator[list[Launch]]:
+    """Within it no kernel runs: the list holds what would have been started, on an AMD GPU or on another."""
     notes: list[Launch] = []
-    token = _NOTES.set(notes)
+    tokens = _NOTES.set(notes), _AMD.set(amd)
     try:
         yield notes
     finally:
-        _NOTES.reset(token)
+        _NOTES.reset(tokens[0])
+        _AMD.reset(tokens[1])
+
+
+def waves_of_64() -> bool:
+    """Whether a warp is a wave of 64 threads, as on AMD's GPUs, which want other constants."""
+    return _AMD.get()
 
 
 def recording() -> bool:

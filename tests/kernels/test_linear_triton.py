@@ -1,0 +1,97 @@
+"""The Triton kernels of norm_linear and linear_residual, under the interpreter or on a GPU, against float64."""
+
+import pytest
+import torch
+
+from clavilux.kernels.catalog import Case, cases
+from clavilux.kernels.inputs import call
+from clavilux.kernels.launch import noted
+from clavilux.kernels.linear_residual import linear_residual
+from clavilux.kernels.norm_linear import norm_linear
+from clavilux.kernels.weights import Int8Weight, quantise
+
+pytest.importorskip("triton")
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+TOY = [
+    case
+    for op in ("norm_linear", "linear_residual")
+    for case in cases(op, toy=True)
+    # Triton's interpreter computes wrongly in bfloat16, and says nothing.
+    if case.shape["rows"] <= 16 and (DEVICE == "cuda" or case.dtype != "bfloat16")
+]
+
+
+def doubled(value):
+    if isinstance(value, Int8Weight):
+        return value.values.double() * value.scale.double()[:, None]
+    return value.double() if isinstance(value, torch.Tensor) else value
+
+
+@pytest.mark.parametrize("case", TOY, ids=str)
+def test_error_is_at_most_twice_that_of_torch(case):
+    given = call(case, DEVICE)
+    exact = given.function(*(doubled(value) for value in given.arguments), **given.words, backend="reference")
+    ours, torchs = given("triton"), given("reference")
+    assert ours.dtype == torchs.dtype and ours.shape == torchs.shape
+    scale = exact.abs().max().clamp(min=1.0)
+    error, usual = ((y.double() - exact).abs().max() / scale for y in (ours, torchs))
+    assert error <= max(2 * usual, case.tolerance / 4), (float(error), float(usual))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("norm", ["none", "layer", "rms"])
+def test_a_row_has_the_same_bits_in_any_batch(norm, dtype):
+    words = {"width": 272, "out": 40, "norm": norm, "activation": "gelu"}
+    given = call(Case("norm_linear", "batch", {"rows": 16, **words}, dtype), DEVICE)
+    x, *rest = given.arguments
+    together = norm_linear(x, *rest, **given.words, backend="triton")
+    residual = torch.randn_like(x[:, :40])
+    weight = rest[2]
+    added = linear_residual(x, weight, None, residual, backend="triton")
+    for rows in (slice(0, 1), slice(3, 5), slice(6, 11), slice(0, 8)):
+        assert torch.equal(norm_linear(x[rows], *rest, **given.words, backend="triton"), together[rows])
+        assert torch.equal(linear_residual(x[rows], weight, None, residual[rows], backend="triton"), added[rows])
+
+
+def test_a_large_mean_does_not_cancel_the_variance():
+    torch.manual_seed(0)
+    x = torch.randn(2, 300, device=DEVICE) * 0.01 + 50
+    weight = torch.randn(20, 300, device=DEVICE) / 17
+    exact = norm_linear(x.double(), None, None, weight.double(), backend="reference")
+    given = norm_linear(x, None, None, weight, backend="triton")
+    assert (given - exact).abs().max() < 5e-3 * exact.abs().max()
+
+
+@pytest.mark.parametrize("activation", ["none", "swiglu"])
+def test_int8_weights_are_those_dequantised(activation):
+    torch.manual_seed(0)
+    x, weight = torch.randn(3, 150, device=DEVICE), torch.randn(44, 150, device=DEVICE)
+    small = quantise(weight)
+    assert 1e-3 < small.error < 1e-2
+    given = norm_linear(x, None, None, small, norm="rms", activation=activation, backend="triton")
+    plain = norm_linear(x, None, None, small.dequantised(x.dtype), norm="rms", activation=activation)
+    torch.testing.assert_close(given, plain, rtol=1e-4, atol=1e-4)
+    residual = torch.randn(3, 44, device=DEVICE)
+    given = linear_residual(x, small, None, residual, backend="triton")
+    torch.testing.assert_close(given, residual + x @ small.dequantised(x.dtype).T, rtol=1e-4, atol=1e-4)
+
+
+def test_many_rows_and_other_dtypes_are_left_to_torch():
+    x, weight = torch.zeros(17, 32, device=DEVICE), torch.zeros(16, 32, device=DEVICE)
+    with pytest.raises(ValueError, match="not made for"):
+        norm_linear(x, None, None, weight, backend="triton")
+    with pytest.raises(ValueError, match="not made for"):
+        linear_residual(x[:2].double(), weight.double(), None, x[:2, :16].double(), backend="triton")
+
+
+def test_one_launch_whose_blocks_do_not_depend_on_the_rows():
+    weight = torch.empty(1024, 4096, dtype=torch.bfloat16)
+    seen = []
+    for rows in (1, 2, 5, 16):
+        x = torch.empty(rows, 4096, dtype=torch.bfloat16)
+        with noted() as launches:
+            norm_linear(x, None, None, weight, backend="triton")
+        assert len(launches) == 1
+        seen.append({name: launches[0].constants[name] for name in ("BN", "BK", "EVEN")})
+        assert launches[0].constants["R"] == max(2, 1 << (rows - 1).bit_length())
+    assert all(constants == seen[0] for constants in seen)
