@@ -45,7 +45,7 @@ def describe(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"there is no file or folder {str(path)!r}, and no bundled model of that name ({names})")
     if path.is_dir():
         return checkpoint_facts(path)
-    if path.suffix.lower() in (".safetensors", ".json"):
+    if path.suffix.lower() in (".safetensors", ".bin", ".json"):
         return checkpoint_facts(path.parent)
     with open(path, "rb") as file:
         is_midi = file.read(4) == b"MThd"
@@ -54,7 +54,10 @@ def describe(path: str | Path) -> dict[str, Any]:
 
 def checkpoint_facts(folder: Path) -> dict[str, Any]:
     """Family, size, licence, context and the memory needed. Raises CheckpointError."""
-    config = read_config(folder)
+    family, config = read_config(folder)
+    facts = getattr(import_module(FAMILIES[family]), "facts", None)
+    if facts is not None:
+        return facts(folder, config)
     try:
         spec = DecoderSpec.from_dict(config["decoder"])
     except (KeyError, TypeError, ValueError) as error:
@@ -66,7 +69,7 @@ def checkpoint_facts(folder: Path) -> dict[str, Any]:
     cache_bytes = 2 * spec.layers * spec.heads * spec.head_dim * spec.max_positions * _BYTES
     return {
         "kind": "checkpoint",
-        "family": config["family"],
+        "family": family,
         "parameters": parameters,
         "size_bytes": sum(file.stat().st_size for file in files),
         "licence": config.get("licence", "not stated"),

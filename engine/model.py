@@ -6,12 +6,11 @@ that draws them is `loop`.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +23,7 @@ from .audio.codecs import Codec
 from .conditioning import Conditioning
 from .decoder import Decoder
 from .errors import CheckpointError
+from .families.recognise import needed, recognise
 from .layout import Layout
 from .loop import draw
 from .precision import check
@@ -31,7 +31,7 @@ from .sampling import Grammar, SamplingSpec
 from .windows import Windows
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-FAMILIES = {"aria": "clavilux.families.aria"}
+FAMILIES = {name: f"clavilux.families.{name}" for name in ("aria", "audiocraft", "musicgen")}
 LONGEST_S = 3600.0
 SMALL_DECODER = 30_000_000  # parameters
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -68,6 +68,7 @@ class Job(Protocol):
     grammar: Grammar | None
     conditioning: Conditioning  # one row
     unconditional: Conditioning  # the row of guidance's second block: nothing is said
+    windows: Windows  # the stage's, or those that were asked for; the same in all rows of a call
     receipt: dict[str, Any]
 
     @property
@@ -93,8 +94,8 @@ class Family(Protocol):
     stages: tuple[Stage, ...]
     identity: dict[str, Any]  # model, hash and dtype, for receipts
 
-    def job(self, request: Request) -> Job:
-        """One row's job. Raises ValueError or TypeError for what the family cannot do."""
+    def jobs(self, requests: list[Request]) -> list[Job]:
+        """A job a row, made side by side. Raises ValueError or TypeError for what the family cannot do."""
 
 
 class Model:
@@ -172,10 +173,11 @@ class Model:
         if not prompts or not all(isinstance(p, str) for p in prompts):
             raise TypeError(f"prompt is {type(prompt).__name__}; it should be a string or a list of strings")
         controls = {name: options[name] for name in self.family.accepts if options.get(name) is not None}
-        jobs = [
-            self.family.job(Request(text, float(seconds), seed, options.get("continue_from"), controls))
+        requests = [
+            Request(text, float(seconds), seed, options.get("continue_from"), controls)
             for text, seed in zip(prompts, _seeds(options.get("seed"), len(prompts)), strict=True)
         ]
+        jobs = self.family.jobs(requests)
         sampling = self._sampling(jobs, options)
         settings = {name: getattr(sampling, name) for name in ("temperature", "top_k", "top_p", "guidance")}
         for job in jobs:
@@ -193,7 +195,23 @@ class Model:
     def _run(
         self, jobs: list[Job], sampling: SamplingSpec, seconds: float, progress: Progress | None
     ) -> Iterator[tuple[int, Tensor]]:
-        """(row, samples [C, N]) as they are settled."""
+        """(row, samples [C, N]) as they are settled.
+
+        Rows whose prefixes differ in length are made one kind after the other: padding would change what they read.
+        """
+        kinds: dict[int, list[int]] = {}
+        for row, job in enumerate(jobs):
+            kinds.setdefault(job.conditioning.num_prefix, []).append(row)
+        for rows in kinds.values():
+            alike = replace(sampling, seed=tuple(sampling.seed[row] for row in rows))
+            for index, samples in self._run_together([jobs[row] for row in rows], alike):
+                yield rows[index], samples
+                if progress is not None:
+                    progress(min(job.at_s for job in jobs), seconds)
+        if progress is not None:
+            progress(seconds, seconds)
+
+    def _run_together(self, jobs: list[Job], sampling: SamplingSpec) -> Iterator[tuple[int, Tensor]]:
         stage = self.family.stages[0]
         conditionings = [job.conditioning for job in jobs]
         if len(sampling.weights) > 1:
@@ -207,19 +225,15 @@ class Model:
             grammars=None if grammars[0] is None else grammars,
             layout=stage.layout,
             conditioning=Conditioning.stack(conditionings),
-            windows=stage.windows,
+            windows=jobs[0].windows,
         )
         for tokens in _small_steps_alone(steps, stage.decoder):
             for row, job in enumerate(jobs):
                 samples = job.push(tokens[row])
                 if samples is not None and samples.shape[1]:
                     yield row, samples
-                    if progress is not None:
-                        progress(min(job.at_s for job in jobs), seconds)
         for row, job in enumerate(jobs):
             yield row, job.finish()
-        if progress is not None:
-            progress(seconds, seconds)
 
 
 def _small_steps_alone(steps: Iterator[Tensor], decoder: Decoder) -> Iterator[Tensor]:
@@ -271,8 +285,8 @@ def load(source: str | Path, device: str = "auto", dtype: str = "auto") -> Model
     """
     check(dtype)
     folder = _folder_of(source)
-    config = read_config(folder)
-    family = import_module(FAMILIES[config["family"]])
+    name, config = read_config(folder)
+    family = import_module(FAMILIES[name])
     return Model(family.load(folder, config, _device(device), dtype))
 
 
@@ -281,21 +295,14 @@ def bundled() -> list[str]:
     return sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """A checkpoint's config.json, its family known. Raises CheckpointError."""
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{str(folder)!r} holds no config.json, so it is not a checkpoint") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{str(path)!r} cannot be read as JSON: {error}") from None
-    found = config.get("family") if isinstance(config, dict) else None
-    if found not in FAMILIES:
+def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
+    """A checkpoint's family, one of `FAMILIES`, and its config.json. Raises CheckpointError."""
+    name, config = recognise(folder)
+    if name not in FAMILIES:
         raise CheckpointError(
-            f"{str(path)!r} is of the family {found!r}; those known are {', '.join(sorted(FAMILIES))}"
+            f"{str(folder / 'config.json')!r} is of the family {name!r}; those known are {', '.join(sorted(FAMILIES))}"
         )
-    return config
+    return name, config
 
 
 def _folder_of(source: str | Path) -> Path:
@@ -311,12 +318,16 @@ def _folder_of(source: str | Path) -> Path:
     import huggingface_hub
 
     try:
-        return Path(huggingface_hub.snapshot_download(name))
+        offered = huggingface_hub.HfApi().list_repo_files(name)
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=needed(offered)))
     except Exception as error:  # the hub's client raises its own, its HTTP library's and the system's errors
-        raise CheckpointError(
-            f"{name!r} is no folder here, and the hub could not be asked for it "
-            f"({type(error).__name__}); check the name and the network"
-        ) from error
+        try:
+            return Path(huggingface_hub.snapshot_download(name, local_files_only=True))
+        except Exception:
+            raise CheckpointError(
+                f"{name!r} is no folder here, and the hub could not be asked for it "
+                f"({type(error).__name__}); check the name and the network"
+            ) from error
 
 
 def _device(name: str) -> torch.device:

@@ -109,6 +109,10 @@ class Aria:
             ),
         )
 
+    def jobs(self, requests: list[Request]) -> list[ScoreJob]:
+        """A piece for each request; none depends on the others."""
+        return [self.job(request) for request in requests]
+
     def job(self, request: Request) -> ScoreJob:
         """Read the words, settle every control, plan the bars."""
         said = understand(request.prompt)
@@ -236,7 +240,7 @@ class ScoreJob:
             density=DENSITIES.index(controls.density),
             programs=tuple(part.program for part in parts),
         )
-        self.plan = None
+        self.plan, self.windows = None, aria.stages[0].windows
         self.conditioning = Conditioning(prefix=aria.composer.conditioner([brief]))
         self.unconditional = Conditioning(prefix=aria.composer.conditioner([Brief(-1, -1, -1, -1, ())]))
         recording = given.recording if given is not None else None

@@ -6,7 +6,9 @@ import shutil
 import pytest
 import torch
 
+import clavilux
 from clavilux.conditioning import Conditioning
+from clavilux.describe import describe
 from clavilux.families import musicgen as family
 from clavilux.layout import Delay, FrameReader
 from clavilux.loop import draw
@@ -206,3 +208,28 @@ def test_windows_move_on_beyond_the_context(musicgen):
     assert (windows.context, windows.stride, windows.keep) == (53, 30, 1)
     assert torch.equal(long.tokens[0, :50], plain.tokens[0, :50])
     assert not torch.equal(long.tokens, plain.tokens)
+
+
+def test_melody_rows_of_different_lengths_are_as_alone(musicgen):
+    """Their prefixes differ in length, so they are drawn in turn."""
+    model = Model(load(musicgen("melody")[0]))
+    seeds = [5, 6, 7]
+    songs = model.generate(PROMPTS, seconds=0.05, seed=seeds)
+    assert [song.receipt["prompt"] for song in songs] == PROMPTS
+    for prompt, seed, song in zip(PROMPTS, seeds, songs, strict=True):
+        alone = model.generate(prompt, seconds=0.05, seed=seed)
+        assert torch.equal(song.tokens, alone.tokens)
+        torch.testing.assert_close(song.samples, alone.samples)
+
+
+def test_unmasked_melody_rows_are_drawn_together(musicgen):
+    jobs = load(musicgen("melody")[0]).jobs(asked(PROMPTS, padding="unmasked"))
+    assert {job.conditioning.num_prefix for job in jobs} == {235 + 9}
+
+
+def test_load_recognises_the_folder(musicgen):
+    folder, _ = musicgen("stereo")
+    model = clavilux.load(folder, device="cpu", dtype="float32")
+    assert model.family.identity["model"] == folder.name
+    assert describe(folder)["family"] == "MusicGen (stereo)"
+    assert "melody" not in model.accepts

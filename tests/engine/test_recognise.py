@@ -2,8 +2,10 @@
 
 import json
 
+import huggingface_hub
 import pytest
 
+import clavilux
 from clavilux.errors import CheckpointError
 from clavilux.families.recognise import needed, recognise
 
@@ -59,3 +61,24 @@ def test_one_copy_of_the_weights_is_enough():
     shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
     index = "model.safetensors.index.json"
     assert sorted(needed([*small, *shards, index, *torch_files])) == sorted([*small, index, *shards])
+
+
+@pytest.mark.parametrize("online", [True, False])
+def test_a_hub_id_is_downloaded_or_taken_from_the_cache(tmp_path, monkeypatch, online):
+    asked = []
+
+    def listed(self, name):
+        if not online:
+            raise ConnectionError
+        return ["config.json", "model.safetensors", "pytorch_model.bin"]
+
+    def downloaded(name, **options):
+        asked.append((name, options))
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", listed)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", downloaded)
+    with pytest.raises(CheckpointError, match="holds no checkpoint that is understood"):
+        clavilux.load("owner/name")
+    options = {"allow_patterns": ["config.json", "model.safetensors"]} if online else {"local_files_only": True}
+    assert asked == [("owner/name", options)]
