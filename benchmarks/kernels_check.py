@@ -28,6 +28,7 @@ from typing import Any
 TABLE = Path(__file__).with_name("kernels_resources.csv")
 OTHER_VERSION_MARGIN = 1.25  # registers differ by the version of Triton
 DTYPES = ("bfloat16", "float16")
+OPS_OF_TORCH = ("prefill_attention",)  # where there is no kernel of our own to compile
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def _word(value: Any) -> str:
     return getattr(value, "__name__", None) or str(value)
 
 
-def launches(case) -> list:
+def launches(case, target: Target) -> list:
     """What a case starts on a GPU, noted on tensors that are allocated and never touched.
 
     Raises:
@@ -148,14 +149,9 @@ def launches(case) -> list:
     from clavilux.kernels.launch import noted
 
     made = call(case, "cpu", values=False)
-    with noted() as notes:
+    with noted(amd=target.backend == "hip") as notes:
         made(backend="triton")
     return notes
-
-
-def left_to_torch(case) -> bool:
-    """Whether PyTorch's own kernel serves a case on a GPU: attention over a whole prompt, where nothing is skipped."""
-    return case.op == "prefill_attention" and "span" not in case.shape
 
 
 def collect(cases: Iterable, targets: Iterable[Target]) -> tuple[dict[str, Job], list[str], Counter]:
@@ -163,25 +159,23 @@ def collect(cases: Iterable, targets: Iterable[Target]) -> tuple[dict[str, Job],
     jobs: dict[str, Job] = {}
     failures, counts = [], Counter()
     for case in cases:
-        if left_to_torch(case):
+        if case.op in OPS_OF_TORCH:
             counts["torch"] += 1
             continue
         for dtype in (case.dtype,) if case.dtype == "float32" else DTYPES:
-            variant = case.with_dtype(dtype)
-            try:
-                notes = launches(variant)
-            except Exception as error:  # every case is tried, and every failure is said
-                failures.append(f"{variant} could not be noted: {type(error).__name__}: {error}")
-                continue
-            if not notes:
-                failures.append(f"{variant} launches no kernel")
-            counts["noted"] += 1
-            counts["launches"] += len(notes)
-            for launch in notes:
-                for target in targets:
-                    one = job(launch, target)
+            for target in targets:
+                variant, notes = case.with_dtype(dtype), []
+                try:
+                    notes = launches(variant, target)
+                    if not notes:
+                        failures.append(f"{variant} launches no kernel")
+                except Exception as error:  # every case is tried, and every failure is said
+                    failures.append(f"{variant} could not be noted: {type(error).__name__}: {error}")
+                counts["calls"] += 1
+                counts["launches"] += len(notes)
+                for one in (job(launch, target) for launch in notes):
                     jobs.setdefault(one.key, one)
-    return jobs, failures, counts
+    return jobs, list(dict.fromkeys(failures)), counts
 
 
 def compiled(one: Job) -> Resources:
@@ -304,7 +298,7 @@ def _run(index: int) -> tuple[Resources | None, str]:
 
 
 def compile_all(jobs: list[Job], workers: int) -> tuple[dict[Entry, Resources], list[str]]:
-    """The worst of each entry, and what is beyond every limit or does not compile."""
+    """The worst of each entry, and what does not compile."""
     _JOBS[:] = jobs
     measured: dict[Entry, Resources] = {}
     failures, said, start = [], 0.0, time.monotonic()
@@ -319,9 +313,6 @@ def compile_all(jobs: list[Job], workers: int) -> tuple[dict[Entry, Resources], 
             if time.monotonic() - said > 10 or done == len(jobs):
                 said = time.monotonic()
                 print(f"  {done} of {len(jobs)} compiled, {said - start:.0f} s", flush=True)
-    warps = {one.entry: one.warps for one in jobs}
-    for entry, used in measured.items():
-        failures += limits(entry, used, warps[entry])
     return measured, failures
 
 
@@ -357,12 +348,15 @@ def main(arguments: list[str] | None = None) -> int:
     cases = [case for case in CASES if not case.toy and (not given.ops or case.op in given.ops)]
     jobs, failures, counts = collect(cases, [TARGETS[name] for name in given.targets])
     print(
-        f"triton {triton.__version__}: {len(cases)} cases, {counts['torch']} of them PyTorch's own attention; the "
-        f"others, in {counts['noted']} calls, launch {counts['launches']} kernels; {len(jobs)} different compilations"
+        f"triton {triton.__version__}: {len(cases)} cases, {counts['torch']} of them ({', '.join(OPS_OF_TORCH)}) "
+        f"PyTorch's own; the others, in {counts['calls']} calls, launch {counts['launches']} kernels; "
+        f"{len(jobs)} different compilations"
     )
     measured, wrong = compile_all(list(jobs.values()), given.workers)
     failures += wrong
-    if given.update:
+    if given.update and failures:
+        print("the table is not written: not everything compiled")
+    elif given.update:
         write_table(given.table, triton.__version__, measured)
         print(f"wrote {len(measured)} rows to {given.table}")
     else:
@@ -374,6 +368,8 @@ def main(arguments: list[str] | None = None) -> int:
             failures += compare(measured, table, same_version=same, whole=whole)
         else:
             failures.append(f"there is no table {given.table}; --update writes it")
+    warps = {one.entry: one.warps for one in jobs.values()}
+    failures += [sentence for entry, used in measured.items() for sentence in limits(entry, used, warps[entry])]
     extremes(measured)
     for failure in failures:
         print(f"FAIL {failure}")
