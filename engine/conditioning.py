@@ -4,7 +4,7 @@ Knows shapes and how rows are put together; does not know where the numbers come
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -19,6 +19,8 @@ class Conditioning:
         memory_mask: bool [B, S], False where memory is padding. A row that is False everywhere is an empty
             memory: its cross-attention gives 0.
         additive: [B, T, D], additive[:, t] is added to the embedding of token t (the prefix is not counted).
+        later: the prefixes, like `prefix`, of the windows after the first one, where those differ; the last of them
+            is also that of any window after it. Empty: `prefix` stands in every window.
 
     Raises:
         ValueError: shapes or rows that do not agree.
@@ -28,6 +30,7 @@ class Conditioning:
     memory: torch.Tensor | None = None
     memory_mask: torch.Tensor | None = None
     additive: torch.Tensor | None = None
+    later: tuple[torch.Tensor, ...] = ()
 
     def __post_init__(self):
         rows = set()
@@ -38,6 +41,10 @@ class Conditioning:
             if tensor.ndim != dimensions:
                 raise ValueError(f"{name} is {tuple(tensor.shape)}; it should have {dimensions} dimensions")
             rows.add(tensor.shape[0])
+        if any(self.prefix is None or later.shape != self.prefix.shape for later in self.later):
+            raise ValueError(
+                f"the later prefixes are {[tuple(x.shape) for x in self.later]}; they should be as the first"
+            )
         if len(rows) > 1:
             raise ValueError(f"the parts of a conditioning have {sorted(rows)} rows; they should have the same")
         if self.memory_mask is not None:
@@ -57,12 +64,15 @@ class Conditioning:
         """P, the positions that the prefix takes."""
         return 0 if self.prefix is None else self.prefix.shape[1]
 
-    def window(self, keep: int, start: int) -> "Conditioning":
-        """The same for a window that holds tokens 0 .. keep - 1, then tokens from `start` on."""
-        if self.additive is None or start <= keep:
+    def window(self, keep: int, start: int, index: int = 0) -> "Conditioning":
+        """The same for a window, the `index`-th, that holds tokens 0 .. keep - 1, then tokens from `start` on."""
+        prefix = (self.prefix, *self.later)[min(index, len(self.later))]
+        additive = self.additive
+        if additive is not None and start > keep:
+            additive = torch.cat([additive[:, :keep], additive[:, start:]], dim=1)
+        if prefix is self.prefix and additive is self.additive:
             return self
-        additive = torch.cat([self.additive[:, :keep], self.additive[:, start:]], dim=1)
-        return Conditioning(self.prefix, self.memory, self.memory_mask, additive)
+        return replace(self, prefix=prefix, additive=additive, later=())
 
     @staticmethod
     def stack(parts: Sequence["Conditioning"]) -> "Conditioning":
@@ -82,7 +92,9 @@ class Conditioning:
             raise ValueError("only some of the conditionings have a prefix; all should, as it takes positions")
         prefix = None if prefixes[0] is None else torch.cat(prefixes)
         memory, memory_mask = _stack_memories(parts)
-        return Conditioning(prefix, memory, memory_mask, _stack_additives(parts))
+        count = max((len(part.later) for part in parts), default=0)
+        later = [torch.cat([part.window(0, 0, index).prefix for part in parts]) for index in range(1, count + 1)]
+        return Conditioning(prefix, memory, memory_mask, _stack_additives(parts), tuple(later))
 
 
 def _rows(part, parts):

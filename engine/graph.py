@@ -6,6 +6,7 @@ decoder's and the sampler's; which tokens a window holds is the loop's.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
@@ -169,8 +170,7 @@ class _Window:
                     f"{total - 1} tokens are to be read; the conditioning's additive has {given.additive.shape[1]}, "
                     "it should cover them"
                 )
-            additive = given.additive[:, :room].clone()
-            static = Conditioning(given.prefix, given.memory, given.memory_mask, additive)
+            static = replace(given, additive=given.additive[:, :room].clone())
         self.state = decoder.new_state(rows, static, room + given.num_prefix)
 
     def read(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -178,12 +178,14 @@ class _Window:
         keep, dropped = (self.windows.keep, self.windows.dropped(tokens.shape[2])) if self.windows else (0, 0)
         state, num_prefix = self.state, self.given.num_prefix
         if dropped:
-            # The prefix and the kept tokens stay as they were read: nothing before them has changed.
-            state.rewind(min(state.position, num_prefix + keep))
-            if self.given.additive is not None:
-                static, moved = state.conditioning.additive, self.given.window(keep, keep + dropped).additive
-                size = min(static.shape[1], moved.shape[1])
-                static[:, :size].copy_(moved[:, :size])
+            moved = self.given.window(keep, keep + dropped, dropped // self.windows.stride)
+            # The prefix and the kept tokens stay as they were read, unless the prefix is another one now.
+            state.rewind(0 if self.given.later else min(state.position, num_prefix + keep))
+            static = state.conditioning.additive
+            if static is not None:
+                size = min(static.shape[1], moved.additive.shape[1])
+                static[:, :size].copy_(moved.additive[:, :size])
+            state.conditioning = replace(state.conditioning, prefix=moved.prefix)
         first = state.num_tokens
         latest = tokens[:, :, max(first, keep) + dropped :]
         if dropped and self.layout is not None:

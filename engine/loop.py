@@ -68,9 +68,9 @@ class Reader:
         state = self._state
         moves = dropped != self._dropped
         if moves:
-            # The prefix and the kept tokens stay as they were read: nothing before them has changed.
-            state.rewind(min(state.position, self._conditioning.num_prefix + keep))
-            state.conditioning = self._conditioning.window(keep, keep + dropped)
+            # The prefix and the kept tokens stay as they were read, unless the prefix is another one now.
+            state.rewind(0 if self._conditioning.later else min(state.position, self._conditioning.num_prefix + keep))
+            state.conditioning = self._conditioning.window(keep, keep + dropped, dropped // self.windows.stride)
             self._dropped = dropped
         first = state.num_tokens
         kept, latest = self._tokens[first:keep], self._tokens[max(first, keep) + dropped :]

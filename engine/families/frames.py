@@ -78,7 +78,7 @@ class FrameFamily:
         """Pieces made side by side. Only `padding="unmasked"` lets one depend on the others: on their longest text."""
         said = [self._said(request.prompt) for request in requests]
         longest = max((states.shape[1] for states, _ in said if states is not None), default=1)
-        melodies: dict[int, Tensor] = {}  # a file that is asked for in every row is read once
+        melodies: dict[int, list[Tensor]] = {}  # a file that is asked for in every row is read once
         jobs = []
         for request, (states, unread) in zip(requests, said, strict=True):
             controls, notes = dict(request.controls), []
@@ -88,7 +88,7 @@ class FrameFamily:
             if padding not in PADDINGS:
                 raise ValueError(f"padding is {padding!r}; it should be {' or '.join(PADDINGS)}")
             windows = self._windows(controls)
-            heard = self._heard(controls, notes, melodies)
+            heard = self._heard(controls, notes, melodies, self._offsets(request, windows))
             conditionings = self._conditionings(states, heard, longest if padding == "unmasked" else None)
             jobs.append(FrameJob(self, request, conditionings, windows, controls, notes))
         return jobs
@@ -100,32 +100,47 @@ class FrameFamily:
         states, unread = self._text.encode(prompt)
         return self._conditioner.of_text(states), unread
 
-    def _heard(self, controls: dict[str, Any], notes: list[str], melodies: dict[int, Tensor]) -> Tensor | None:
-        """The melody at the decoder's width, [1, length, D]; None where the model takes none."""
+    def _offsets(self, request: Request, windows: Windows) -> list[int]:
+        """The frame that each window of a piece begins with."""
+        frames = num_frames(self.blueprint, request.seconds)
+        steps = self.blueprint.layout.num_steps(frames)  # with the start, and without the last, which is not read
+        return [dropped for dropped, _, _ in windows.spans(steps)]
+
+    def _heard(self, controls: dict[str, Any], notes: list[str], melodies, offsets: list[int]) -> list[Tensor]:
+        """The melody of each window at the decoder's width, [1, length, D]; none where the model takes none."""
         shape, source = self.blueprint.melody, controls.pop("melody", None)
         if shape is None:
-            return None
+            return []
         if source is None:
-            return self._silence()
-        controls["melody"] = source.name if isinstance(source, Path) else "an Audio"
-        if isinstance(source, str):
-            controls["melody"] = Path(source).name
+            return [self._silence()]
+        controls["melody"] = Path(source).name if isinstance(source, (str, Path)) else "an Audio"
         notes.append("the melody is taken from the whole mix")
         if id(source) not in melodies:
             clip = clip_of(source, "melody").to_mono().resample(self.blueprint.sample_rate)
             samples = clip.samples[0].to(self.stages[0].decoder.embed.weight.device)
-            # No more than the decoder sees at once; what is shorter begins again.
-            samples = samples[: self.blueprint.context_frames * self.blueprint.hop]
-            pitches = chroma(samples, self.blueprint.sample_rate, shape.num_chroma)
-            melodies[id(source)] = self._conditioner.of_melody(fitted(pitches, shape.length))
+            melodies[id(source)] = [self._melody(samples, offset, len(offsets) > 1) for offset in offsets]
         return melodies[id(source)]
+
+    def _melody(self, samples: Tensor, offset: int, more: bool) -> Tensor:
+        """The melody [1, length, D] of the window whose first frame is `offset`; one that is too short begins again.
+
+        The sound itself is repeated where there are more windows, so that they go on where the last one was; else its
+        pitch classes are, as audiocraft does both.
+        """
+        blueprint, shape = self.blueprint, self.blueprint.melody
+        held = blueprint.context_frames * blueprint.hop
+        if more:
+            first = offset * blueprint.hop % len(samples)
+            samples = samples.roll(-first).repeat(-(-held // len(samples)))
+        pitches = chroma(samples[:held], blueprint.sample_rate, shape.num_chroma)
+        return self._conditioner.of_melody(fitted(pitches, shape.length))
 
     def _silence(self) -> Tensor:
         shape = self.blueprint.melody
         pitches = torch.zeros(shape.length, dtype=torch.int64, device=self.stages[0].decoder.embed.weight.device)
         return self._conditioner.of_melody(F.one_hot(pitches, shape.num_chroma).float())
 
-    def _conditionings(self, states, heard, pad_to: int | None) -> tuple[Conditioning, Conditioning]:
+    def _conditionings(self, states, heard: list[Tensor], pad_to: int | None) -> tuple[Conditioning, Conditioning]:
         """What is said, and that nothing is said, of one row; texts padded with zeros, unmasked, if `pad_to` is given.
 
         A decoder that reads its conditions as a prefix has no mask: there zeros stand for what is not said.
@@ -134,13 +149,13 @@ class FrameFamily:
         text = torch.zeros(1, 1, self.blueprint.width, device=weight.device) if states is None else states
         if pad_to is not None:
             text = F.pad(text, (0, 0, 0, pad_to - text.shape[1]))
+        text = text.to(weight.dtype)
         nothing = torch.zeros_like(text)
-        text, nothing = text.to(weight.dtype), nothing.to(weight.dtype)
-        if heard is not None:
+        if heard:
             silence = self._silence().to(weight.dtype)
-            heard = heard.to(weight.dtype)
+            prefix, *later = (torch.cat([melody.to(weight.dtype), text], dim=1) for melody in heard)
             return (
-                Conditioning(prefix=torch.cat([heard, text], dim=1)),
+                Conditioning(prefix=prefix, later=tuple(later)),
                 Conditioning(prefix=torch.cat([silence, nothing], dim=1)),
             )
         if pad_to is not None:
@@ -168,17 +183,17 @@ class FrameJob:
         self.conditioning, self.unconditional = conditionings
         self.windows = windows
         self._codec, self._seconds, self._hop = stage.codec, request.seconds, blueprint.hop
-        self._num_samples = max(1, round(request.seconds * blueprint.sample_rate))
-        num_frames = math.ceil(self._num_samples / blueprint.hop)
+        self._num_samples = num_samples(blueprint, request.seconds)
+        total = num_frames(blueprint, request.seconds)
         given = _given_frames(request, blueprint, stage.codec, notes)
-        if given.shape[2] >= num_frames:
+        if given.shape[2] >= total:
             raise ValueError(
                 f"seconds is {request.seconds:g}, and what is to be continued lasts "
                 f"{given.shape[2] / blueprint.frame_rate:.2f} s already; ask for more"
             )
         device = stage.decoder.embed.weight.device
         self.prompt = torch.full((1, blueprint.codebooks, 1), blueprint.special, device=device)
-        self.plan = stage.layout.arrange(given, num_frames)
+        self.plan = stage.layout.arrange(given, total)
         self._reader = FrameReader(stage.layout)
         self._stream = stage.codec.decoder_stream()
         self._piece = max(1, round(PIECE_S * blueprint.frame_rate))
@@ -235,6 +250,16 @@ class FrameJob:
         return samples
 
 
+def num_samples(blueprint: Blueprint, seconds: float) -> int:
+    """Samples of a piece, at least one."""
+    return max(1, round(seconds * blueprint.sample_rate))
+
+
+def num_frames(blueprint: Blueprint, seconds: float) -> int:
+    """Frames that a piece needs."""
+    return math.ceil(num_samples(blueprint, seconds) / blueprint.hop)
+
+
 def clip_of(source, control: str) -> Audio:
     """A sound file or an Audio as an Audio. Raises ValueError, TypeError."""
     if isinstance(source, Audio):
@@ -254,16 +279,16 @@ def _given_frames(request: Request, blueprint: Blueprint, codec, notes: list[str
     samples = clip.samples
     if len(samples) != blueprint.channels:
         samples = clip.to_mono().samples.expand(blueprint.channels, -1)
-    num_frames = samples.shape[1] // blueprint.hop
-    if num_frames < 1:
+    whole = samples.shape[1] // blueprint.hop
+    if whole < 1:
         raise ValueError(
             f"what is to be continued has {samples.shape[1]} samples at {blueprint.sample_rate} Hz; "
             f"it should have at least {blueprint.hop}, one frame"
         )
     device = next(codec.parameters()).device
-    frames = codec.encode(samples[None, :, : num_frames * blueprint.hop].to(device)).cpu()
+    frames = codec.encode(samples[None, :, : whole * blueprint.hop].to(device)).cpu()
     notes.append(f"continues a recording of {clip.duration_s:.2f} s, as the codec renders it")
-    return frames[:, : blueprint.codebooks, :num_frames]
+    return frames[:, : blueprint.codebooks, :whole]
 
 
 def _seconds(name: str, value, most: float) -> float:

@@ -3,6 +3,8 @@
 Without a GPU the step is run as it stands, not captured; what a capture must show is at the end, for a GPU.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -66,11 +68,13 @@ def test_equals_the_loop(words, windows):
     assert len(given[0].unique()) > 3
 
 
+@pytest.mark.parametrize("later", [0, 2])
 @pytest.mark.parametrize("windows", [None, Windows(9, 4), Windows(10, 3, 2)], ids=str)
-def test_conditioning_guidance_and_delays_equal_the_loop(windows):
+def test_conditioning_guidance_and_delays_equal_the_loop(windows, later):
     decoder = make(cross_attention=True, codebooks=3, vocabulary=14, output_vocabulary=13)
     torch.manual_seed(2)
     one = Conditioning(torch.randn(2, 3, 16), torch.randn(2, 4, 16), torch.rand(2, 4) < 0.7, torch.randn(2, 60, 16))
+    one = replace(one, later=tuple(torch.randn(later, 2, 3, 16)))
     conditioning = Conditioning.stack([one, Conditioning(prefix=torch.randn(2, 3, 16))])
     layout = Delay(3, 13, (0, 1, 2), special=13)
     frames = prompts(2, 3, 4).cpu()

@@ -52,6 +52,9 @@ def naive(decoder, sampling, prompt, num_steps, conditioning=None, windows=None)
             additive = conditioning.additive
             additive = torch.cat([additive[:, :keep], additive[:, keep + dropped :]], 1) if dropped else additive
             part = Conditioning(conditioning.prefix, conditioning.memory, conditioning.memory_mask, additive)
+        if part is not None and part.later:
+            index = min(dropped // windows.stride, len(part.later))
+            part = Conditioning((part.prefix, *part.later)[index], part.memory, part.memory_mask)
         with torch.no_grad():
             logits = decoder(held.repeat(blocks, 1, 1), conditioning=part)[:, :, -1]
         tokens = torch.cat([tokens, sampler.draw(logits, step)[:, :, None]], 2)
@@ -106,6 +109,20 @@ def test_conditioning_and_guidance_equal_the_naive_loop(windows):
     assert torch.equal(given, naive(decoder, sampling, prompt, 22, conditioning, windows))
     unguided = run(decoder, SamplingSpec(seed=(4, 5), top_k=7), prompt, num_steps=22, conditioning=one, windows=windows)
     assert not torch.equal(given, unguided)
+
+
+@pytest.mark.parametrize("windows", [Windows(9, 4), Windows(9, 4, keep=2)], ids=str)
+def test_a_prefix_that_changes_from_window_to_window(windows):
+    decoder, prompt = make(), prompt_of([1, 2], [3, 4])
+    torch.manual_seed(2)
+    first, *later = torch.randn(4, 2, 3, 16)
+    one = Conditioning(first, later=tuple(later[:2]))
+    conditioning = Conditioning.stack([one, Conditioning(prefix=later[2])])
+    sampling = SamplingSpec(seed=(4, 5), guidance=2.0)
+    given = run(decoder, sampling, prompt, num_steps=22, conditioning=conditioning, windows=windows)
+    assert torch.equal(given, naive(decoder, sampling, prompt, 22, conditioning, windows))
+    same = Conditioning.stack([Conditioning(first), Conditioning(prefix=later[2])])
+    assert not torch.equal(given, run(decoder, sampling, prompt, num_steps=22, conditioning=same, windows=windows))
 
 
 def test_three_blocks_of_guidance():

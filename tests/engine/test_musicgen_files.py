@@ -255,3 +255,19 @@ def test_a_very_long_prompt_is_cut_and_said_to_be(musicgen):
     assert job.conditioning.memory.shape == (1, 512, 32)
     assert job.receipt["notes"] == ["the last 19489 tokens of the prompt were too many to be read"]
     assert len(job.receipt["prompt"]) == 500
+
+
+def test_a_melody_goes_on_in_later_windows(musicgen):
+    loaded = load(musicgen("melody")[0])
+    samples = torch.sin(torch.arange(30_000) * torch.linspace(0.05, 0.4, 30_000))
+    request = Request("rain", 4.0, 0, controls={"melody": Audio(samples[None], 16_000)})
+    conditioning = loaded.job(request).conditioning
+    assert loaded.stages[0].windows.stride == 614  # of 1024 frames
+    assert len(conditioning.later) == 2
+    repeated = samples.repeat(4)
+    for index, prefix in enumerate((conditioning.prefix, *conditioning.later)):
+        held = repeated[index * 614 * 32 :][: 1024 * 32]
+        moved = Request("rain", 1.0, 0, controls={"melody": Audio(held[None], 16_000)})
+        torch.testing.assert_close(prefix, loaded.job(moved).conditioning.prefix)
+    song = Model(loaded).generate("rain", seconds=4.0, seed=0, melody=Audio(samples[None], 16_000))
+    assert song.tokens.shape == (4, 2000)
