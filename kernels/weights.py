@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 KINDS = ("float16", "int8")
 LARGEST_HALF = 65504.0
 LEVELS = 127  # symmetric: -127 .. 127
+# Processors without VNNI add two products in 16 bits, which overflow at full range: there rows use half of it.
+_ROW_LEVELS = 127 if torch.cpu._is_vnni_supported() else 63
+_product_with_halves = torch.ops.quantized.linear_dynamic_fp16.default
+_product_of_bytes = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,27 +88,17 @@ class PackedWeight:
     device = torch.device("cpu")
 
     def apply(self, x: torch.Tensor) -> torch.Tensor:
-        """x [..., D] float32 -> [..., N] float32; a row's bits are the same whatever rows are beside it."""
+        """x [rows, D] float32 -> a new [rows, N] float32; a row's bits are the same whatever rows are beside it."""
         if self.kind == "float16":
-            return torch.ops.quantized.linear_dynamic_fp16(x, self.handle)
-        largest = x.abs().amax(-1, keepdim=True).clamp_(min=1e-30)
-        y = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            x / largest, 1 / LEVELS, LEVELS + 1, self.handle
-        )
+            return _product_with_halves(x, self.handle)
+        largest = torch.linalg.vector_norm(x, torch.inf, 1, True).clamp_(min=1e-30)
+        y = _product_of_bytes(x / largest, 1 / _ROW_LEVELS, _ROW_LEVELS + 1, self.handle)
         return y.mul_(largest)
 
 
-Weight = torch.Tensor | Int8Weight | PackedWeight
-
-
-def linear(x: torch.Tensor, weight: Weight, bias: torch.Tensor | None) -> torch.Tensor:
-    """x [..., D] @ weight.T + bias, however the weight [N, D] is stored."""
-    if isinstance(weight, PackedWeight):
-        y = weight.apply(x)
-        return y if bias is None else y.add_(bias)
-    if isinstance(weight, Int8Weight):
-        weight = weight.dequantised(x.dtype)
-    return F.linear(x, weight, bias)
+def dense(weight: torch.Tensor | Int8Weight, dtype: torch.dtype) -> torch.Tensor:
+    """The matrix itself, or the one that an int8 matrix stands for."""
+    return weight.dequantised(dtype) if isinstance(weight, Int8Weight) else weight
 
 
 def packing_supported() -> bool:

@@ -2,15 +2,20 @@
 
 import torch
 
-from clavilux.kernels.backend import choose
-from clavilux.kernels.linear_residual import reference
+from clavilux.kernels.backend import choose, lazy
+from clavilux.kernels.linear_residual import packed, reference
+from clavilux.kernels.products import Weight, backend_for, check, takes_few_rows
 
-IMPLEMENTATIONS = {"reference": reference.linear_residual}
+IMPLEMENTATIONS = {
+    "reference": reference.linear_residual,
+    "packed": packed.linear_residual,
+    "triton": lazy("clavilux.kernels.linear_residual.triton", "linear_residual"),
+}
 
 
 def linear_residual(
     x: torch.Tensor,
-    weight: torch.Tensor,
+    weight: Weight,
     bias: torch.Tensor | None,
     residual: torch.Tensor,
     *,
@@ -20,7 +25,7 @@ def linear_residual(
 
     Args:
         x: [..., D], floating.
-        weight: [N, D].
+        weight: [N, D], a tensor, an `Int8Weight` or a `PackedWeight`.
         bias: [N] or None.
         residual: [..., N], with x's leading shape.
         backend: an implementation's name; None chooses by device.
@@ -29,11 +34,14 @@ def linear_residual(
         [..., N] in the wider dtype of residual and x.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: a shape, dtype, device or stride that does not fit.
     """
-    if weight.shape[1] != x.shape[-1]:
-        raise ValueError(f"weight is {tuple(weight.shape)}; x has {x.shape[-1]} columns, so should weight")
+    check(x, weight, bias)
     if residual.shape[:-1] != x.shape[:-1] or residual.shape[-1] != weight.shape[0]:
         expected = (*x.shape[:-1], weight.shape[0])
         raise ValueError(f"residual is {tuple(residual.shape)}; it should be {expected}")
-    return choose(IMPLEMENTATIONS, backend, x.device)(x, weight, bias, residual)
+    if residual.device != x.device:
+        raise ValueError(f"residual is on {residual.device}; x is on {x.device}, and so should it be")
+    return choose(IMPLEMENTATIONS, backend_for(weight, backend), x.device, takes_few_rows(x, weight))(
+        x, weight, bias, residual
+    )

@@ -2,19 +2,24 @@
 
 import torch
 
-from clavilux.kernels.backend import choose
-from clavilux.kernels.norm_linear import reference
+from clavilux.kernels.backend import choose, lazy
+from clavilux.kernels.norm_linear import packed, reference
+from clavilux.kernels.products import Weight, backend_for, check, takes_few_rows
 
 NORMS = ("none", "layer", "rms")
 ACTIVATIONS = ("none", "gelu", "quick_gelu", "swiglu")
-IMPLEMENTATIONS = {"reference": reference.norm_linear}
+IMPLEMENTATIONS = {
+    "reference": reference.norm_linear,
+    "packed": packed.norm_linear,
+    "triton": lazy("clavilux.kernels.norm_linear.triton", "norm_linear"),
+}
 
 
 def norm_linear(
     x: torch.Tensor,
     norm_weight: torch.Tensor | None,
     norm_bias: torch.Tensor | None,
-    weight: torch.Tensor,
+    weight: Weight,
     bias: torch.Tensor | None = None,
     *,
     norm: str = "layer",
@@ -28,7 +33,8 @@ def norm_linear(
         x: [..., D], floating.
         norm_weight: [D], or None for a norm without a gain.
         norm_bias: [D] or None; layer norm only.
-        weight: [N, D]. For "swiglu" N is even: the gate's rows first, then the value's.
+        weight: [N, D], a tensor, an `Int8Weight` or a `PackedWeight`. For "swiglu" N is even: the gate's rows first,
+            then the value's.
         bias: [N] or None.
         norm: "none", "layer" or "rms" (not centred).
         eps: added to the variance, or to the mean square.
@@ -39,10 +45,9 @@ def norm_linear(
         [..., N], or [..., N/2] for "swiglu".
 
     Raises:
-        ValueError: shapes that do not fit, or an unknown word.
+        ValueError: a shape, dtype, device or stride that does not fit, or an unknown word.
     """
-    if weight.shape[1] != x.shape[-1]:
-        raise ValueError(f"weight is {tuple(weight.shape)}; x has {x.shape[-1]} columns, so should weight")
+    check(x, weight, bias)
     if norm not in NORMS:
         raise ValueError(f"norm is {norm!r}; it should be one of {', '.join(NORMS)}")
     if activation not in ACTIVATIONS:
@@ -51,5 +56,8 @@ def norm_linear(
         raise ValueError(f"norm_bias is given with norm {norm!r}; only layer norm has a bias")
     if activation == "swiglu" and weight.shape[0] % 2:
         raise ValueError(f"weight has {weight.shape[0]} rows; swiglu needs an even number")
-    run = choose(IMPLEMENTATIONS, backend, x.device)
+    for name, part in (("norm_weight", norm_weight), ("norm_bias", norm_bias)):
+        if part is not None and part.shape != x.shape[-1:]:
+            raise ValueError(f"{name} is {tuple(part.shape)}; it should be ({x.shape[-1]},)")
+    run = choose(IMPLEMENTATIONS, backend_for(weight, backend), x.device, takes_few_rows(x, weight))
     return run(x, norm_weight, norm_bias, weight, bias, norm, eps, activation)

@@ -94,7 +94,7 @@ def test_both_are_differentiable():
         ({"activation": "relu"}, "activation is 'relu'"),
         ({"norm": "rms", "norm_bias": torch.zeros(5)}, "only layer norm"),
         ({"weight": torch.zeros(3, 5), "activation": "swiglu"}, "even number"),
-        ({"backend": "magic"}, "backend 'magic' does not exist for this op; it has: reference"),
+        ({"backend": "magic"}, "backend 'magic' does not exist for this op; it has: packed, reference, triton"),
     ],
 )
 def test_norm_linear_names_what_does_not_fit(change, message):

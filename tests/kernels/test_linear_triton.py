@@ -44,13 +44,19 @@ def test_a_row_has_the_same_bits_in_any_batch(norm, dtype):
     words = {"width": 272, "out": 40, "norm": norm, "activation": "gelu"}
     given = call(Case("norm_linear", "batch", {"rows": 16, **words}, dtype), DEVICE)
     x, *rest = given.arguments
-    together = norm_linear(x, *rest, **given.words, backend="triton")
-    residual = torch.randn_like(x[:, :40])
-    weight = rest[2]
-    added = linear_residual(x, weight, None, residual, backend="triton")
-    for rows in (slice(0, 1), slice(3, 5), slice(6, 11), slice(0, 8)):
-        assert torch.equal(norm_linear(x[rows], *rest, **given.words, backend="triton"), together[rows])
-        assert torch.equal(linear_residual(x[rows], weight, None, residual[rows], backend="triton"), added[rows])
+    residual, weight = torch.randn_like(x[:, :40]), rest[2]
+
+    def both(rows):
+        one = norm_linear(x[rows], *rest, **given.words, backend="triton")
+        return torch.cat([one, linear_residual(x[rows], weight, None, residual[rows], backend="triton")], 1)
+
+    # The interpreter's products are NumPy's, whose sums do depend on the padded shape: there batches are compared that
+    # share one. On a GPU it is one instruction for all.
+    for largest, sizes in ((16, range(9, 16)), (2, [1])) if DEVICE == "cpu" else ((16, range(1, 16)),):
+        together = both(slice(0, largest))
+        for size in sizes:
+            for start in (0, largest - size):
+                assert torch.equal(both(slice(start, start + size)), together[start : start + size])
 
 
 def test_a_large_mean_does_not_cancel_the_variance():
