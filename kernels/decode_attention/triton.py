@@ -16,7 +16,7 @@ import torch
 import triton
 import triton.language as tl
 
-from clavilux.kernels.launch import launch
+from clavilux.kernels.launch import launch, waves_of_64
 from clavilux.kernels.span import Span
 
 LOG2_E = 1.4426950408889634
@@ -107,14 +107,16 @@ def decode_attention_kernel(
     starts_row, mask_row, mask_key,
     E: tl.constexpr, COLUMNS: tl.constexpr, K_STEP: tl.constexpr, V_STEP: tl.constexpr, ALIGN: tl.constexpr,
     KIND: tl.constexpr, SIZE: tl.constexpr, TILE: tl.constexpr, TILES: tl.constexpr, MERGE: tl.constexpr,
+    AHEAD: tl.constexpr,
 ):  # fmt: skip
     """out[b, h] = softmax(scale q[b, h] k[b, h]^T) v[b, h] over the keys of split program_id(1), or of all of them.
 
     `partial` [B * H, splits, E] and `totals` [B * H, splits, 2] are scratch; `counters` [B * H] is 0 before and after.
-    The strides of k and v are given as multiples of ALIGN, so that the compiler knows how far it may widen a load.
+    Strides of rows and heads are given as multiples of ALIGN, so that the compiler knows how far it may widen a load.
     """
-    pair, split = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    row, head = pair // heads, pair % heads
+    pair, split = tl.program_id(0), tl.program_id(1)
+    row, head = (pair // heads).to(tl.int64), (pair % heads).to(tl.int64)
+    pair = pair.to(tl.int64)
     position = tl.cast(number, tl.int32) - 1
     if length is not None:
         position = tl.load(length) - 1
@@ -128,7 +130,7 @@ def decode_attention_kernel(
 
     columns = tl.arange(0, COLUMNS)
     inside = columns < E
-    query = prepared(q + row * q_row + head * q_head, q_gain, rope, position, eps, columns, E)
+    query = prepared(q + (row * q_row + head * q_head) * ALIGN, q_gain, rope, position, eps, columns, E)
     query = query * tl.cast(scale, tl.float32)
     k_base = k + (row * k_row + head * k_head) * ALIGN
     v_base = v + (row * v_row + head * v_head) * ALIGN
@@ -136,39 +138,40 @@ def decode_attention_kernel(
     if starts is not None:
         start = tl.load(starts + row * starts_row)
 
+    last = split == active - 1
+    if new_k is not None:  # the last program alone reads, writes and uses them: no other waits for them
+        key = new_k + (row * new_k_row + head * new_k_head) * ALIGN
+        key = prepared(key, k_gain, rope, position, eps, columns, E).to(k.dtype.element_ty)
+        value = tl.load(new_v + (row * new_v_row + head * new_v_head) * ALIGN + columns, mask=inside, other=0.0)
+
     top, total = tl.full([], float("-inf"), tl.float32), tl.full([], 0.0, tl.float32)
     result = tl.zeros([COLUMNS], tl.float32)
-    steps = tl.arange(0, TILE)
     for tile in range(TILES):
-        begin = (split * TILES + tile) * TILE
-        here = first.to(tl.int64) + begin * STRIDE
-        valid = steps < before - begin
+        index = (split * TILES + tile) * TILE + tl.arange(0, TILE)
+        at, valid = first.to(tl.int64) + index * STRIDE, index < before
         wanted = valid[:, None] & inside[None, :]
-        keys = tl.load(k_base + here * K_STEP + (steps * (STRIDE * K_STEP))[:, None] + columns[None, :], wanted, 0.0)
-        values = tl.load(v_base + here * V_STEP + (steps * (STRIDE * V_STEP))[:, None] + columns[None, :], wanted, 0.0)
-        scores = tl.sum(keys.to(tl.float32) * query[None, :], 1)
-        at = here + steps * STRIDE
+        # All are asked for before any is used. Without `volatile` the compiler asks for the values when the keys have
+        # come (seen on sm_90): a second wait for memory. On AMD a volatile load is itself waited for.
+        values = tl.load(v_base + at[:, None] * V_STEP + columns[None, :], wanted, 0.0, volatile=AHEAD)
+        keys = tl.load(k_base + at[:, None] * K_STEP + columns[None, :], wanted, 0.0, volatile=AHEAD)
         if starts is not None:
             valid = valid & (at >= start)
         if mask is not None:
             valid = valid & (tl.load(mask + row * mask_row + at * mask_key, mask=valid, other=0) != 0)
-        scores = tl.where(valid, scores, float("-inf"))
+        scores = tl.where(valid, tl.sum(keys.to(tl.float32) * query[None, :], 1), float("-inf"))
         top, total, result = joined(top, total, result, scores, 1.0, values.to(tl.float32))
 
     if new_k is not None:
-        if split == active - 1:
-            # This program alone reads, writes and uses the new key and value: no other waits for them.
-            key = prepared(new_k + row * new_k_row + head * new_k_head, k_gain, rope, position, eps, columns, E)
-            key = key.to(k.dtype.element_ty)
-            value = tl.load(new_v + row * new_v_row + head * new_v_head + columns, mask=inside, other=0.0)
-            tl.store(k_base + position.to(tl.int64) * K_STEP + columns, key, mask=inside)
-            tl.store(v_base + position.to(tl.int64) * V_STEP + columns, value, mask=inside)
-            if starts is not None:
-                own = own & (position >= start)
-            if mask is not None:
-                own = own & (tl.load(mask + row * mask_row + position.to(tl.int64) * mask_key) != 0)
-            score = tl.where(own, tl.sum(key.to(tl.float32) * query), float("-inf"))
-            top, total, result = joined_one(top, total, result, score, value.to(tl.float32))
+        place = position.to(tl.int64)
+        tl.store(k_base + place * K_STEP + columns, key, mask=inside & last)
+        tl.store(v_base + place * V_STEP + columns, value, mask=inside & last)
+        own = own & last
+        if starts is not None:
+            own = own & (place >= start)
+        if mask is not None:
+            own = own & (tl.load(mask + row * mask_row + place * mask_key) != 0)
+        score = tl.where(own, tl.sum(key.to(tl.float32) * query), float("-inf"))
+        top, total, result = joined_one(top, total, result, score, value.to(tl.float32))
 
     finish = True
     if MERGE:
@@ -198,7 +201,7 @@ def tiles(head_dim: int, keys: int, few: bool) -> tuple[int, int, int, int]:
     None of it depends on the batch.
     """
     columns = triton.next_power_of_2(head_dim)
-    tile, warps = {128: (64, 4), 256: (64, 8), 512: (32, 8)}.get(columns, (128, 4))
+    tile, warps = {128: (64, 4), 256: (64, 8), 512: (32, 8)}.get(columns, (128, 8))
     if few and keys <= tile:
         tile = max(16, triton.next_power_of_2(keys))
     times = 2 if few and tile < keys <= 2 * tile else 1
@@ -260,18 +263,20 @@ def decode_attention_op(
     out = q.new_empty(batch, heads, head_dim)
     partial = q.new_empty(pairs, splits, head_dim, dtype=torch.float32) if merge else None
     totals = q.new_empty(pairs, splits, 2, dtype=torch.float32) if merge else None
-    strides = [*k.stride()[:3], *v.stride()[:3]]
-    align = math.gcd(16, *strides)
-    new = [(0, 0) if x is None else x.stride()[:2] for x in (new_k, new_v)]
+    k_step, v_step = k.stride(2), v.stride(2)
+    outer = [(0, 0) if x is None else x.stride()[:2] for x in (q, new_k, new_v, k, v)]
+    outer = [stride for pair in outer for stride in pair]
+    align = math.gcd(16, k_step, v_step, *outer)
     launch(
         decode_attention_kernel, (pairs, splits),
         q, k, v, new_k, new_v, rope, q_gain, k_gain, length, starts, mask, out, partial, totals,
         counters(q.device) if merge else None,
         number, heads, splits, eps, head_dim**-0.5 * LOG2_E,
-        *q.stride()[:2], *new[0], *new[1], *(stride // align for stride in (*strides[:2], *strides[3:5])),
+        *(stride // align for stride in outer),
         0 if starts is None else starts.stride(0), *((0, 0) if mask is None else mask.stride()),
-        num_warps=warps, E=head_dim, COLUMNS=triton.next_power_of_2(head_dim), K_STEP=strides[2], V_STEP=strides[5],
+        num_warps=warps, E=head_dim, COLUMNS=triton.next_power_of_2(head_dim), K_STEP=k_step, V_STEP=v_step,
         ALIGN=align, KIND=kind, SIZE=size, TILE=held, TILES=times, MERGE=merge,
+        AHEAD=not waves_of_64(),
     )  # fmt: skip
     return out
 
