@@ -69,13 +69,17 @@ def _error(found, truth):
 
 
 def _wider(made: Call) -> Call:
-    """The same call in float64, whose result is taken as true. Weights in int8 are taken as they are."""
+    """The same call in float64, whose result is taken as true; weights in int8 stand for what they hold.
+
+    embed takes float32 at most, which holds its sums of a few numbers in half precision well enough.
+    """
+    dtype = torch.float32 if made.function.__name__ == "embed" else torch.float64
 
     def wide(value):
         if isinstance(value, Int8Weight):
-            return value.dequantised(torch.float64)
+            return value.dequantised(dtype)
         if isinstance(value, torch.Tensor) and value.dtype in (torch.float16, torch.bfloat16):
-            return value.double()
+            return value.to(dtype)
         return value
 
     if any(not tensor.dtype.is_floating_point for tensor in made.written) or made.function.__name__ == "sample":
@@ -83,15 +87,10 @@ def _wider(made: Call) -> Call:
     arguments = tuple(wide(value) for value in made.arguments)
     written = made.written
     if written:  # rows of the caches, which are now others
-        length = made.words["new_k"].shape and _length(made)
+        length = int(made.arguments[3])
         written = tuple(arguments[place][:, :, length - 1] for place in (1, 2))
     words = {name: wide(value) for name, value in made.words.items()}
     return replace(made, arguments=arguments, words=words, written=written)
-
-
-def _length(made):
-    length = made.arguments[3]
-    return int(length) if isinstance(length, torch.Tensor) else length
 
 
 def _check_chunk(cases: list[Case], device: str) -> list[dict]:

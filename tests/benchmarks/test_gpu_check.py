@@ -1,0 +1,133 @@
+"""The check for a GPU, as far as a machine without one can run it: its imports, its verdicts, its file."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from clavilux.bench.suite import Bench
+from clavilux.kernels.catalog import CASES, cases
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+import gpu_cases
+import gpu_check
+import gpu_proofs
+
+ROOT = Path(__file__).resolve().parents[2]
+CPU = torch.device("cpu")
+
+
+def one(op):
+    return next(case for case in cases(op, toy=True) if case.dtype == "float16")
+
+
+def test_it_needs_nothing_installed_but_torch():
+    program = (
+        "import sys\n"
+        "sys.meta_path[:] = [finder for finder in sys.meta_path if '__editable__' not in repr(finder)]\n"
+        f"sys.path.insert(0, {str(ROOT / 'benchmarks')!r})\n"
+        "import gpu_check, clavilux, clavilux.kernels\n"
+        f"assert clavilux.kernels.__file__ == {str(ROOT / 'kernels' / '__init__.py')!r}, clavilux.kernels.__file__\n"
+        "heavy = {'soundfile', 'librosa', 'symusic', 'miditok', 'scipy', 'soxr', 'transformers', 'rich', 'typer'}\n"
+        "sys.exit(f'imported {heavy & set(sys.modules)}' if heavy & set(sys.modules) else 0)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd="/", capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_every_case_is_checked_in_both_dtypes():
+    found = gpu_cases.all_cases(quick=False)
+    assert len({str(case) for case in found}) == len(found)
+    assert {case.dtype for case in found} == {"bfloat16", "float16"}
+    assert {(case.op, case.name) for case in found} == {(case.op, case.name) for case in CASES}
+
+
+@pytest.mark.parametrize("op", ["norm_linear", "linear_residual", "decode_attention", "prefill_attention", "sample",
+                                "sample_step", "embed"])  # fmt: skip
+def test_a_right_op_passes(op):
+    found = gpu_cases.check_case(one(op), "cpu")
+    assert found["passed"], found
+
+
+def test_a_wrong_op_fails_and_says_how_far_off_it_is(monkeypatch):
+    right = gpu_cases.call
+
+    def wrong(case, device):
+        made = right(case, device)
+
+        def function(*arguments, backend, **words):
+            return made.function(*arguments, backend="reference", **words) * (1.0 if backend == "reference" else 1.01)
+
+        return replace(made, function=function)
+
+    monkeypatch.setattr(gpu_cases, "call", wrong)
+    found = gpu_cases.check_case(one("norm_linear"), "cpu")
+    assert not found["passed"] and found["error"] > found["limit"] > 0 and "is let pass" in found["failure"]
+
+
+def test_an_op_that_raises_fails(monkeypatch):
+    def broken(case, device):
+        raise RuntimeError("out of registers")
+
+    monkeypatch.setattr(gpu_cases, "call", broken)
+    assert gpu_cases.check_case(one("embed"), "cpu")["failure"] == "RuntimeError: out of registers"
+
+
+@pytest.mark.parametrize("proof", gpu_proofs.PROOFS)
+def test_proofs_run_without_a_graph(proof):
+    assert proof(CPU, True)
+
+
+def test_a_row_that_differs_is_found(monkeypatch):
+    right = gpu_proofs.generate
+
+    def other(one, frames, sampling, batch=1):
+        return right(one, frames, sampling, batch) if batch == 1 else right(one, frames, sampling, batch).roll(1, 2)
+
+    monkeypatch.setattr(gpu_proofs, "generate", other)
+    with pytest.raises(AssertionError, match="are not what they are alone"):
+        gpu_proofs.rows_alone(CPU, True)
+
+
+def test_the_file_is_written_as_it_grows(tmp_path, capsys):
+    check = gpu_check.Check(tmp_path / "found.json", Bench(CPU, repeats=1, quick=True))
+    check.put("cases", {"checked": 3})
+    check.fail("embed: too far off")
+    check.bench.note("something was left out")
+    found = json.loads(check.path.read_text())
+    assert found["cases"] == {"checked": 3} and found["failures"] == ["embed: too far off"]
+    assert found["notes"] == ["something was left out"] and found["results"] == []
+    assert "FAILED: embed" in capsys.readouterr().out
+
+
+def test_whatever_fails_is_kept_and_the_rest_still_runs(tmp_path, monkeypatch):
+    def summary(*arguments):
+        failure = {"case": "embed-x", "passed": False, "failure": "wrong"}
+        return {"cases": 2, "passed": 1, "left_out": 0, "took_s": 0.0, "failures": [failure]}
+
+    def breaks(device, quick):
+        raise AssertionError("no graph")
+
+    def works(device, quick):
+        return {"fine": True}
+
+    monkeypatch.setattr(gpu_cases, "check_all", summary)
+    monkeypatch.setattr(gpu_proofs, "PROOFS", (breaks, works))
+    monkeypatch.setattr(gpu_check, "measure", lambda check, end: None)
+    check = gpu_check.Check(tmp_path / "found.json", Bench(CPU, repeats=1, quick=True))
+    gpu_check.run(check, 0.0, 1.0, 1, True)
+    assert check.failures == ["embed-x: wrong", "breaks: AssertionError: no graph"]
+    assert check.parts["works"] == {"fine": True}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gpu_check.py"])
+    with pytest.raises(SystemExit) as stop:
+        gpu_check.main()
+    assert stop.value.code == 2 and "there is no GPU here" in capsys.readouterr().err
