@@ -92,6 +92,11 @@ def render(
     temperature: Annotated[float | None, typer.Option(help="0 is greedy; higher is bolder.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest tokens only.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens that make up p.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="How strictly the words are followed; 1 is freely.")] = None,
+    melody: Annotated[Path | None, typer.Option(help="MusicGen-melody: a sound file whose tune is followed.")] = None,
+    padding: Annotated[str | None, typer.Option(help="MusicGen: masked, or unmasked as audiocraft has it.")] = None,
+    window: Annotated[float | None, typer.Option(help="MusicGen: seconds that are seen at once.")] = None,
+    stride: Annotated[float | None, typer.Option(help="MusicGen: seconds by which that window moves on.")] = None,
     continue_from: Annotated[Path | None, typer.Option(help="A MIDI or sound file to carry on from.")] = None,
     output: Output = Path("song.wav"),
     midi: Annotated[Path | None, typer.Option(help="Also save the notes as a MIDI file.")] = None,
@@ -112,12 +117,14 @@ def render(
     controls = {
         "key": key, "tempo": tempo, "metre": metre, "chords": chords, "instruments": instrument,
         "style": style, "density": density, "section": section, "temperature": temperature, "top_k": top_k,
-        "top_p": top_p, "continue_from": continue_from, "seed": seed,
+        "top_p": top_p, "guidance": guidance, "melody": melody, "padding": padding, "window_s": window,
+        "stride_s": stride, "continue_from": continue_from, "seed": seed,
     }  # fmt: skip
     given = {name: value for name, value in controls.items() if value is not None}
 
-    from clavilux import cli_show
+    from clavilux import cli_show, memory
 
+    memory.check_fits(model, seconds, batch, dtype, device)
     loaded = clavilux.load(model, device=device, dtype=dtype)
     started = time.perf_counter()
     with cli_show.progress_bar(hidden=quiet or as_json) as progress:
@@ -182,12 +189,14 @@ def models(as_json: AsJson = False) -> None:
 @app.command()
 def info(
     path: Annotated[Path, typer.Argument(help="A checkpoint folder or file, a sound file or a MIDI file.")],
+    seconds: Annotated[float, typer.Option(help="A checkpoint: the length that memory is estimated for.")] = 30.0,
+    batch: Annotated[int, typer.Option(help="A checkpoint: the pieces that memory is estimated for.", min=1)] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Say what a checkpoint, a sound file or a MIDI file is."""
     from clavilux import cli_show, describe
 
-    facts = describe.describe(path)
+    facts = describe.describe(path, seconds, batch)
     cli_show.print_json(facts) if as_json else cli_show.show_facts(facts)
 
 

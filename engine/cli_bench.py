@@ -32,7 +32,7 @@ def run(
 
     from clavilux.bench.subjects import named
     from clavilux.bench.suite import Bench, Mismatch
-    from clavilux.model import _device
+    from clavilux.model import device_named
     from clavilux.precision import check
 
     check(dtype)
@@ -43,7 +43,7 @@ def run(
         torch.set_num_threads(threads)
     found = None
     with _progress(hidden) as say:
-        bench = Bench(_device(device), repeats=repeats or (3 if quick else 20), quick=quick, say=say)
+        bench = Bench(device_named(device), repeats=repeats or (3 if quick else 20), quick=quick, say=say)
         if json is not None:
             bench.changed = lambda found: report.write_json(found, json)
         bench.measure_ceilings()

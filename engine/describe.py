@@ -30,8 +30,12 @@ def bundled_models() -> list[dict[str, Any]]:
     return models
 
 
-def describe(path: str | Path) -> dict[str, Any]:
+def describe(path: str | Path, seconds: float = 30.0, batch: int = 1) -> dict[str, Any]:
     """Facts about a checkpoint (its folder, weights or config), a MIDI file or a sound file; JSON values.
+
+    Args:
+        path: what to look at.
+        seconds, batch: length and number of the pieces that a checkpoint's memory is estimated for.
 
     Raises:
         ValueError: nothing is there, or it is a file of another kind.
@@ -44,20 +48,21 @@ def describe(path: str | Path) -> dict[str, Any]:
         names = ", ".join(bundled())
         raise ValueError(f"there is no file or folder {str(path)!r}, and no bundled model of that name ({names})")
     if path.is_dir():
-        return checkpoint_facts(path)
+        return checkpoint_facts(path, seconds, batch)
     if path.suffix.lower() in (".safetensors", ".bin", ".json"):
-        return checkpoint_facts(path.parent)
+        return checkpoint_facts(path.parent, seconds, batch)
     with open(path, "rb") as file:
         is_midi = file.read(4) == b"MThd"
     return midi_facts(path) if is_midi or path.suffix.lower() in (".mid", ".midi") else sound_facts(path)
 
 
-def checkpoint_facts(folder: Path) -> dict[str, Any]:
+def checkpoint_facts(folder: Path, seconds: float = 30.0, batch: int = 1) -> dict[str, Any]:
     """Family, size, licence, context and the memory needed. Raises CheckpointError."""
     family, config = read_config(folder)
-    facts = getattr(import_module(FAMILIES[family]), "facts", None)
-    if facts is not None:
-        return facts(folder, config)
+    module = import_module(FAMILIES[family])
+    if hasattr(module, "facts"):
+        needed = module.memory_needed(folder, config, seconds, batch)
+        return module.facts(folder, config) | {f"memory_for_{batch}_x_{seconds:g}_s_bytes": needed}
     try:
         spec = DecoderSpec.from_dict(config["decoder"])
     except (KeyError, TypeError, ValueError) as error:

@@ -284,10 +284,10 @@ def load(source: str | Path, device: str = "auto", dtype: str = "auto") -> Model
         ValueError: an unknown device or dtype.
     """
     check(dtype)
-    folder = _folder_of(source)
+    folder = folder_of(source)
     name, config = read_config(folder)
     family = import_module(FAMILIES[name])
-    return Model(family.load(folder, config, _device(device), dtype))
+    return Model(family.load(folder, config, device_named(device), dtype))
 
 
 def bundled() -> list[str]:
@@ -305,7 +305,8 @@ def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
     return name, config
 
 
-def _folder_of(source: str | Path) -> Path:
+def folder_of(source: str | Path) -> Path:
+    """Where a model's files are, downloaded if it is a hub id. Raises CheckpointError."""
     name = str(source)
     if name in bundled():
         return PRETRAINED / name
@@ -330,7 +331,8 @@ def _folder_of(source: str | Path) -> Path:
             ) from error
 
 
-def _device(name: str) -> torch.device:
+def device_named(name: str) -> torch.device:
+    """The device of a word. Raises ValueError for one that is not to be had."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

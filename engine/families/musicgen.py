@@ -123,9 +123,6 @@ def facts_of(folder: Path, family: str, blueprint: Blueprint, beside: int | None
         "layers": blueprint.layers,
         "width": blueprint.width,
         "window_s": round(blueprint.context_frames / blueprint.frame_rate, 3),
-        "memory_for_10_s_bytes": blueprint.memory_bytes(10, 1, beside=beside),
-        "memory_for_30_s_bytes": blueprint.memory_bytes(30, 1, beside=beside),
-        "memory_for_4_times_30_s_bytes": blueprint.memory_bytes(30, 4, beside=beside),
     }
 
 
