@@ -233,6 +233,24 @@ def _toy_cases(dtype: str) -> list[Case]:
         ("wide-head", {"rows": 2, "heads": 1, "head_dim": 150, "length": 33}),
         ("left-pad", {"rows": 3, "heads": 2, "head_dim": 8, "length": 9, "starts": True}),
         ("masked", {"rows": 3, "heads": 2, "head_dim": 8, "length": 9, "mask": True}),
+        ("padded-and-masked", {"rows": 3, "heads": 2, "head_dim": 8, "length": 9, "starts": True, "mask": True}),
+    ]
+    step = {"rows": 2, "heads": 2, "head_dim": 8, "capacity": 24, "write": True}
+    turned = {"rope": True, "on_device": True}
+    decode += [
+        ("written", {**step, "length": 7}),
+        ("first", {**step, **turned, "length": 1, "qk_norm": True}),
+        ("several-pieces", {**step, **turned, "length": 290, "capacity": 300, "starts": True}),
+        ("head-48", {**step, **turned, "rows": 3, "head_dim": 48, "length": 20, "qk_norm": True}),
+        ("head-80-masked", {**step, **turned, "head_dim": 80, "length": 24, "mask": True}),
+        ("head-100-prefix", {**step, **turned, "head_dim": 100, "length": 14, "span": "prefix", "span_size": 9}),
+        ("in-prefix", {**step, "length": 8, "span": "prefix", "span_size": 9}),
+        ("head-150-column", {**step, "head_dim": 150, "length": 20, "span": "column", "span_size": 6}),
+        ("many-columns", {**step, "length": 290, "capacity": 300, "span": "column", "span_size": 2}),
+        ("head-480-row", {**step, "head_dim": 480, "length": 16, "span": "row", "span_size": 6}),
+        ("row-padded", {**step, "rows": 3, "length": 16, "span": "row", "span_size": 6, "starts": True}),
+        ("previous-row", {**step, **turned, "length": 17, "span": "previous_row", "span_size": 5}),
+        ("first-row", {**step, "length": 5, "span": "previous_row", "span_size": 5}),
     ]
     embed = [
         ("plain", {"rows": 1, "codebooks": 1, "vocabulary": 5, "width": 16}),
@@ -247,6 +265,10 @@ def _toy_cases(dtype: str) -> list[Case]:
         ("plain", {"blocks": 1, "rows": 2, "codebooks": 1, "vocabulary": 11, "top_k": 0}),
         ("guided", {"blocks": 2, "rows": 3, "codebooks": 4, "vocabulary": 33, "top_k": 5}),
         ("three-blocks", {"blocks": 3, "rows": 1, "codebooks": 2, "vocabulary": 7, "top_k": 7}),
+        ("one-token", {"blocks": 1, "rows": 1, "codebooks": 2, "vocabulary": 1, "top_k": 2}),
+        ("filtered", {"blocks": 2, "rows": 2, "codebooks": 1, "vocabulary": 257, "top_k": 40, "top_p": 0.9}),
+        ("allowed", {"blocks": 1, "rows": 2, "codebooks": 2, "vocabulary": 9, "top_p": 0.5, "allowed": True}),
+        ("greedy", {"blocks": 2, "rows": 2, "codebooks": 1, "vocabulary": 13, "temperature": 0.0}),
     ]
     cases = []
     for name, shape in linear:

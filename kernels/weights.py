@@ -91,7 +91,7 @@ class PackedWeight:
         """x [rows, D] float32 -> a new [rows, N] float32; a row's bits are the same whatever rows are beside it."""
         if self.kind == "float16":
             return _product_with_halves(x, self.handle)
-        largest = torch.linalg.vector_norm(x, torch.inf, 1, True).clamp_(min=1e-30)
+        largest = x.abs().amax(1, True).clamp_(min=1e-30)  # 3 us for 2 x 4096, where the infinity norm takes 23
         y = _product_of_bytes(x / largest, 1 / _ROW_LEVELS, _ROW_LEVELS + 1, self.handle)
         return y.mul_(largest)
 

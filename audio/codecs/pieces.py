@@ -16,6 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# A CPU's convolutions lay all their weights out anew at every call, so for few outputs a matrix product is faster:
+# 1024 to 1536 channels on one EPYC core, 16 outputs 47 against 11 GFLOP/s, 64 outputs 80 against 35, 512 the other way.
+_FEW = 128
+
 # What the layers keep between two pieces; a fresh dictionary begins a new signal.
 State = dict[nn.Module, Tensor]
 
@@ -34,7 +38,15 @@ class Conv(nn.Module):
         self.span = (kernel - 1) * dilation + 1
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.device.type == "cpu" and x.shape[2] <= _FEW * self.stride:
+            return self._product(F.pad(x, (self.padding, self.padding)))
         return F.conv1d(x, self.weight, self.bias, self.stride, self.padding, self.dilation)
+
+    def _product(self, x: Tensor) -> Tensor:
+        """The convolution without padding as a matrix product."""
+        windows = x.unfold(2, self.span, self.stride)[..., :: self.dilation]  # [B, in, n, kernel]
+        columns = windows.transpose(2, 3).flatten(1, 2)  # [B, in * kernel, n]
+        return self.weight.flatten(1) @ columns + self.bias[:, None]
 
     def step(self, x: Tensor, state: State, last: bool) -> Tensor:
         if last and self not in state:
@@ -45,6 +57,8 @@ class Conv(nn.Module):
         state[self] = x[..., count * self.stride :].clone()  # a view would keep the whole piece alive
         if count == 0:
             return x.new_empty(x.shape[0], len(self.weight), 0)
+        if x.device.type == "cpu" and count <= _FEW:
+            return self._product(x)
         return F.conv1d(x, self.weight, self.bias, self.stride, 0, self.dilation)
 
     def inputs_for(self, before: int, after: int) -> tuple[int, int]:
@@ -65,7 +79,15 @@ class Upsample(nn.Module):
         self.stride, self.padding = stride, math.ceil(stride / 2)
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.device.type == "cpu" and x.shape[2] <= _FEW:
+            return self._product(x)[..., self.padding : (x.shape[2] + 1) * self.stride - self.padding]
         return F.conv_transpose1d(x, self.weight, self.bias, self.stride, self.padding)
+
+    def _product(self, x: Tensor) -> Tensor:
+        """The transposed convolution, uncut: a matrix product, and its second half added a stride later."""
+        parts = (self.weight.flatten(1).t() @ x).unflatten(1, (-1, 2, self.stride))  # [B, out, 2, stride, N]
+        first, second = parts.transpose(3, 4).unbind(2)  # [B, out, N, stride]
+        return (F.pad(first, (0, 0, 0, 1)) + F.pad(second, (0, 0, 1, 0))).flatten(2) + self.bias[:, None]
 
     def step(self, x: Tensor, state: State, last: bool) -> Tensor:
         if last and self not in state:
@@ -76,7 +98,10 @@ class Upsample(nn.Module):
             return x.new_empty(x.shape[0], self.weight.shape[1], 0)
         state[self] = x[..., -1:].clone()
         stop = (x.shape[2] + 1) * self.stride - self.padding if last else x.shape[2] * self.stride
-        return F.conv_transpose1d(x, self.weight, self.bias, self.stride)[..., start:stop]
+        few = x.device.type == "cpu" and x.shape[2] <= _FEW
+        return (self._product(x) if few else F.conv_transpose1d(x, self.weight, self.bias, self.stride))[
+            ..., start:stop
+        ]
 
     def inputs_for(self, before: int, after: int) -> tuple[int, int]:
         """As `Conv.inputs_for`; output o reads the inputs (o + padding) // stride and the one before."""

@@ -16,18 +16,26 @@ OPEN = -1  # a place of a plan whose token is still to be drawn
 
 def philox(counter, key):
     """Four 32-bit words of Philox-4x32-10 from four counter words and two key words, all int64 tensors."""
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
-    for _ in range(10):
+    dims = counter[0].ndim
+    multipliers = torch.tensor(MULTIPLIERS, device=counter[0].device).view(2, *(1,) * dims)
+    steps = torch.tensor(KEY_STEPS[::-1], device=counter[0].device).view(2, *(1,) * dims)
+    # Two words at a time, half the operations: x is (c0, c2), y is (c3, c1).
+    x, y = torch.stack([counter[0], counter[2]]), torch.stack([counter[3], counter[1]])
+    keys = torch.stack([key[1], key[0]])
+    keys = keys.view(2, *(1,) * (dims + 1 - keys.ndim), *keys.shape[1:])
+    for number in range(10):
         # The product wraps in int64, but its bits are the unsigned product's.
-        p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
-        c0, c1, c2, c3 = (((p1 >> 32) & MASK) ^ c1 ^ k0, p1 & MASK, ((p0 >> 32) & MASK) ^ c3 ^ k1, p0 & MASK)
-        k0, k1 = (k0 + KEY_STEPS[0]) & MASK, (k1 + KEY_STEPS[1]) & MASK
-    return c0, c1, c2, c3
+        product = x * multipliers
+        x = (product >> 32).bitwise_xor_(y).bitwise_xor_(keys + number * steps).bitwise_and_(MASK).flip(0)
+        y = product.bitwise_and_(MASK)
+    return x[0], y[1], x[1], y[0]
 
 
 def gumbel(seeds, rows, step, num_steps, codebooks, vocabulary):
-    """float32 [num_steps, B, K, V]: token v has word v % 4 of counter (row, step, codebook, v // 4)."""
+    """float32 [num_steps, B, K, V]: token v has word v % 4 of counter (row, step, codebook, v // 4).
+
+    The place for whatever biases or keys the draw of each token; in the kernel it is `noise_of`.
+    """
     device = seeds.device
     groups = torch.arange((vocabulary + 3) // 4, device=device)
     steps = torch.arange(step, step + num_steps, device=device).view(-1, 1, 1, 1)
@@ -36,8 +44,8 @@ def gumbel(seeds, rows, step, num_steps, codebooks, vocabulary):
     key = ((seeds & MASK).view(-1, 1, 1), ((seeds >> 32) & MASK).view(-1, 1, 1))
     words = torch.stack(philox(counter, key), dim=-1).flatten(-2)[..., :vocabulary]
     # 24 bits would cut the tail; log1p(-u) keeps a small u exact; u = 1 would give -inf.
-    uniform = ((words.double() + 0.5) * 2**-32).clamp(max=LARGEST_BELOW_ONE)
-    return -torch.log(-torch.log1p(-uniform)).float()
+    minus_uniform = words.double().add_(0.5).mul_(-(2**-32)).clamp_(min=-LARGEST_BELOW_ONE)
+    return minus_uniform.log1p_().neg_().log_().neg_().float()
 
 
 def guided(logits, weights):

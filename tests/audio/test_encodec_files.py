@@ -227,7 +227,7 @@ def altered(change):
         (lambda w: w.update({"encoder.extra": torch.ones(1)}), "has encoder.extra"),
         (lambda w: w.update({"encoder.layers.0.conv.bias": torch.ones(5)}), r"conv.bias is \(5,\), not \(4,\)"),
         (lambda w: w["encoder.layers.0.conv.bias"].fill_(torch.nan), "not finite in encoder.layers.0.conv.bias"),
-        (lambda w: w.pop("encoder.layers.0.conv.parametrizations.weight.original0"), "layers.0.conv has only the direc"),
+        (lambda w: w.pop("encoder.layers.0.conv.parametrizations.weight.original0"), "layers.0.conv has only the"),
         (lambda w: w.update({"quantizer.layers.2.codebook.embed": torch.ones(32, 8)}), "has quantizer.layers.2"),
         (lambda w: w.update({"decoder.layers.0.conv.bias": [1]}), "tensors only, but decoder.layers.0.conv.bias"),
     ],
