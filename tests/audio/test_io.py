@@ -128,7 +128,8 @@ def test_unwritable_folder(tmp_path, monkeypatch):
 def files_of_at_most_4000_bytes():
     """What a full disk does: the beginning of a file is written, then the system refuses.
 
-    The limit holds for the whole process, so it stands around the write alone: pytest's own report may go to a file too.
+    The limit holds for the whole process, so it stands around the write alone: a test report may go to a file
+    as well.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
