@@ -97,12 +97,16 @@ def blocks(rows: int, outs: int, width: int, dtype: torch.dtype) -> dict[str, in
     16 channels a program while there are few, so that 132 processors have something to do; 2 warps share the loading.
     """
     block_n = 32 if outs > 4096 else 16
-    # The longest run of a row that divides the width, so that nothing is masked. Longer ones spill where rows are wide
-    # (32 channels) and on AMD, whose matrix instruction also takes 16 rows, and spills where it is given fewer.
-    longest = 256 if waves_of_64() or block_n == 32 else 512  # bytes
-    runs = [size // dtype.itemsize for size in (longest, 256, 128)]
-    block_k = next((run for run in runs if width % run == 0), 256 // dtype.itemsize)
+    # The longest run of a row that divides the width, so that nothing is masked. Longer ones spill where programs are
+    # wide (32 channels) and on AMD, there with masks sooner.
+    longest = 512 if block_n == 16 else 256  # bytes
+    if waves_of_64():
+        longest = 256 if outs % block_n == 0 else 128
+    runs = [size // dtype.itemsize for size in (512, 256, 128) if size <= longest]
+    masked = (128 if waves_of_64() else 256) // dtype.itemsize
+    block_k = next((run for run in runs if width % run == 0), masked)
     return {
+        # AMD's matrix instruction takes 16 rows, and Triton spills where it is given fewer.
         "R": MOST_ROWS if waves_of_64() else max(2, triton.next_power_of_2(rows)),
         "BN": block_n,
         "BK": block_k,
