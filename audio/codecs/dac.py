@@ -188,9 +188,12 @@ class Dac(nn.Module):
         return samples.to(self._weight)
 
     def _piece_frames(self, batch: int) -> int:
-        """Frames to compute at once, so that the widest tensor stays near the size that the device is fastest at."""
+        """Frames to compute at once: few enough for a CPU's caches, many enough to use a weight often.
+
+        44.1 kHz on one EPYC core, seconds for a second of sound: 16 frames 1.74, 32 1.64, 64 1.73, 172 2.07.
+        """
         widest = max(self.spec.encoder_width, self.spec.decoder_width >> len(self.spec.decoder_rates))
-        budget = (4 if self._weight.device.type == "cpu" else 256) << 20  # numbers
+        budget = (2 if self._weight.device.type == "cpu" else 256) << 20  # numbers
         return max(8, budget // (widest * self.hop * batch))
 
 
