@@ -88,7 +88,14 @@ def test_older_files_are_read(folder):
             lambda t: t.update({"decoder.lm_heads.2.weight": torch.zeros(31, 32)}),
             r"decoder\.lm_heads\.2\.weight is \(31, 32\), not \(32, 32\)",
         ),
-        (lambda t: t["decoder.lm_heads.2.weight"].fill_(torch.nan), r"not finite in decoder\.lm_heads\.2\.weight"),
+        (
+            lambda t: t["decoder.lm_heads.2.weight"][3, 4].fill_(torch.nan),
+            r"not finite in decoder\.lm_heads\.2\.weight",
+        ),
+        (
+            lambda t: t["decoder.lm_heads.2.weight"][3, 4].fill_(-torch.inf),
+            r"not finite in decoder\.lm_heads\.2\.weight",
+        ),
         (lambda t: t.pop("text_encoder.shared.weight"), r"text encoder .* lacks shared\.weight"),
         (lambda t: t.update({"text_encoder.odd": torch.zeros(1)}), r"text encoder .* has odd"),
         (lambda t: t.update({"audio_encoder.odd": torch.zeros(1)}), r"codec of the checkpoint .* has odd"),
