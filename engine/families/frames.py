@@ -24,7 +24,7 @@ from .blueprint import Blueprint
 from .chroma import chroma, fitted
 from .text import TextEncoder
 
-PIECE_S = 1.0  # sound that is decoded at a time
+FIRST_S, PIECE_S = 0.25, 1.0  # sound that is decoded at a time: first little, so that it is heard soon
 PADDINGS = ("masked", "unmasked")
 _ACCEPTS = {
     "padding": list(PADDINGS),
@@ -196,7 +196,7 @@ class FrameJob:
         self.plan = stage.layout.arrange(given, total)
         self._reader = FrameReader(stage.layout)
         self._stream = stage.codec.decoder_stream()
-        self._piece = max(1, round(PIECE_S * blueprint.frame_rate))
+        self._pieces = [max(1, round(part * blueprint.frame_rate)) for part in (FIRST_S, PIECE_S)]
         self._frames: list[Tensor] = []  # each [1, K, m]; all of them, for the piece's tokens
         self._waiting: list[Tensor] = []
         self._num_given_out = 0
@@ -220,7 +220,7 @@ class FrameJob:
             return None
         self._frames.append(frames)
         self._waiting.append(frames)
-        return self._sound() if len(self._waiting) >= self._piece else None
+        return self._sound() if len(self._waiting) >= self._pieces[0] else None
 
     @torch.inference_mode()
     def finish(self) -> Tensor:
@@ -239,6 +239,7 @@ class FrameJob:
         if not self._waiting:
             return torch.zeros(self._codec.channels, 0)
         frames, self._waiting = torch.cat(self._waiting, dim=2), []
+        self._pieces = self._pieces[-1:]
         return self._cut(self._stream.push(frames))
 
     def _cut(self, samples: Tensor | None) -> Tensor:

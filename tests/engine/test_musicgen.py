@@ -190,7 +190,7 @@ def test_streamed_pieces_are_the_whole(musicgen):
     model = Model(load(musicgen("stereo")[0]))
     whole = model.generate("slow rain", seconds=2.5, seed=3)
     pieces = list(model.stream("slow rain", seconds=2.5, seed=3))
-    assert len(pieces) > 2
+    assert [piece.duration_s > 0.9 for piece in pieces] == [False, True, True, False]  # at 0.25, 1.25, 2.25 and 2.5 s
     torch.testing.assert_close(torch.cat([p.samples for p in pieces], 1), whole.samples, atol=1e-4, rtol=0)
     stage = model.family.stages[0]
     at_once = stage.codec.decode(whole.tokens[None])[0, :, : whole.samples.shape[1]]
