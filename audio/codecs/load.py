@@ -1,0 +1,93 @@
+"""A neural codec from whatever checkpoint holds one, told by what is in the files and not by their names.
+
+Knows the marks of each layout. Does not know sizes or weights: the codecs read those.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import dac, encodec
+from .weights import FOLDER_FILES, read_json, read_tensors, read_torch
+
+if TYPE_CHECKING:
+    from .dac import Dac
+    from .encodec import Encodec
+
+__all__ = ["load_codec"]
+
+_WHOLE_MODELS = ("musicgen", "musicgen_melody")  # of transformers, with an EnCodec inside
+_ENDINGS = (".pth", ".th", ".pt", ".bin", ".safetensors")
+_UNDERSTOOD = (
+    "understood are EnCodec and DAC as transformers saves them (config.json with model_type 'encodec' or 'dac', and "
+    "weights), EnCodec's original state dict, audiocraft's compression_state_dict.bin, and DAC's original weights.pth"
+)
+
+
+def load_codec(path: str | Path) -> Encodec | Dac:
+    """The codec that a folder or a file holds, float32 on the CPU.
+
+    Args:
+        path: a folder as transformers saves it, a folder with one original file, or a file of either.
+
+    Raises:
+        ValueError: nothing there, or nothing that is understood (the error lists what is), or damaged files.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"there is no file or folder {str(path)!r}")
+    # a file of a transformers folder stands for the folder
+    if path.name in ("config.json", *FOLDER_FILES) and (path.parent / "config.json").is_file():
+        path = path.parent
+    if (path / "config.json").is_file():
+        return _from_transformers(path)
+    return _from_file(_only_file(path) if path.is_dir() else path)
+
+
+def _from_transformers(folder: Path) -> Encodec | Dac:
+    config = read_json(folder / "config.json")
+    kind = config.get("model_type")
+    if kind in ("dac", "encodec"):
+        codec = dac if kind == "dac" else encodec
+        return codec.from_config(config, read_tensors(folder), repr(str(folder)))
+    if kind in _WHOLE_MODELS:
+        raise ValueError(f"{str(folder)!r} is a whole model ({kind}), not a codec; {_UNDERSTOOD}")
+    said = f"its model_type is {_short(kind)}" if kind else "it has no model_type"
+    raise ValueError(f"{str(folder / 'config.json')!r} is not that of a codec: {said}; {_UNDERSTOOD}")
+
+
+def _only_file(folder: Path) -> Path:
+    """The weights in a folder without a config; audiocraft's has those of the language model beside the codec's."""
+    files = sorted(file for file in folder.iterdir() if file.suffix in _ENDINGS and file.is_file())
+    codecs = [file for file in files if file.name in ("compression_state_dict.bin", "weights.pth")] or files
+    if len(codecs) != 1:
+        found = f"{len(codecs)} files that may hold one" if codecs else "no codec"
+        raise ValueError(f"{str(folder)!r} holds {found}; {_UNDERSTOOD}")
+    return codecs[0]
+
+
+def _from_file(path: Path) -> Encodec | Dac:
+    label = repr(str(path))
+    if path.suffix == ".safetensors":
+        names = read_tensors(path)
+    else:
+        content = read_torch(path)
+        if "state_dict" in content and "metadata" in content:
+            return dac.from_original(content, label)
+        if "best_state" in content or "pretrained" in content:
+            return encodec.load(path)
+        names = content
+    if any(str(name).startswith("quantizer.vq.layers.") for name in names):
+        return encodec.load(path)
+    if any(str(name).startswith("quantizer.quantizers.") for name in names):
+        raise ValueError(
+            f"{label} holds the tensors of a DAC without its sizes; its config.json should lie beside it, or the file "
+            "should hold 'state_dict' and 'metadata'"
+        )
+    raise ValueError(f"{label} holds no codec that is understood; {_UNDERSTOOD}")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
