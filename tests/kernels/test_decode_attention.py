@@ -105,12 +105,13 @@ def check_untouched(made, k, v):
         assert torch.equal(after[:, :, others].nan_to_num(7.0), before[:, :, others].nan_to_num(7.0))
 
 
-@pytest.mark.parametrize("tile", [None, 4, 16])
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(
+    ("case", "tile"),
+    [(case, tile) for case in CASES for tile in (None, 4, 16) if tile != 4 or case.shape["length"] < 100],
+    ids=str,
+)
 def test_the_kernel_is_no_worse_than_the_reference(case, tile):
     made = call(case)
-    if tile == 4 and case.shape["length"] > 100:
-        pytest.skip("many pieces are merged in test_more_pieces_than_one_merge_takes")
     expected, key, _ = exact(*made.arguments, **made.words)
     (out, k, v), (other, other_k, other_v) = run(made, "triton", tile), run(made, "reference")
     position = int(made.arguments[3]) - 1
@@ -165,7 +166,7 @@ def test_more_pieces_than_one_merge_takes():
 @pytest.mark.parametrize("tile", [4, 0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
 def test_a_row_has_the_same_bits_in_any_batch(dtype, tile):
-    q, k, v, words = filled(rows=8, dtype=dtype)
+    q, k, v, words = filled(rows=8, heads=1, dtype=dtype)
     starts, mask = torch.arange(8) * 3, torch.rand(8, 40) < 0.8
     for length in (3, 33):
         results = []

@@ -27,13 +27,19 @@ def exact(q, k, v, causal, span, starts, mask):
     return out
 
 
-@pytest.mark.parametrize("case", cases("prefill_attention", toy=True), ids=str)
-@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(
+    ("case", "causal"),
+    [
+        (case, causal)
+        for case in cases("prefill_attention", toy=True)
+        for causal in (True, False)
+        if causal or "span" not in case.shape
+    ],
+    ids=str,
+)
 def test_every_case(case, causal):
     made = call(case)
     words = {"span": None, "starts": None, "mask": None, **made.words}
-    if words["span"] is not None and not causal:
-        pytest.skip("a span is causal")
     expected = exact(*made.arguments, causal, **words)
     given = made.function(*made.arguments, **words, causal=causal)
     assert given.dtype == made.arguments[0].dtype
