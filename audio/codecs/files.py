@@ -130,7 +130,6 @@ def check_codec(identity: Mapping[str, Any], codec: nn.Module) -> None:
     """ValueError, with what differs, unless tokens of this identity are the codec's."""
     own = codec_identity(codec)
     for name, value in own.items():
-        # fewer codebooks can be decoded by a codec of the same vectors; that of all of them is in the hash
         if identity.get(name) != value:
             said = f"its {name} is {value!r}" if name != "weights" else "its codebooks hold other vectors"
             made = f" and theirs {identity.get(name)!r}" if name != "weights" else ""
