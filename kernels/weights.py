@@ -72,7 +72,7 @@ class PackedWeight:
     | bfloat16 `F.linear` | 533 | 541 | 582 | 647 | 891 |
     | float32 `F.linear` | 1067 | 2177 | 2854 | 2224 | 2365 |
     | float16 here | 146 | 160 | 202 | 321 | 744 |
-    | int8 here | 102 | 82 | 89 | 115 | 249 |
+    | int8 here | 109 | 110 | 117 | 152 | 309 |
 
     Attributes:
         kind: "float16" or "int8".
