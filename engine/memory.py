@@ -13,7 +13,9 @@ import torch
 from .model import FAMILIES, device_named, folder_of, read_config
 
 
-def needed_bytes(source: str | Path, seconds: float, batch: int = 1, dtype: str = "auto") -> int | None:
+def needed_bytes(
+    source: str | Path, seconds: float, batch: int = 1, dtype: str = "auto", device: str = "auto"
+) -> int | None:
     """About what loading a model and rendering with it take at their peak; None where a family does not say.
 
     Raises:
@@ -22,6 +24,8 @@ def needed_bytes(source: str | Path, seconds: float, batch: int = 1, dtype: str 
     folder = folder_of(source)
     family, config = read_config(folder)
     estimate = getattr(import_module(FAMILIES[family]), "memory_needed", None)
+    if device_named(device).type == "cpu":
+        dtype = "float32"  # which weights pass through on their way to being packed
     return None if estimate is None else estimate(folder, config, seconds, batch, dtype)
 
 
@@ -45,9 +49,9 @@ def check_fits(source: str | Path, seconds: float, batch: int = 1, dtype: str = 
         ValueError: what it needs is more than what is free; both are said.
         CheckpointError: as `clavilux.load`.
     """
-    needed, free = needed_bytes(source, seconds, batch, dtype), free_bytes(device)
+    needed, free = needed_bytes(source, seconds, batch, dtype, device), free_bytes(device)
     if needed is not None and free is not None and needed > free:
         raise ValueError(
             f"{seconds:g} s in {batch} piece{'s' if batch > 1 else ''} with {str(source)!r} need about "
-            f"{needed / 2**30:.1f} GiB; {free / 2**30:.1f} GiB are free, so ask for less, or for dtype int8"
+            f"{needed / 2**30:.1f} GiB; {free / 2**30:.1f} GiB are free, so ask for less, or for a smaller model"
         )

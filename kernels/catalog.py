@@ -186,7 +186,13 @@ def _odd_cases() -> list[Case]:
     swiglu = {"width": 3200, "out": 17408, "norm": "rms", "activation": "swiglu", "bias": False}
     cases += [
         Case("norm_linear", "5-rows-swiglu", {**swiglu, "rows": 5}),
+        Case("norm_linear", "16-rows-swiglu", {**swiglu, "rows": 16}),
         Case("norm_linear", "16-rows-swiglu-int8", {**swiglu, "rows": 16, "weights": "int8"}),
+        Case(
+            "norm_linear",
+            "16-rows-gelu-int8",
+            {"rows": 16, "width": 2048, "out": 8192, "norm": "layer", "activation": "gelu", "weights": "int8"},
+        ),
         Case("linear_residual", "16-rows-int8", {"rows": 16, "width": 6144, "out": 1536, "weights": "int8"}),
         Case("norm_linear", "uneven-out", {"rows": 2, "width": 1021, "out": 2049, "norm": "rms", "activation": "none"}),
         Case("linear_residual", "uneven-width", {"rows": 2, "width": 1021, "out": 1023}),

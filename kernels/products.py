@@ -46,6 +46,8 @@ def takes_few_rows(x: torch.Tensor, weight: Weight) -> bool:
     """Whether the Triton kernels for few rows are made for this product."""
     if isinstance(weight, PackedWeight):
         return False
+    if torch.is_grad_enabled() and (x.requires_grad or getattr(weight, "requires_grad", False)):
+        return False  # they have no gradient; PyTorch's own products do
     if not 1 <= x.numel() // max(1, x.shape[-1]) <= MOST_ROWS or x.dtype not in FLOATING or x.stride(-1) != 1:
         return False
     return isinstance(weight, Int8Weight) or (weight.dtype == x.dtype and weight.is_contiguous())

@@ -25,25 +25,24 @@ def statistics(x, rows, width, x_row, eps, NORM: tl.constexpr, R: tl.constexpr, 
     k = tl.arange(0, BK)
     mean = tl.zeros([R], tl.float32)
     scale = tl.zeros([R], tl.float32)
-    for r in tl.static_range(R):
-        if r < rows:
-            first = 0.0
-            if NORM == "layer":
-                first = tl.load(x + r * x_row).to(tl.float32)
-            total = tl.zeros([BK], tl.float32)
-            square = tl.zeros([BK], tl.float32)
-            for k0 in range(0, width, BK):
-                inside = k0 + k < width
-                value = tl.load(x + r * x_row + k0 + k, mask=inside, other=0.0).to(tl.float32)
-                value = tl.where(inside, value - first, 0.0)
-                total += value
-                square += value * value
-            shift = 0.0
-            if NORM == "layer":
-                shift = tl.sum(total, 0) / width
-            variance = tl.sum(square, 0) / width - shift * shift
-            mean = tl.where(index == r, first + shift, mean)
-            scale = tl.where(index == r, tl.rsqrt(variance + eps), scale)
+    for r in range(rows):
+        first = 0.0
+        if NORM == "layer":
+            first = tl.load(x + r * x_row).to(tl.float32)
+        total = tl.zeros([BK], tl.float32)
+        square = tl.zeros([BK], tl.float32)
+        for k0 in range(0, width, BK):
+            inside = k0 + k < width
+            value = tl.load(x + r * x_row + k0 + k, mask=inside, other=0.0).to(tl.float32)
+            value = tl.where(inside, value - first, 0.0)
+            total += value
+            square += value * value
+        shift = 0.0
+        if NORM == "layer":
+            shift = tl.sum(total, 0) / width
+        variance = tl.sum(square, 0) / width - shift * shift
+        mean = tl.where(index == r, first + shift, mean)
+        scale = tl.where(index == r, tl.rsqrt(variance + eps), scale)
     return mean, scale
 
 
@@ -98,19 +97,16 @@ def blocks(rows: int, outs: int, width: int, dtype: torch.dtype) -> dict[str, in
     """
     block_n = 32 if outs > 4096 else 16
     # The longest run of a row that divides the width, so that nothing is masked. Longer ones spill where programs are
-    # wide (32 channels) and on AMD, there with masks sooner.
-    longest = 512 if block_n == 16 else 256  # bytes
-    if waves_of_64():
-        longest = 256 if outs % block_n == 0 else 128
+    # wide (32 channels), and on AMD.
+    longest = 128 if waves_of_64() else 512 if block_n == 16 else 256  # bytes
     runs = [size // dtype.itemsize for size in (512, 256, 128) if size <= longest]
-    masked = (128 if waves_of_64() else 256) // dtype.itemsize
-    block_k = next((run for run in runs if width % run == 0), masked)
+    block_k = next((run for run in runs if width % run == 0), min(longest, 256) // dtype.itemsize)
     return {
         # AMD's matrix instruction takes 16 rows, and Triton spills where it is given fewer.
         "R": MOST_ROWS if waves_of_64() else max(2, triton.next_power_of_2(rows)),
         "BN": block_n,
         "BK": block_k,
         "EVEN": outs % block_n == 0 and width % block_k == 0,
-        "num_warps": 2,
+        "num_warps": 4 if waves_of_64() else 2,
         "num_stages": 2 if waves_of_64() else 4,
     }

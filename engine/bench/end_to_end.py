@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from clavilux.bench.steps import compare_generation, fits, prepared, usual_dtypes
-from clavilux.bench.subjects import named
+from clavilux.bench.subjects import named, shortened
 from clavilux.bench.suite import Bench, Mismatch
 from clavilux.bench.timing import Side
 
@@ -61,7 +61,7 @@ def run_generation(bench: Bench, models: tuple[str, ...], dtype: str = "auto") -
     """Whole generations of a real model's shape with random weights."""
     wrong = []
     for name in models:
-        model = named(name)
+        model = shortened(named(name), bench.quick)
         dtypes = usual_dtypes(bench.device) if dtype == "auto" else (dtype,)
         if bench.late(f"generation with {name}") or not fits(bench, model, dtypes):
             continue

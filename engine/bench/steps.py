@@ -12,7 +12,7 @@ from clavilux.bench.equality import check_close, check_peer, forced, generate, r
 from clavilux.bench.machine import free_bytes
 from clavilux.bench.peers import TransformersPeer
 from clavilux.bench.sides import MOST_STEPS, eager, facts, ladder
-from clavilux.bench.subjects import ITEM_BYTES, Subject, build, named, num_parameters
+from clavilux.bench.subjects import ITEM_BYTES, Subject, build, named, num_parameters, shortened
 from clavilux.bench.suite import Bench, Mismatch
 from clavilux.bench.timing import Side
 from clavilux.kernels.models import Model
@@ -37,7 +37,7 @@ def run_steps(bench: Bench, models: tuple[str, ...] = (), dtype: str = "auto") -
     """The suite. A mismatch with the peer leaves the peer untimed, says so, and is raised at the end."""
     wrong = []
     for name in models or usual_models(bench.device):
-        model = named(name)
+        model = shortened(named(name), bench.quick)
         dtypes = usual_dtypes(bench.device) if dtype == "auto" else (dtype,)
         if bench.late(f"steps of {name}") or not fits(bench, model, dtypes):
             continue

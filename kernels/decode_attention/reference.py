@@ -20,24 +20,31 @@ def decode_attention(q, k, v, length, new_k, new_v, rope, q_gain, k_gain, eps, s
         new_k = rms(new_k, k_gain, eps)
     if rope is not None:
         table = rope[position]  # [2, E], or [1, 2, E]
-        q, new_k = rotate(q, table), None if new_k is None else rotate(new_k, table)
-    q = q[:, :, None]  # [B, H, 1, E]
+        if new_k is None:
+            q = rotate(q, table)
+        else:  # together: 7 us of 55 a call less
+            q, new_k = rotate(torch.stack([q, new_k]), table).unbind(0)
+    q = q.unsqueeze(2)  # [B, H, 1, E]
     if on_device:
-        return _masked(q, k, v, position, new_k, new_v, span, starts, mask)[:, :, 0]
+        return _masked(q, k, v, position, new_k, new_v, span, starts, mask).squeeze(2)
     if new_k is not None:
-        k[:, :, position], v[:, :, position] = new_k, new_v
+        k.select(2, position).copy_(new_k)
+        v.select(2, position).copy_(new_v)
     first, stride, count = (0, 1, position + 1) if span is None else span.keys(position)
     if count == 0:
-        return torch.zeros_like(q[:, :, 0])
-    read = slice(first, position + 1 if span is None else first + stride * (count - 1) + 1, stride)
-    k, v = k[:, :, read], v[:, :, read]  # [B, H, count, E]
+        return torch.zeros_like(q).squeeze(2)
+    read = slice(first, first + stride * (count - 1) + 1, stride)
+    if stride == 1:
+        k, v = k.narrow(2, first, count), v.narrow(2, first, count)  # [B, H, count, E]
+    else:
+        k, v = k[:, :, read], v[:, :, read]
     if starts is None and mask is None:
-        return F.scaled_dot_product_attention(q, k, v)[:, :, 0]
+        return F.scaled_dot_product_attention(q, k, v).squeeze(2)
     allowed = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=q.device) if mask is None else mask[:, None, None, read]
     if starts is not None:
         keys = torch.arange(read.start, read.stop, read.step, device=q.device)
         allowed = allowed & (keys >= starts[:, None])[:, None, None]
-    return attend(q, k, v, allowed)[:, :, 0]
+    return attend(q, k, v, allowed).squeeze(2)
 
 
 def _masked(q, k, v, position, new_k, new_v, span, starts, mask):

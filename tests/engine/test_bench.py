@@ -15,7 +15,7 @@ from clavilux.bench.layer import run_layer
 from clavilux.bench.ops import run_ops, selected
 from clavilux.bench.peers import TransformersPeer, peer_weights
 from clavilux.bench.sides import eager, graph_then_sampler, whole_graph
-from clavilux.bench.subjects import build, layer_cost, named, num_parameters, step_cost
+from clavilux.bench.subjects import build, layer_cost, named, num_parameters, shortened, step_cost
 from clavilux.bench.suite import Bench, Mismatch
 from clavilux.bench.timing import Side, Timing, buffers_needed, measure, rotating, seconds, turns
 from clavilux.cli import app
@@ -371,3 +371,10 @@ def test_graph_rungs_need_a_gpu():
     if not torch.cuda.is_available():
         with pytest.raises(RuntimeError):
             graph_then_sampler(build(TINY, CPU), 4, "a", None)
+
+
+def test_a_quick_run_is_of_two_layers_and_says_so():
+    small = named("musicgen-small")
+    assert shortened(small, False) is small and shortened(TINY, True) is TINY
+    quick = shortened(small, True)
+    assert (quick.layers, quick.name) == (2, "musicgen-small-of-2-layers") and peers.has_peer(quick)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from clavilux.kernels.backend import using
 from clavilux.kernels.catalog import Case, cases
 from clavilux.kernels.inputs import call
 from clavilux.kernels.launch import noted
@@ -101,3 +102,15 @@ def test_one_launch_whose_blocks_do_not_depend_on_the_rows():
         seen.append({name: launches[0].constants[name] for name in ("BN", "BK", "EVEN")})
         assert launches[0].constants["R"] == max(2, 1 << (rows - 1).bit_length())
     assert all(constants == seen[0] for constants in seen)
+
+
+def test_products_that_want_a_gradient_are_left_to_torch():
+    x = torch.randn(2, 32, device=DEVICE, requires_grad=True)
+    weight = torch.randn(16, 32, device=DEVICE, requires_grad=True)
+    with using("triton"):
+        norm_linear(x, None, None, weight).sum().backward()
+        linear_residual(x, weight, None, torch.zeros(2, 16, device=DEVICE)).sum().backward()
+    assert x.grad.abs().min() > 0 and weight.grad.abs().min() > 0
+    with torch.no_grad(), using("triton"), noted() as launches:
+        norm_linear(x, None, None, weight)
+    assert len(launches) == 1

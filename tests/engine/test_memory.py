@@ -1,0 +1,27 @@
+"""Whether a render fits is said before anything is loaded."""
+
+import pytest
+
+from clavilux import memory
+
+
+def test_a_family_that_does_not_say_is_not_refused():
+    assert memory.needed_bytes("aria", 20) is None
+    memory.check_fits("aria", 3600, 64)
+
+
+def test_what_cannot_fit_is_refused_with_both_numbers(musicgen, monkeypatch):
+    folder, _ = musicgen("mono")
+    short, long = (memory.needed_bytes(folder, seconds, device="cpu") for seconds in (1, 100))
+    assert 0 < short < long
+    assert memory.needed_bytes(folder, 1, dtype="int8", device="cpu") == short  # loading passes through float32
+    memory.check_fits(folder, 1, device="cpu")
+    monkeypatch.setattr(memory, "free_bytes", lambda device: short)
+    memory.check_fits(folder, 1, device="cpu")
+    with pytest.raises(ValueError, match=r"100 s in 1 piece with .* need about .* GiB; .* GiB are free"):
+        memory.check_fits(folder, 100, device="cpu")
+
+
+def test_this_machine_says_what_is_free():
+    free = memory.free_bytes("cpu")
+    assert free is None or 2**20 < free < 2**50
