@@ -1,11 +1,12 @@
 """Compile every kernel that the catalog's real cases launch, for three GPUs, without one; gate on what they use.
 
 Notes what each case would launch, lets Triton itself derive the signatures, compiles each different one once, and
-reads registers, stack, spills and shared memory out of the binaries. Any stack or spill fails, and so does anything
-above the checked-in table (kernels_resources.csv) or missing from it. Knows no kernel by name.
+reads registers, stack, spills and shared memory out of the binaries. Whatever is above the checked-in table of this
+version of Triton (kernels_resources/), or missing from it, fails; so does more than a few bytes of stack, whatever the
+table says. Knows no kernel by name.
 
     make kernels-check                                    # gate
-    python benchmarks/kernels_check.py --update           # write the table
+    python benchmarks/kernels_check.py --update           # write the table of the installed Triton
     python benchmarks/kernels_check.py --ops embed sample --targets sm_90
 """
 
@@ -25,8 +26,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-TABLE = Path(__file__).with_name("kernels_resources.csv")
-OTHER_VERSION_MARGIN = 1.25  # registers differ by the version of Triton
+TABLES = Path(__file__).with_name("kernels_resources")  # one a minor version of Triton: they allocate differently
+MOST_STACK = 32  # bytes a thread: 8 words put aside once, outside the loops, are not worth a smaller tile
 DTYPES = ("bfloat16", "float16")
 OPS_OF_TORCH = ("prefill_attention",)  # where there is no kernel of our own to compile
 
@@ -227,22 +228,23 @@ def read_amd(assembly: str, shared_bytes: int) -> Resources:
     return Resources(number("vgpr_count"), number("private_segment_fixed_size"), spills, shared)
 
 
-def read_table(path: Path) -> tuple[str, dict[Entry, Resources]]:
-    """The version of Triton that made the table, and its rows; of a table that does not exist: "" and none."""
-    if not path.exists():
-        return "", {}
+def table_of(version: str) -> Path:
+    """Where the table of a version of Triton is kept: 3.8.0 and 3.8.1 share one."""
+    return TABLES / f"triton-{'.'.join(version.split('.')[:2])}.csv"
+
+
+def read_table(path: Path) -> dict[Entry, Resources]:
     with path.open(newline="") as file:
-        version = file.readline().removeprefix("# triton ").strip()
-        rows = csv.DictReader(file)
         names, numbers = ([field.name for field in fields(part)] for part in (Entry, Resources))
-        return version, {
-            Entry(*(row[name] for name in names)): Resources(*(int(row[name]) for name in numbers)) for row in rows
+        return {
+            Entry(*(row[name] for name in names)): Resources(*(int(row[name]) for name in numbers))
+            for row in csv.DictReader(file)
         }
 
 
-def write_table(path: Path, version: str, table: Mapping[Entry, Resources]) -> None:
+def write_table(path: Path, table: Mapping[Entry, Resources]) -> None:
+    path.parent.mkdir(exist_ok=True)
     with path.open("w", newline="") as file:
-        file.write(f"# triton {version}\n")
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for part in (Entry, Resources) for field in fields(part)])
         for entry in sorted(table, key=astuple):
@@ -256,10 +258,8 @@ def limits(entry: Entry, used: Resources, warps: int) -> list[str]:
     wrong = []
     if warps * target.warp > target.threads:
         wrong.append(f"{entry} has {warps * target.warp} threads a block; {target.threads} is the most")
-    if used.stack:
-        wrong.append(f"{entry} uses {used.stack} bytes of stack; it should use none")
-    if used.spills:
-        wrong.append(f"{entry} spills ({used.spills}); it should not")
+    if used.stack > MOST_STACK:
+        wrong.append(f"{entry} uses {used.stack} bytes of stack; {MOST_STACK} is the most")
     if used.registers > room:
         wrong.append(f"{entry} uses {used.registers} registers with {warps} warps; there are {room}")
     if used.shared_bytes > target.shared_bytes:
@@ -267,21 +267,18 @@ def limits(entry: Entry, used: Resources, warps: int) -> list[str]:
     return wrong
 
 
-def compare(
-    measured: Mapping[Entry, Resources], table: Mapping[Entry, Resources], *, same_version: bool, whole: bool
-) -> list[str]:
+def compare(measured: Mapping[Entry, Resources], table: Mapping[Entry, Resources], *, whole: bool) -> list[str]:
     """What is worse than the table says, or not in it; where everything was compiled, also what it has in vain."""
-    margin = 1.0 if same_version else OTHER_VERSION_MARGIN
     wrong = []
     for entry, used in measured.items():
         known = table.get(entry)
         if known is None:
             wrong.append(f"{entry} is not in the table")
             continue
-        if used.registers > known.registers * margin:
-            wrong.append(f"{entry} uses {used.registers} registers; the table has {known.registers}")
-        if same_version and used.shared_bytes > known.shared_bytes:
-            wrong.append(f"{entry} uses {used.shared_bytes} bytes of shared memory; the table has {known.shared_bytes}")
+        for field in fields(Resources):
+            now, then = getattr(used, field.name), getattr(known, field.name)
+            if now > then:
+                wrong.append(f"{entry}: {now} {field.name.replace('_', ' ')}; the table has {then}")
     if whole:
         wrong += [f"{entry} is in the table, and no case launches it" for entry in table if entry not in measured]
     return wrong
@@ -323,8 +320,9 @@ def extremes(measured: Mapping[Entry, Resources]) -> None:
             entry, used = max(own.items(), key=lambda item: item[1].registers)
             shared = max(used.shared_bytes for used in own.values())
             stack, spills = (max(getattr(used, name) for used in own.values()) for name in ("stack", "spills"))
+            on_stack = sum(used.stack > 0 for used in own.values())
             print(f"{target}: at most {used.registers} registers ({entry.kernel} of {entry.op}: {entry.constants}),")
-            print(f"  {shared} bytes of shared memory, {stack} of stack, {spills} spills")
+            print(f"  {shared} bytes of shared memory, {stack} of stack, {spills} spills; {on_stack} entries use stack")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -337,7 +335,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ops", nargs="*", choices=sorted({case.op for case in CASES}), help="only these")
     parser.add_argument("--targets", nargs="*", choices=list(TARGETS), default=list(TARGETS))
     parser.add_argument("--update", action="store_true", help="write the table")
-    parser.add_argument("--table", type=Path, default=TABLE)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args(arguments)
     whole = not given.ops and given.targets == list(TARGETS)
@@ -354,20 +351,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     measured, wrong = compile_all(list(jobs.values()), given.workers)
     failures += wrong
+    table = table_of(triton.__version__)
     if given.update and failures:
         print("the table is not written: not everything compiled")
     elif given.update:
-        write_table(given.table, triton.__version__, measured)
-        print(f"wrote {len(measured)} rows to {given.table}")
+        write_table(table, measured)
+        print(f"wrote {len(measured)} rows to {table}")
+    elif table.exists():
+        failures += compare(measured, read_table(table), whole=whole)
     else:
-        version, table = read_table(given.table)
-        same = version == triton.__version__
-        if not same:
-            print(f"the table is of triton {version or '(none)'}: registers may be {OTHER_VERSION_MARGIN:g} of its own")
-        if table:
-            failures += compare(measured, table, same_version=same, whole=whole)
-        else:
-            failures.append(f"there is no table {given.table}; --update writes it")
+        failures.append(f"there is no table of triton {triton.__version__} ({table}); --update writes it")
     warps = {one.entry: one.warps for one in jobs.values()}
     failures += [sentence for entry, used in measured.items() for sentence in limits(entry, used, warps[entry])]
     extremes(measured)

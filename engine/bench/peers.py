@@ -5,6 +5,7 @@ Knows its names, its caches and its loop. It is an extra: `pip install 'clavilux
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from inspect import signature
 
 import torch
 import torch.nn.functional as F
@@ -84,6 +85,8 @@ class TransformersPeer:
         self.config = config
         self.memory = subject.conditioning().memory.to(number)
         self._compiled = None
+        # 5.24 calls it "cache", and its `generate` takes the older name no more.
+        self._cache_name = "cache" if "cache" in signature(model.forward).parameters else "past_key_values"
 
     def forced(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits [T, R, K, V] along given tokens [1, K, T], step by step."""
@@ -101,7 +104,7 @@ class TransformersPeer:
         draw = {} if greedy else {"top_k": model.top_k, "temperature": model.temperature}
         start = torch.full((self.codebooks, 1), self.special, device=self.device)
         return self.model.generate(
-            start, encoder_hidden_states=self.memory, past_key_values=self._dynamic_cache(),
+            start, encoder_hidden_states=self.memory, **{self._cache_name: self._dynamic_cache()},
             attention_mask=torch.ones(1, 1, dtype=torch.int64, device=self.device),
             max_length=num_frames + self.codebooks, decoder_start_token_id=self.special, num_return_sequences=1,
             guidance_scale=model.guidance, do_sample=not greedy, **draw,
@@ -165,7 +168,9 @@ class TransformersPeer:
     def _logits(self, model, tokens, cache):
         # tokens: [1, K, 1], the same for every row of the guidance; logits: [R, K, V]
         ids = tokens.repeat(self.sizes.rows, 1, 1).reshape(-1, 1)
-        out = model(input_ids=ids, encoder_hidden_states=self.memory, past_key_values=cache, use_cache=True)
+        out = model(
+            input_ids=ids, encoder_hidden_states=self.memory, use_cache=True, **{self._cache_name: cache}
+        )  # fmt: skip
         return out.logits[:, -1].view(self.sizes.rows, self.codebooks, -1)
 
     def _drawn(self, logits):
