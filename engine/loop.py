@@ -27,7 +27,9 @@ class Reader:
         conditioning: Conditioning | None = None,
         windows: Windows | None = None,
         layout: Layout | None = None,
+        most: int | None = None,
     ):
+        """Args: as for `draw`; most: the tokens that will be read at the most, where that is known."""
         conditioning = Conditioning() if conditioning is None else conditioning
         room = decoder.spec.max_positions - conditioning.num_prefix
         if room < 1:
@@ -45,7 +47,9 @@ class Reader:
         self.room = room if windows is None else windows.context
         self._blocks = blocks
         self._conditioning = conditioning
-        self._state = decoder.new_state(blocks * batch, conditioning, self.room + conditioning.num_prefix)
+        # A cache for the whole context would cost more than a short piece's steps: its memory is filled first.
+        capacity = self.room if most is None else max(1, min(self.room, most))
+        self._state = decoder.new_state(blocks * batch, conditioning, capacity + conditioning.num_prefix)
         self._tokens: list[torch.Tensor] = []  # each [B, K]; what has left the window for good stays, it is small
         self._dropped = 0
         self._nothing = torch.zeros(batch, decoder.spec.codebooks, 0, dtype=torch.int64, device=self._state.k[0].device)
@@ -133,8 +137,9 @@ def draw(
     vocabulary = decoder.spec.output_vocabulary
     _check_overlap(windows, layout)
     reader = Reader(
-        decoder, batch, blocks=len(sampling.weights), conditioning=conditioning, windows=windows, layout=layout
-    )
+        decoder, batch, blocks=len(sampling.weights), conditioning=conditioning, windows=windows, layout=layout,
+        most=None if num_steps is None else prompt.shape[2] + num_steps,
+    )  # fmt: skip
     sampler = Sampler(sampling, batch, codebooks, vocabulary, prompt.device)
     if (
         num_steps is not None

@@ -14,8 +14,9 @@ LARGEST_HALF = 65504.0
 LEVELS = 127  # symmetric: -127 .. 127
 # Processors without VNNI add two products in 16 bits, which overflow at full range: there rows use half of it.
 _ROW_LEVELS = 127 if torch.cpu._is_vnni_supported() else 63
-_product_with_halves = torch.ops.quantized.linear_dynamic_fp16.default
-_product_of_bytes = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default
+# The functions in C++ themselves: 6 us a call less than `default`, which looks for what only torch.export passes.
+_product_with_halves = torch.ops.quantized.linear_dynamic_fp16.default._op
+_product_of_bytes = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default._op
 
 
 @dataclass(frozen=True, eq=False)
