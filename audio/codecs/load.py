@@ -8,32 +8,47 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import dac, encodec
+from . import dac, encodec, vqvae
+from .vqvae import VQVAE
 from .weights import FOLDER_FILES, read_json, read_tensors, read_torch
 
 if TYPE_CHECKING:
     from .dac import Dac
     from .encodec import Encodec
+    from .vqvae import VQVAELevel
 
 __all__ = ["load_codec"]
 
 _WHOLE_MODELS = ("musicgen", "musicgen_melody")  # of transformers, with an EnCodec inside
-_ENDINGS = (".pth", ".th", ".pt", ".bin", ".safetensors")
+_ENDINGS = (".pth", ".th", ".pt", ".bin", ".safetensors", ".tar")
+_CODEC_FILES = ("compression_state_dict.bin", "weights.pth", "vqvae.pth.tar")
 _UNDERSTOOD = (
-    "understood are EnCodec and DAC as transformers saves them (config.json with model_type 'encodec' or 'dac', and "
-    "weights), EnCodec's original state dict, audiocraft's compression_state_dict.bin, and DAC's original weights.pth"
+    "understood are EnCodec, DAC and Jukebox's VQ-VAE as transformers saves them (config.json with model_type "
+    "'encodec', 'dac', 'jukebox_vqvae' or 'jukebox', and weights), EnCodec's original state dict, audiocraft's "
+    "compression_state_dict.bin, DAC's original weights.pth, and Jukebox's original vqvae.pth.tar"
 )
 
 
-def load_codec(path: str | Path) -> Encodec | Dac:
+def load_codec(path: str | Path, *, level: int | None = None) -> Encodec | Dac | VQVAELevel:
     """The codec that a folder or a file holds, float32 on the CPU.
 
     Args:
         path: a folder as transformers saves it, a folder with one original file, or a file of either.
+        level: of a VQ-VAE, which has several; 0, with the shortest hop, by default.
 
     Raises:
-        ValueError: nothing there, or nothing that is understood (the error lists what is), or damaged files.
+        ValueError: nothing there, or nothing that is understood (the error lists what is), damaged files, or a level
+            that there is not.
     """
+    codec = _loaded(path)
+    if isinstance(codec, VQVAE):
+        return codec.level(0 if level is None else level)
+    if level is not None:
+        raise ValueError(f"{str(path)!r} holds a codec without levels, so there is no level {level!r}")
+    return codec
+
+
+def _loaded(path: str | Path) -> Encodec | Dac | VQVAE:
     path = Path(path)
     if not path.exists():
         raise ValueError(f"there is no file or folder {str(path)!r}")
@@ -45,12 +60,14 @@ def load_codec(path: str | Path) -> Encodec | Dac:
     return _from_file(_only_file(path) if path.is_dir() else path)
 
 
-def _from_transformers(folder: Path) -> Encodec | Dac:
+def _from_transformers(folder: Path) -> Encodec | Dac | VQVAE:
     config = read_json(folder / "config.json")
     kind = config.get("model_type")
     if kind in ("dac", "encodec"):
         codec = dac if kind == "dac" else encodec
         return codec.from_config(config, read_tensors(folder), repr(str(folder)))
+    if kind in ("jukebox", "jukebox_vqvae"):
+        return vqvae.load(folder)
     if kind in _WHOLE_MODELS:
         raise ValueError(f"{str(folder)!r} is a whole model ({kind}), not a codec; {_UNDERSTOOD}")
     said = f"its model_type is {_short(kind)}" if kind else "it has no model_type"
@@ -58,16 +75,16 @@ def _from_transformers(folder: Path) -> Encodec | Dac:
 
 
 def _only_file(folder: Path) -> Path:
-    """The weights in a folder without a config; audiocraft's has those of the language model beside the codec's."""
+    """The weights in a folder without a config; some have those of the language model beside the codec's."""
     files = sorted(file for file in folder.iterdir() if file.suffix in _ENDINGS and file.is_file())
-    codecs = [file for file in files if file.name in ("compression_state_dict.bin", "weights.pth")] or files
+    codecs = [file for file in files if file.name in _CODEC_FILES] or files
     if len(codecs) != 1:
         found = f"{len(codecs)} files that may hold one" if codecs else "no codec"
         raise ValueError(f"{str(folder)!r} holds {found}; {_UNDERSTOOD}")
     return codecs[0]
 
 
-def _from_file(path: Path) -> Encodec | Dac:
+def _from_file(path: Path) -> Encodec | Dac | VQVAE:
     label = repr(str(path))
     if path.suffix == ".safetensors":
         names = read_tensors(path)
@@ -77,9 +94,11 @@ def _from_file(path: Path) -> Encodec | Dac:
             return dac.from_original(content, label)
         if "best_state" in content or "pretrained" in content:
             return encodec.load(path)
-        names = content
+        names = content["model"] if isinstance(content.get("model"), dict) else content
     if any(str(name).startswith("quantizer.vq.layers.") for name in names):
         return encodec.load(path)
+    if any(str(name).removeprefix("module.").startswith("encoders.0.level_blocks.") for name in names):
+        return vqvae.load(path)
     if any(str(name).startswith("quantizer.quantizers.") for name in names):
         raise ValueError(
             f"{label} holds the tensors of a DAC without its sizes; its config.json should lie beside it, or the file "

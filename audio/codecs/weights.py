@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 __all__ = ["check_tensors", "fill", "fold_weight_norm", "read_json", "read_tensors", "read_torch"]
@@ -29,12 +28,13 @@ _NORMS = ((".weight_g", ".weight_v"), (".parametrizations.weight.original0", ".p
 _NAMED = 5  # names that an error lists
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, *, prefix: str = "") -> dict[str, Tensor]:
     """Tensors by name, on the CPU, in the file's dtypes.
 
     Args:
         path: a safetensors file, a PyTorch file that is a dict of tensors, an index of shards (`*.index.json`), or a
             folder with one of `FOLDER_FILES`.
+        prefix: give only tensors whose names begin with it, as they are; of safetensors only those are read.
 
     Raises:
         ValueError: nothing there, a damaged file, a missing shard, or a pickle of more than tensors.
@@ -45,11 +45,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             raise ValueError(f"{str(path)!r} holds no weights; there should be one of {', '.join(FOLDER_FILES)}")
         path = found[0]
     if path.name.endswith(".index.json"):
-        return _read_shards(path)
+        return _read_shards(path, prefix)
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    tensors = read_torch(path)
-    return check_tensors(tensors, repr(str(path)))
+        return _read_safetensors(path, prefix)
+    tensors = check_tensors(read_torch(path), repr(str(path)))
+    return {name: tensor for name, tensor in tensors.items() if str(name).startswith(prefix)}
 
 
 def check_tensors(values: Mapping[str, Any], label: str) -> dict[str, Tensor]:
@@ -168,25 +168,26 @@ def fill(
     module.load_state_dict(copies, strict=True, assign=True)
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def _read_safetensors(path: Path, prefix: str) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in sorted(file.keys()) if name.startswith(prefix)}
     except FileNotFoundError:
         raise ValueError(f"{str(path)!r} is missing") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {_first_line(error)}") from None
 
 
-def _read_shards(index: Path) -> dict[str, Tensor]:
+def _read_shards(index: Path, prefix: str) -> dict[str, Tensor]:
     names = read_json(index).get("weight_map")
     if not isinstance(names, dict) or not all(isinstance(file, str) for file in names.values()):
         raise ValueError(f"{str(index)!r} is no index of shards: it has no 'weight_map' from names to files")
-    files = sorted(set(names.values()))
-    if any(Path(file).name != file or file.endswith(".index.json") for file in files):
+    if any(Path(file).name != file or file.endswith(".index.json") for file in names.values()):
         raise ValueError(f"{str(index)!r} names shards outside its folder; they should lie beside it")
+    names = {name: file for name, file in names.items() if name.startswith(prefix)}
     tensors: dict[str, Tensor] = {}
-    for file in files:
-        tensors.update(read_tensors(index.parent / file))
+    for file in sorted(set(names.values())):
+        tensors.update(read_tensors(index.parent / file, prefix=prefix))
     different = sorted(set(names) ^ set(tensors))
     if different:
         raise ValueError(f"the shards of {str(index)!r} do not hold what it says: {_listed(different)}")
