@@ -14,6 +14,8 @@ import typer
 from typer.core import TyperGroup
 
 import clavilux
+from clavilux import cli_codecs
+from clavilux.cli_options import AsJson, Instruments, Loudness, Output, Plot, Quiet
 
 if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
@@ -44,18 +46,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-Output = Annotated[Path, typer.Option("--output", "-o", help="Where to: .wav, .flac, .ogg, .mp3 or .mid.")]
-Plot = Annotated[Path | None, typer.Option(help="Also draw the sound and the notes (.png, .svg, .pdf).")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print a machine-readable report and nothing else.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
-Loudness = Annotated[
-    bool, typer.Option("--loudness/--no-loudness", help="Bring the sound to -14 LUFS, peaks below -1 dBFS.")
-]
-Instruments = Annotated[
-    list[str] | None,
-    typer.Option("--instrument", help="An instrument; several by commas, or repeat it."),
-]
 
 
 def _print_version(wanted: bool) -> None:
@@ -242,6 +232,10 @@ def bench(
     from clavilux import cli_bench
 
     cli_bench.run(suite, model or [], device, dtype, threads, repeats, json, plot, quick, quiet)
+
+
+for command in (cli_codecs.encode, cli_codecs.decode):
+    app.command()(command)
 
 
 def _check_outputs(sounds: list[Path], midis: list[Path | None], plots: list[Path | None]) -> None:

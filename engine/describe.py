@@ -11,12 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from .audio.clip import Audio
+from .audio.codecs.files import is_token_file, load_tokens
+from .audio.codecs.load import load_codec
+from .audio.codecs.weights import read_json
 from .audio.programs import program_name
 from .audio.score import Score
 from .decoder import DecoderSpec
 from .errors import CheckpointError
+from .families.musicgen import licence
+from .families.recognise import folder_of_file
 from .model import FAMILIES, PRETRAINED, bundled, read_config
 
+_CODECS = ("encodec", "dac", "jukebox_vqvae")  # model_type
+_WEIGHTS = (".safetensors", ".bin", ".pth", ".th")
 _BYTES = 4  # a number in float32, the dtype that `load` takes by itself
 
 
@@ -31,7 +38,7 @@ def bundled_models() -> list[dict[str, Any]]:
 
 
 def describe(path: str | Path, seconds: float = 30.0, batch: int = 1) -> dict[str, Any]:
-    """Facts about a checkpoint (its folder, weights or config), a MIDI file or a sound file; JSON values.
+    """Facts about a checkpoint (its folder, weights or config), a codec, tokens, a MIDI or a sound file; JSON values.
 
     Args:
         path: what to look at.
@@ -47,10 +54,14 @@ def describe(path: str | Path, seconds: float = 30.0, batch: int = 1) -> dict[st
     if not path.exists():
         names = ", ".join(bundled())
         raise ValueError(f"there is no file or folder {str(path)!r}, and no bundled model of that name ({names})")
+    if is_token_file(path):
+        return token_facts(path)
+    if _is_codec(path):
+        return codec_facts(path)
     if path.is_dir():
         return checkpoint_facts(path, seconds, batch)
     if path.suffix.lower() in (".safetensors", ".bin", ".json"):
-        return checkpoint_facts(path.parent, seconds, batch)
+        return checkpoint_facts(folder_of_file(path), seconds, batch)
     with open(path, "rb") as file:
         is_midi = file.read(4) == b"MThd"
     return midi_facts(path) if is_midi or path.suffix.lower() in (".mid", ".midi") else sound_facts(path)
@@ -94,6 +105,52 @@ def _count_parameters(path: Path) -> int:
             return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{str(path)!r} is damaged: {error}") from None
+
+
+def codec_facts(path: Path) -> dict[str, Any]:
+    """What a neural codec is. It is loaded to find out: it is small. Raises ValueError."""
+    codec = load_codec(path)
+    files = [path] if path.is_file() else [file for file in path.iterdir() if file.suffix in _WEIGHTS]
+    return {
+        "kind": "codec",
+        "family": codec.family,
+        "parameters": sum(p.numel() for p in codec.parameters()),
+        "size_bytes": sum(file.stat().st_size for file in files),
+        "licence": licence(path if path.is_dir() else path.parent),
+        "sample_rate": codec.sample_rate,
+        "channels": codec.channels,
+        "frame_rate": codec.frame_rate,
+        "codebooks": codec.codebooks,
+        "vocabulary": codec.vocabulary,
+    }
+
+
+def _is_codec(path: Path) -> bool:
+    """Whether this is a codec by itself: transformers' config says so, or the ending is one of the originals'."""
+    config = path / "config.json" if path.is_dir() else path.parent / "config.json"
+    if path.suffix in (".pth", ".th"):
+        return True
+    if not config.is_file() or path.is_file() and path.suffix not in (".json", *_WEIGHTS):
+        return False
+    try:
+        return read_json(config).get("model_type") in _CODECS
+    except ValueError:
+        return False  # what is wrong with it is said where it is read
+
+
+def token_facts(path: Path) -> dict[str, Any]:
+    """What a file of a codec's tokens holds. Raises ValueError."""
+    file = load_tokens(path)
+    frames, codec = file.tokens.shape[-1], file.codec
+    seconds = frames / codec["frame_rate"] if file.num_samples is None else file.num_samples / codec["sample_rate"]
+    return {
+        "kind": "tokens",
+        "duration_s": round(seconds, 3),
+        "codebooks": file.tokens.shape[-2],
+        "frames": frames,
+        "codec": {name: value for name, value in codec.items() if name != "weights"},
+        "size_bytes": path.stat().st_size,
+    }
 
 
 def midi_facts(path: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from .audio.codecs import Codec
 from .conditioning import Conditioning
 from .decoder import Decoder
 from .errors import CheckpointError
-from .families.recognise import needed, recognise
+from .families.recognise import folder_of_file, needed, recognise
 from .layout import Layout
 from .loop import draw
 from .precision import check
@@ -275,7 +275,7 @@ def load(source: str | Path, device: str = "auto", dtype: str = "auto") -> Model
     """Load a model.
 
     Args:
-        source: a bundled model's name ("aria"), a folder, or a hub id ("owner/name").
+        source: a bundled model's name ("aria"), a folder, a file that is part of one, or a hub id ("owner/name").
         device: "auto" (a GPU where there is one), "cpu", "cuda", "mps" ...
         dtype: "auto", "float32", "bfloat16", "float16" or "int8"; see `clavilux.precision.prepare`.
 
@@ -313,7 +313,7 @@ def folder_of(source: str | Path) -> Path:
     if Path(source).is_dir():
         return Path(source)
     if Path(source).exists():
-        raise CheckpointError(f"{name!r} is a file; give the folder that holds it and its config.json")
+        return folder_of_file(Path(source))
     if not _HUB_ID.fullmatch(name) or name.startswith((".", "/")):
         raise CheckpointError(f"{name!r} is neither a bundled model ({', '.join(bundled())}) nor a folder nor a hub id")
     import huggingface_hub

@@ -22,12 +22,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ..io import atomic_path
+from ..io import atomic_path, check_target
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["TokenFile", "check_codec", "codec_identity", "decode_tokens", "load_tokens", "save_tokens"]
+__all__ = [
+    "TokenFile",
+    "check_codec",
+    "check_place",
+    "codec_identity",
+    "decode_tokens",
+    "is_token_file",
+    "load_tokens",
+    "save_tokens",
+]
 
 _KEY, _FORMAT = "clavilux", "tokens 1"
 _IDENTITY = {
@@ -91,8 +100,7 @@ def save_tokens(
         ValueError: not such tokens, or `path` is no place for such a file.
         OSError: writing failed (a full disk); nothing is left behind.
     """
-    if Path(path).suffix.lower() != ".safetensors":
-        raise ValueError(f"tokens are saved as .safetensors, not as {str(path)!r}")
+    check_place(path)
     identity = _checked_identity(dict(codec_identity), "the codec's identity")
     _check_tokens(tokens, identity, "the tokens")
     _check_length(num_samples, "the tokens")
@@ -106,6 +114,24 @@ def save_tokens(
     payload = save(tensors, {_KEY: json.dumps(about, sort_keys=True)})
     with atomic_path(path) as temporary:
         temporary.write_bytes(payload)
+
+
+def check_place(path: str | os.PathLike) -> None:
+    """ValueError unless a token file can be written there."""
+    if Path(path).suffix.lower() != ".safetensors":
+        raise ValueError(f"tokens are saved as .safetensors, not as {str(path)!r}")
+    check_target(path)
+
+
+def is_token_file(path: str | os.PathLike) -> bool:
+    """Whether this is a safetensors file that says that it holds tokens."""
+    if Path(path).suffix.lower() != ".safetensors" or not Path(path).is_file():
+        return False
+    try:
+        with safe_open(path, "pt") as file:
+            return _KEY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
 
 
 def load_tokens(path: str | os.PathLike) -> TokenFile:

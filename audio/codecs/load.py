@@ -6,7 +6,7 @@ Knows the marks of each layout. Does not know sizes or weights: the codecs read 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import dac, encodec, vqvae
 from .vqvae import VQVAE
@@ -14,7 +14,7 @@ from .weights import FOLDER_FILES, read_json, read_tensors, read_torch
 
 if TYPE_CHECKING:
     from .dac import Dac
-    from .encodec import Encodec
+    from .encodec import Encodec, StereoEncodec
     from .vqvae import VQVAELevel
 
 __all__ = ["load_codec"]
@@ -24,12 +24,12 @@ _ENDINGS = (".pth", ".th", ".pt", ".bin", ".safetensors", ".tar")
 _CODEC_FILES = ("compression_state_dict.bin", "weights.pth", "vqvae.pth.tar")
 _UNDERSTOOD = (
     "understood are EnCodec, DAC and Jukebox's VQ-VAE as transformers saves them (config.json with model_type "
-    "'encodec', 'dac', 'jukebox_vqvae' or 'jukebox', and weights), EnCodec's original state dict, audiocraft's "
+    "'encodec', 'dac', 'jukebox_vqvae' or 'jukebox', or a whole MusicGen), EnCodec's original state dict, audiocraft's "
     "compression_state_dict.bin, DAC's original weights.pth, and Jukebox's original vqvae.pth.tar"
 )
 
 
-def load_codec(path: str | Path, *, level: int | None = None) -> Encodec | Dac | VQVAELevel:
+def load_codec(path: str | Path, *, level: int | None = None) -> Encodec | StereoEncodec | Dac | VQVAELevel:
     """The codec that a folder or a file holds, float32 on the CPU.
 
     Args:
@@ -48,7 +48,7 @@ def load_codec(path: str | Path, *, level: int | None = None) -> Encodec | Dac |
     return codec
 
 
-def _loaded(path: str | Path) -> Encodec | Dac | VQVAE:
+def _loaded(path: str | Path) -> Encodec | StereoEncodec | Dac | VQVAE:
     path = Path(path)
     if not path.exists():
         raise ValueError(f"there is no file or folder {str(path)!r}")
@@ -60,7 +60,7 @@ def _loaded(path: str | Path) -> Encodec | Dac | VQVAE:
     return _from_file(_only_file(path) if path.is_dir() else path)
 
 
-def _from_transformers(folder: Path) -> Encodec | Dac | VQVAE:
+def _from_transformers(folder: Path) -> Encodec | StereoEncodec | Dac | VQVAE:
     config = read_json(folder / "config.json")
     kind = config.get("model_type")
     if kind in ("dac", "encodec"):
@@ -69,9 +69,20 @@ def _from_transformers(folder: Path) -> Encodec | Dac | VQVAE:
     if kind in ("jukebox", "jukebox_vqvae"):
         return vqvae.load(folder)
     if kind in _WHOLE_MODELS:
-        raise ValueError(f"{str(folder)!r} is a whole model ({kind}), not a codec; {_UNDERSTOOD}")
+        return _inside(folder, config)
     said = f"its model_type is {_short(kind)}" if kind else "it has no model_type"
     raise ValueError(f"{str(folder / 'config.json')!r} is not that of a codec: {said}; {_UNDERSTOOD}")
+
+
+def _inside(folder: Path, config: dict[str, Any]) -> Encodec | StereoEncodec:
+    """The codec of a whole MusicGen; for one that writes stereo, on both channels."""
+    parts = [config.get(name) for name in ("audio_encoder", "decoder")]
+    if not all(isinstance(part, dict) for part in parts) or parts[0].get("model_type") != "encodec":
+        raise ValueError(f"{str(folder / 'config.json')!r} describes no MusicGen with an EnCodec inside")
+    prefix = "audio_encoder."
+    weights = {name.removeprefix(prefix): tensor for name, tensor in read_tensors(folder, prefix=prefix).items()}
+    codec = encodec.from_config(parts[0], weights, f"the codec of {str(folder)!r}")
+    return encodec.StereoEncodec(codec) if parts[1].get("audio_channels") == 2 else codec
 
 
 def _only_file(folder: Path) -> Path:
@@ -84,7 +95,7 @@ def _only_file(folder: Path) -> Path:
     return codecs[0]
 
 
-def _from_file(path: Path) -> Encodec | Dac | VQVAE:
+def _from_file(path: Path) -> Encodec | StereoEncodec | Dac | VQVAE:
     label = repr(str(path))
     if path.suffix == ".safetensors":
         names = read_tensors(path)

@@ -19,6 +19,7 @@ _KNOWN = (
     f"{' or '.join(TRANSFORMERS)}) and audiocraft's ({' and '.join(AUDIOCRAFT)})"
 )
 _SMALL_FILES = (".json", ".model", ".txt", ".md")
+_STEMS = ("config.json", "model", "pytorch_model")  # of a config, of weights, of their shards and indices
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -48,6 +49,26 @@ def recognise(folder: Path) -> tuple[str, dict[str, Any]]:
         said = f"its model_type is {config['model_type']!r}" if "model_type" in config else "it has no model_type"
         raise CheckpointError(f"{str(path)!r} is not understood: {said}; understood are {_KNOWN}")
     raise CheckpointError(f"{str(folder)!r} holds no checkpoint that is understood; understood are {_KNOWN}")
+
+
+def folder_of_file(path: Path) -> Path:
+    """The folder of the checkpoint that a file is a part of: its config.json, or one of the files that would be read.
+
+    Raises:
+        CheckpointError: the folder holds no checkpoint, or another file's numbers would be read.
+    """
+    try:
+        family, _ = recognise(path.parent)
+    except CheckpointError as error:
+        raise CheckpointError(f"{str(path)!r} belongs to no checkpoint: {error}") from None
+    beside = [file.name for file in path.parent.iterdir() if file.is_file()]
+    read = AUDIOCRAFT if family == "audiocraft" else [name for name in needed(beside) if name.startswith(_STEMS)]
+    if path.name not in read:
+        raise CheckpointError(
+            f"{str(path)!r} is not what is read of the checkpoint beside it ({', '.join(read)}); give one of those, or "
+            "the folder"
+        )
+    return path.parent
 
 
 def needed(names: Iterable[str]) -> list[str]:

@@ -233,3 +233,11 @@ def test_load_recognises_the_folder(musicgen):
     assert model.family.identity["model"] == folder.name
     assert describe(folder)["family"] == "MusicGen (stereo)"
     assert "melody" not in model.accepts
+
+
+def test_a_file_of_the_folder_is_as_good(musicgen):
+    folder, _ = musicgen("mono")
+    for name in ("model.safetensors", "config.json"):
+        model = clavilux.load(folder / name, device="cpu", dtype="float32")
+        assert model.family.identity["model"] == folder.name
+        assert describe(folder / name) == describe(folder)

@@ -7,7 +7,7 @@ import pytest
 
 import clavilux
 from clavilux.errors import CheckpointError
-from clavilux.families.recognise import needed, recognise
+from clavilux.families.recognise import folder_of_file, needed, recognise
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,27 @@ def test_a_hub_id_is_downloaded_or_taken_from_the_cache(tmp_path, monkeypatch, o
         clavilux.load("owner/name")
     options = {"allow_patterns": ["config.json", "model.safetensors"]} if online else {"local_files_only": True}
     assert asked == [("owner/name", options)]
+
+
+def test_a_file_stands_for_the_folder_that_it_is_read_from(tmp_path):
+    for name in ("config.json", "model.safetensors", "state_dict.bin", "compression_state_dict.bin", "tokenizer.json"):
+        (tmp_path / name).touch()
+    (tmp_path / "config.json").write_text('{"model_type": "musicgen"}')
+    for name in ("config.json", "model.safetensors"):
+        assert folder_of_file(tmp_path / name) == tmp_path
+    for name in ("state_dict.bin", "tokenizer.json"):
+        with pytest.raises(CheckpointError, match=rf"{name}' is not what is read .*\(config.json, model.safetensors\)"):
+            folder_of_file(tmp_path / name)
+    (tmp_path / "config.json").unlink()
+    assert folder_of_file(tmp_path / "state_dict.bin") == tmp_path  # now the folder is audiocraft's
+    (tmp_path / "state_dict.bin").unlink()
+    with pytest.raises(CheckpointError, match=r"model.safetensors' belongs to no checkpoint: .* state_dict.bin"):
+        folder_of_file(tmp_path / "model.safetensors")
+
+
+def test_shards_and_their_index_stand_for_their_folder(tmp_path):
+    index, shard = "model.safetensors.index.json", "model-00001-of-00001.safetensors"
+    for name in (index, shard):
+        (tmp_path / name).touch()
+    (tmp_path / "config.json").write_text('{"model_type": "musicgen"}')
+    assert [folder_of_file(tmp_path / name) for name in (index, shard)] == [tmp_path] * 2
