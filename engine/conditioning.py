@@ -21,6 +21,8 @@ class Conditioning:
         additive: [B, T, D], additive[:, t] is added to the embedding of token t (the prefix is not counted).
         later: the prefixes, like `prefix`, of the windows after the first one, where those differ; the last of them
             is also that of any window after it. Empty: `prefix` stands in every window.
+        starts: int64 [B], 0 .. P - 1: the positions of the prefix before it are padding, which no position reads. None:
+            there is none.
 
     Raises:
         ValueError: shapes or rows that do not agree.
@@ -31,6 +33,7 @@ class Conditioning:
     memory_mask: torch.Tensor | None = None
     additive: torch.Tensor | None = None
     later: tuple[torch.Tensor, ...] = ()
+    starts: torch.Tensor | None = None
 
     def __post_init__(self):
         rows = set()
@@ -52,6 +55,15 @@ class Conditioning:
                 raise ValueError(f"memory_mask is {tuple(self.memory_mask.shape)}; it should be memory's [B, S]")
             if self.memory_mask.dtype != torch.bool:
                 raise ValueError(f"memory_mask is {self.memory_mask.dtype}; it should be bool")
+        if self.starts is not None:
+            rows, room = (0, 0) if self.prefix is None else self.prefix.shape[:2]
+            if self.starts.shape != (rows,) or self.starts.dtype != torch.int64:
+                given = f"{self.starts.dtype} {tuple(self.starts.shape)}"
+                raise ValueError(f"starts is {given}; it should be int64 [{rows}], one for each row of the prefix")
+            if not 0 <= int(self.starts.min()) <= int(self.starts.max()) < room:
+                raise ValueError(
+                    f"starts are {self.starts.tolist()}; they should be from 0 to {room - 1}, in the prefix"
+                )
 
     @property
     def rows(self) -> int | None:
@@ -94,7 +106,10 @@ class Conditioning:
         memory, memory_mask = _stack_memories(parts)
         count = max((len(part.later) for part in parts), default=0)
         later = [torch.cat([part.window(0, 0, index).prefix for part in parts]) for index in range(1, count + 1)]
-        return Conditioning(prefix, memory, memory_mask, _stack_additives(parts), tuple(later))
+        starts = None
+        if any(part.starts is not None for part in parts):
+            starts = torch.cat([_starts(part) for part in parts])
+        return Conditioning(prefix, memory, memory_mask, _stack_additives(parts), tuple(later), starts)
 
 
 def _rows(part, parts):
@@ -103,6 +118,11 @@ def _rows(part, parts):
     if rows is None:
         raise ValueError("the first conditioning is empty; it should say how many rows there are")
     return rows
+
+
+def _starts(part):
+    rows, device = len(part.prefix), part.prefix.device
+    return torch.zeros(rows, dtype=torch.int64, device=device) if part.starts is None else part.starts
 
 
 def _stack_memories(parts):

@@ -5,8 +5,10 @@ prompt (prefill) and over one position (step). Does not know what a layer is mad
 how they are drawn, or any checkpoint's names.
 """
 
+import copy
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -16,26 +18,11 @@ from clavilux.kernels.embed import embed
 from clavilux.kernels.norm_linear import norm_linear
 from clavilux.kernels.weights import Int8Weight, pack, quantise
 from clavilux.layers import Layer, Norm
+from clavilux.positions import grid_table, rope_table, sinusoidal_table
 from clavilux.spec import DecoderSpec
 from clavilux.state import DecodeState
 
 __all__ = ["Decoder", "DecoderSpec"]
-
-
-def sinusoidal_table(positions: int, width: int) -> torch.Tensor:
-    """[positions, width]: cat[cos, sin] of position / 10000^(i / (width/2 - 1)), as MusicGen has it."""
-    half = width // 2
-    rates = torch.exp(torch.arange(half, dtype=torch.float64) * (-math.log(10000) / (half - 1)))
-    angles = torch.arange(positions, dtype=torch.float64)[:, None] * rates
-    return torch.cat([angles.cos(), angles.sin()], dim=1).float()
-
-
-def rope_table(positions: int, head_dim: int, theta: float) -> torch.Tensor:
-    """[positions, 2, head_dim]: cosines, then sines with the signs that rotating half-split pairs needs."""
-    rates = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
-    angles = torch.arange(positions, dtype=torch.float64)[:, None] * rates
-    cos, sin = angles.cos(), angles.sin()
-    return torch.stack([torch.cat([cos, cos], 1), torch.cat([-sin, sin], 1)], dim=1).float()
 
 
 class Decoder(nn.Module):
@@ -60,9 +47,12 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(Layer(spec, index) for index in range(spec.layers))
         self.norm = Norm(spec.width, spec.norm_bias) if spec.final_norm else None
         # One head a codebook, kept as one matrix: [K * V, D].
-        self.head = None
+        self.head_up = self.head = None
+        if spec.head_width is not None:
+            self.head_up = nn.Linear(spec.width, spec.head_width, bias=spec.head_bias)
         if not spec.tied:
-            self.head = nn.Linear(spec.width, spec.codebooks * spec.output_vocabulary, bias=spec.head_bias)
+            size = spec.head_width or spec.width
+            self.head = nn.Linear(size, spec.codebooks * spec.output_vocabulary, bias=spec.head_bias)
         self.num_parameters = sum(p.numel() for p in self.parameters())
         self._initialise()
 
@@ -89,8 +79,22 @@ class Decoder(nn.Module):
         if spec.positions != "learned":
             table = sinusoidal_table(spec.max_positions, spec.width) if spec.positions == "sinusoidal" else None
             self.register_buffer("positions", table, persistent=False)
-        rope = rope_table(spec.max_positions, spec.head_dim, spec.rope_theta) if spec.positions == "rope" else None
+        rope, sizes = None, (spec.max_positions, spec.head_dim, spec.rope_theta)
+        if spec.positions == "rope":
+            rope = rope_table(*sizes)
+        elif spec.positions == "grid":
+            rope = grid_table(*sizes, spec.grid_columns, spec.grid_prefix)
         self.register_buffer("rope", rope, persistent=False)
+
+    def with_grid(self, columns: int, rows: int) -> "Decoder":
+        """The same weights, not copied, for pictures of another size; only where the spec's positions are "grid"."""
+        positions = self.spec.grid_prefix + rows * columns
+        other = copy.copy(self)
+        other._buffers = dict(self._buffers)
+        other.spec = replace(self.spec, grid_columns=columns, max_positions=positions)
+        with self.embed.weight.device:
+            other._make_tables()
+        return other
 
     def _initialise(self):
         for name, parameter in self.named_parameters():
@@ -208,7 +212,7 @@ class Decoder(nn.Module):
         )  # [R * B, D]  # fmt: skip
         for index, layer in enumerate(self.layers):
             kv = state.memory_kv.get(index)
-            x = layer.step(x, self.rope, state.k[index], state.v[index], length, kv, given.memory_mask)
+            x = layer.step(x, self.rope, state.k[index], state.v[index], length, kv, given)
         return self._logits(x).view(state.batch, self.spec.codebooks, -1)
 
     def pack(self, kind: str) -> float:
@@ -230,7 +234,8 @@ class Decoder(nn.Module):
             self.head = nn.Linear(1, 1, bias=False, device="meta")
             self.head.weight = self.embed.weight
         error = size = 0.0
-        for linear in [*(part for part in linears if part not in keys_and_values), self.head]:
+        heads = [self.head] if self.head_up is None else [self.head_up, self.head]
+        for linear in [*(part for part in linears if part not in keys_and_values), *heads]:
             weight = linear.weight.detach()
             packed = pack(weight.float(), kind) if weight.device.type == "cpu" else _quantised(weight, kind)
             del linear.weight
@@ -271,10 +276,9 @@ class Decoder(nn.Module):
             x = x + self.positions[position:end]
         rope = None if self.rope is None else self.rope[position:end]
         x = x.view(-1, spec.width)  # [B * (P + T), D]
-        mask = conditioning.memory_mask
         for index, layer in enumerate(self.layers):
             cache = None if state is None else (state.k[index], state.v[index], position)
-            x = layer(x, batch, rope, cache, memory_kv.get(index), mask)
+            x = layer(x, batch, rope, cache, memory_kv.get(index), conditioning)
         if state is not None:
             state.position = end
         return x.view(batch, num_positions, -1)
@@ -299,9 +303,12 @@ class Decoder(nn.Module):
         # x: [N, D] -> [N, K * V]
         spec, norm = self.spec, self.norm
         weight, bias = (self.embed.weight, None) if self.head is None else (self.head.weight, self.head.bias)
-        if norm is None:
-            return norm_linear(x, None, None, weight, bias, norm="none")
-        return norm_linear(x, norm.weight, norm.bias, weight, bias, norm=spec.norm, eps=spec.eps)
+        normed = {"norm": "none"} if norm is None else {"norm": spec.norm, "eps": spec.eps}
+        gains = (None, None) if norm is None else (norm.weight, norm.bias)
+        if self.head_up is not None:
+            x = norm_linear(x, *gains, self.head_up.weight, self.head_up.bias, activation="gelu", **normed)
+            gains, normed = (None, None), {"norm": "none"}
+        return norm_linear(x, *gains, weight, bias, **normed)
 
     def _memory_kv(self, conditioning):
         if conditioning.memory is None:

@@ -46,7 +46,7 @@ class StepGraph:
         self.tokens = torch.zeros(batch, codebooks, dtype=torch.int64, device=device)
         self.failed = torch.full((batch,), -1, dtype=torch.int32, device=device)
         self._seeds, self._rows = (part.to(device) for part in sampling.keys(batch))
-        self._weights = torch.tensor([sampling.weights], device=device)
+        self._weights = torch.tensor(sampling.table, device=device)
         self._allowed = _allowed_cycle(layout, decoder.spec.output_vocabulary, device)
         # Where the step reads, how many positions then count, and which step's tokens it draws.
         self._clock = torch.zeros(3, dtype=torch.int32, device=device)

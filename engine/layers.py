@@ -45,8 +45,9 @@ class Attention(nn.Module):
         self.q_norm = Norm(spec.head_dim, False) if spec.qk_norm else None
         self.k_norm = Norm(spec.head_dim, False) if spec.qk_norm else None
 
-    def forward(self, x, batch, rope, cache):
-        # x: [B * T, D]; rope: [T, 2, E] or None; cache: None, or (k, v, position) with k, v [B, H, capacity, E]
+    def forward(self, x, batch, rope, cache, starts):
+        # x: [B * T, D]; rope: [T, 2, E] or None; cache: None, or (k, v, position) with k, v [B, H, capacity, E];
+        # starts: int64 [B], the first position that each row reads, or None
         spec = self.spec
         y = after_norm(spec, self.norm, self.qkv, x).view(batch, -1, 3, spec.heads, spec.head_dim)
         q, k, v = y.transpose(1, 3).unbind(2)  # [B, H, T, E]
@@ -60,18 +61,19 @@ class Attention(nn.Module):
             k_cache[:, :, position:end] = k
             v_cache[:, :, position:end] = v
             k, v = k_cache[:, :, :end], v_cache[:, :, :end]
-        y = prefill_attention(q, k, v).transpose(1, 2).reshape(x.shape[0], -1)  # [B * T, H * E]
+        y = prefill_attention(q, k, v, starts=starts).transpose(1, 2).reshape(x.shape[0], -1)  # [B * T, H * E]
         return linear_residual(y, self.out.weight, self.out.bias, x)
 
-    def step(self, x, rope, k_cache, v_cache, length):
+    def step(self, x, rope, k_cache, v_cache, length, starts):
         # x: [B, D]; rope: the whole table; length: positions with the new one, an int or an int32 tensor [1]
         spec = self.spec
         y = after_norm(spec, self.norm, self.qkv, x).view(-1, 3, spec.heads, spec.head_dim)
         q, k, v = y.unbind(1)  # [B, H, E]
         gains = (self.q_norm.weight, self.k_norm.weight) if spec.qk_norm else (None, None)
         y = decode_attention(
-            q, k_cache, v_cache, length, new_k=k, new_v=v, rope=rope, q_gain=gains[0], k_gain=gains[1], eps=spec.eps
-        )
+            q, k_cache, v_cache, length, new_k=k, new_v=v, rope=rope, q_gain=gains[0], k_gain=gains[1], eps=spec.eps,
+            starts=starts,
+        )  # fmt: skip
         return linear_residual(y.reshape(len(x), -1), self.out.weight, self.out.bias, x)
 
 
@@ -130,14 +132,15 @@ class Layer(nn.Module):
         self.cross = CrossAttention(spec) if index in spec.cross_layers else None
         self.ffn = FeedForward(spec)
 
-    def forward(self, x, batch, rope, cache, kv, mask):
-        x = self.attention(x, batch, rope, cache)
+    def forward(self, x, batch, rope, cache, kv, given):
+        # given: the conditioning, whose memory is kv
+        x = self.attention(x, batch, rope, cache, given.starts)
         if kv is not None:
-            x = self.cross(x, batch, kv, mask)
+            x = self.cross(x, batch, kv, given.memory_mask)
         return self.ffn(x)
 
-    def step(self, x, rope, k_cache, v_cache, length, kv, mask):
-        x = self.attention.step(x, rope, k_cache, v_cache, length)
+    def step(self, x, rope, k_cache, v_cache, length, kv, given):
+        x = self.attention.step(x, rope, k_cache, v_cache, length, given.starts)
         if kv is not None:
-            x = self.cross.step(x, kv, mask)
+            x = self.cross.step(x, kv, given.memory_mask)
         return self.ffn(x)

@@ -5,6 +5,7 @@ Knows no decoder: `Sampler` turns logits into tokens.
 
 import math
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +28,38 @@ class Grammar(Protocol):
         """Take note of the tokens, int64 [K], that came next."""
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """A guidance scale that changes from step to step.
+
+    Attributes:
+        scales: that of each step; the last one stays. There are two blocks of rows throughout.
+
+    Raises:
+        ValueError, TypeError: no scales, or one that is no finite number.
+    """
+
+    scales: tuple[float, ...]
+
+    def __post_init__(self):
+        if not self.scales:
+            raise ValueError("a schedule of guidance is empty; it should have a scale for each step")
+        for scale in self.scales:
+            _number("guidance", scale)
+
+    @classmethod
+    def between(cls, points: Sequence[float], num_steps: int) -> "Schedule":
+        """Scales that go in straight lines from each point to the next, the first at step 0, the last at the last."""
+        last = len(points) - 1
+        scales = []
+        for step in range(num_steps):
+            place = step * last / max(1, num_steps - 1)
+            left = min(int(place), max(0, last - 1))
+            right = min(left + 1, last)
+            scales.append(points[left] + (place - left) * (points[right] - points[left]))
+        return cls(tuple(scales))
+
+
 @dataclass(frozen=True, kw_only=True)
 class SamplingSpec:
     """The settings of a draw.
@@ -35,8 +68,8 @@ class SamplingSpec:
         temperature: 0 (the likeliest token, always) or more.
         top_k: keep the k likeliest tokens and what equals the last of them; 0 keeps all.
         top_p: keep the likeliest tokens up to this mass, above 0; 1 keeps all.
-        guidance: a scale s for s * conditional + (1 - s) * unconditional rows, 1 for none; or the weight of
-            each block of rows.
+        guidance: a scale s for s * conditional + (1 - s) * unconditional rows, 1 for none; or a `Schedule` of such
+            scales; or the weight of each block of rows.
         seed: -2^63 .. 2^64 - 1; one for all rows (which then differ), or one a row. A row that has a seed
             of its own gets the same tokens alone, or with any others beside it.
 
@@ -47,7 +80,7 @@ class SamplingSpec:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
-    guidance: float | tuple[float, ...] = 1.0
+    guidance: float | tuple[float, ...] | Schedule = 1.0
     seed: int | tuple[int, ...] = 0
 
     def __post_init__(self):
@@ -57,11 +90,12 @@ class SamplingSpec:
             raise ValueError(f"top_k is {self.top_k}; it should be 0 (keep all) or more")
         if not 0 < _number("top_p", self.top_p) <= 1:
             raise ValueError(f"top_p is {self.top_p}; it should be above 0, up to 1 (keep all)")
-        weights = self.guidance if isinstance(self.guidance, tuple) else (self.guidance,)
-        if not weights:
-            raise ValueError("guidance is empty; it should be a scale, or a weight for each block of rows")
-        for weight in weights:
-            _number("guidance", weight)
+        if not isinstance(self.guidance, Schedule):
+            weights = self.guidance if isinstance(self.guidance, tuple) else (self.guidance,)
+            if not weights:
+                raise ValueError("guidance is empty; it should be a scale, or a weight for each block of rows")
+            for weight in weights:
+                _number("guidance", weight)
         seeds = self.seed if isinstance(self.seed, tuple) else (self.seed,)
         if not seeds:
             raise ValueError("seed is empty; it should be a whole number, or one for each row")
@@ -71,10 +105,17 @@ class SamplingSpec:
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """The weight of each block of rows: conditional, unconditional, third."""
+        """The weight of each block of rows at the first step: conditional, unconditional, third."""
+        return self.table[0]
+
+    @property
+    def table(self) -> tuple[tuple[float, ...], ...]:
+        """The weights of the blocks at each step; the last ones stay."""
         if isinstance(self.guidance, tuple):
-            return self.guidance
-        return (1.0,) if self.guidance == 1 else (self.guidance, 1 - self.guidance)
+            return (self.guidance,)
+        if isinstance(self.guidance, Schedule):
+            return tuple((scale, 1 - scale) for scale in self.guidance.scales)
+        return ((1.0,),) if self.guidance == 1 else ((self.guidance, 1 - self.guidance),)
 
     def keys(self, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
         """int64 [B] each: every row's seed, and its number among the rows that share that setting.
@@ -111,7 +152,7 @@ class Sampler:
         self.batch = batch
         self.codebooks = codebooks
         self.vocabulary = vocabulary
-        self._weights = spec.weights
+        self._table = spec.table
         self._seeds, self._rows = (part.to(device) for part in spec.keys(batch))
         self._block: torch.Tensor | None = None
         self._block_start = 0
@@ -151,7 +192,7 @@ class Sampler:
         return sample(
             logits,
             noise,
-            weights=self._weights,
+            weights=self._table[min(step, len(self._table) - 1)],
             temperature=spec.temperature,
             top_k=spec.top_k,
             top_p=spec.top_p,

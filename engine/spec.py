@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 
 NORMS = ("layer", "rms")
 ACTIVATIONS = ("gelu", "quick_gelu", "swiglu")
-POSITIONS = ("none", "learned", "sinusoidal", "rope")
+POSITIONS = ("none", "learned", "sinusoidal", "rope", "grid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +26,14 @@ class DecoderSpec:
         eps: of every norm.
         activation: "gelu" (exact), "quick_gelu" or "swiglu".
         attention_bias, ffn_bias, head_bias: whether those linear layers have a bias.
-        positions: "none", "learned" and "sinusoidal" (added to the embeddings), or "rope" (half-split pairs).
+        positions: "none", "learned" and "sinusoidal" (added to the embeddings), "rope" (half-split pairs), or "grid"
+            (rope by the row and the column of a picture; see `positions.grid_table`).
         rope_theta: base of the rotation rates.
+        grid_columns, grid_prefix: for "grid": tokens in a row of the picture, and positions before its first token.
         qk_norm: RMS norm of each head's queries and keys, before rope, with one gain for all heads.
         cross_attention: True for all layers, False for none, or the numbers of the layers that have it.
         final_norm: a norm before the head.
+        head_width: a layer of this width with a GELU between the final norm and the head; None: there is none.
         tied: the head is the embedding's table.
 
     Raises:
@@ -55,9 +58,12 @@ class DecoderSpec:
     head_bias: bool = False
     positions: str = "learned"
     rope_theta: float = 10000.0
+    grid_columns: int | None = None
+    grid_prefix: int = 0
     qk_norm: bool = False
     cross_attention: bool | tuple[int, ...] = False
     final_norm: bool = True
+    head_width: int | None = None
     tied: bool = False
 
     def __post_init__(self):
@@ -73,20 +79,23 @@ class DecoderSpec:
             raise ValueError(f"norm_bias is True with norm {self.norm!r}; only layer norm has a bias")
         if self.positions == "rope" and self.head_dim % 2:
             raise ValueError(f"head_dim is {self.head_dim}; rope needs an even one")
+        self._check_grid()
         if self.positions == "sinusoidal" and (self.width % 2 or self.width < 4):
             raise ValueError(f"width is {self.width}; sinusoidal positions need an even one of at least 4")
-        if self.tied and (self.codebooks > 1 or self.output_vocabulary != self.vocabulary or self.head_bias):
-            raise ValueError("tied is True; that needs one codebook, equal vocabularies and no head_bias")
+        untied = self.head_bias or self.head_width is not None
+        if self.tied and (self.codebooks > 1 or self.output_vocabulary != self.vocabulary or untied):
+            raise ValueError("tied is True; it needs one codebook, equal vocabularies, no head_bias and no head_width")
 
     def _check_numbers(self):
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.type == "int" or field.type is int or field.name == "output_vocabulary":
+            if field.type in (int, int | None) and value is not None:
+                least = 0 if field.name == "grid_prefix" else 1
                 if type(value) is not int:
                     raise TypeError(f"{field.name} is {value!r}; it should be a whole number")
-                if value < 1:
-                    raise ValueError(f"{field.name} is {value}; it should be at least 1")
-            elif (field.type == "bool" or field.type is bool) and type(value) is not bool:
+                if value < least:
+                    raise ValueError(f"{field.name} is {value}; it should be at least {least}")
+            elif field.type is bool and type(value) is not bool:
                 raise TypeError(f"{field.name} is {value!r}; it should be True or False")
             elif field.name in ("eps", "rope_theta") and not (isinstance(value, (int, float)) and value > 0):
                 raise ValueError(f"{field.name} is {value!r}; it should be a number above 0")
@@ -94,6 +103,18 @@ class DecoderSpec:
             bad = [n for n in self.cross_attention if type(n) is not int or not 0 <= n < self.layers]
             if bad:
                 raise ValueError(f"cross_attention names the layers {bad}; there are layers 0 to {self.layers - 1}")
+
+    def _check_grid(self):
+        if self.positions != "grid":
+            if self.grid_columns is not None or self.grid_prefix:
+                raise ValueError(f"grid_columns or grid_prefix is given with positions {self.positions!r}, not 'grid'")
+        elif self.head_dim % 4:
+            raise ValueError(f"head_dim is {self.head_dim}; grid positions need a multiple of 4")
+        elif self.grid_columns is None or self.grid_prefix >= self.max_positions:
+            raise ValueError(
+                f"grid_columns is {self.grid_columns} and grid_prefix {self.grid_prefix}; grid positions need columns, "
+                f"and a prefix below the {self.max_positions} positions"
+            )
 
     @property
     def cross_layers(self) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..audio.codecs import weights as files
-from ..decoder import Decoder, DecoderSpec, rope_table, sinusoidal_table
+from ..decoder import Decoder, DecoderSpec
 from ..errors import CheckpointError
 
 _NAMED = 5  # names that an error lists
@@ -94,14 +94,7 @@ def mapped(tensors: Mapping[str, Tensor], names: NameMap) -> dict[str, Tensor]:
 
 def decoder_of(spec: DecoderSpec, weights: dict[str, Tensor]) -> Decoder:
     """A decoder that holds these tensors themselves: nothing is drawn or copied, so a big model loads in seconds."""
-    with torch.device("meta"):
-        decoder = Decoder(spec)
-    decoder.load_state_dict(weights, strict=True, assign=True)
-    if spec.positions == "sinusoidal":
-        decoder.positions = sinusoidal_table(spec.max_positions, spec.width)
-    if spec.positions == "rope":
-        decoder.rope = rope_table(spec.max_positions, spec.head_dim, spec.rope_theta)
-    return decoder
+    return Decoder.from_weights(spec, weights)
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:

@@ -56,6 +56,8 @@ def plain(decoder, tokens, conditioning=None):
         x = plain_layer(spec, lambda name, n=n: weights.get(f"layers.{n}.{name}"), x, n, conditioning)
     if spec.final_norm:
         x = plain_norm(spec, weights["norm.weight"], weights.get("norm.bias"), x)
+    if spec.head_width is not None:
+        x = F.gelu(x @ weights["head_up.weight"].T + weights.get("head_up.bias", torch.zeros(1)))
     head = weights["embed.weight"] if spec.tied else weights["head.weight"]
     y = x @ head.T + weights.get("head.bias", torch.zeros(1))
     y = y.unflatten(-1, (spec.codebooks, -1)).transpose(1, 2)
@@ -112,7 +114,8 @@ def plain_layer(spec, get, x, n, conditioning):
         )
     if spec.positions == "rope":
         q, k = plain_turn(spec, q), plain_turn(spec, k)
-    x = x + plain_linear(get, "attention.out", plain_heads(spec, q, k, v, lambda b, t, s: s <= t))
+    starts = [0] * len(x) if conditioning.starts is None else conditioning.starts.tolist()
+    x = x + plain_linear(get, "attention.out", plain_heads(spec, q, k, v, lambda b, t, s: starts[b] <= s <= t))
     if n in spec.cross_layers:
         y = plain_norm(spec, get("cross.norm.weight"), get("cross.norm.bias"), x)
         k, v = plain_linear(get, "cross.kv", conditioning.memory).chunk(2, -1)
@@ -159,6 +162,9 @@ WORDS = [
     {"final_norm": False},
     {"tied": True},
     {"output_vocabulary": 9},
+    {"head_width": 7, "head_bias": True},
+    {"head_width": 5, "codebooks": 2, "norm": "rms"},
+    {"head_width": 5, "final_norm": False},
     {"codebooks": 3},
     {"codebooks": 3, "output_vocabulary": 10, "head_bias": True},
     {"layers": 1, "heads": 5, "head_dim": 6, "ffn_width": 7},
