@@ -19,6 +19,7 @@ class Conditioning:
         memory_mask: bool [B, S], False where memory is padding. A row that is False everywhere is an empty
             memory: its cross-attention gives 0.
         additive: [B, T, D], additive[:, t] is added to the embedding of token t (the prefix is not counted).
+        again: [B, P + T, D], again[:, p] is added to what the head reads at position p (the prefix is counted).
         later: the prefixes, like `prefix`, of the windows after the first one, where those differ; the last of them
             is also that of any window after it. Empty: `prefix` stands in every window.
         starts: int64 [B], 0 .. P - 1: the positions of the prefix before it are padding, which no position reads. None:
@@ -34,10 +35,13 @@ class Conditioning:
     additive: torch.Tensor | None = None
     later: tuple[torch.Tensor, ...] = ()
     starts: torch.Tensor | None = None
+    again: torch.Tensor | None = None
 
     def __post_init__(self):
         rows = set()
-        for name, dimensions in (("prefix", 3), ("memory", 3), ("memory_mask", 2), ("additive", 3)):
+        for name, dimensions in (
+            ("prefix", 3), ("memory", 3), ("memory_mask", 2), ("additive", 3), ("again", 3),
+        ):  # fmt: skip
             tensor = getattr(self, name)
             if tensor is None:
                 continue
@@ -68,7 +72,7 @@ class Conditioning:
     @property
     def rows(self) -> int | None:
         """B, or None where every part is None."""
-        parts = (self.prefix, self.memory, self.additive)
+        parts = (self.prefix, self.memory, self.additive, self.again)
         return next((part.shape[0] for part in parts if part is not None), None)
 
     @property
@@ -80,11 +84,14 @@ class Conditioning:
         """The same for a window, the `index`-th, that holds tokens 0 .. keep - 1, then tokens from `start` on."""
         prefix = (self.prefix, *self.later)[min(index, len(self.later))]
         additive = self.additive
+        again, first = self.again, self.num_prefix
         if additive is not None and start > keep:
             additive = torch.cat([additive[:, :keep], additive[:, start:]], dim=1)
-        if prefix is self.prefix and additive is self.additive:
+        if again is not None and start > keep:
+            again = torch.cat([again[:, : first + keep], again[:, first + start :]], dim=1)
+        if prefix is self.prefix and additive is self.additive and again is self.again:
             return self
-        return replace(self, prefix=prefix, additive=additive, later=())
+        return replace(self, prefix=prefix, additive=additive, later=(), again=again)
 
     @staticmethod
     def stack(parts: Sequence["Conditioning"]) -> "Conditioning":
@@ -109,7 +116,8 @@ class Conditioning:
         starts = None
         if any(part.starts is not None for part in parts):
             starts = torch.cat([_starts(part) for part in parts])
-        return Conditioning(prefix, memory, memory_mask, _stack_additives(parts), tuple(later), starts)
+        additive, again = (_stack_additives(parts, name) for name in ("additive", "again"))
+        return Conditioning(prefix, memory, memory_mask, additive, tuple(later), starts, again)
 
 
 def _rows(part, parts):
@@ -145,11 +153,10 @@ def _stack_memories(parts):
     return torch.cat(memories), None if mask.all() else mask
 
 
-def _stack_additives(parts):
-    known = next((part.additive for part in parts if part.additive is not None), None)
+def _stack_additives(parts, name):
+    given = [getattr(part, name) for part in parts]
+    known = next((additive for additive in given if additive is not None), None)
     if known is None:
         return None
     zeros = [known.new_zeros(_rows(part, parts), *known.shape[1:]) for part in parts]
-    return torch.cat(
-        [zero if part.additive is None else part.additive for part, zero in zip(parts, zeros, strict=True)]
-    )
+    return torch.cat([zero if additive is None else additive for additive, zero in zip(given, zeros, strict=True)])

@@ -15,6 +15,7 @@ from torch import nn
 
 from clavilux.conditioning import Conditioning
 from clavilux.kernels.embed import embed
+from clavilux.kernels.embed.reference import at
 from clavilux.kernels.norm_linear import norm_linear
 from clavilux.kernels.weights import Int8Weight, pack, quantise
 from clavilux.layers import Layer, Norm
@@ -128,11 +129,9 @@ class Decoder(nn.Module):
         conditioning = self._checked(conditioning, batch)
         weight = self.embed.weight
         state = DecodeState(
-            spec.layers,
+            spec,
             batch,
-            spec.heads,
             capacity,
-            spec.head_dim,
             conditioning=conditioning,
             dtype=weight.dtype,
             device=weight.device,
@@ -162,7 +161,7 @@ class Decoder(nn.Module):
                 conditioning.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and state is None):  # a cache is written in place
-            x = self._body(tokens, state, conditioning)
+            x = self.read(tokens, state, conditioning)
             x = x[:, x.shape[1] - tokens.shape[2] :]  # without the prefix
             logits = self._logits(x.reshape(-1, self.spec.width))
         return logits.view(*x.shape[:2], self.spec.codebooks, -1).transpose(1, 2)
@@ -173,7 +172,7 @@ class Decoder(nn.Module):
 
         T may be 0 where the state's prefix is still to be read: the logits after the prefix.
         """
-        x = self._body(tokens, state, None)
+        x = self.read(tokens, state)
         return self._logits(x[:, -1]).view(len(tokens), self.spec.codebooks, -1)
 
     @torch.no_grad()
@@ -213,6 +212,8 @@ class Decoder(nn.Module):
         for index, layer in enumerate(self.layers):
             kv = state.memory_kv.get(index)
             x = layer.step(x, self.rope, state.k[index], state.v[index], length, kv, given)
+        if given.again is not None:
+            x = x + at(given.again, 1, position, 0)
         return self._logits(x).view(state.batch, self.spec.codebooks, -1)
 
     def pack(self, kind: str) -> float:
@@ -244,8 +245,13 @@ class Decoder(nn.Module):
             error, size = error + packed.error**2 * energy, size + energy
         return math.sqrt(error / size) if size else 0.0
 
-    def _body(self, tokens, state, conditioning):
-        """The residual stream after the last layer, [B, P + T, D]; P is 0 where the prefix is not read."""
+    def read(
+        self, tokens: torch.Tensor, state: DecodeState | None = None, conditioning: Conditioning | None = None
+    ) -> torch.Tensor:
+        """What the head reads, [B, P + T, D]; P is 0 where the prefix is not read. Arguments and errors as `forward`.
+
+        This is also what an encoder that is built as a decoder gives.
+        """
         spec = self.spec
         if tokens.ndim != 3 or tokens.shape[1] != spec.codebooks:
             raise ValueError(f"tokens are {tuple(tokens.shape)}; they should be [B, {spec.codebooks}, T]")
@@ -281,7 +287,8 @@ class Decoder(nn.Module):
             x = layer(x, batch, rope, cache, memory_kv.get(index), conditioning)
         if state is not None:
             state.position = end
-        return x.view(batch, num_positions, -1)
+        x = x.view(batch, num_positions, -1)
+        return x if conditioning.again is None else x + conditioning.again[:, position:end]
 
     def _embedded(self, tokens, conditioning, position):
         offsets = torch.arange(self.spec.codebooks, device=tokens.device) * self.spec.vocabulary
@@ -320,7 +327,7 @@ class Decoder(nn.Module):
             conditioning = Conditioning()
         if conditioning.rows not in (None, batch):
             raise ValueError(f"the conditioning has {conditioning.rows} rows; the batch has {batch}")
-        for name in ("prefix", "memory", "additive"):
+        for name in ("prefix", "memory", "additive", "again"):
             part = getattr(conditioning, name)
             if part is not None and part.shape[2] != self.spec.width:
                 raise ValueError(f"{name} has {part.shape[2]} columns; the decoder's width is {self.spec.width}")

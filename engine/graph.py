@@ -170,7 +170,11 @@ class _Window:
                     f"{total - 1} tokens are to be read; the conditioning's additive has {given.additive.shape[1]}, "
                     "it should cover them"
                 )
-            static = replace(given, additive=given.additive[:, :room].clone())
+            static = replace(static, additive=given.additive[:, :room])
+        if given.again is not None:
+            static = replace(static, again=given.again[:, : room + given.num_prefix])
+        if windows is not None:  # they are written over where a window moves on
+            static = replace(static, **{name: part.clone() for name, part in _added(static)})
         self.state = decoder.new_state(rows, static, room + given.num_prefix)
 
     def read(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -180,11 +184,12 @@ class _Window:
         if dropped:
             moved = self.given.window(keep, keep + dropped, dropped // self.windows.stride)
             # The prefix and the kept tokens stay as they were read, unless the prefix is another one now.
-            state.rewind(0 if self.given.later else min(state.position, num_prefix + keep))
-            static = state.conditioning.additive
-            if static is not None:
-                size = min(static.shape[1], moved.additive.shape[1])
-                static[:, :size].copy_(moved.additive[:, :size])
+            first = min(state.position, num_prefix + keep)
+            state.rewind(first if state.holds(first) and not self.given.later else 0)
+            for name, static in _added(state.conditioning):
+                new = getattr(moved, name)
+                size = min(static.shape[1], new.shape[1])
+                static[:, :size].copy_(new[:, :size])
             state.conditioning = replace(state.conditioning, prefix=moved.prefix)
         first = state.num_tokens
         latest = tokens[:, :, max(first, keep) + dropped :]
@@ -193,6 +198,11 @@ class _Window:
         # The tokens that can be drawn before the window has to move on.
         self.end = self.total if self.windows is None else dropped + self.windows.context + 1
         return self.decoder.prefill(torch.cat([tokens[:, :, first:keep], latest], 2), state)
+
+
+def _added(given: Conditioning) -> list[tuple[str, torch.Tensor]]:
+    """What a conditioning adds at each position, by name."""
+    return [(name, part) for name in ("additive", "again") if (part := getattr(given, name)) is not None]
 
 
 class _Copy:

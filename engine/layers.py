@@ -14,6 +14,7 @@ from clavilux.kernels.norm_linear import norm_linear
 from clavilux.kernels.prefill_attention import prefill_attention
 from clavilux.kernels.rotary import rms, rotate
 from clavilux.spec import DecoderSpec
+from clavilux.state import extended
 
 
 class Norm(nn.Module):
@@ -33,12 +34,13 @@ def after_norm(spec: DecoderSpec, norm: Norm, linear: nn.Linear, x: torch.Tensor
 
 
 class Attention(nn.Module):
-    """Causal self-attention."""
+    """Causal self-attention, over what the layer's span reads."""
 
-    def __init__(self, spec: DecoderSpec):
+    def __init__(self, spec: DecoderSpec, index: int):
         super().__init__()
         inner = spec.heads * spec.head_dim
         self.spec = spec
+        self.span = spec.span(index)
         self.norm = Norm(spec.width, spec.norm_bias)
         self.qkv = nn.Linear(spec.width, 3 * inner, bias=spec.attention_bias)
         self.out = nn.Linear(inner, spec.width, bias=spec.attention_bias)
@@ -56,13 +58,19 @@ class Attention(nn.Module):
         if rope is not None:
             q, k = rotate(q, rope), rotate(k, rope)
         if cache is not None:
-            k_cache, v_cache, position = cache
-            end = position + k.shape[2]
-            k_cache[:, :, position:end] = k
-            v_cache[:, :, position:end] = v
-            k, v = k_cache[:, :, :end], v_cache[:, :, :end]
-        y = prefill_attention(q, k, v, starts=starts).transpose(1, 2).reshape(x.shape[0], -1)  # [B * T, H * E]
+            k, v = extended(*cache[:2], self.span, cache[2], k, v)
+        y = self._attended(q, k, v, cache, starts).transpose(1, 2).reshape(x.shape[0], -1)  # [B * T, H * E]
         return linear_residual(y, self.out.weight, self.out.bias, x)
+
+    def _attended(self, q, k, v, cache, starts):
+        if cache is None or self.span is None or self.span.kind != "prefix":
+            return prefill_attention(q, k, v, span=self.span, starts=starts)
+        # A cache keeps no keys after the prefix: the queries after it read all there are.
+        inside = min(max(0, self.span.size - cache[2]), q.shape[2])
+        parts = [prefill_attention(q[:, :, :inside], k, v, starts=starts)] if inside else []
+        if inside < q.shape[2]:
+            parts.append(prefill_attention(q[:, :, inside:], k, v, causal=False, starts=starts))
+        return torch.cat(parts, dim=2)
 
     def step(self, x, rope, k_cache, v_cache, length, starts):
         # x: [B, D]; rope: the whole table; length: positions with the new one, an int or an int32 tensor [1]
@@ -72,7 +80,7 @@ class Attention(nn.Module):
         gains = (self.q_norm.weight, self.k_norm.weight) if spec.qk_norm else (None, None)
         y = decode_attention(
             q, k_cache, v_cache, length, new_k=k, new_v=v, rope=rope, q_gain=gains[0], k_gain=gains[1], eps=spec.eps,
-            starts=starts,
+            span=self.span, starts=starts,
         )  # fmt: skip
         return linear_residual(y.reshape(len(x), -1), self.out.weight, self.out.bias, x)
 
@@ -124,23 +132,25 @@ class FeedForward(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention, cross-attention where the spec has it, and the wide part."""
+    """Attention and cross-attention, where the spec has them, and the wide part."""
 
     def __init__(self, spec: DecoderSpec, index: int):
         super().__init__()
-        self.attention = Attention(spec)
+        self.attention = Attention(spec, index) if spec.attends(index) else None
         self.cross = CrossAttention(spec) if index in spec.cross_layers else None
         self.ffn = FeedForward(spec)
 
     def forward(self, x, batch, rope, cache, kv, given):
         # given: the conditioning, whose memory is kv
-        x = self.attention(x, batch, rope, cache, given.starts)
+        if self.attention is not None:
+            x = self.attention(x, batch, rope, cache, given.starts)
         if kv is not None:
             x = self.cross(x, batch, kv, given.memory_mask)
         return self.ffn(x)
 
     def step(self, x, rope, k_cache, v_cache, length, kv, given):
-        x = self.attention.step(x, rope, k_cache, v_cache, length, given.starts)
+        if self.attention is not None:
+            x = self.attention.step(x, rope, k_cache, v_cache, length, given.starts)
         if kv is not None:
             x = self.cross.step(x, kv, given.memory_mask)
         return self.ffn(x)

@@ -52,7 +52,9 @@ class Reader:
         self._state = decoder.new_state(blocks * batch, conditioning, capacity + conditioning.num_prefix)
         self._tokens: list[torch.Tensor] = []  # each [B, K]; what has left the window for good stays, it is small
         self._dropped = 0
-        self._nothing = torch.zeros(batch, decoder.spec.codebooks, 0, dtype=torch.int64, device=self._state.k[0].device)
+        self._nothing = torch.zeros(
+            batch, decoder.spec.codebooks, 0, dtype=torch.int64, device=decoder.embed.weight.device
+        )
 
     def read(self, steps: Sequence[torch.Tensor]) -> torch.Tensor:
         """Read the next steps, each int64 [B, K]; the logits [R * B, K, V] after the last.
@@ -73,7 +75,8 @@ class Reader:
         moves = dropped != self._dropped
         if moves:
             # The prefix and the kept tokens stay as they were read, unless the prefix is another one now.
-            state.rewind(0 if self._conditioning.later else min(state.position, self._conditioning.num_prefix + keep))
+            first = min(state.position, self._conditioning.num_prefix + keep)
+            state.rewind(first if state.holds(first) and not self._conditioning.later else 0)
             state.conditioning = self._conditioning.window(keep, keep + dropped, dropped // self.windows.stride)
             self._dropped = dropped
         first = state.num_tokens

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
+from clavilux.kernels.span import KINDS, Span
+
 NORMS = ("layer", "rms")
 ACTIVATIONS = ("gelu", "quick_gelu", "swiglu")
 POSITIONS = ("none", "learned", "sinusoidal", "rope", "grid")
+SPANS = ("full", *KINDS, "none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,11 @@ class DecoderSpec:
         grid_columns, grid_prefix: for "grid": tokens in a row of the picture, and positions before its first token.
         qk_norm: RMS norm of each head's queries and keys, before rope, with one gain for all heads.
         cross_attention: True for all layers, False for none, or the numbers of the layers that have it.
+        spans: what the self-attention of each layer reads, a word for each layer: "full", "row", "column",
+            "previous_row" and "prefix" (see `clavilux.kernels.span`), or "none" for a layer that has only
+            cross-attention. Empty: all of them are full.
+        block: positions of a block, for row, column and previous_row.
+        prefix_span: positions that prefix reads.
         final_norm: a norm before the head.
         head_width: a layer of this width with a GELU between the final norm and the head; None: there is none.
         tied: the head is the embedding's table.
@@ -62,6 +70,9 @@ class DecoderSpec:
     grid_prefix: int = 0
     qk_norm: bool = False
     cross_attention: bool | tuple[int, ...] = False
+    spans: tuple[str, ...] = ()
+    block: int = 1
+    prefix_span: int = 1
     final_norm: bool = True
     head_width: int | None = None
     tied: bool = False
@@ -69,9 +80,11 @@ class DecoderSpec:
     def __post_init__(self):
         if self.output_vocabulary is None:
             object.__setattr__(self, "output_vocabulary", self.vocabulary)
-        if isinstance(self.cross_attention, list):  # JSON has no tuples
-            object.__setattr__(self, "cross_attention", tuple(self.cross_attention))
+        for name in ("cross_attention", "spans"):
+            if isinstance(getattr(self, name), list):  # JSON has no tuples
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         self._check_numbers()
+        self._check_spans()
         for name, words in (("norm", NORMS), ("activation", ACTIVATIONS), ("positions", POSITIONS)):
             if getattr(self, name) not in words:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it should be one of {', '.join(words)}")
@@ -115,6 +128,28 @@ class DecoderSpec:
                 f"grid_columns is {self.grid_columns} and grid_prefix {self.grid_prefix}; grid positions need columns, "
                 f"and a prefix below the {self.max_positions} positions"
             )
+
+    def _check_spans(self):
+        unknown = [word for word in self.spans if word not in SPANS]
+        if unknown or len(self.spans) not in (0, self.layers):
+            given = f"the words {unknown}" if unknown else f"{len(self.spans)} words"
+            raise ValueError(
+                f"spans has {given}; it should have one for each of {self.layers} layers, of {', '.join(SPANS)}"
+            )
+        empty = [n for n, word in enumerate(self.spans) if word == "none" and n not in self.cross_layers]
+        if empty:
+            raise ValueError(f"spans is 'none' for the layers {empty}, which have no cross-attention either")
+
+    def span(self, layer: int) -> Span | None:
+        """What a layer's self-attention reads; None for everything before it."""
+        kind = self.spans[layer] if self.spans else "full"
+        if kind in ("full", "none"):
+            return None
+        return Span(kind, self.prefix_span if kind == "prefix" else self.block)
+
+    def attends(self, layer: int) -> bool:
+        """Whether a layer has self-attention."""
+        return not self.spans or self.spans[layer] != "none"
 
     @property
     def cross_layers(self) -> tuple[int, ...]:

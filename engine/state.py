@@ -1,11 +1,25 @@
 """The state of one decode: the key-value cache, allocated once, and the position.
 
-It is an explicit argument of the decoder, never held by it; knows nothing of how tokens are drawn.
+It is an explicit argument of the decoder, never held by it; knows nothing of how tokens are drawn. A layer with a span
+caches only what a later position can still read, where `clavilux.kernels.span` says.
 """
 
 import torch
 
 from clavilux.conditioning import Conditioning
+from clavilux.kernels.span import Span
+from clavilux.spec import DecoderSpec
+
+_ALIGNED = 64  # numbers: every layer's part begins where the widest loads may
+
+
+def places_of(spec: DecoderSpec, capacity: int) -> list[int]:
+    """How many positions each layer caches, where there is room for `capacity`."""
+    spans = [spec.span(layer) for layer in range(spec.layers)]
+    return [
+        0 if not spec.attends(layer) else capacity if span is None else span.places(capacity)
+        for layer, span in enumerate(spans)
+    ]
 
 
 class DecodeState:
@@ -14,47 +28,112 @@ class DecodeState:
     Attributes:
         position: the positions filled so far, the prefix's included; 0 .. capacity.
         capacity: the positions that there is room for.
-        k, v: a list with one [B, H, capacity, E] view a layer. What lies at `position` and beyond means
-            nothing and is never read.
+        k, v: a list with one [B, H, places, E] view a layer; places is the capacity, or what the layer's span needs
+            (0 without self-attention). What lies beyond what a position reads means nothing.
         memory_kv: a dict from layer to (k, v), each [B, H, S, E], for the layers with cross-attention.
         conditioning: what the rows are conditioned on; its prefix is read by the first prefill.
     """
 
     def __init__(
         self,
-        layers: int,
+        spec: DecoderSpec,
         batch: int,
-        heads: int,
         capacity: int,
-        head_dim: int,
         *,
         conditioning: Conditioning,
         dtype: torch.dtype,
         device: torch.device,
     ):
-        cache = torch.zeros(2, layers, batch, heads, capacity, head_dim, dtype=dtype, device=device)
-        self.k = list(cache[0].unbind(0))
-        self.v = list(cache[1].unbind(0))
+        places = places_of(spec, capacity)
+        sizes = [batch * spec.heads * count * spec.head_dim for count in places]
+        padded = [size + -size % _ALIGNED for size in sizes]
+        cache = torch.zeros(2, sum(padded), dtype=dtype, device=device)
+        self.k, self.v = (
+            [
+                part[:size].view(batch, spec.heads, count, spec.head_dim)
+                for part, size, count in zip(half.split(padded), sizes, places, strict=True)
+            ]
+            for half in cache
+        )
         self.batch = batch
         self.capacity = capacity
         self.position = 0
         self.conditioning = conditioning
         self.memory_kv: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        spans = [spec.span(layer) for layer in range(spec.layers)]
+        # Rows that are over are overwritten: what cannot be gone back into.
+        self._block = max((span.size for span in spans if span and span.kind in ("row", "previous_row")), default=0)
 
     @property
     def num_tokens(self) -> int:
         """The tokens read so far, without the prefix."""
         return max(0, self.position - self.conditioning.num_prefix)
 
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of all keys and values of self-attention."""
+        return sum(part.numel() * part.element_size() for part in self.k + self.v)
+
+    def holds(self, position: int) -> bool:
+        """Whether reading can go on from `position` with what is cached: `rewind` to it is possible."""
+        if not 0 <= position <= self.position or 0 < position < self.conditioning.num_prefix:
+            return False
+        return position == 0 or not self._block or position // self._block >= (self.position - 1) // self._block
+
     def rewind(self, position: int) -> None:
         """Forget what was read at `position` and beyond; 0 starts anew, with the same memory.
 
         Raises:
-            ValueError: a position that has not been reached, or that cuts the prefix in two.
+            ValueError: a position that has not been reached, that cuts the prefix in two, or whose row is overwritten.
         """
-        if not 0 <= position <= self.position or 0 < position < self.conditioning.num_prefix:
+        if not self.holds(position):
+            first = self.conditioning.num_prefix
+            if self._block:
+                first = max(first, (self.position - 1) // self._block * self._block)
             raise ValueError(
-                f"position is {position}; it should be 0, or from {self.conditioning.num_prefix} "
-                f"(the prefix) to {self.position} (read so far)"
+                f"position is {position}; it should be 0, or from {first} "
+                f"({'what the spans still hold' if self._block else 'the prefix'}) to {self.position} (read so far)"
             )
         self.position = position
+
+
+def extended(
+    k_cache: torch.Tensor, v_cache: torch.Tensor, span: Span | None, position: int, k: torch.Tensor, v: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Write what was read from `position` on to a layer's cache; keys and values up to there, in order of positions.
+
+    Args:
+        k_cache, v_cache: [B, H, places, E].
+        span: the layer's.
+        position: of the first new one.
+        k, v: [B, H, T, E], the new ones.
+
+    Returns:
+        Two [B, H, S, E]: from the start of the block before the first new position's own for row and previous_row,
+        the first ones for a prefix, all otherwise; the new ones are the last.
+    """
+    end = position + k.shape[2]
+    if span is None:
+        k_cache[:, :, position:end] = k
+        v_cache[:, :, position:end] = v
+        return k_cache[:, :, :end], v_cache[:, :, :end]
+    return tuple(_extended(cache, span, position, new) for cache, new in ((k_cache, k), (v_cache, v)))
+
+
+def _extended(cache, span, position, new):
+    places, end, new = cache.shape[2], position + new.shape[2], new.to(cache.dtype)
+    first = 0
+    if span.kind in ("row", "previous_row"):
+        blocks_back = 0 if span.kind == "row" else 1
+        first = max(0, position // span.size - blocks_back) * span.size
+    known = torch.arange(first, position, device=new.device)
+    if span.kind == "prefix":
+        known, new = known[: span.size], new[:, :, : max(0, span.size - position)]
+    whole = new if not len(known) else torch.cat([cache.index_select(2, span.place(known, places)), new], 2)
+    # Of a ring only the last blocks are kept: an earlier position's place is a later one's as well.
+    kept = position
+    if span.kind in ("row", "previous_row"):
+        kept = max(position, (end - 1) // span.size * span.size - blocks_back * span.size)
+    written = torch.arange(kept, position + new.shape[2], device=new.device)
+    cache.index_copy_(2, span.place(written, places), new[:, :, kept - position :])
+    return whole

@@ -254,7 +254,7 @@ def _toy_cases(dtype: str) -> list[Case]:
         ("head-150-column", {**step, "head_dim": 150, "length": 20, "span": "column", "span_size": 6}),
         ("many-columns", {**step, "length": 290, "capacity": 300, "span": "column", "span_size": 2}),
         ("head-480-row", {**step, "head_dim": 480, "length": 16, "span": "row", "span_size": 6}),
-        ("row-padded", {**step, "rows": 3, "length": 16, "span": "row", "span_size": 6, "starts": True}),
+        ("prefix-padded", {**step, "rows": 3, "length": 16, "span": "prefix", "span_size": 6, "starts": True}),
         ("previous-row", {**step, **turned, "length": 17, "span": "previous_row", "span_size": 5}),
         ("first-row", {**step, "length": 5, "span": "previous_row", "span_size": 5}),
     ]

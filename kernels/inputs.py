@@ -133,19 +133,28 @@ def _rope(make, positions, head_dim):
 
 def _decode_attention(function, shape, make):
     rows, heads, head_dim, length = (shape[name] for name in ("rows", "heads", "head_dim", "length"))
-    capacity = shape.get("capacity", length)
+    capacity, place, span = shape.get("capacity", length), length - 1, None
+    positions = capacity
+    if shape.get("span"):  # the cache holds what the span can still read
+        span = Span(shape["span"], shape["span_size"])
+        capacity = span.places(capacity)
+        place = span.place(place, capacity)
     k, v = make.normal(rows, heads, capacity, head_dim), make.normal(rows, heads, capacity, head_dim)
     words = _attention_words(shape, make, capacity)
     qkv = make.normal(rows, 3, heads, head_dim)  # as the fused product leaves them
     written = ()
     if shape.get("write"):
         words |= {"new_k": qkv[:, 1], "new_v": qkv[:, 2]}
-        written = (k[:, :, length - 1], v[:, :, length - 1])
+        written = (k[:, :, place : place + 1], v[:, :, place : place + 1])
     if make.values:  # what must not be read
-        first = length - bool(shape.get("write"))
-        k[:, :, first:], v[:, :, first:] = torch.nan, torch.nan
+        last = make.given([length - 1], torch.int64)
+        unread = torch.arange(capacity, device=make.device) >= length
+        unread = unread if span is None else ~span.reads_places(last, capacity)
+        if shape.get("write") and place < capacity:
+            unread[place] = True
+        k[:, :, unread], v[:, :, unread] = torch.nan, torch.nan
     if shape.get("rope"):
-        words["rope"] = _rope(make, capacity, head_dim)
+        words["rope"] = _rope(make, positions, head_dim)
     if shape.get("qk_norm"):
         words |= {name: make.normal(head_dim, scale=0.2, mean=1.0) for name in ("q_gain", "k_gain")}
     if shape.get("on_device"):

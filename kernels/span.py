@@ -1,7 +1,11 @@
-"""Which past positions a layer reads, where it does not read all of them.
+"""Which past positions a layer reads, where it does not read all of them, and what of them a cache has to hold.
 
 The sequence lies in blocks of `size` positions from 0, as the rows of a picture do: Jukebox's factorised attention
-(arXiv 2005.00341, section 4) and its prime layers. Knows positions only; the ops know keys and values.
+(arXiv 2005.00341, section 4) and its prime layers. Knows positions and places only; the ops know keys and values.
+
+A cache of T places holds what a later position can still read, in the order in which it is read: for "row" and
+"previous_row" position p lies at p % T (a ring of one block, or of two), for "column" the places of a column lie side
+by side, and for "prefix" what comes after it is not kept.
 """
 
 from dataclasses import dataclass
@@ -55,3 +59,39 @@ class Span:
             return keys // size == queries // size - 1
         same = {"row": keys // size == queries // size, "column": keys % size == queries % size, "prefix": keys < size}
         return same[self.kind] & (keys <= queries)
+
+    def places(self, positions: int) -> int:
+        """How many places a cache needs for so many positions."""
+        blocks = {"row": 1, "column": -(-positions // self.size), "previous_row": 2, "prefix": 1}
+        return blocks[self.kind] * self.size
+
+    def place(self, position, places: int):
+        """Where a position, or a tensor of them, lies in a cache of so many places; beyond its end: it is not kept."""
+        if self.kind == "column":
+            return position % self.size * (places // self.size) + position // self.size
+        return position if self.kind == "prefix" else position % places
+
+    def held(self, position: int, places: int) -> tuple[int, int]:
+        """What the query at `position` reads of a cache: the first place, and how many from there on."""
+        first, _, count = self.keys(position)
+        return self.place(first, places), count
+
+    def reads_places(self, position: torch.Tensor, places: int) -> torch.Tensor:
+        """bool [places]: the same for a position in a tensor [1] that is not asked for its value."""
+        at = torch.arange(places, device=position.device)
+        if self.kind == "prefix":
+            return (at <= position) & (at < self.size)
+        if self.kind == "column":
+            columns = places // self.size
+            return (at // columns == position % self.size) & (at % columns <= position // self.size)
+        start = position - position % self.size
+        if self.kind == "row":
+            start = start % places
+            return (at >= start) & (at <= start + position % self.size)
+        block = (start - self.size) % places
+        return (start > 0) & (at >= block) & (at < block + self.size)
+
+    def fits(self, places: int) -> bool:
+        """Whether a cache can have so many places."""
+        least = 2 * self.size if self.kind == "previous_row" else self.size
+        return places >= least and (self.kind == "prefix" or places % self.size == 0)

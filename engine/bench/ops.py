@@ -153,9 +153,10 @@ def _linear_residual(shape, x, weight, bias, residual):
 def _decode_attention(shape, q, k, v, length, *, new_k=None, new_v=None, rope=None, q_gain=None, k_gain=None,
                       span=None, starts=None, mask=None):  # fmt: skip
     length = shape["length"]
-    start, stride, count = span.keys(length - 1) if span else (0, 1, length)
-    read = slice(start, start + stride * (count - 1) + 1, stride)
-    allowed = _allowed(torch.arange(length, device=q.device)[read], mask, starts, q.device)
+    first, count = span.held(length - 1, k.shape[2]) if span else (0, length)
+    place = span.place(length - 1, k.shape[2]) if span else length - 1
+    read = slice(first, first + count)
+    allowed = _allowed(torch.arange(first, first + count, device=q.device), mask, starts, q.device)
 
     def run():
         query, key = q, new_k
@@ -163,8 +164,8 @@ def _decode_attention(shape, q, k, v, length, *, new_k=None, new_v=None, rope=No
             query, key = rms(q, q_gain, 1e-5), rms(key, k_gain, 1e-5)
         if rope is not None:
             query, key = rotate(query, rope[length - 1]), rotate(key, rope[length - 1])
-        if key is not None:
-            k[:, :, length - 1], v[:, :, length - 1] = key, new_v
+        if key is not None and place < k.shape[2]:
+            k[:, :, place], v[:, :, place] = key, new_v
         if count == 0:
             return torch.zeros_like(query)
         out = F.scaled_dot_product_attention(query[:, :, None], k[:, :, read], v[:, :, read], attn_mask=allowed)

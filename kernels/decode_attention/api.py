@@ -35,17 +35,19 @@ def decode_attention(
 
     Args:
         q: [B, H, E], floating; E at most 512. As new_k and new_v it may be a view of a fused product.
-        k, v: [B, H, T, E], the cache, in q's dtype; what lies at `length` and beyond is not read.
-        length: 1..T, the positions that are valid, the new one included; or an int32 tensor [1] on the device, whose
-            value is not looked at here.
-        new_k, new_v: [B, H, E], the key and value of position `length` - 1, which are written there. None: that
-            position is in the cache already.
+        k, v: [B, H, T, E], the cache, in q's dtype; what lies at `length` and beyond is not read. With a span, a
+            position lies where `Span.place` says, and T is what `Span.fits`.
+        length: the positions that are valid, the new one included, from 1; up to T where the cache holds all of them;
+            or an int32 tensor [1] on the device, whose value is not looked at here.
+        new_k, new_v: [B, H, E], the key and value of position `length` - 1, which are written to its place. None:
+            that position is in the cache already.
         rope: [P, 2, E], P >= length, contiguous: q and new_k are turned by rope[length - 1]; see `rotary.rotate`.
         q_gain, k_gain: [E], for an RMS norm of q and of new_k, before they are turned.
         eps: of that norm.
         span: which positions are read; None: all up to its own.
         starts: int64 [B] or None; row b reads no key before starts[b] (padding on the left).
-        mask: bool [B, T] or None; False positions are not read (padding of a memory). They hold finite numbers.
+        mask: bool [B, T] or None; False positions are not read (padding of a memory). They hold finite numbers. As
+            starts, it needs a cache that holds positions in their order: no span, or a prefix.
         backend: an implementation's name; None chooses by device.
 
     Returns:
@@ -57,7 +59,7 @@ def decode_attention(
     _check_cache(q, k, v)
     if length.__class__ is not int:
         _check_length(length, k)
-    elif not 1 <= length <= k.shape[2]:
+    elif length < 1 or (length > k.shape[2] and (span is None or span.__class__ is Span and span.kind == "column")):
         raise ValueError(f"length is {length}; it should be from 1 to the cache's {k.shape[2]} positions")
     if (new_k is None) != (new_v is None):
         given, missing = ("new_k", "new_v") if new_v is None else ("new_v", "new_k")
@@ -70,7 +72,8 @@ def decode_attention(
     if q_gain is not None or k_gain is not None:
         _check_gain("q_gain", q_gain, q)
         _check_gain("k_gain", k_gain, q)
-    check_span(span)
+    if span is not None:
+        _check_places(span, k, starts, mask)
     if starts is not None or mask is not None:
         check_rows(starts, mask, k)
     fits = q.dtype != torch.float64  # the kernel sums in float32
@@ -90,6 +93,14 @@ def _check_cache(q, k, v):
         raise ValueError(f"q, k, v are on {q.device}, {k.device}, {v.device}; they should be on one device")
     for name, tensor in (("q", q), ("k", k), ("v", v)):
         _check_stride(name, tensor)
+
+
+def _check_places(span, k, starts, mask):
+    check_span(span)
+    if not span.fits(k.shape[2]):
+        raise ValueError(f"k has {k.shape[2]} places, which do not fit {span}; {span.places(span.size)} would, or more")
+    if span.kind != "prefix" and (starts is not None or mask is not None):
+        raise ValueError(f"starts or a mask is given with {span}; they need a cache in the order of positions")
 
 
 def _check_stride(name, tensor):

@@ -1,7 +1,7 @@
 """One query over the cached positions that it may read, the specification, and what a CPU runs.
 
-The new key and value are written before anything is read. What the cache holds beyond `length` is never read: it may
-be NaN. A length on a GPU is not asked for; every position is then looked at, under a mask.
+The new key and value are written before anything is read. What the cache holds and the span does not read is never
+looked at: it may be NaN. A length on a GPU is not asked for; every place is then looked at, under a mask.
 """
 
 import torch
@@ -27,33 +27,34 @@ def decode_attention(q, k, v, length, new_k, new_v, rope, q_gain, k_gain, eps, s
     q = q.unsqueeze(2)  # [B, H, 1, E]
     if on_device:
         return _masked(q, k, v, position, new_k, new_v, span, starts, mask).squeeze(2)
-    if new_k is not None:
-        k.select(2, position).copy_(new_k)
-        v.select(2, position).copy_(new_v)
-    first, stride, count = (0, 1, position + 1) if span is None else span.keys(position)
+    place = position if span is None else span.place(position, k.shape[2])
+    if new_k is not None and place < k.shape[2]:
+        k.select(2, place).copy_(new_k)
+        v.select(2, place).copy_(new_v)
+    first, count = (0, position + 1) if span is None else span.held(position, k.shape[2])
     if count == 0:
         return torch.zeros_like(q).squeeze(2)
-    read = slice(first, first + stride * (count - 1) + 1, stride)
-    if stride == 1:
-        k, v = k.narrow(2, first, count), v.narrow(2, first, count)  # [B, H, count, E]
-    else:
-        k, v = k[:, :, read], v[:, :, read]
+    k, v = k.narrow(2, first, count), v.narrow(2, first, count)  # [B, H, count, E]
     if starts is None and mask is None:
         return F.scaled_dot_product_attention(q, k, v).squeeze(2)
+    read = slice(first, first + count)
     allowed = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=q.device) if mask is None else mask[:, None, None, read]
     if starts is not None:
-        keys = torch.arange(read.start, read.stop, read.step, device=q.device)
+        keys = torch.arange(read.start, read.stop, device=q.device)
         allowed = allowed & (keys >= starts[:, None])[:, None, None]
     return attend(q, k, v, allowed).squeeze(2)
 
 
 def _masked(q, k, v, position, new_k, new_v, span, starts, mask):
     """The same, position an int32 tensor [1] that is not asked for its value: any length is captured as one graph."""
+    places = k.shape[2]
+    keys = torch.arange(places, device=k.device)
     if new_k is not None:
+        place = position if span is None else span.place(position, places)
+        written = (keys == place)[:, None]  # nowhere, for what a prefix does not keep
         for cache, new in ((k, new_k), (v, new_v)):
-            cache.index_copy_(2, position.long(), new[:, :, None].to(cache.dtype))
-    keys = torch.arange(k.shape[2], device=k.device)
-    allowed = (keys <= position if span is None else span.reads(position, keys))[None, None, None]  # [1, 1, 1, T]
+            cache.copy_(torch.where(written, new[:, :, None].to(cache.dtype), cache))
+    allowed = (keys <= position if span is None else span.reads_places(position, places))[None, None, None]
     if starts is not None:
         allowed = allowed & (keys >= starts[:, None])[:, None, None]
     if mask is not None:

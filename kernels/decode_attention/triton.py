@@ -44,19 +44,21 @@ def prepared(vector, gain, rope, position, eps, columns, E: tl.constexpr):
 
 
 @triton.jit
-def reads(position, KIND: tl.constexpr, SIZE: tl.constexpr):
-    """The first position that is read, how many come before `position` itself, and whether that is read too."""
-    first, before, own = position * 0, position, position >= 0
+def reads(position, places, KIND: tl.constexpr, SIZE: tl.constexpr):
+    """The first place that is read, how many positions come before `position` itself, whether that is read too, and
+    its place; as `clavilux.kernels.span.Span` has it."""
+    first, before, own, place = position * 0, position, position >= 0, position
     if KIND == "row":
-        first, before = position - position % SIZE, position % SIZE
+        first, before, place = (position - position % SIZE) % places, position % SIZE, position % places
     elif KIND == "column":
-        first, before = position % SIZE, position // SIZE
+        first, before = position % SIZE * (places // SIZE), position // SIZE
+        place = first + before
     elif KIND == "previous_row":
-        first = tl.maximum(position - position % SIZE - SIZE, 0)
-        before, own = tl.where(position >= SIZE, SIZE, 0), position < 0
+        first = tl.maximum(position - position % SIZE - SIZE, 0) % places
+        before, own, place = tl.where(position >= SIZE, SIZE, 0), position < 0, position % places
     elif KIND == "prefix":
         before, own = tl.minimum(position, SIZE), position < SIZE
-    return first, before, own
+    return first, before, own, place
 
 
 @triton.jit
@@ -97,14 +99,14 @@ def merged(partial, totals, first, active, columns, E: tl.constexpr):
 @triton.jit(
     do_not_specialize=[
         "number", "heads", "splits", "q_row", "q_head", "new_k_row", "new_k_head", "new_v_row", "new_v_head",
-        "k_row", "k_head", "v_row", "v_head", "starts_row", "mask_row", "mask_key",
+        "k_row", "k_head", "v_row", "v_head", "starts_row", "mask_row", "mask_key", "places",
     ]
 )  # fmt: skip
 def decode_attention_kernel(
     q, k, v, new_k, new_v, rope, q_gain, k_gain, length, starts, mask, out, partial, totals, counters,
     number, heads, splits, eps, scale,
     q_row, q_head, new_k_row, new_k_head, new_v_row, new_v_head, k_row, k_head, v_row, v_head,
-    starts_row, mask_row, mask_key,
+    starts_row, mask_row, mask_key, places,
     E: tl.constexpr, COLUMNS: tl.constexpr, K_STEP: tl.constexpr, V_STEP: tl.constexpr, ALIGN: tl.constexpr,
     KIND: tl.constexpr, SIZE: tl.constexpr, TILE: tl.constexpr, TILES: tl.constexpr, MERGE: tl.constexpr,
     AHEAD: tl.constexpr,
@@ -120,10 +122,9 @@ def decode_attention_kernel(
     position = tl.cast(number, tl.int32) - 1
     if length is not None:
         position = tl.load(length) - 1
-    first, before, own = reads(position, KIND, SIZE)
+    first, before, own, place = reads(position, tl.cast(places, tl.int32), KIND, SIZE)
     if new_k is None:
         before += own.to(tl.int32)
-    STRIDE: tl.constexpr = SIZE if KIND == "column" else 1
     active = tl.maximum(tl.cdiv(before, TILE * TILES), 1)
     if split >= active:
         return
@@ -148,7 +149,7 @@ def decode_attention_kernel(
     result = tl.zeros([COLUMNS], tl.float32)
     for tile in range(TILES):
         index = (split * TILES + tile) * TILE + tl.arange(0, TILE)
-        at, valid = first.to(tl.int64) + index * STRIDE, index < before
+        at, valid = first.to(tl.int64) + index, index < before
         wanted = valid[:, None] & inside[None, :]
         # All are asked for before any is used. Without `volatile` the compiler asks for the values when the keys have
         # come (seen on sm_90): a second wait for memory. On AMD a volatile load is itself waited for.
@@ -162,14 +163,14 @@ def decode_attention_kernel(
         top, total, result = joined(top, total, result, scores, 1.0, values.to(tl.float32))
 
     if new_k is not None:
-        place = position.to(tl.int64)
-        tl.store(k_base + place * K_STEP + columns, key, mask=inside & last)
-        tl.store(v_base + place * V_STEP + columns, value, mask=inside & last)
+        place, kept = place.to(tl.int64), last & (place < places)  # a prefix keeps nothing after it
+        tl.store(k_base + place * K_STEP + columns, key, mask=inside & kept)
+        tl.store(v_base + place * V_STEP + columns, value, mask=inside & kept)
         own = own & last
         if starts is not None:
             own = own & (place >= start)
         if mask is not None:
-            own = own & (tl.load(mask + row * mask_row + place * mask_key) != 0)
+            own = own & (tl.load(mask + row * mask_row + place * mask_key, mask=own, other=0) != 0)
         score = tl.where(own, tl.sum(key.to(tl.float32) * query), float("-inf"))
         top, total, result = joined_one(top, total, result, score, value.to(tl.float32))
 
@@ -273,7 +274,7 @@ def decode_attention_op(
         counters(q.device) if merge else None,
         number, heads, splits, eps, head_dim**-0.5 * LOG2_E,
         *(stride // align for stride in outer),
-        0 if starts is None else starts.stride(0), *((0, 0) if mask is None else mask.stride()),
+        0 if starts is None else starts.stride(0), *((0, 0) if mask is None else mask.stride()), k.shape[2],
         num_warps=warps, E=head_dim, COLUMNS=triton.next_power_of_2(head_dim), K_STEP=k_step, V_STEP=v_step,
         ALIGN=align, KIND=kind, SIZE=size, TILE=held, TILES=times, MERGE=merge,
         AHEAD=not waves_of_64(),

@@ -264,7 +264,7 @@ def test_prefix_alone_predicts_the_first_token():
     alone = decoder.prefill(tokens[:, :, :0], decoder.new_state(2, conditioning))
     # What follows a position does not change it: read the prefix and a token, score the last of the prefix.
     with torch.no_grad():
-        x = decoder._body(tokens[:, :, :1], None, Conditioning(prefix=conditioning.prefix))
+        x = decoder.read(tokens[:, :, :1], None, Conditioning(prefix=conditioning.prefix))
         expected = decoder._logits(x[:, 2])[:, None]
     torch.testing.assert_close(alone, expected, rtol=1e-4, atol=1e-4)
 

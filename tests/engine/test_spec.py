@@ -15,9 +15,9 @@ TINY = {
 
 
 def test_spec_dictionary_round_trip():
-    spec = DecoderSpec(**TINY, cross_attention=(1,))
+    spec = DecoderSpec(**TINY, cross_attention=(1,), spans=("row", "none"), block=4)
     values = spec.to_dict()
-    values["cross_attention"] = [1]  # as JSON would give it
+    values |= {"cross_attention": [1], "spans": ["row", "none"]}  # as JSON would give it
     assert DecoderSpec.from_dict(values) == spec
 
 
@@ -47,6 +47,10 @@ def test_spec_dictionary_round_trip():
         ({"output_vocabulary": 2.0}, TypeError, "output_vocabulary is 2.0"),
         ({"positions": "sinusoidal", "width": 13}, ValueError, "width is 13"),
         ({"cross_attention": (2,)}, ValueError, r"layers \[2\]"),
+        ({"spans": ("row",)}, ValueError, "spans has 1 words; it should have one for each of 2 layers"),
+        ({"spans": ("row", "diagonal")}, ValueError, r"spans has the words \['diagonal'\]"),
+        ({"spans": ("none", "full"), "cross_attention": (1,)}, ValueError, r"'none' for the layers \[0\]"),
+        ({"block": 0}, ValueError, "block is 0"),
     ],
     ids=str,
 )

@@ -37,21 +37,33 @@ def prepared(x, gain, rope, position, eps=1e-5):
 
 def exact(q, k, v, length, new_k=None, new_v=None, rope=None, q_gain=None, k_gain=None, span=None, starts=None,
           mask=None):  # fmt: skip
-    """What is returned, and the key and value at the last position, in float64."""
+    """What is returned, and the key and value that are written, in float64."""
     position, out = int(length) - 1, torch.zeros(q.shape, dtype=torch.double)
     k, v = k.double(), v.double()
+    place = place_of(span, position, k.shape[2])
     first, stride, count = (0, 1, position + 1) if span is None else span.keys(position)
     for b in range(len(q)):
-        if new_k is not None:
-            k[b, :, position] = prepared(new_k[b], k_gain, rope, position)
-            v[b, :, position] = new_v[b].double()
+        if new_k is not None and place < k.shape[2]:
+            k[b, :, place] = prepared(new_k[b], k_gain, rope, position)
+            v[b, :, place] = new_v[b].double()
         keys = [first + stride * index for index in range(count)]
         keys = [s for s in keys if (starts is None or s >= starts[b]) and (mask is None or mask[b, s])]
+        keys = [place_of(span, s, k.shape[2]) for s in keys]
         if keys:
             query = prepared(q[b], q_gain, rope, position) / math.sqrt(q.shape[2])
             weights = (k[b][:, keys] @ query[:, :, None])[..., 0].softmax(-1)  # [H, keys]
             out[b] = (weights[:, None] @ v[b][:, keys])[:, 0]
-    return out, k[:, :, position], v[:, :, position]
+    return out, k[:, :, place : place + 1], v[:, :, place : place + 1]
+
+
+def place_of(span, position, places):
+    """Where a position lies, from what a cache holds; `places` for one that is not kept."""
+    if span is None or span.kind == "prefix":
+        return min(position, places)
+    block, within = divmod(position, span.size)
+    if span.kind == "column":
+        return within * (places // span.size) + block
+    return block % (places // span.size) * span.size + within
 
 
 def run(made, backend, tile=None):
@@ -93,14 +105,19 @@ def test_the_reference(case):
     assert out.dtype == k.dtype
     assert (out.double() - expected).abs().max() <= case.tolerance * expected.abs().max().clamp(min=1.0)
     assert (out[expected == 0] == 0).all()
-    position = int(made.arguments[3]) - 1
-    assert (k[:, :, position].double() - key).abs().max() <= case.tolerance * key.abs().max()
-    assert torch.equal(v[:, :, position].double(), value)
+    place = place_of(made.words.get("span"), int(made.arguments[3]) - 1, k.shape[2])
+    written = slice(place, place + 1)
+    torch.testing.assert_close(k[:, :, written].double(), key, rtol=0, atol=case.tolerance * biggest(key))
+    assert torch.equal(v[:, :, written].double(), value)
     check_untouched(made, k, v)
 
 
+def biggest(values):
+    return float(values.abs().max()) if values.numel() else 0.0
+
+
 def check_untouched(made, k, v):
-    others = torch.arange(k.shape[2]) != int(made.arguments[3]) - 1
+    others = torch.arange(k.shape[2]) != place_of(made.words.get("span"), int(made.arguments[3]) - 1, k.shape[2])
     for after, before in zip((k, v), made.arguments[1:3], strict=True):
         assert torch.equal(after[:, :, others].nan_to_num(7.0), before[:, :, others].nan_to_num(7.0))
 
@@ -114,11 +131,12 @@ def test_the_kernel_is_no_worse_than_the_reference(case, tile):
     made = call(case)
     expected, key, _ = exact(*made.arguments, **made.words)
     (out, k, v), (other, other_k, other_v) = run(made, "triton", tile), run(made, "reference")
-    position = int(made.arguments[3]) - 1
-    for given, peer, truth in ((out, other, expected), (k[:, :, position], other_k[:, :, position], key)):
-        floor = torch.finfo(given.dtype).eps * truth.abs().max()
-        assert (given.double() - truth).abs().max() <= 2 * (peer.double() - truth).abs().max() + floor
-    assert torch.equal(v[:, :, position], other_v[:, :, position])
+    place = place_of(made.words.get("span"), int(made.arguments[3]) - 1, k.shape[2])
+    written = slice(place, place + 1)
+    for given, peer, truth in ((out, other, expected), (k[:, :, written], other_k[:, :, written], key)):
+        floor = torch.finfo(given.dtype).eps * biggest(truth)
+        assert biggest(given.double() - truth) <= 2 * biggest(peer.double() - truth) + floor
+    assert torch.equal(v[:, :, written], other_v[:, :, written])
     assert (out[expected == 0] == 0).all()
     check_untouched(made, k, v)
     assert not triton.counters(CPU).any()
@@ -130,14 +148,29 @@ def test_every_position_is_the_last_row_of_prefill(span, backend):
     torch.manual_seed(0)
     q, k, v = torch.randn(3, 2, 3, 16, 8)
     whole = prefill_attention(q, k, v, span=span)
-    k_cache, v_cache = torch.full((2, 2, 3, 16, 8), torch.nan)
+    places = 16 if span is None else span.places(16)
+    k_cache, v_cache = torch.full((2, 2, 3, places, 8), torch.nan)
     for t in range(16):
         words = {"new_k": k[:, :, t], "new_v": v[:, :, t], "span": span, "backend": backend}
         one = decode_attention(q[:, :, t], k_cache, v_cache, t + 1, **words)
         torch.testing.assert_close(one, whole[:, :, t], rtol=1e-5, atol=1e-6)
         if span is not None and span.kind == "previous_row" and t < span.size:
             assert (one == 0).all()
-    assert torch.equal(k_cache, k) and torch.equal(v_cache, v)
+    assert places == {None: 16, "row": 5, "column": 20, "previous_row": 10, "prefix": 5}[span and span.kind]
+    for t in range(5) if span and span.kind == "prefix" else (14, 15):
+        assert torch.equal(k_cache[:, :, place_of(span, t, places)], k[:, :, t])
+
+
+def poisoned(cache, span, length):
+    """A copy with NaN wherever the last of `length` positions does not read, and where it is written."""
+    places = cache.shape[2]
+    unread = torch.arange(places) >= length - 1
+    if span is not None:
+        first, count = span.held(length - 1, places)
+        unread = torch.ones(places, dtype=torch.bool)
+        unread[first : first + count] = False
+        unread[place_of(span, length - 1, places) :][:1] = True
+    return cache.clone().masked_fill(unread[:, None], torch.nan)
 
 
 @pytest.mark.parametrize("tile", [4, 16, 0])
@@ -145,9 +178,7 @@ def test_every_position_is_the_last_row_of_prefill(span, backend):
 def test_pieces_and_lengths(span, tile):
     q, k, v, words = filled()
     for length in (1, 2, 5, 6, 21, 40):
-        caches = [x.clone() for x in (k, v, k, v)]
-        for cache in caches:
-            cache[:, :, length - 1 :] = torch.nan
+        caches = [poisoned(x, span, length) for x in (k, v, k, v)]
         expected = decode_attention(q, *caches[:2], length, **words, span=span, backend="reference")
         given = in_pieces(q, *caches[2:], length, tile, **words, span=span)
         torch.testing.assert_close(given, expected, rtol=1e-5, atol=1e-6)
@@ -208,11 +239,10 @@ def test_a_length_on_the_device_and_a_second_run_change_no_bit(span, backend):
 def test_the_reference_that_asks_no_device_for_the_length(span):
     q, k, v, words = filled()
     starts, mask = torch.tensor([0, 7]), torch.rand(2, 40) < 0.8
+    ordered = span is None or span.kind == "prefix"
     for length in (1, 5, 13, 40):
-        for more in ({}, {"starts": starts, "mask": mask}):
-            caches = [x.clone() for x in (k, v, k, v)]
-            for cache in caches:
-                cache[:, :, length - 1 :] = torch.nan
+        for more in ({}, {"starts": starts, "mask": mask})[: 1 + ordered]:
+            caches = [poisoned(x, span, length) for x in (k, v, k, v)]
             news = {name: words[name] for name in ("new_k", "new_v")}
             expected = decode_attention(q, *caches[:2], length, **news, span=span, backend="reference", **more)
             rest = more.get("starts"), more.get("mask")
@@ -303,6 +333,11 @@ ZEROS = torch.zeros(2, 3, 4)
         ({"k_gain": torch.ones(4, device="meta")}, "k_gain is on meta"),
         ({"k_gain": torch.ones(8)[::2]}, "k_gain has strides"),
         ({"span": "row"}, "span is 'row'"),
+        ({"span": Span("row", 4)}, "k has 9 places, which do not fit Span"),
+        ({"span": Span("previous_row", 9)}, "k has 9 places, .*; 18 would"),
+        ({"span": Span("prefix", 10)}, "k has 9 places"),
+        ({"span": Span("column", 3), "length": 10}, "length is 10"),
+        ({"span": Span("row", 3), "starts": torch.zeros(2, dtype=torch.int64)}, "starts or a mask is given with"),
         ({"starts": torch.zeros(3, dtype=torch.int64)}, "starts is"),
         ({"starts": torch.zeros(2, dtype=torch.int32)}, "starts is torch.int32"),
         ({"mask": torch.ones(2, 9)}, "mask is torch.float32"),

@@ -5,6 +5,7 @@ import torch
 
 from clavilux.kernels.catalog import CASES, Case, cases
 from clavilux.kernels.inputs import call
+from clavilux.kernels.span import Span
 
 TOYS = [case for case in CASES if case.toy and case.dtype == "float32"]
 
@@ -36,6 +37,8 @@ def test_a_real_case_has_its_shapes_without_their_memory(case):
         assert made.arguments[3 if case.op == "norm_linear" else 1].shape == (shape["out"], shape["width"])
     if case.op == "decode_attention":
         capacity = shape.get("capacity", shape["length"])
+        if "span" in shape:
+            capacity = Span(shape["span"], shape["span_size"]).places(capacity)
         assert (shape["rows"], shape["heads"], capacity, shape["head_dim"]) in sizes
     assert {tensor.device.type for tensor in tensors(made)} == {"cpu"}
 

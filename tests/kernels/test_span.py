@@ -35,6 +35,22 @@ def test_reads_says_the_same_as_keys(span):
 
 
 @pytest.mark.parametrize("span", SPANS, ids=str)
+def test_a_cache_holds_what_is_read_side_by_side(span):
+    for positions in (1, span.size, 3 * span.size + 1):
+        places = span.places(positions)
+        assert span.fits(places) and not span.fits(span.size - 1)
+        lies = {}  # place -> the position written there last
+        for query in range(positions):
+            place = span.place(query, places)
+            if place < places:
+                lies[place] = query
+            first, count = span.held(query, places)
+            assert [lies[first + index] for index in range(count)] == defined(span, query)
+            table = span.reads_places(torch.tensor([query]), places)
+            assert table.nonzero()[:, 0].tolist() == list(range(first, first + count))
+
+
+@pytest.mark.parametrize("span", SPANS, ids=str)
 def test_no_query_reads_more_than_the_most(span):
     for positions in range(2 * span.size, 4 * span.size):
         assert span.most(positions) == max(span.keys(query)[2] for query in range(positions))
