@@ -67,11 +67,10 @@ def _checked(bench, name, dtype, calls, truth, model, length, **more):
 def _calls(subject: Subject, x, length):
     state, decoder = filled_state(subject, length), subject.decoder
     x = x.to(decoder.embed.weight.dtype)
-    mask = state.conditioning.memory_mask
 
     def step(index, layer):
         kv = state.memory_kv.get(index)
-        return lambda: layer.step(x, decoder.rope, state.k[index], state.v[index], length, kv, mask)
+        return lambda: layer.step(x, decoder.rope, state.k[index], state.v[index], length, kv, state.conditioning)
 
     return [step(index, layer) for index, layer in enumerate(decoder.layers)]
 

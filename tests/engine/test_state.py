@@ -5,7 +5,6 @@ from clavilux.conditioning import Conditioning
 from clavilux.spec import DecoderSpec
 from clavilux.state import DecodeState
 
-
 WORDS = {"width": 8, "layers": 3, "heads": 4, "head_dim": 5, "ffn_width": 8, "vocabulary": 7, "max_positions": 32}
 CPU = torch.device("cpu")
 
