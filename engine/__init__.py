@@ -13,11 +13,17 @@ from .errors import CheckpointError
 
 if TYPE_CHECKING:
     from .audio.clip import Audio
+    from .image.picture import Picture
     from .model import Model, load
 
-__all__ = ["Audio", "CheckpointError", "Model", "load"]
+__all__ = ["Audio", "CheckpointError", "Model", "Picture", "load"]
 
-_HOMES = {"Audio": "clavilux.audio.clip", "Model": "clavilux.model", "load": "clavilux.model"}
+_HOMES = {
+    "Audio": "clavilux.audio.clip",
+    "Model": "clavilux.model",
+    "Picture": "clavilux.image.picture",
+    "load": "clavilux.model",
+}
 
 
 def __getattr__(name: str):

@@ -1,4 +1,4 @@
-"""What a checkpoint, a sound file or a MIDI file is, as plain facts: the `info` and `models` commands.
+"""What a checkpoint, a sound, MIDI or picture file is, as plain facts: the `info` and `models` commands.
 
 Knows how to look without loading: a checkpoint's weights are not read, only their names and shapes.
 """
@@ -20,8 +20,10 @@ from .decoder import DecoderSpec
 from .errors import CheckpointError
 from .families.musicgen import licence
 from .families.recognise import folder_of_file
-from .model import FAMILIES, PRETRAINED, bundled, read_config
+from .image.io import read_picture, read_receipt
+from .model import FAMILIES, PICTURES, PRETRAINED, bundled, read_config
 
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 _CODECS = ("encodec", "dac", "jukebox_vqvae")  # model_type
 _WEIGHTS = (".safetensors", ".bin", ".pth", ".th")
 _BYTES = 4  # a number in float32, the dtype that `load` takes by itself
@@ -38,11 +40,14 @@ def bundled_models() -> list[dict[str, Any]]:
 
 
 def describe(path: str | Path, seconds: float = 30.0, batch: int = 1) -> dict[str, Any]:
-    """Facts about a checkpoint (its folder, weights or config), a codec, tokens, a MIDI or a sound file; JSON values.
+    """Facts about a checkpoint (its folder, weights or config), a codec, tokens, a MIDI, sound or picture file.
 
     Args:
         path: what to look at.
         seconds, batch: length and number of the pieces that a checkpoint's memory is estimated for.
+
+    Returns:
+        JSON values.
 
     Raises:
         ValueError: nothing is there, or it is a file of another kind.
@@ -62,6 +67,8 @@ def describe(path: str | Path, seconds: float = 30.0, batch: int = 1) -> dict[st
         return checkpoint_facts(path, seconds, batch)
     if path.suffix.lower() in (".safetensors", ".bin", ".json"):
         return checkpoint_facts(folder_of_file(path), seconds, batch)
+    if path.suffix.lower() in _PICTURES:
+        return picture_facts(path)
     with open(path, "rb") as file:
         is_midi = file.read(4) == b"MThd"
     return midi_facts(path) if is_midi or path.suffix.lower() in (".mid", ".midi") else sound_facts(path)
@@ -71,6 +78,10 @@ def checkpoint_facts(folder: Path, seconds: float = 30.0, batch: int = 1) -> dic
     """Family, size, licence, context and the memory needed. Raises CheckpointError."""
     family, config = read_config(folder)
     module = import_module(FAMILIES[family])
+    if family in PICTURES:
+        size = module.picture_size(folder, config)
+        needed = module.memory_needed(folder, config, size, batch)
+        return module.facts(folder, config) | {f"memory_for_{batch}_x_{size}_pixels_bytes": needed}
     if hasattr(module, "facts"):
         needed = module.memory_needed(folder, config, seconds, batch)
         return module.facts(folder, config) | {f"memory_for_{batch}_x_{seconds:g}_s_bytes": needed}
@@ -189,6 +200,14 @@ def sound_facts(path: Path) -> dict[str, Any]:
     if clip.receipt:
         facts["receipt"] = clip.receipt
     return facts
+
+
+def picture_facts(path: Path) -> dict[str, Any]:
+    """Size, and the receipt of a file that was painted here."""
+    height, width, _ = read_picture(path).shape
+    facts = {"kind": "picture file", "width": width, "height": height, "size_bytes": path.stat().st_size}
+    receipt = read_receipt(path)
+    return facts | ({"receipt": receipt} if receipt else {})
 
 
 def _span(values: list[float]) -> list[float]:

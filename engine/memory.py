@@ -10,23 +10,31 @@ from pathlib import Path
 
 import torch
 
-from .model import FAMILIES, device_named, folder_of, read_config
+from .model import FAMILIES, PICTURES, device_named, folder_of, read_config
 
 
 def needed_bytes(
-    source: str | Path, seconds: float, batch: int = 1, dtype: str = "auto", device: str = "auto"
+    source: str | Path, length: float | None, batch: int = 1, dtype: str = "auto", device: str = "auto"
 ) -> int | None:
     """About what loading a model and rendering with it take at their peak; None where a family does not say.
+
+    Args:
+        source, dtype, device: as for `clavilux.load`.
+        length: seconds of a piece; or pixels a side of a picture, None for what its model was trained on.
+        batch: how many side by side.
 
     Raises:
         CheckpointError: as `clavilux.load`.
     """
     folder = folder_of(source)
     family, config = read_config(folder)
-    estimate = getattr(import_module(FAMILIES[family]), "memory_needed", None)
+    module = import_module(FAMILIES[family])
+    estimate = getattr(module, "memory_needed", None)
     if device_named(device).type == "cpu":
         dtype = "float32"  # which weights pass through on their way to being packed
-    return None if estimate is None else estimate(folder, config, seconds, batch, dtype)
+    if family in PICTURES and length is None:
+        length = module.picture_size(folder, config)
+    return None if estimate is None else estimate(folder, config, length, batch, dtype)
 
 
 def free_bytes(device: str = "auto") -> int | None:
@@ -42,16 +50,23 @@ def free_bytes(device: str = "auto") -> int | None:
     return None if available is None else int(available.split()[1]) * 1024
 
 
-def check_fits(source: str | Path, seconds: float, batch: int = 1, dtype: str = "auto", device: str = "auto") -> None:
-    """Refuse a render that would not fit, before anything is loaded.
+def check_fits(
+    source: str | Path, length: float | None, batch: int = 1, dtype: str = "auto", device: str = "auto"
+) -> None:
+    """Refuse a render that would not fit, before anything is loaded. Arguments as `needed_bytes`.
 
     Raises:
         ValueError: what it needs is more than what is free; both are said.
         CheckpointError: as `clavilux.load`.
     """
-    needed, free = needed_bytes(source, seconds, batch, dtype, device), free_bytes(device)
+    needed, free = needed_bytes(source, length, batch, dtype, device), free_bytes(device)
     if needed is not None and free is not None and needed > free:
+        family, _ = read_config(folder_of(source))
+        things = "picture" if family in PICTURES else "piece"
+        what = f"{batch} {things}{'s' if batch > 1 else ''}"
+        if length is not None:
+            what += f" of {length:g} {'pixels a side' if family in PICTURES else 's'}"
         raise ValueError(
-            f"{seconds:g} s in {batch} piece{'s' if batch > 1 else ''} with {str(source)!r} need about "
-            f"{needed / 2**30:.1f} GiB; {free / 2**30:.1f} GiB are free, so ask for less, or for a smaller model"
+            f"{what} with {str(source)!r} need about {needed / 2**30:.1f} GiB; {free / 2**30:.1f} GiB are free, so "
+            "ask for less, or for a smaller model"
         )

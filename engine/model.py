@@ -1,4 +1,4 @@
-"""A loaded model: from a call to sound, for every family.
+"""A loaded model: from a call to sound, for every family of music (`painting` has those of pictures).
 
 Knows requests, rows and pieces. What a prompt means and how tokens become sound is the family's; the loop
 that draws them is `loop`.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -31,9 +31,11 @@ from .sampling import Grammar, SamplingSpec
 from .windows import Windows
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-FAMILIES = {name: f"clavilux.families.{name}" for name in ("aria", "audiocraft", "musicgen")}
+PICTURES = ("imagegpt",)
+FAMILIES = {name: f"clavilux.families.{name}" for name in ("aria", "audiocraft", "musicgen", *PICTURES)}
 LONGEST_S = 3600.0
 SMALL_DECODER = 30_000_000  # parameters
+_OPTIONS = frozenset(("seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "progress"))
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 Progress = Callable[[float, float], None]
@@ -154,17 +156,24 @@ class Model:
 
     def _jobs(self, prompt, seconds, options) -> tuple[bool, list[Job], SamplingSpec]:
         """(whether a list was asked for, a job a row, how to draw). Everything is checked here."""
-        known = {"seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "progress"}
-        unknown = sorted(set(options) - known - set(self.family.accepts))
-        if unknown:
-            raise TypeError(
-                f"{self.family.identity['model']} does not take {', '.join(unknown)}; it takes "
-                f"{', '.join(sorted(known | set(self.family.accepts)))}"
-            )
+        as_list, rows, controls = self._asked(prompt, options, _OPTIONS)
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
             raise TypeError(f"seconds is {seconds!r}; it should be a number")
         if not (math.isfinite(seconds) and 0 < seconds <= LONGEST_S):
             raise ValueError(f"seconds is {seconds}; it should be above 0 and at most {LONGEST_S:g}")
+        requests = [Request(text, float(seconds), seed, options.get("continue_from"), controls) for text, seed in rows]
+        jobs = self.family.jobs(requests)
+        return as_list, jobs, self._settled(jobs, options, options.get("guidance"))
+
+    def _asked(self, prompt, options, known: Iterable[str]) -> tuple[bool, list[tuple[str, int]], dict[str, Any]]:
+        """(whether a list was asked for, each row's words and seed, the family's own controls), checked."""
+        takes = {*known, *self.family.accepts}
+        unknown = sorted(set(options) - takes)
+        if unknown:
+            raise TypeError(
+                f"{self.family.identity['model']} does not take {', '.join(unknown)}; it takes "
+                f"{', '.join(sorted(takes))}"
+            )
         batch = options.get("batch", 1)
         if type(batch) is not int or not 1 <= batch <= 64:
             raise ValueError(f"batch is {batch!r}; it should be a whole number from 1 to 64")
@@ -173,37 +182,22 @@ class Model:
         if not prompts or not all(isinstance(p, str) for p in prompts):
             raise TypeError(f"prompt is {type(prompt).__name__}; it should be a string or a list of strings")
         controls = {name: options[name] for name in self.family.accepts if options.get(name) is not None}
-        requests = [
-            Request(text, float(seconds), seed, options.get("continue_from"), controls)
-            for text, seed in zip(prompts, _seeds(options.get("seed"), len(prompts)), strict=True)
-        ]
-        jobs = self.family.jobs(requests)
-        sampling = self._sampling(jobs, options)
-        settings = {name: getattr(sampling, name) for name in ("temperature", "top_k", "top_p", "guidance")}
+        return as_list, list(zip(prompts, _seeds(options.get("seed"), len(prompts)), strict=True)), controls
+
+    def _settled(self, jobs, options, guidance) -> SamplingSpec:
+        """How to draw: what was asked for, else the family's usual settings; every job's receipt notes it."""
+        given = {name: options.get(name) for name in ("temperature", "top_k", "top_p")} | {"guidance": guidance}
+        usual = self.family.sampling
+        settings = {name: getattr(usual, name) if value is None else value for name, value in given.items()}
         for job in jobs:
             job.receipt["settings"] = settings
-        return as_list, jobs, sampling
-
-    def _sampling(self, jobs: list[Job], options) -> SamplingSpec:
-        usual = self.family.sampling
-        values = {
-            name: getattr(usual, name) if options.get(name) is None else options[name]
-            for name in ("temperature", "top_k", "top_p", "guidance")
-        }
-        return SamplingSpec(seed=tuple(job.receipt["seed"] for job in jobs), **values)
+        return SamplingSpec(seed=tuple(job.receipt["seed"] for job in jobs), **settings)
 
     def _run(
         self, jobs: list[Job], sampling: SamplingSpec, seconds: float, progress: Progress | None
     ) -> Iterator[tuple[int, Tensor]]:
-        """(row, samples [C, N]) as they are settled.
-
-        Rows whose prefixes differ in length are made one kind after the other: padding would change what they read.
-        """
-        kinds: dict[int, list[int]] = {}
-        for row, job in enumerate(jobs):
-            kinds.setdefault(job.conditioning.num_prefix, []).append(row)
-        for rows in kinds.values():
-            alike = replace(sampling, seed=tuple(sampling.seed[row] for row in rows))
+        """(row, samples [C, N]) as they are settled."""
+        for rows, alike in kinds(jobs, sampling):
             for index, samples in self._run_together([jobs[row] for row in rows], alike):
                 yield rows[index], samples
                 if progress is not None:
@@ -213,27 +207,43 @@ class Model:
 
     def _run_together(self, jobs: list[Job], sampling: SamplingSpec) -> Iterator[tuple[int, Tensor]]:
         stage = self.family.stages[0]
-        conditionings = [job.conditioning for job in jobs]
-        if len(sampling.weights) > 1:
-            conditionings += [job.unconditional for job in jobs]
-        plans, grammars = [job.plan for job in jobs], [job.grammar for job in jobs]
-        steps = draw(
-            stage.decoder,
-            sampling,
-            torch.cat([job.prompt for job in jobs]),
-            plan=None if plans[0] is None else torch.cat(plans),
-            grammars=None if grammars[0] is None else grammars,
-            layout=stage.layout,
-            conditioning=Conditioning.stack(conditionings),
-            windows=jobs[0].windows,
-        )
-        for tokens in _small_steps_alone(steps, stage.decoder):
+        for tokens in drawn(stage.decoder, jobs, sampling, layout=stage.layout, windows=jobs[0].windows):
             for row, job in enumerate(jobs):
                 samples = job.push(tokens[row])
                 if samples is not None and samples.shape[1]:
                     yield row, samples
         for row, job in enumerate(jobs):
             yield row, job.finish()
+
+
+def kinds(jobs, sampling: SamplingSpec) -> Iterator[tuple[list[int], SamplingSpec]]:
+    """The rows that are made together, and how they are drawn, one kind after the other.
+
+    Rows whose prefixes differ in length are not made together: padding would change what they read.
+    """
+    found: dict[int, list[int]] = {}
+    for row, job in enumerate(jobs):
+        found.setdefault(job.conditioning.num_prefix, []).append(row)
+    for rows in found.values():
+        yield rows, replace(sampling, seed=tuple(sampling.seed[row] for row in rows))
+
+
+def drawn(decoder: Decoder, jobs, sampling: SamplingSpec, **words) -> Iterator[Tensor]:
+    """The steps int64 [B, K] of jobs that are made together; words as for `clavilux.loop.draw`."""
+    conditionings = [job.conditioning for job in jobs]
+    if len(sampling.weights) > 1:
+        conditionings += [job.unconditional for job in jobs]
+    plans, grammars = [job.plan for job in jobs], [job.grammar for job in jobs]
+    steps = draw(
+        decoder,
+        sampling,
+        torch.cat([job.prompt for job in jobs]),
+        plan=None if plans[0] is None else torch.cat(plans),
+        grammars=None if grammars[0] is None else grammars,
+        conditioning=Conditioning.stack(conditionings),
+        **words,
+    )
+    return _small_steps_alone(steps, decoder)
 
 
 def _small_steps_alone(steps: Iterator[Tensor], decoder: Decoder) -> Iterator[Tensor]:
@@ -271,13 +281,17 @@ def _seeds(seed, rows: int) -> list[int]:
     return seeds
 
 
-def load(source: str | Path, device: str = "auto", dtype: str = "auto") -> Model:
+def load(source: str | Path, device: str = "auto", dtype: str = "auto", *, codec: str | Path | None = None) -> Model:
     """Load a model.
 
     Args:
         source: a bundled model's name ("aria"), a folder, a file that is part of one, or a hub id ("owner/name").
         device: "auto" (a GPU where there is one), "cpu", "cuda", "mps" ...
         dtype: "auto", "float32", "bfloat16", "float16" or "int8"; see `clavilux.precision.prepare`.
+        codec: a file or folder with the codec, where it does not lie beside the model (LlamaGen).
+
+    Returns:
+        A model; of pictures, a `clavilux.painting.Painter`.
 
     Raises:
         CheckpointError: nothing is there, or it is damaged or of an unknown family.
@@ -286,8 +300,15 @@ def load(source: str | Path, device: str = "auto", dtype: str = "auto") -> Model
     check(dtype)
     folder = folder_of(source)
     name, config = read_config(folder)
-    family = import_module(FAMILIES[name])
-    return Model(family.load(folder, config, device_named(device), dtype))
+    words = {} if codec is None else {"codec": codec}
+    if words and name != "llamagen":
+        raise ValueError(f"a codec is given; a model of the family {name!r} has its own")
+    family = import_module(FAMILIES[name]).load(folder, config, device_named(device), dtype, **words)
+    if name not in PICTURES:
+        return Model(family)
+    from .painting import Painter  # it builds on this module
+
+    return Painter(family)
 
 
 def bundled() -> list[str]:

@@ -12,6 +12,8 @@ from .decoder import Decoder
 from .kernels.weights import packing_supported
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# Of a number, for estimates; "auto" on a CPU passes through float32.
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "auto": 4}
 WORDS = ("auto", *DTYPES, "int8")
 _LARGEST_HALF = torch.finfo(torch.float16).max
 

@@ -93,6 +93,11 @@ class Picture:
         """See `fit`."""
         return fit(self, size)
 
+    def resized(self, width: int, height: int) -> Picture:
+        """The whole picture, scaled to `width` x `height` pixels (Lanczos), with its receipt, without tokens."""
+        scaled = Image.fromarray(self.pixels.numpy()).resize((width, height), Image.Resampling.LANCZOS)
+        return Picture(torch.from_numpy(np.array(scaled)), receipt=dict(self.receipt))
+
     def __repr__(self) -> str:
         return f"Picture({self.width} x {self.height}{', tokens' if self.tokens is not None else ''})"
 

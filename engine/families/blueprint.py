@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..layout import Delay
+from ..precision import BYTES
 from ..sampling import SamplingSpec
 from ..spec import DecoderSpec
 from ..windows import Windows
 from .text import LONGEST
 
 HEAD_ROWS = 2  # blocks of rows that guidance makes
-_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "auto": 4}
 _CODEC_PARAMETERS = 59_000_000  # EnCodec at 32 kHz
 _CODEC_FLOATS = 20_000  # what decoding one frame keeps at its peak, measured on EnCodec at 32 kHz
 # Larger than any model there is; a number above these is a broken file, and would take all memory to find out.
@@ -170,7 +170,7 @@ class Blueprint:
             beside: parameters of the text encoder and the codec, where they are known.
         """
         frames = math.ceil(seconds * self.frame_rate)
-        size = _BYTES[dtype]
+        size = BYTES[dtype]
         weights = self.decoder_parameters * size
         weights += 4 * (self.text_parameters + _CODEC_PARAMETERS if beside is None else beside)
         positions = min(frames + max(self.delays), self.windows.context) + self.num_prefix

@@ -12,11 +12,18 @@ from typing import Any
 
 from ..errors import CheckpointError
 
-TRANSFORMERS = {"musicgen": "musicgen", "musicgen_melody": "musicgen"}  # model_type -> our family
+# model_type -> our family; multi_modality is Janus's own
+TRANSFORMERS = {
+    "musicgen": "musicgen",
+    "musicgen_melody": "musicgen",
+    "imagegpt": "imagegpt",
+    "janus": "janus",
+    "multi_modality": "janus",
+}
 AUDIOCRAFT = ("state_dict.bin", "compression_state_dict.bin")
 _KNOWN = (
     "clavilux's own folders, transformers' (model_type "
-    f"{' or '.join(TRANSFORMERS)}) and audiocraft's ({' and '.join(AUDIOCRAFT)})"
+    f"{', '.join(TRANSFORMERS)}) and audiocraft's ({' and '.join(AUDIOCRAFT)})"
 )
 _SMALL_FILES = (".json", ".model", ".txt", ".md")
 _STEMS = ("config.json", "model", "pytorch_model")  # of a config, of weights, of their shards and indices

@@ -18,7 +18,7 @@ def test_what_cannot_fit_is_refused_with_both_numbers(musicgen, monkeypatch):
     memory.check_fits(folder, 1, device="cpu")
     monkeypatch.setattr(memory, "free_bytes", lambda device: short)
     memory.check_fits(folder, 1, device="cpu")
-    with pytest.raises(ValueError, match=r"100 s in 1 piece with .* need about .* GiB; .* GiB are free"):
+    with pytest.raises(ValueError, match=r"1 piece of 100 s with .* need about .* GiB; .* GiB are free"):
         memory.check_fits(folder, 100, device="cpu")
 
 

@@ -1,0 +1,235 @@
+"""A loaded model that paints: from a call to a picture, for every family of pictures.
+
+Knows requests, rows of tokens and how they are shown as they arrive. What a prompt means is the family's; which
+tokens are known beforehand is `editing`'s; the loop that draws the others is `loop`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from .conditioning import Conditioning
+from .decoder import Decoder
+from .editing import plan_of
+from .image.picture import Picture
+from .model import Model, Stage, drawn, kinds
+from .sampling import SamplingSpec, Schedule
+
+LARGEST = 2048  # pixels a side
+_OPTIONS = frozenset(
+    (
+        "seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "keep", "vary", "progress",
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PictureRequest:
+    """What one picture is asked to be.
+
+    Attributes:
+        plan: int64 [1, 1, rows * cols], the tokens that are known, `OPEN` for the others.
+        size: pixels a side.
+    """
+
+    prompt: str
+    size: int
+    seed: int
+    plan: Tensor
+    controls: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+class PictureFamily(Protocol):
+    """What a family of pictures adds to the shared core. Its codec is a picture codec; its decoder has one codebook."""
+
+    name: str
+    accepts: dict[str, Any]  # the controls it takes, and what they may be
+    sampling: SamplingSpec  # its defaults
+    stages: tuple[Stage, ...]  # one
+    identity: dict[str, Any]  # model, fingerprint and dtype, for receipts
+    size: int  # pixels a side that it was trained on
+    sizes: str | None  # why no other size can be painted; None: any can
+
+    def jobs(self, requests: list[PictureRequest]) -> list[PictureJob]:
+        """A job a request, all of the same size. Raises ValueError or TypeError for what the family cannot do."""
+
+
+class PictureJob:
+    """One picture: the tokens that are known, and those that are drawn.
+
+    Attributes:
+        decoder: the family's, for this size.
+        conditioning: what is said, one row.
+        unconditional: that nothing is said, the row of guidance's second block; None where there is nothing to say.
+        prompt: int64 [1, 1, T], read before the first token.
+        plan: int64 [1, 1, S], as the request has it.
+        receipt: all that makes the picture again.
+    """
+
+    grammar = None
+
+    def __init__(
+        self,
+        family: PictureFamily,
+        request: PictureRequest,
+        decoder: Decoder,
+        conditioning: Conditioning,
+        unconditional: Conditioning | None,
+        prompt: Tensor | None = None,
+    ):
+        self._codec = family.stages[0].codec
+        self.decoder, self.conditioning, self.unconditional = decoder, conditioning, unconditional
+        self.plan, self._size = request.plan, request.size
+        device = decoder.embed.weight.device
+        self.prompt = torch.zeros(1, 1, 0, dtype=torch.int64, device=device) if prompt is None else prompt.to(device)
+        self.columns = request.size // self._codec.downsampling
+        self._tokens: list[Tensor] = []  # each [1]
+        self.receipt: dict[str, Any] = {
+            **family.identity,
+            "prompt": request.prompt[:500],
+            "size": request.size,
+            "seed": request.seed,
+            "controls": dict(request.controls),
+            "notes": list(request.notes),
+        }
+
+    @property
+    def num_tokens(self) -> int:
+        """All tokens of the picture."""
+        return self.plan.shape[2]
+
+    @property
+    def num_painted(self) -> int:
+        """The tokens that are there."""
+        return len(self._tokens)
+
+    def push(self, tokens: Tensor) -> bool:
+        """Take a step's token, int64 [1]; whether a row of the picture is now complete."""
+        self._tokens.append(tokens.cpu())
+        return len(self._tokens) % self.columns == 0
+
+    @torch.inference_mode()
+    def picture(self) -> Picture:
+        """The picture as far as its rows are complete, grey below them; the whole one with its tokens and receipt."""
+        rows = self.num_painted // self.columns
+        pixels = torch.zeros(3, self._size, self._size)
+        if not rows:
+            return Picture.from_floats(pixels)
+        tokens = torch.stack(self._tokens[: rows * self.columns], dim=1)  # [1, n]
+        decoded = self._codec.decode(tokens[None], rows=rows)[0].float().cpu()
+        if self.num_painted == self.num_tokens:
+            return Picture.from_floats(decoded, tokens, self.receipt)
+        pixels[:, : decoded.shape[1]] = decoded
+        return Picture.from_floats(pixels)
+
+
+class Painter(Model):
+    """A loaded checkpoint that paints. Made by `clavilux.load`."""
+
+    family: PictureFamily
+
+    def generate(self, prompt: str | list[str] = "", *, size: int | None = None, **options) -> Picture | list[Picture]:
+        """Paint a picture; a list of them where `prompt` is a list or `batch` is above 1.
+
+        Args:
+            prompt: words, or a list of prompts that are painted side by side.
+            size: pixels a side, a multiple of the codec's patch; what the model was trained on if None.
+            seed: the same seed gives the same picture; one is drawn if None; a list has one for each picture.
+            temperature, top_k, top_p: as `SamplingSpec`; the family's own values if None.
+            guidance: how strictly the words are followed, 1 is freely; or text such as "1:7.5", a scale that goes in
+                a straight line from the first token to the last (more points are spread evenly).
+            batch: how many pictures, with seeds one after another.
+            continue_from: a picture, or its file: the rows that it has are kept, the rest is painted.
+            keep: (x, y, width, height) in pixels of the picture: what `continue_from` has there is kept.
+            vary: the share of `continue_from`'s tokens, 0 to 1, that is kept; which ones, the seed says.
+            progress: called with (tokens painted, tokens in all).
+            The family's controls, see `accepts`.
+
+        Raises:
+            ValueError, TypeError: an argument outside its range, or one that this model does not take.
+        """
+        as_list, jobs, sampling = self._jobs(prompt, size, options)
+        for _ in self._painted(jobs, sampling, options.get("progress")):
+            pass
+        pictures = [job.picture() for job in jobs]
+        return pictures if as_list else pictures[0]
+
+    def stream(
+        self, prompt: str | list[str] = "", *, size: int | None = None, **options
+    ) -> Iterator[Picture] | Iterator[list[Picture]]:
+        """The picture as its rows arrive, grey where nothing is painted yet; the last one is what `generate` gives.
+
+        Arguments and errors as `generate`; pictures that are painted side by side come in lists.
+        """
+        as_list, jobs, sampling = self._jobs(prompt, size, options)
+        shown = self._painted(jobs, sampling, options.get("progress"))
+        pictures = ([job.picture() for job in jobs] for _ in shown)
+        return pictures if as_list else (picture[0] for picture in pictures)
+
+    def _jobs(self, prompt, size, options) -> tuple[bool, list[PictureJob], SamplingSpec]:
+        """(whether a list was asked for, a job a picture, how to draw). Everything is checked here."""
+        as_list, rows, controls = self._asked(prompt, options, _OPTIONS)
+        size, codec = self._size(size), self.family.stages[0].codec
+        source, keep, vary = (options.get(name) for name in ("continue_from", "keep", "vary"))
+        requests = []
+        for text, seed in rows:
+            plan, notes = plan_of(codec, size, source, keep, vary, seed, self.family.identity)
+            requests.append(PictureRequest(text, size, seed, plan, controls, notes))
+        jobs = self.family.jobs(requests)
+        edits = {"keep": None if keep is None else list(keep), "vary": vary}
+        for job in jobs:
+            job.receipt["controls"] |= {name: value for name, value in edits.items() if value is not None}
+        guidance = options.get("guidance")
+        sampling = self._settled(jobs, options, _guidance(guidance, jobs[0].num_tokens))
+        if isinstance(sampling.guidance, Schedule):
+            for job in jobs:
+                job.receipt["settings"] = job.receipt["settings"] | {"guidance": guidance}
+        if len(sampling.weights) > 1 and jobs[0].unconditional is None:
+            raise ValueError(
+                f"guidance is {guidance}; {self.family.identity['model']} is told nothing that could guide it, so it "
+                "should be 1"
+            )
+        return as_list, jobs, sampling
+
+    def _size(self, size) -> int:
+        family, patch = self.family, self.family.stages[0].codec.downsampling
+        if size is None:
+            return family.size
+        if type(size) is not int:
+            raise TypeError(f"size is {size!r}; it should be a whole number of pixels")
+        if not patch <= size <= LARGEST or size % patch:
+            raise ValueError(f"size is {size}; it should be a multiple of {patch} pixels, up to {LARGEST}")
+        if family.sizes is not None and size != family.size:
+            raise ValueError(f"size is {size}; it should be {family.size}: {family.sizes}")
+        return size
+
+    def _painted(self, jobs: list[PictureJob], sampling: SamplingSpec, progress) -> Iterator[None]:
+        """Draw all tokens; once for each row of tokens that is complete."""
+        total = sum(job.num_tokens for job in jobs)
+        for rows, alike in kinds(jobs, sampling):
+            together = [jobs[row] for row in rows]
+            for tokens in drawn(together[0].decoder, together, alike):
+                complete = [job.push(tokens[row]) for row, job in enumerate(together)]
+                if progress is not None:
+                    progress(sum(job.num_painted for job in jobs), total)
+                if complete[0]:
+                    yield
+
+
+def _guidance(value, num_steps: int) -> float | Schedule | None:
+    """A scale, or a schedule where there are several with colons between them."""
+    if not isinstance(value, str):
+        return value
+    try:
+        points = [float(part) for part in value.split(":")]
+    except ValueError:
+        raise ValueError(
+            f"guidance is {value!r}; it should be a number, or numbers with colons between them, such as '1:7.5'"
+        ) from None
+    return points[0] if len(points) == 1 else Schedule.between(points, num_steps)
