@@ -67,7 +67,7 @@ def test_positions_of_the_prefix_are_read_alike():
     """With queries and keys of 0, a prefix position takes the mean of the values up to it, whatever they are."""
     decoder = make(layers=1)
     given = conditions(2)
-    x = decoder._body(tokens_for(2, 1), None, given)[:, :PREFIX]
+    x = decoder.read(tokens_for(2, 1), conditioning=given)[:, :PREFIX]
     attention, ffn = decoder.layers[0].attention, decoder.layers[0].ffn
     normed = torch.nn.functional.rms_norm(given.prefix, (24,), attention.norm.weight, 1e-5)
     values = (normed @ attention.qkv.weight.T).chunk(3, -1)[2]  # [B, P, H * E]
