@@ -25,6 +25,10 @@ from clavilux.state import DecodeState
 
 __all__ = ["Decoder", "DecoderSpec"]
 
+# 1,503 keys and values of MusicGen-small's 24 layers, two rows, on two cores of a Xeon: 16 ms a step in bfloat16, 27 in
+# float32 and in float16, which a CPU only converts.
+HALF_CACHE = torch.cpu._is_avx512_bf16_supported()
+
 
 class Decoder(nn.Module):
     """A causal transformer over K parallel streams of tokens, built from a `DecoderSpec`.
@@ -35,6 +39,7 @@ class Decoder(nn.Module):
     Attributes:
         spec: the words it was built from.
         num_parameters: how many numbers it learned, packed or not.
+        cache_dtype: of the keys and values that a state holds; None: as the weights that are not packed.
     """
 
     def __init__(self, spec: DecoderSpec):
@@ -55,6 +60,7 @@ class Decoder(nn.Module):
             size = spec.head_width or spec.width
             self.head = nn.Linear(size, spec.codebooks * spec.output_vocabulary, bias=spec.head_bias)
         self.num_parameters = sum(p.numel() for p in self.parameters())
+        self.cache_dtype: torch.dtype | None = None
         self._initialise()
 
     @classmethod
@@ -133,7 +139,7 @@ class Decoder(nn.Module):
             batch,
             capacity,
             conditioning=conditioning,
-            dtype=weight.dtype,
+            dtype=self.cache_dtype or weight.dtype,
             device=weight.device,
         )
         with torch.no_grad():
@@ -220,8 +226,9 @@ class Decoder(nn.Module):
         """Replace the matrices of every layer and of the head by what steps fastest; not to be trained or moved after.
 
         Args:
-            kind: "float16" (x86 CPUs: the weights in half precision, everything else in float32) or "int8" (per
-                output channel; on such a CPU the activations as well, per row).
+            kind: "float16" (x86 CPUs: the weights in half precision, the rest in float32) or "int8" (per output
+                channel; on such a CPU the activations as well, per row). A CPU that computes with bfloat16 then keeps
+                keys and values in it.
 
         Returns:
             What it costs: the root mean square error of all packed weights, relative to their own.
@@ -243,6 +250,8 @@ class Decoder(nn.Module):
             linear.weight = packed
             energy = float(weight.float().square().sum())
             error, size = error + packed.error**2 * energy, size + energy
+        if self.embed.weight.device.type == "cpu" and HALF_CACHE:
+            self.cache_dtype = torch.bfloat16
         return math.sqrt(error / size) if size else 0.0
 
     def read(

@@ -59,8 +59,8 @@ class Attention(nn.Module):
             q, k = rotate(q, rope), rotate(k, rope)
         if cache is not None:
             k, v = extended(*cache[:2], self.span, cache[2], k, v)
-        y = self._attended(q, k, v, cache, starts).transpose(1, 2).reshape(x.shape[0], -1)  # [B * T, H * E]
-        return linear_residual(y, self.out.weight, self.out.bias, x)
+        y = self._attended(q.to(k.dtype), k, v, cache, starts).transpose(1, 2)  # [B, T, H, E]
+        return linear_residual(y.reshape(x.shape[0], -1).to(x.dtype), self.out.weight, self.out.bias, x)
 
     def _attended(self, q, k, v, cache, starts):
         if cache is None or self.span is None or self.span.kind != "prefix":
@@ -75,14 +75,14 @@ class Attention(nn.Module):
     def step(self, x, rope, k_cache, v_cache, length, starts):
         # x: [B, D]; rope: the whole table; length: positions with the new one, an int or an int32 tensor [1]
         spec = self.spec
-        y = after_norm(spec, self.norm, self.qkv, x).view(-1, 3, spec.heads, spec.head_dim)
-        q, k, v = y.unbind(1)  # [B, H, E]
+        y = after_norm(spec, self.norm, self.qkv, x).to(k_cache.dtype)
+        q, k, v = y.view(-1, 3, spec.heads, spec.head_dim).unbind(1)  # [B, H, E]
         gains = (self.q_norm.weight, self.k_norm.weight) if spec.qk_norm else (None, None)
         y = decode_attention(
             q, k_cache, v_cache, length, new_k=k, new_v=v, rope=rope, q_gain=gains[0], k_gain=gains[1], eps=spec.eps,
             span=self.span, starts=starts,
         )  # fmt: skip
-        return linear_residual(y.reshape(len(x), -1), self.out.weight, self.out.bias, x)
+        return linear_residual(y.reshape(len(x), -1).to(x.dtype), self.out.weight, self.out.bias, x)
 
 
 class CrossAttention(nn.Module):

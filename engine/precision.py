@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .decoder import Decoder
+from .kernels import pages
 from .kernels.weights import packing_supported
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -24,11 +25,12 @@ def prepare(module: nn.Module, decoder: Decoder, device: torch.device, dtype: st
     | dtype | on an x86 CPU | on a GPU |
     |---|---|---|
     | auto | float16 weights, where they fit | bfloat16 |
-    | float16 | float16 weights, float32 arithmetic | float16 |
-    | int8 | int8 weights and activations | int8 weights, bfloat16 arithmetic |
+    | float16 | float16 weights, float32 arithmetic * | float16 |
+    | int8 | int8 weights and activations * | int8 weights, bfloat16 arithmetic |
     | bfloat16, float32 | as it says | as it says |
 
-    Elsewhere auto is float32, float16 is float16 throughout, and int8 is not to be had.
+    * With keys and values in bfloat16, where the processor computes in it. Elsewhere auto is float32, float16 is
+    float16 throughout, and int8 is not to be had.
 
     Args:
         module: holds the decoder, and whatever conditions it.
@@ -52,6 +54,7 @@ def prepare(module: nn.Module, decoder: Decoder, device: torch.device, dtype: st
     if dtype == "int8" or (dtype == "float16" and packs):
         module.to(device=device, dtype=torch.float32 if packs else torch.bfloat16)
         error = decoder.pack(dtype)
+        pages.collapse()
         return {"dtype": dtype, "weights_error": round(error, 6)} if dtype == "int8" else {"dtype": dtype}
     module.to(device=device, dtype=DTYPES[dtype])
     return {"dtype": dtype}

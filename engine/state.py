@@ -7,6 +7,7 @@ caches only what a later position can still read, where `clavilux.kernels.span` 
 import torch
 
 from clavilux.conditioning import Conditioning
+from clavilux.kernels import pages
 from clavilux.kernels.span import Span
 from clavilux.spec import DecoderSpec
 
@@ -47,7 +48,9 @@ class DecodeState:
         places = places_of(spec, capacity)
         sizes = [batch * spec.heads * count * spec.head_dim for count in places]
         padded = [size + -size % _ALIGNED for size in sizes]
-        cache = torch.zeros(2, sum(padded), dtype=dtype, device=device)
+        cache = torch.empty(2, sum(padded), dtype=dtype, device=device)
+        pages.advise(cache)
+        cache.zero_()
         self.k, self.v = (
             [
                 part[:size].view(batch, spec.heads, count, spec.head_dim)

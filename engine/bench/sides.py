@@ -32,7 +32,7 @@ def facts(subject: Subject, length: int) -> dict:
     """What a row says of a step: dtype, bytes, flops, and the error of packed weights."""
     weights = subject.dtype
     items = str(subject.decoder.embed.weight.dtype).removeprefix("torch.")
-    num_bytes, flops = step_cost(subject.model, length, weights, items)
+    num_bytes, flops = step_cost(subject.model, length, weights, items, subject.cache_dtype)
     found = {"dtype": weights, "bytes": num_bytes, "flops": flops}
     return found if subject.error is None else {**found, "weights_error": subject.error}
 

@@ -67,6 +67,11 @@ class Subject:
         memory, additive = parts
         return Conditioning(memory=memory, additive=additive)
 
+    @property
+    def cache_dtype(self) -> str:
+        """The word for the dtype of its keys and values."""
+        return str(self.decoder.cache_dtype or self.decoder.embed.weight.dtype).removeprefix("torch.")
+
     def in_dtype(self, dtype: str) -> "Subject":
         """A copy that computes in other numbers, as `clavilux.precision` makes them."""
         decoder = copy.deepcopy(self.decoder)
@@ -108,7 +113,7 @@ def num_parameters(model: Model) -> int:
         return sum(p.numel() for p in Decoder(DecoderSpec(**model.decoder)).parameters())
 
 
-def step_cost(model: Model, length: int, weights: str, items: str) -> tuple[int, int]:
+def step_cost(model: Model, length: int, weights: str, items: str, cache: str | None = None) -> tuple[int, int]:
     """Bytes that one step must move at least, and its floating-point operations, from the ops' own cost models.
 
     Args:
@@ -116,18 +121,19 @@ def step_cost(model: Model, length: int, weights: str, items: str) -> tuple[int,
         length: positions that the step attends to, itself included. Every layer attends to all: spans are the ops',
             the decoder has none yet.
         weights: the word for the layers' and the head's matrices.
-        items: the dtype of everything else, the cache included.
+        items: the dtype of everything else.
+        cache: that of the keys and values; None: as everything else.
     """
     linear = layer_linears(model, weights, items)
-    attention = _attention_cases(model, length, items)
+    attention = _attention_cases(model, length, items, cache)
     once = [_head_case(model, weights, items), *_token_cases(model, items)]
     cases = [*(linear + attention) * model.layers, *once]
     return sum(case.bytes_moved for case in cases), sum(flops(case) for case in cases)
 
 
-def layer_cost(model: Model, length: int, weights: str, items: str) -> tuple[int, int]:
+def layer_cost(model: Model, length: int, weights: str, items: str, cache: str | None = None) -> tuple[int, int]:
     """As `step_cost`, of one layer."""
-    cases = layer_linears(model, weights, items) + _attention_cases(model, length, items)
+    cases = layer_linears(model, weights, items) + _attention_cases(model, length, items, cache)
     return sum(case.bytes_moved for case in cases), sum(flops(case) for case in cases)
 
 
@@ -177,9 +183,9 @@ def _head_case(model, weights, items):
     return _linear_case("norm_linear", {**shape, **norm}, weights, items)
 
 
-def _attention_cases(model, length, items):
+def _attention_cases(model, length, items, cache):
     heads = {"rows": model.rows, "heads": model.heads, "head_dim": model.head_dim}
-    cases = [Case("decode_attention", "", {**heads, "length": length, "write": True}, items)]
+    cases = [Case("decode_attention", "", {**heads, "length": length, "write": True}, cache or items)]
     if model.cross:
         cases.append(Case("decode_attention", "", {**heads, "length": TEXT_LENGTH}, items))
     return cases

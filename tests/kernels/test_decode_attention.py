@@ -127,7 +127,7 @@ def check_untouched(made, k, v):
     [(case, tile) for case in CASES for tile in (None, 4, 16) if tile != 4 or case.shape["length"] < 100],
     ids=str,
 )
-def test_the_kernel_is_no_worse_than_the_reference(case, tile):
+def test_the_kernel_is_no_worse_than_the_reference(case, tile, compared):
     made = call(case)
     expected, key, _ = exact(*made.arguments, **made.words)
     (out, k, v), (other, other_k, other_v) = run(made, "triton", tile), run(made, "reference")
@@ -140,6 +140,7 @@ def test_the_kernel_is_no_worse_than_the_reference(case, tile):
     assert (out[expected == 0] == 0).all()
     check_untouched(made, k, v)
     assert not triton.counters(CPU).any()
+    compared(case)
 
 
 @pytest.mark.parametrize("backend", ["reference", "triton"])

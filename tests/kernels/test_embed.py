@@ -44,7 +44,7 @@ def written_out(tokens, table, position, positions=None, additive=None, prefix=0
 
 @pytest.mark.parametrize("on_device", [False, True], ids=["number", "tensor"])
 @pytest.mark.parametrize(("case", "backend"), RUNS)
-def test_embed_is_the_sum_of_the_rows(case, on_device, backend):
+def test_embed_is_the_sum_of_the_rows(case, on_device, backend, compared):
     tokens, table, words = inputs(case.shape, case.dtype)
     for place in (words["prefix"], words["prefix"] + 3):
         expected = written_out(tokens, table, place, **words)
@@ -56,6 +56,8 @@ def test_embed_is_the_sum_of_the_rows(case, on_device, backend):
         if case.dtype == "float32":
             step = step * 4
         assert ((given.double() - expected).abs() <= step).all()
+    if backend == "triton":
+        compared(case)
 
 
 @pytest.mark.parametrize("backend", ["reference", "triton"])

@@ -29,7 +29,7 @@ def doubled(value):
 
 
 @pytest.mark.parametrize("case", TOY, ids=str)
-def test_error_is_at_most_twice_that_of_torch(case):
+def test_error_is_at_most_twice_that_of_torch(case, compared):
     given = call(case, DEVICE)
     exact = given.function(*(doubled(value) for value in given.arguments), **given.words, backend="reference")
     ours, torchs = given("triton"), given("reference")
@@ -37,6 +37,7 @@ def test_error_is_at_most_twice_that_of_torch(case):
     scale = exact.abs().max().clamp(min=1.0)
     error, usual = ((y.double() - exact).abs().max() / scale for y in (ours, torchs))
     assert error <= max(2 * usual, case.tolerance / 4), (float(error), float(usual))
+    compared(case)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])

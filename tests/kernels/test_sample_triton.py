@@ -104,13 +104,14 @@ def test_tokens_are_the_references(vocabulary, dtype):
 
 
 @pytest.mark.parametrize("op", ["sample", "sample_step"])
-def test_every_toy_case_of_the_catalog(op):
+def test_every_toy_case_of_the_catalog(op, compared):
     for case in cases(op, toy=True):
         if case.dtype != "bfloat16":
             made = call(case)
             expected = made.results("reference")
             for one, other in zip(expected, call(case).results("triton"), strict=True):
                 assert torch.equal(one, other), case
+            compared(case)
 
 
 @triton.jit

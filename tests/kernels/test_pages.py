@@ -1,0 +1,43 @@
+"""Large pages: which blocks are found, and that what lies in them stays."""
+
+import sys
+
+import pytest
+import torch
+
+from clavilux.kernels import pages
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked for large pages")
+
+
+def holds(blocks, tensor):
+    start, end = tensor.data_ptr(), tensor.data_ptr() + tensor.numel() * tensor.element_size()
+    return any(first <= start and end <= last for first, last in blocks)
+
+
+def test_large_blocks_in_use_are_found():
+    values = torch.ones(40 << 20, dtype=torch.uint8)
+    assert holds(pages._blocks(), values)
+
+
+def test_what_lies_in_collapsed_blocks_stays():
+    values = torch.arange(10 << 20, dtype=torch.int32)
+    pages.collapse()
+    assert torch.equal(values, torch.arange(10 << 20, dtype=torch.int32))
+
+
+def test_only_whole_pages_are_asked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(pages.ctypes, "CDLL", lambda name: type("C", (), {"madvise": Recorder(asked)}))
+    page = pages.PAGE
+    pages._madvise(page + 1, 2 * page, 14)
+    pages._madvise(page - 1, 3 * page + 5, 25)
+    assert asked == [(page, 2 * page, 25)]
+
+
+class Recorder:
+    def __init__(self, asked):
+        self.asked = asked
+
+    def __call__(self, *arguments):
+        self.asked.append(arguments)
