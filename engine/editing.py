@@ -30,22 +30,22 @@ def plan_of(codec, size: int, source, keep, vary, seed: int, model: dict[str, An
         model: what tells the model apart; tokens that it made itself are taken as they are.
 
     Returns:
-        (int64 [1, 1, rows * cols], `OPEN` for what is to be drawn; sentences).
+        (int64 [1, K, rows * cols], `OPEN` for what is to be drawn; sentences).
 
     Raises:
         ValueError, TypeError: what is asked for cannot be, or leaves nothing to paint.
     """
     cols = size // codec.downsampling
-    plan = torch.full((cols, cols), OPEN)
+    plan = torch.full((codec.codebooks, cols, cols), OPEN)
     if source is None:
         if keep is not None or vary is not None:
             raise ValueError(f"{'vary' if keep is None else 'keep'} is given without a picture to take tokens from")
-        return plan.view(1, 1, -1), []
+        return plan.flatten(1)[None], []
     picture = _picture(source)
     if keep is None and vary is None:
         given = _rows_of(codec, picture, size, model)
-        plan[: len(given)] = given
-        return plan.view(1, 1, -1), [f"keeps {len(given)} of {cols} rows of tokens"]
+        plan[:, : given.shape[1]] = given
+        return plan.flatten(1)[None], [f"keeps {given.shape[1]} of {cols} rows of tokens"]
     given = _all_of(codec, picture, size, model)
     kept = torch.zeros(cols, cols, dtype=torch.bool)
     if keep is not None:
@@ -54,8 +54,8 @@ def plan_of(codec, size: int, source, keep, vary, seed: int, model: dict[str, An
         kept |= _some(vary, cols, seed)
     if kept.all():
         raise ValueError("every token of the picture is kept, so nothing is left to paint; keep less")
-    plan[kept] = given[kept]
-    return plan.view(1, 1, -1), _notes(kept)
+    plan[:, kept] = given[:, kept]
+    return plan.flatten(1)[None], _notes(kept)
 
 
 def _picture(source) -> Picture:
@@ -67,7 +67,7 @@ def _picture(source) -> Picture:
 
 
 def _rows_of(codec, picture: Picture, size: int, model: dict[str, Any]) -> Tensor:
-    """int64 [r, cols]: the whole rows of tokens of a picture that is scaled to the new one's width."""
+    """int64 [K, r, cols]: the whole rows of tokens of a picture that is scaled to the new one's width."""
     patch, cols = codec.downsampling, size // codec.downsampling
     rows = round(picture.height * size / picture.width) // patch
     if rows < 1:
@@ -84,28 +84,28 @@ def _rows_of(codec, picture: Picture, size: int, model: dict[str, Any]) -> Tenso
     if own is not None:
         return own
     scaled = picture.resized(size, max(rows * patch, round(picture.height * size / picture.width)))
-    return _encoded(codec, scaled.to_floats()[:, : rows * patch]).view(rows, cols)
+    return _encoded(codec, scaled.to_floats()[:, : rows * patch]).view(-1, rows, cols)
 
 
 def _all_of(codec, picture: Picture, size: int, model: dict[str, Any]) -> Tensor:
-    """int64 [cols, cols]: the tokens of the picture's middle square."""
+    """int64 [K, cols, cols]: the tokens of the picture's middle square."""
     cols = size // codec.downsampling
     own = _own_tokens(codec, picture, size, size, model)
-    return _encoded(codec, picture.fit(size).to_floats()).view(cols, cols) if own is None else own
+    return _encoded(codec, picture.fit(size).to_floats()).view(-1, cols, cols) if own is None else own
 
 
 def _own_tokens(codec, picture: Picture, width: int, height: int, model: dict[str, Any]) -> Tensor | None:
-    """int64 [rows, cols]: the tokens that a picture of exactly this size was made from by this very model."""
+    """int64 [K, rows, cols]: the tokens that a picture of exactly this size was made from by this very model."""
     rows, cols = height // codec.downsampling, width // codec.downsampling
     made_here = model.get("fingerprint") is not None and picture.receipt.get("fingerprint") == model["fingerprint"]
-    fits = picture.tokens is not None and picture.tokens.numel() == rows * cols
+    fits = picture.tokens is not None and tuple(picture.tokens.shape) == (codec.codebooks, rows * cols)
     if made_here and fits and (picture.width, picture.height) == (width, height):
-        return picture.tokens.view(rows, cols)
+        return picture.tokens.view(-1, rows, cols)
     return None
 
 
 def _encoded(codec, pixels: Tensor) -> Tensor:
-    return codec.encode(pixels[None]).cpu().flatten()
+    return codec.encode(pixels[None]).cpu()[0]  # [K, rows * cols]
 
 
 def _region(keep, size: int, patch: int) -> Tensor:

@@ -65,7 +65,7 @@ class Delay:
         """Steps int64 [B, K, S] of `num_frames` frames, of which [B, K, T] are known.
 
         Args:
-            frames: int64 [B, K, T], ids 0 .. V - 1.
+            frames: int64 [B, K, T], ids 0 .. V - 1, or `OPEN` for single tokens that are not known.
             num_frames: T or more; None: T. The tokens of frames that are not given are `OPEN`.
 
         Raises:
@@ -146,7 +146,8 @@ class Flattened:
         """Steps int64 [B, 1, S] of `num_frames` frames; as `Delay.arrange`."""
         total = _check_frames(self, frames, num_frames)
         steps = frames.new_full((len(frames), total, self.codebooks), OPEN)
-        steps[:, : frames.shape[2]] = frames.transpose(1, 2) + self._offsets(frames.device)
+        known = frames.transpose(1, 2)
+        steps[:, : frames.shape[2]] = torch.where(known == OPEN, OPEN, known + self._offsets(frames.device))
         return steps.flatten(1)[:, None]
 
     def restore(self, steps: torch.Tensor) -> torch.Tensor:
@@ -205,7 +206,7 @@ def _check_sizes(layout):
 def _check_frames(layout, frames, num_frames):
     if frames.ndim != 3 or frames.shape[1] != layout.codebooks:
         raise ValueError(f"frames are {tuple(frames.shape)}; they should be [B, {layout.codebooks}, T]")
-    _checked_ids(frames, layout.vocabulary)
+    _checked_ids(frames[frames != OPEN], layout.vocabulary)
     known = frames.shape[2]
     if num_frames is not None and num_frames < known:
         raise ValueError(f"num_frames is {num_frames}; {known} frames are given, it should be as many or more")

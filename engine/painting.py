@@ -17,6 +17,7 @@ from .conditioning import Conditioning
 from .decoder import Decoder
 from .editing import plan_of
 from .image.picture import Picture
+from .layout import FrameReader
 from .model import Model, Stage, drawn, kinds
 from .sampling import SamplingSpec, Schedule
 
@@ -33,7 +34,7 @@ class PictureRequest:
     """What one picture is asked to be.
 
     Attributes:
-        plan: int64 [1, 1, rows * cols], the tokens that are known, `OPEN` for the others.
+        plan: int64 [1, K, rows * cols], the tokens that are known, `OPEN` for the others.
         size: pixels a side.
     """
 
@@ -46,7 +47,7 @@ class PictureRequest:
 
 
 class PictureFamily(Protocol):
-    """What a family of pictures adds to the shared core. Its codec is a picture codec; its decoder has one codebook."""
+    """What a family of pictures adds to the shared core. Its codec is a picture codec."""
 
     name: str
     accepts: dict[str, Any]  # the controls it takes, and what they may be
@@ -67,8 +68,8 @@ class PictureJob:
         decoder: the family's, for this size.
         conditioning: what is said, one row.
         unconditional: that nothing is said, the row of guidance's second block; None where there is nothing to say.
-        prompt: int64 [1, 1, T], read before the first token.
-        plan: int64 [1, 1, S], as the request has it.
+        prompt: int64 [1, K, T], read before the first token.
+        plan: int64 [1, K, S], the request's as the stage lays it out in steps.
         receipt: all that makes the picture again.
     """
 
@@ -83,13 +84,16 @@ class PictureJob:
         unconditional: Conditioning | None,
         prompt: Tensor | None = None,
     ):
-        self._codec = family.stages[0].codec
+        self._codec, layout = family.stages[0].codec, family.stages[0].layout
         self.decoder, self.conditioning, self.unconditional = decoder, conditioning, unconditional
-        self.plan, self._size = request.plan, request.size
+        self.plan, self._size = layout.arrange(request.plan), request.size
         device = decoder.embed.weight.device
-        self.prompt = torch.zeros(1, 1, 0, dtype=torch.int64, device=device) if prompt is None else prompt.to(device)
+        nothing = torch.zeros(1, layout.streams, 0, dtype=torch.int64)
+        self.prompt = (nothing if prompt is None else prompt).to(device)
         self.columns = request.size // self._codec.downsampling
-        self._tokens: list[Tensor] = []  # each [1]
+        self.num_tokens = request.plan.shape[2]  # places of the picture
+        self._reader = FrameReader(layout)
+        self._tokens: list[Tensor] = []  # each [K]
         self.receipt: dict[str, Any] = {
             **family.identity,
             "prompt": request.prompt[:500],
@@ -100,19 +104,15 @@ class PictureJob:
         }
 
     @property
-    def num_tokens(self) -> int:
-        """All tokens of the picture."""
-        return self.plan.shape[2]
-
-    @property
     def num_painted(self) -> int:
-        """The tokens that are there."""
+        """The places whose tokens are there."""
         return len(self._tokens)
 
     def push(self, tokens: Tensor) -> bool:
-        """Take a step's token, int64 [1]; whether a row of the picture is now complete."""
-        self._tokens.append(tokens.cpu())
-        return len(self._tokens) % self.columns == 0
+        """Take a step's tokens, int64 [K]; whether a row of the picture is now complete."""
+        frames = self._reader.push(tokens.cpu()[None, :, None])[0]  # [K, as many as this step completes]
+        self._tokens.extend(frames.unbind(1))
+        return frames.shape[1] > 0 and len(self._tokens) % self.columns == 0
 
     @torch.inference_mode()
     def picture(self) -> Picture:
@@ -121,7 +121,7 @@ class PictureJob:
         pixels = torch.zeros(3, self._size, self._size)
         if not rows:
             return Picture.from_floats(pixels)
-        tokens = torch.stack(self._tokens[: rows * self.columns], dim=1)  # [1, n]
+        tokens = torch.stack(self._tokens[: rows * self.columns], dim=1)  # [K, n]
         decoded = self._codec.decode(tokens[None], rows=rows)[0].float().cpu()
         if self.num_painted == self.num_tokens:
             return Picture.from_floats(decoded, tokens, self.receipt)
@@ -186,7 +186,7 @@ class Painter(Model):
         for job in jobs:
             job.receipt["controls"] |= {name: value for name, value in edits.items() if value is not None}
         guidance = options.get("guidance")
-        sampling = self._settled(jobs, options, _guidance(guidance, jobs[0].num_tokens))
+        sampling = self._settled(jobs, options, _guidance(guidance, jobs[0].plan.shape[2]))
         if isinstance(sampling.guidance, Schedule):
             for job in jobs:
                 job.receipt["settings"] = job.receipt["settings"] | {"guidance": guidance}

@@ -23,7 +23,7 @@ class Picture:
 
     Attributes:
         pixels: uint8 [H, W, 3], red, green, blue; an array is taken as well.
-        tokens: int64 [1, rows * cols], row by row, where the picture was made from tokens.
+        tokens: int64 [K, rows * cols], row by row, where the picture was made from tokens.
         receipt: seed, model, settings: what is needed to make the picture again. Plain JSON values.
     """
 
@@ -137,8 +137,8 @@ def _checked_pixels(pixels: torch.Tensor | np.ndarray) -> torch.Tensor:
 def _checked_tokens(tokens: torch.Tensor) -> torch.Tensor:
     if not isinstance(tokens, torch.Tensor) or tokens.is_floating_point() or tokens.dtype == torch.bool:
         raise TypeError(f"Tokens must be a tensor of integers, not {_described(tokens)}.")
-    if tokens.ndim != 2 or tokens.shape[0] != 1 or tokens.shape[1] < 1:
-        raise ValueError(f"Tokens must have the shape [1, rows * cols], not {list(tokens.shape)}.")
+    if tokens.ndim != 2 or 0 in tokens.shape:
+        raise ValueError(f"Tokens must have the shape [K, rows * cols], not {list(tokens.shape)}.")
     return tokens.detach().to("cpu", torch.int64)
 
 

@@ -13,11 +13,11 @@ __all__ = ["Codec"]
 class Codec(Protocol):
     """What the engine needs of a picture codec, whatever its tokens stand for.
 
-    Tokens are [B, K, T], as those of sound are, so that one decoder and one sampler serve both: K is 1, and T is
-    rows * cols, row by row from the top left. Every family predicts them in that order.
+    Tokens are [B, K, T], as those of sound are, so that one decoder and one sampler serve both: T is rows * cols, row
+    by row from the top left. Every family predicts them in that order.
 
     Attributes:
-        codebooks: K, tokens at each place: 1.
+        codebooks: K, tokens at each place; 1 but for codecs that quantise what is left over again.
         vocabulary: V, number of token values.
         downsampling: pixels a side for which one token stands.
     """
@@ -27,9 +27,9 @@ class Codec(Protocol):
     downsampling: int
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """pixels float [B, 3, H, W], -1 to 1, H and W multiples of `downsampling` -> int64 [B, 1, rows * cols]."""
+        """pixels float [B, 3, H, W], -1 to 1, H and W multiples of `downsampling` -> int64 [B, K, rows * cols]."""
         ...
 
     def decode(self, tokens: torch.Tensor, rows: int | None = None) -> torch.Tensor:
-        """tokens int [B, 1, rows * cols] -> pixels float [B, 3, H, W], -1 to 1; a square where `rows` is None."""
+        """tokens int [B, K, rows * cols] -> pixels float [B, 3, H, W], -1 to 1; a square where `rows` is None."""
         ...

@@ -29,12 +29,19 @@ def checked_pixels(pixels: Tensor, downsampling: int, like: Tensor) -> Tensor:
     return pixels.to(like)
 
 
-def checked_tokens(tokens: Tensor, vocabulary: int, rows: int | None, device: torch.device) -> Tensor:
-    """Tokens as int64 [B, rows, cols] on `device`; ValueError unless integers [B, 1, rows * cols] within range."""
+def checked_tokens(
+    tokens: Tensor, vocabulary: int, rows: int | None, device: torch.device, codebooks: int = 1
+) -> Tensor:
+    """Tokens as int64 on `device`; ValueError unless integers [B, K, rows * cols] within range.
+
+    Returns:
+        [B, rows, cols] of a codec with one codebook; else [B, K, rows, cols], K from 1 to `codebooks`.
+    """
+    wanted = "[B, 1, rows * cols]" if codebooks == 1 else f"[B, K, rows * cols], K up to {codebooks}"
     if not isinstance(tokens, Tensor) or tokens.ndim != 3 or tokens.dtype not in _INTEGERS:
-        raise ValueError(f"tokens should be integers [B, 1, rows * cols], not {_described(tokens)}")
-    if tokens.shape[1] != 1 or 0 in tokens.shape:
-        raise ValueError(f"tokens should be [B, 1, rows * cols], each at least 1, not {list(tokens.shape)}")
+        raise ValueError(f"tokens should be integers {wanted}, not {_described(tokens)}")
+    if tokens.shape[1] > codebooks or 0 in tokens.shape:
+        raise ValueError(f"tokens should be {wanted}, each at least 1, not {list(tokens.shape)}")
     least, most = int(tokens.min()), int(tokens.max())
     if least < 0 or most >= vocabulary:
         wrong = least if least < 0 else most
@@ -46,7 +53,8 @@ def checked_tokens(tokens: Tensor, vocabulary: int, rows: int | None, device: to
             raise ValueError(f"{count} tokens are no square; say how many rows they make")
     if type(rows) is not int or rows < 1 or count % rows:
         raise ValueError(f"{count} tokens cannot make {rows!r} rows of the same length")
-    return tokens.to(device, torch.int64).reshape(len(tokens), rows, count // rows)
+    places = (rows, count // rows) if codebooks == 1 else (tokens.shape[1], rows, count // rows)
+    return tokens.to(device, torch.int64).reshape(len(tokens), *places)
 
 
 def _described(value: object) -> str:

@@ -115,3 +115,13 @@ def test_a_window_begins_as_the_sequence_did():
     assert torch.equal(begun[whole != 5], steps[whole != 5])
     assert torch.equal(parallel(3, 5).begun(steps), steps)
     assert Flattened(3, 5).begun(steps) is steps
+
+
+@pytest.mark.parametrize("layout", [parallel(2, 5), Delay(3, 16, (0, 1, 2), 16), Flattened(3, 7)], ids=str)
+def test_single_tokens_of_the_frames_may_be_open(layout):
+    torch.manual_seed(3)
+    frames = random_frames(layout, 4)
+    holes = torch.rand(frames.shape) < 0.5
+    steps = layout.arrange(frames.masked_fill(holes, OPEN))
+    assert (steps == OPEN).sum() == holes.sum()
+    assert torch.equal(torch.where(steps == OPEN, layout.arrange(frames), steps), layout.arrange(frames))

@@ -10,8 +10,10 @@ from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.families.pictures import GridFamily
 from clavilux.image.codecs.clusters import ColourClusters
+from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
 from clavilux.image.picture import Picture
-from clavilux.layout import OPEN
+from clavilux.layout import OPEN, Delay
+from clavilux.model import Stage
 from clavilux.painting import Painter, PictureJob
 from clavilux.sampling import SamplingSpec
 
@@ -216,3 +218,45 @@ def test_the_plan_of_a_new_picture_is_open(model):
 
 def test_the_public_name():
     assert clavilux.Picture is Picture
+
+
+@pytest.fixture(scope="module")
+def layered():
+    """Three codebooks in a delay layout."""
+    torch.manual_seed(2)
+    sizes = ResidualVQSpec(
+        codebooks=3, vocabulary=V, embedding_width=4, patch=1, encoder=(4, 4), decoder=(4, 4), encoder_blocks=(1, 1),
+        decoder_blocks=(1, 1), norm_groups=2,
+    )  # fmt: skip
+    codec = ResidualVQ(sizes).requires_grad_(False).eval()
+    spec = DecoderSpec(
+        width=24, layers=2, heads=3, head_dim=8, ffn_width=32, vocabulary=V + 1, output_vocabulary=V, codebooks=3,
+        max_positions=2 + 16 + 2, norm="rms",
+    )  # fmt: skip
+    decoder = Decoder(spec).eval().requires_grad_(False)
+    for parameter in decoder.parameters():
+        if parameter.ndim > 1:
+            parameter.normal_(std=0.4)
+    identity = {"model": "layered", "fingerprint": "1e", "dtype": "float32"}
+    family = Toy("layered", decoder, codec, SamplingSpec(guidance=2.0), SIDE, identity)
+    family.stages = (Stage(decoder, Delay(3, V, (0, 1, 2), special=V), None, codec),)
+    return Painter(family)
+
+
+def test_several_codebooks_a_place(layered):
+    picture = layered.generate("red apple", seed=3)
+    assert picture.tokens.shape == (3, 16)
+    painted = layered.family.stages[0].codec.decode(picture.tokens[None])[0]
+    assert torch.equal(Picture.from_floats(painted).pixels, picture.pixels)
+    shown = list(layered.stream("red apple", seed=3))
+    assert len(shown) == 4 and torch.equal(shown[-1].tokens, picture.tokens)
+    assert shown[0].pixels[2:].eq(128).all()
+
+
+def test_several_codebooks_are_kept_together(layered):
+    picture = layered.generate("red apple", seed=3)
+    other = layered.generate("boat", seed=5, continue_from=picture, keep=(0, 2, 4, 4))
+    kept = torch.zeros(4, 4, dtype=torch.bool)
+    kept[1:3, :2] = True
+    ours, theirs = other.tokens.view(3, 4, 4), picture.tokens.view(3, 4, 4)
+    assert torch.equal(ours[:, kept], theirs[:, kept]) and not torch.equal(ours, theirs)
