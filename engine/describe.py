@@ -19,7 +19,8 @@ from .audio.score import Score
 from .decoder import DecoderSpec
 from .errors import CheckpointError
 from .families.musicgen import licence
-from .families.recognise import folder_of_file
+from .families.recognise import LLAMAGEN, folder_of_file
+from .image.codecs import vq
 from .image.io import read_picture, read_receipt
 from .model import FAMILIES, PICTURES, PRETRAINED, bundled, read_config
 
@@ -65,7 +66,9 @@ def describe(path: str | Path, seconds: float = 30.0, batch: int = 1) -> dict[st
         return codec_facts(path)
     if path.is_dir():
         return checkpoint_facts(path, seconds, batch)
-    if path.suffix.lower() in (".safetensors", ".bin", ".json"):
+    if path.suffix == LLAMAGEN and path.name.startswith("vq"):
+        return picture_codec_facts(path)
+    if path.suffix.lower() in (".safetensors", ".bin", ".json", LLAMAGEN):
         return checkpoint_facts(folder_of_file(path), seconds, batch)
     if path.suffix.lower() in _PICTURES:
         return picture_facts(path)
@@ -133,6 +136,20 @@ def codec_facts(path: Path) -> dict[str, Any]:
         "frame_rate": codec.frame_rate,
         "codebooks": codec.codebooks,
         "vocabulary": codec.vocabulary,
+    }
+
+
+def picture_codec_facts(path: Path) -> dict[str, Any]:
+    """What a VQ codec of pictures is. It is loaded to find out: it is small. Raises ValueError."""
+    codec = vq.load(path)
+    return {
+        "kind": "picture codec",
+        "family": codec.family,
+        "parameters": sum(p.numel() for p in codec.parameters()),
+        "size_bytes": path.stat().st_size,
+        "licence": licence(path.parent),
+        "vocabulary": codec.vocabulary,
+        "downsampling": codec.downsampling,
     }
 
 

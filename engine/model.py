@@ -31,12 +31,12 @@ from .sampling import Grammar, SamplingSpec
 from .windows import Windows
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-PICTURES = ("imagegpt",)
+PICTURES = ("imagegpt", "llamagen")
 FAMILIES = {name: f"clavilux.families.{name}" for name in ("aria", "audiocraft", "musicgen", *PICTURES)}
 LONGEST_S = 3600.0
 SMALL_DECODER = 30_000_000  # parameters
 _OPTIONS = frozenset(("seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "progress"))
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w.-]+))?")
 
 Progress = Callable[[float, float], None]
 
@@ -285,7 +285,8 @@ def load(source: str | Path, device: str = "auto", dtype: str = "auto", *, codec
     """Load a model.
 
     Args:
-        source: a bundled model's name ("aria"), a folder, a file that is part of one, or a hub id ("owner/name").
+        source: a bundled model's name ("aria"), a folder, a file that is part of one, a hub id ("owner/name"), or one
+            file in it and what it needs ("owner/name/c2i_B_256.pt").
         device: "auto" (a GPU where there is one), "cpu", "cuda", "mps" ...
         dtype: "auto", "float32", "bfloat16", "float16" or "int8"; see `clavilux.precision.prepare`.
         codec: a file or folder with the codec, where it does not lie beside the model (LlamaGen).
@@ -335,21 +336,24 @@ def folder_of(source: str | Path) -> Path:
         return Path(source)
     if Path(source).exists():
         return folder_of_file(Path(source))
-    if not _HUB_ID.fullmatch(name) or name.startswith((".", "/")):
+    hub = _HUB_ID.fullmatch(name)
+    if hub is None or name.startswith((".", "/")):
         raise CheckpointError(f"{name!r} is neither a bundled model ({', '.join(bundled())}) nor a folder nor a hub id")
     import huggingface_hub
 
+    repository, file = hub.groups()
     try:
-        offered = huggingface_hub.HfApi().list_repo_files(name)
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=needed(offered)))
+        offered = huggingface_hub.HfApi().list_repo_files(repository)
+        folder = huggingface_hub.snapshot_download(repository, allow_patterns=needed(offered, file))
     except Exception as error:  # the hub's client raises its own, its HTTP library's and the system's errors
         try:
-            return Path(huggingface_hub.snapshot_download(name, local_files_only=True))
+            folder = huggingface_hub.snapshot_download(repository, local_files_only=True)
         except Exception:
             raise CheckpointError(
                 f"{name!r} is no folder here, and the hub could not be asked for it "
                 f"({type(error).__name__}); check the name and the network"
             ) from error
+    return Path(folder) if file is None else folder_of_file(Path(folder) / file)
 
 
 def device_named(name: str) -> torch.device:

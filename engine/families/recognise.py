@@ -21,9 +21,10 @@ TRANSFORMERS = {
     "multi_modality": "janus",
 }
 AUDIOCRAFT = ("state_dict.bin", "compression_state_dict.bin")
+LLAMAGEN = ".pt"  # the ending of its files, which have no config beside them; its codecs' names begin with vq
 _KNOWN = (
-    "clavilux's own folders, transformers' (model_type "
-    f"{', '.join(TRANSFORMERS)}) and audiocraft's ({' and '.join(AUDIOCRAFT)})"
+    f"clavilux's own folders, transformers' (model_type {', '.join(TRANSFORMERS)}), audiocraft's "
+    f"({' and '.join(AUDIOCRAFT)}) and LlamaGen's files (c2i_B_256.pt beside vq_ds16_c2i.pt, for one)"
 )
 _SMALL_FILES = (".json", ".model", ".txt", ".md")
 _STEMS = ("config.json", "model", "pytorch_model")  # of a config, of weights, of their shards and indices
@@ -31,11 +32,13 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
 def recognise(folder: Path) -> tuple[str, dict[str, Any]]:
-    """(family, its config.json) of a folder. Audiocraft has no config.json: {}, it lies inside the weights.
+    """(family, its config.json) of a folder, or of LlamaGen's file. Audiocraft and LlamaGen have no config.json: {}.
 
     Raises:
         CheckpointError: nothing that is understood; the error says what would be.
     """
+    if folder.suffix == LLAMAGEN and folder.is_file():
+        return "llamagen", {}
     path = folder / "config.json"
     if path.is_file():
         config = _read(path)
@@ -52,18 +55,53 @@ def recognise(folder: Path) -> tuple[str, dict[str, Any]]:
     if found:
         lacking = next(name for name in AUDIOCRAFT if name not in found)
         raise CheckpointError(f"{str(folder)!r} holds {found[0]} but no {lacking}; an audiocraft model has both")
+    if not config and any(folder.glob(f"*{LLAMAGEN}")):
+        return "llamagen", {}
     if config:
         said = f"its model_type is {config['model_type']!r}" if "model_type" in config else "it has no model_type"
         raise CheckpointError(f"{str(path)!r} is not understood: {said}; understood are {_KNOWN}")
     raise CheckpointError(f"{str(folder)!r} holds no checkpoint that is understood; understood are {_KNOWN}")
 
 
+def llamagen_files(path: Path) -> tuple[Path, Path | None]:
+    """LlamaGen's transformer and its codec, which may not be there, out of a folder or beside the transformer.
+
+    Raises:
+        CheckpointError: a folder without a transformer, or with several; or several codecs that would fit.
+    """
+    folder = path if path.is_dir() else path.parent
+    names = sorted(file.name for file in folder.glob(f"*{LLAMAGEN}"))
+    transformers = [path.name] if path.is_file() else [name for name in names if not name.startswith("vq")]
+    if len(transformers) != 1:
+        found = f"holds several transformers ({', '.join(transformers)})" if transformers else "holds no transformer"
+        raise CheckpointError(f"{str(folder)!r} {found} of LlamaGen's; give the file of one, such as c2i_B_256.pt")
+    codecs = _llamagen_codecs(transformers[0], names)
+    if len(codecs) > 1:
+        raise CheckpointError(
+            f"{str(folder)!r} holds several codecs ({', '.join(codecs)}) that {transformers[0]} could have; say which "
+            "one it is (codec, --codec)"
+        )
+    return folder / transformers[0], folder / codecs[0] if codecs else None
+
+
+def _llamagen_codecs(transformer: str, names: Iterable[str]) -> list[str]:
+    """The codecs that a transformer could have: of several, those for the same task, and of these the one of 16."""
+    found = [name for name in names if name.startswith("vq") and name.endswith(LLAMAGEN)]
+    for mark in (transformer[:3], "ds16"):
+        found = [name for name in found if mark in name] or found
+    return found
+
+
 def folder_of_file(path: Path) -> Path:
     """The folder of the checkpoint that a file is a part of: its config.json, or one of the files that would be read.
+
+    A transformer of LlamaGen's stands for itself, as several may lie side by side.
 
     Raises:
         CheckpointError: the folder holds no checkpoint, or another file's numbers would be read.
     """
+    if path.suffix == LLAMAGEN and path.is_file() and not (path.parent / "config.json").exists():
+        return path
     try:
         family, _ = recognise(path.parent)
     except CheckpointError as error:
@@ -78,12 +116,15 @@ def folder_of_file(path: Path) -> Path:
     return path.parent
 
 
-def needed(names: Iterable[str]) -> list[str]:
+def needed(names: Iterable[str], file: str | None = None) -> list[str]:
     """Which files of a repository a checkpoint needs: one layout of its weights, not all that are offered.
 
-    A repository of MusicGen offers up to three copies of the same numbers.
+    A repository of MusicGen offers up to three copies of the same numbers; one of LlamaGen several models, of which
+    `file` is one.
     """
     names = sorted(names)
+    if file is not None:
+        return [file, *_llamagen_codecs(file, names)]
     small = [name for name in names if name.endswith(_SMALL_FILES) or name.upper().startswith("LICEN")]
     for weights in _WEIGHTS:
         stem, ending = weights.rsplit(".", 1)

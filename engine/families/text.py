@@ -31,7 +31,7 @@ class TextEncoder:
     def __init__(self, load: Callable[[], tuple[Any, Callable[[str], list[int]]]], width: int, device: torch.device):
         self._load, self.width, self._device = load, width, device
         self._parts: tuple[Any, Callable[[str], list[int]]] | None = None
-        self._last: tuple[str, Tensor, int] | None = None
+        self._last: tuple[tuple[str, int], Tensor, int] | None = None
 
     def prepare(self) -> None:
         """Load the encoder now. Raises as `encode`."""
@@ -42,21 +42,23 @@ class TextEncoder:
             self._parts = model.eval().requires_grad_(False).to(self._device), tokenize
 
     @torch.inference_mode()
-    def encode(self, text: str) -> tuple[Tensor, int]:
+    def encode(self, text: str, longest: int = LONGEST) -> tuple[Tensor, int]:
         """Hidden states float32 [1, S, width] of a text, and how many of its tokens were too many to be read.
+
+        S is `longest` at the most.
 
         Raises:
             ValueError: `transformers` is not installed.
             CheckpointError: the encoder's files are missing or damaged.
         """
         self.prepare()
-        if self._last is None or self._last[0] != text:
+        if self._last is None or self._last[0] != (text, longest):
             model, tokenize = self._parts
             ids = tokenize(text)
             # The last id ends the text; it stays where a long one is cut.
-            kept = ids if len(ids) <= LONGEST else [*ids[: LONGEST - 1], ids[-1]]
+            kept = ids if len(ids) <= longest else [*ids[: longest - 1], ids[-1]]
             states = model(input_ids=torch.tensor([kept], device=self._device)).last_hidden_state
-            self._last = (text, states.float(), len(ids) - len(kept))
+            self._last = ((text, longest), states.float(), len(ids) - len(kept))
         return self._last[1:]
 
 

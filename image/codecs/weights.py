@@ -26,7 +26,12 @@ FOLDER_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
-_NESTED = ("ema", "model", "state_dict")  # where a file of training keeps its weights, the averaged ones first
+_NESTED = (
+    "ema",
+    "model",
+    "module",
+    "state_dict",
+)  # where a file of training keeps its weights, the averaged ones first
 _NAMED = 5  # names that an error lists
 Select = Callable[[Collection[str]], Collection[str]]  # of all the names in a checkpoint, those to read
 
@@ -35,9 +40,9 @@ def read_tensors(path: Path, select: Select = set) -> dict[str, Tensor]:
     """Tensors by name, on the CPU, in the file's dtypes.
 
     Args:
-        path: a safetensors file, a PyTorch file of tensors by name (as they are, or under "ema", "model" or
-            "state_dict", sought in that order), an index of shards (`*.index.json`), or a folder with one of
-            `FOLDER_FILES`.
+        path: a safetensors file, a PyTorch file of tensors by name (as they are, or under "ema", "model",
+            "module" or "state_dict", sought in that order), an index of shards (`*.index.json`), or a folder with one
+            of `FOLDER_FILES`.
         select: given all the names, says which to read; the others are not brought into memory.
 
     Raises:
