@@ -14,8 +14,19 @@ import typer
 from typer.core import TyperGroup
 
 import clavilux
-from clavilux import cli_codecs
-from clavilux.cli_options import AsJson, Instruments, Loudness, Output, Plot, Quiet
+from clavilux import cli_codecs, cli_paint
+from clavilux.cli_options import (
+    AsJson,
+    Device,
+    Dtype,
+    Instruments,
+    Loudness,
+    Output,
+    Plot,
+    Quiet,
+    note_written,
+    numbered,
+)
 
 if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
@@ -62,7 +73,7 @@ def clavilux_command(
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """Music by predicting tokens: render a sentence, play a MIDI file, measure a recording."""
+    """Music and pictures by predicting tokens: render or paint a sentence, play a MIDI file, measure a recording."""
 
 
 @app.command()
@@ -96,13 +107,13 @@ def render(
     as_json: AsJson = False,
     quiet: Quiet = False,
     model: Annotated[str, typer.Option(help="Bundled, a folder, a file or a hub id.")] = "aria",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or int8.")] = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
 ) -> None:
     """Write music from a sentence."""
-    outputs = [_numbered(output, i, batch) for i in range(1, batch + 1)]
-    midis = [midi and _numbered(midi, i, batch) for i in range(1, batch + 1)]
-    plots = [plot and _numbered(plot, i, batch) for i in range(1, batch + 1)]
+    outputs = [numbered(output, i, batch) for i in range(1, batch + 1)]
+    midis = [midi and numbered(midi, i, batch) for i in range(1, batch + 1)]
+    plots = [plot and numbered(plot, i, batch) for i in range(1, batch + 1)]
     _check_outputs([*outputs], [*midis], [*plots])
     controls = {
         "key": key, "tempo": tempo, "metre": metre, "chords": chords, "instruments": instrument,
@@ -114,6 +125,7 @@ def render(
 
     from clavilux import cli_show, memory
 
+    memory.check_makes(model, "music")
     memory.check_fits(model, seconds, batch, dtype, device)
     loaded = clavilux.load(model, device=device, dtype=dtype)
     started = time.perf_counter()
@@ -178,12 +190,12 @@ def models(as_json: AsJson = False) -> None:
 
 @app.command()
 def info(
-    path: Annotated[Path, typer.Argument(help="A checkpoint folder or file, a sound file or a MIDI file.")],
+    path: Annotated[Path, typer.Argument(help="A checkpoint's folder or file, or a sound, MIDI or picture file.")],
     seconds: Annotated[float, typer.Option(help="A checkpoint: the length that memory is estimated for.")] = 30.0,
     batch: Annotated[int, typer.Option(help="A checkpoint: the pieces that memory is estimated for.", min=1)] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a checkpoint, a sound file or a MIDI file is."""
+    """Say what a checkpoint, a sound file, a MIDI file or a picture is."""
     from clavilux import cli_show, describe
 
     facts = describe.describe(path, seconds, batch)
@@ -234,7 +246,7 @@ def bench(
     cli_bench.run(suite, model or [], device, dtype, threads, repeats, json, plot, quick, quiet)
 
 
-for command in (cli_codecs.encode, cli_codecs.decode):
+for command in (cli_paint.paint, cli_codecs.encode, cli_codecs.decode):
     app.command()(command)
 
 
@@ -275,17 +287,12 @@ def _save(ctx: typer.Context, song: Audio, output: Path, midi: Path | None, plot
         else:
             song.save(path, loudness=loudness)
         written[kind] = str(path)
-        ctx.find_root().ensure_object(list).append(str(path))
+        note_written(ctx, path)
     return written
 
 
 def _what_was_written(ctx: typer.Context) -> str:
     return f"after writing {', '.join(ctx.obj)}" if ctx.obj else "nothing written"
-
-
-def _numbered(path: Path, number: int, of: int) -> Path:
-    """`song.wav` for one song; `song-1.wav`, `song-2.wav` ... for several."""
-    return path if of == 1 else path.with_stem(f"{path.stem}-{number}")
 
 
 def _one_program(instrument: str) -> int:

@@ -12,13 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
-from clavilux.cli_options import AsJson, Quiet
+from clavilux.cli_options import AsJson, Device, Quiet
 
 CodecPath = Annotated[
     str, typer.Option("--codec", help="A codec's or a MusicGen's folder, one of its files, or a hub id.")
 ]
 Level = Annotated[int | None, typer.Option(help="Jukebox's VQ-VAE: 0, with the most tokens, to 2.", min=0)]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
 
 
 def encode(

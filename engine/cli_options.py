@@ -1,4 +1,7 @@
-"""Options that several commands have, so that they are spelled and explained alike. Knows typer only."""
+"""What several commands have: options, so that they are spelled and explained alike, and how files are numbered.
+
+Knows typer only.
+"""
 
 from __future__ import annotations
 
@@ -18,3 +21,15 @@ Instruments = Annotated[
     list[str] | None,
     typer.Option("--instrument", help="An instrument; several by commas, or repeat it."),
 ]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or int8.")]
+
+
+def numbered(path: Path, number: int, of: int) -> Path:
+    """`song.wav` for one song; `song-1.wav`, `song-2.wav` ... for several."""
+    return path if of == 1 else path.with_stem(f"{path.stem}-{number}")
+
+
+def note_written(ctx: typer.Context, path: Path) -> None:
+    """Note a file in the context, in case what comes later is stopped."""
+    ctx.find_root().ensure_object(list).append(str(path))

@@ -1,6 +1,6 @@
 """How the `clavilux` command looks: the progress bar, tables, and the JSON report.
 
-Knows rich and the fields of a receipt. Does not know how music is made, and decides nothing.
+Knows rich and the fields of a receipt. Does not know how music or a picture is made, and decides nothing.
 """
 
 from __future__ import annotations
@@ -19,29 +19,35 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
+    from clavilux.image.picture import Picture
 
 # Units of numbers, by the end of their name.
 UNITS = {"_s": "s", "_dbfs": "dBFS", "_lufs": "LUFS", "_bpm": "beats a minute", "_bytes": "MiB"}
-Files = dict[str, str]  # what was written: "audio", "midi" and "plot" to paths
+Files = dict[str, str]  # what was written: its kind ("audio", "midi", "plot", "picture" ...) to its path
+
+
+def progress_bar(hidden: bool):
+    """Yield progress(done_seconds, total_seconds), shown on stderr where that is a terminal."""
+    return _bar(hidden, "{task.completed:.1f} of {task.total:.0f} s", lambda rate: f"{rate:.1f}x real time")
+
+
+def token_bar(hidden: bool):
+    """Yield progress(done_tokens, total_tokens), shown on stderr where that is a terminal."""
+    return _bar(hidden, "{task.completed:.0f} of {task.total:.0f} tokens", lambda rate: f"{rate:.0f} tokens a second")
 
 
 @contextmanager
-def progress_bar(hidden: bool) -> Iterator[Callable[[float, float], None]]:
-    """Yield progress(done_seconds, total_seconds), shown on stderr where that is a terminal."""
+def _bar(hidden: bool, text: str, pace: Callable[[float], str]) -> Iterator[Callable[[float, float], None]]:
+    """Yield progress(done, total); `pace` says what so much a second is called."""
     console = Console(stderr=True)
-    columns = (
-        BarColumn(),
-        TextColumn("{task.completed:.1f} of {task.total:.0f} s"),
-        TextColumn("{task.fields[pace]}"),
-        TimeRemainingColumn(),
-    )
+    columns = (BarColumn(), TextColumn(text), TextColumn("{task.fields[pace]}"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as bar:
         task = bar.add_task("", total=None, pace="", visible=False)
         started = time.perf_counter()
 
-        def progress(done_s: float, total_s: float) -> None:
-            factor = done_s / max(time.perf_counter() - started, 1e-9)
-            bar.update(task, completed=done_s, total=total_s, visible=True, pace=f"{factor:.1f}x real time")
+        def progress(done: float, total: float) -> None:
+            rate = done / max(time.perf_counter() - started, 1e-9)
+            bar.update(task, completed=done, total=total, visible=True, pace=pace(rate))
 
         yield progress
 
@@ -60,6 +66,15 @@ def report(songs: list[Audio], files: list[Files], elapsed_s: float) -> dict[str
     return {"songs": rows, "elapsed_s": elapsed_s, "real_time_factor": _real_time_factor(songs, elapsed_s)}
 
 
+def picture_report(pictures: list[Picture], files: list[Files], elapsed_s: float) -> dict[str, Any]:
+    """As `report`, of pictures."""
+    rows = [
+        {"files": written, "width": picture.width, "height": picture.height, "receipt": picture.receipt}
+        for picture, written in zip(pictures, files, strict=True)
+    ]
+    return {"pictures": rows, "elapsed_s": elapsed_s}
+
+
 def print_json(value: Any) -> None:
     """Strict JSON: a NaN is an error rather than a word that parsers refuse."""
     json.dump(value, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
@@ -70,20 +85,26 @@ def show_songs(songs: list[Audio], files: list[Files], elapsed_s: float) -> None
     """What was taken from the words, what was chosen for the rest, and where the songs are."""
     console = Console(highlight=False, soft_wrap=True)
     for song, written in zip(songs, files, strict=True):
-        receipt = song.receipt
-        for label, lines in (
-            ("taken from the words", receipt.get("taken")),
-            ("not known", receipt.get("unknown")),
-        ):
-            if lines:
-                _say(console, label, ", ".join(lines))
-        for name, value in receipt.get("controls", {}).items():
-            _say(console, name, _plain(value))
-        for note in receipt.get("notes", ()):
-            _say(console, "note", note)
-        _say(console, "seed", str(receipt.get("seed", "")))
+        _say_receipt(console, song.receipt)
         _say_files(console, song, written)
     _say(console, "made in", f"{elapsed_s:.1f} s, {_real_time_factor(songs, elapsed_s):.1f}x real time")
+
+
+def show_pictures(pictures: list[Picture], files: list[Files], elapsed_s: float) -> None:
+    """As `show_songs`, of pictures; what holds for all of them, and a file that holds several, is said once."""
+    console = Console(highlight=False, soft_wrap=True)
+    first, said = pictures[0].receipt, set()
+    for number, (picture, written) in enumerate(zip(pictures, files, strict=True)):
+        receipt = picture.receipt
+        if number:
+            notes = [note for note in receipt.get("notes", ()) if note not in first.get("notes", ())]
+            receipt = {"seed": receipt["seed"], "notes": notes}
+        _say_receipt(console, receipt)
+        for path in written.values():
+            if path not in said:
+                _say(console, "wrote", path)
+            said.add(path)
+    _say(console, "made in", f"{elapsed_s:.1f} s, {elapsed_s / len(pictures):.1f} s a picture")
 
 
 def show_played(song: Audio, replaced: dict[int, int], files: list[Files], elapsed_s: float) -> None:
@@ -133,6 +154,18 @@ def show_models(models: list[dict[str, Any]]) -> None:
 def _say(console: Console, label: str, text: str) -> None:
     """One labelled line. `Text` keeps brackets in file names and prompts from being read as markup."""
     console.print(Text.assemble((f"{label}: ", "dim"), text))
+
+
+def _say_receipt(console: Console, receipt: dict[str, Any]) -> None:
+    """What was taken from the words and what was not known, what else was settled, and the seed."""
+    for label, lines in (("taken from the words", receipt.get("taken")), ("not known", receipt.get("unknown"))):
+        if lines:
+            _say(console, label, ", ".join(lines))
+    for name, value in receipt.get("controls", {}).items():
+        _say(console, name.replace("_", " "), _plain(value))
+    for note in receipt.get("notes", ()):
+        _say(console, "note", note)
+    _say(console, "seed", str(receipt.get("seed", "")))
 
 
 def _say_files(console: Console, song: Audio, written: Files) -> None:

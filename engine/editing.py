@@ -46,7 +46,7 @@ def plan_of(codec, size: int, source, keep, vary, seed: int, model: dict[str, An
         given = _rows_of(codec, picture, size, model)
         plan[:, : given.shape[1]] = given
         return plan.flatten(1)[None], [f"keeps {given.shape[1]} of {cols} rows of tokens"]
-    given = _all_of(codec, picture, size, model)
+    given = tokens_of(codec, picture, size, model)
     kept = torch.zeros(cols, cols, dtype=torch.bool)
     if keep is not None:
         kept |= _region(keep, size, codec.downsampling)
@@ -87,8 +87,8 @@ def _rows_of(codec, picture: Picture, size: int, model: dict[str, Any]) -> Tenso
     return _encoded(codec, scaled.to_floats()[:, : rows * patch]).view(-1, rows, cols)
 
 
-def _all_of(codec, picture: Picture, size: int, model: dict[str, Any]) -> Tensor:
-    """int64 [K, cols, cols]: the tokens of the picture's middle square."""
+def tokens_of(codec, picture: Picture, size: int, model: dict[str, Any]) -> Tensor:
+    """int64 [K, cols, cols]: the tokens of a picture's middle square, scaled to `size`; arguments as `plan_of`."""
     cols = size // codec.downsampling
     own = _own_tokens(codec, picture, size, size, model)
     return _encoded(codec, picture.fit(size).to_floats()).view(-1, cols, cols) if own is None else own

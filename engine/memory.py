@@ -1,4 +1,4 @@
-"""Whether a render fits: what a family says it needs, against what this machine has free.
+"""Whether a model is the right one: what it makes, and what it needs against what this machine has free.
 
 Knows machines; what is needed is each family's own estimate, made from its config without reading weights.
 """
@@ -35,6 +35,23 @@ def needed_bytes(
     if family in PICTURES and length is None:
         length = module.picture_size(folder, config)
     return None if estimate is None else estimate(folder, config, length, batch, dtype)
+
+
+def check_makes(source: str | Path, what: str) -> None:
+    """Refuse a model that makes something else.
+
+    Args:
+        source: as for `clavilux.load`.
+        what: "music" or "pictures".
+
+    Raises:
+        ValueError: it makes the other; the command for that is said.
+        CheckpointError: as `clavilux.load`.
+    """
+    family, _ = read_config(folder_of(source))
+    makes, command = ("pictures", "paint") if family in PICTURES else ("music", "render")
+    if makes != what:
+        raise ValueError(f"the model {str(source)!r} makes {makes}, which is what `clavilux {command}` is for")
 
 
 def free_bytes(device: str = "auto") -> int | None:

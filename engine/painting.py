@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any, Protocol
 
 import torch
@@ -15,7 +16,8 @@ from torch import Tensor
 
 from .conditioning import Conditioning
 from .decoder import Decoder
-from .editing import plan_of
+from .editing import plan_of, tokens_of
+from .explaining import Explanation, explained
 from .image.picture import Picture
 from .layout import FrameReader
 from .model import Model, Stage, drawn, kinds
@@ -27,6 +29,9 @@ _OPTIONS = frozenset(
         "seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "keep", "vary", "progress",
     )
 )  # fmt: skip
+
+_SETTINGS = ("temperature", "guidance")  # that change what the model thinks, not only what is drawn
+_EXPLAINED = frozenset(("seed", *_SETTINGS))
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,34 @@ class Painter(Model):
         pictures = ([job.picture() for job in jobs] for _ in shown)
         return pictures if as_list else (picture[0] for picture in pictures)
 
+    def explain(self, picture: Picture | str | PathLike, prompt: str | None = None, **options) -> Explanation:
+        """How open each place of a picture was to the model, and how much it is surprised by what stands there.
+
+        Args:
+            picture: one that it painted, or any other, or a file; of another the middle square is looked at, as its
+                codec sees it.
+            prompt: words; None: those of the picture's receipt.
+            temperature, guidance, and the family's controls: as for `generate`; what is not given is as the picture's
+                receipt says if this model painted it, else as the family has it.
+
+        Raises:
+            ValueError, TypeError: as `generate`.
+        """
+        stage, identity = self.family.stages[0], self.family.identity
+        picture = picture if isinstance(picture, Picture) else Picture.load(picture)
+        receipt = picture.receipt if picture.receipt.get("fingerprint") == identity["fingerprint"] else {}
+        settings, said = receipt.get("settings", {}), receipt.get("controls", {})
+        before = {name: settings[name] for name in _SETTINGS if name in settings}
+        before |= {name: said[name] for name in self.family.accepts if name in said}
+        options = before | options
+        words = receipt.get("prompt", "") if prompt is None else prompt
+        _, [(text, seed)], controls = self._asked(words, {"seed": receipt.get("seed", 0)} | options, _EXPLAINED)
+        size = self._size(receipt.get("size"))
+        tokens = tokens_of(stage.codec, picture, size, identity)
+        job = self.family.jobs([PictureRequest(text, size, seed, tokens.flatten(1)[None], controls)])[0]
+        sampling = self._drawing([job], options)
+        return Explanation(picture.fit(size), *explained(job, sampling, stage.layout))
+
     def _jobs(self, prompt, size, options) -> tuple[bool, list[PictureJob], SamplingSpec]:
         """(whether a list was asked for, a job a picture, how to draw). Everything is checked here."""
         as_list, rows, controls = self._asked(prompt, options, _OPTIONS)
@@ -185,6 +218,10 @@ class Painter(Model):
         edits = {"keep": None if keep is None else list(keep), "vary": vary}
         for job in jobs:
             job.receipt["controls"] |= {name: value for name, value in edits.items() if value is not None}
+        return as_list, jobs, self._drawing(jobs, options)
+
+    def _drawing(self, jobs: list[PictureJob], options) -> SamplingSpec:
+        """How to draw, which every job's receipt notes."""
         guidance = options.get("guidance")
         sampling = self._settled(jobs, options, _guidance(guidance, jobs[0].plan.shape[2]))
         if isinstance(sampling.guidance, Schedule):
@@ -195,7 +232,7 @@ class Painter(Model):
                 f"guidance is {guidance}; {self.family.identity['model']} is told nothing that could guide it, so it "
                 "should be 1"
             )
-        return as_list, jobs, sampling
+        return sampling
 
     def _size(self, size) -> int:
         family, patch = self.family, self.family.stages[0].codec.downsampling

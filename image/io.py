@@ -24,6 +24,7 @@ __all__ = [
     "FORMATS",
     "MOST_PIXELS",
     "atomic_path",
+    "check_target",
     "encode",
     "format_of",
     "read_picture",
@@ -189,9 +190,8 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
-@contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a hidden path beside `path`; on success it takes the name `path` in one step, else it is removed."""
+def check_target(path: str | os.PathLike) -> None:
+    """Raise a ValueError unless a file can be written at `path`; it may exist already."""
     given, path = str(path), Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         raise ValueError(f"{given!r} is not a regular file; give the name of a file.")
@@ -199,6 +199,13 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         raise ValueError(f"Cannot write {given!r}: there is no folder {str(path.parent)!r}.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise ValueError(f"Cannot write {given!r}: the folder {str(path.parent)!r} is not writable.")
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a hidden path beside `path`; on success it takes the name `path` in one step, else it is removed."""
+    check_target(path)
+    given, path = str(path), Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.stem[:80]}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
     try:
         yield temporary

@@ -92,7 +92,8 @@ class LlamaGen(GridFamily):
         last = len(table) - 2  # after which comes the one that says nothing
         if number is None:
             raise ValueError(
-                f"{self.identity['model']} paints classes, not words; give class_id, a number from 0 to {last}"
+                f"{self.identity['model']} paints classes, not words; give class_id (--class), a number from 0 to "
+                f"{last}"
             )
         if request.prompt.strip():
             raise ValueError(

@@ -260,3 +260,25 @@ def test_several_codebooks_are_kept_together(layered):
     kept[1:3, :2] = True
     ours, theirs = other.tokens.view(3, 4, 4), picture.tokens.view(3, 4, 4)
     assert torch.equal(ours[:, kept], theirs[:, kept]) and not torch.equal(ours, theirs)
+
+
+def test_several_codebooks_are_explained_together(layered):
+    """Its bits are those of the three tokens of a place, which the delays spread over three steps."""
+    picture = layered.generate("red apple", seed=3)
+    found = layered.explain(picture)
+    _, [job], sampling = layered._jobs("red apple", None, {"seed": 3})
+    steps = layered.family.stages[0].layout.arrange(picture.tokens[None])
+    both = Conditioning.stack([job.conditioning, job.unconditional])
+    state = layered.family.decoder.new_state(2, both)
+    surprise = torch.zeros(16)
+    for step in range(steps.shape[2]):
+        if step:
+            c, u = layered.family.decoder.prefill(steps[:, :, step - 1 : step].repeat(2, 1, 1), state)
+        else:
+            c, u = layered.family.decoder.prefill(steps[:, :, :0].repeat(2, 1, 1), state)
+        bits = -(u + 2 * (c - u)).log_softmax(-1) / torch.tensor(2.0).log()
+        for k in range(3):
+            if 0 <= step - k < 16:
+                surprise[step - k] += bits[k, steps[0, k, step]]
+    torch.testing.assert_close(found.surprise.flatten(), surprise, atol=1e-4, rtol=0)
+    assert sampling.guidance == 2.0
