@@ -59,7 +59,8 @@ def explained(job, sampling: SamplingSpec, layout: Layout) -> tuple[Tensor, Tens
     blocks = [job.conditioning] + [job.unconditional] * (len(sampling.weights) - 1)
     decoder, rows = job.decoder, len(blocks)
     steps = job.plan.to(job.prompt.device)  # [1, K, S]
-    state = decoder.new_state(rows, Conditioning.stack(blocks))
+    capacity = job.conditioning.num_prefix + job.prompt.shape[2] + steps.shape[2] - 1
+    state = decoder.new_state(rows, Conditioning.stack(blocks), max(1, capacity))
     pieces = [decoder.prefill(job.prompt.repeat(rows, 1, 1), state)[:, :, None]]  # [R, K, 1, V]
     found = [_bits(pieces.pop(), steps[:, :, :1], sampling, 0)]
     for start in range(1, steps.shape[2], _TOGETHER):

@@ -31,7 +31,7 @@ from .sampling import Grammar, SamplingSpec
 from .windows import Windows
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-PICTURES = ("imagegpt", "llamagen")
+PICTURES = ("imagegpt", "janus", "llamagen")
 FAMILIES = {name: f"clavilux.families.{name}" for name in ("aria", "audiocraft", "musicgen", *PICTURES)}
 LONGEST_S = 3600.0
 SMALL_DECODER = 30_000_000  # parameters

@@ -130,7 +130,7 @@ def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """What `clavilux info` says; JSON values. Raises CheckpointError."""
     spec = describe(folder, config)
     read = [path for pattern in ("*.safetensors", "*.bin") for path in folder.glob(pattern)]
-    return facts_of(folder, "ImageGPT", spec, picture_size(folder, config), 0, read)
+    return facts_of(folder, "ImageGPT", spec, picture_size(folder, config), spec.max_positions, 0, read)
 
 
 def _names(spec: DecoderSpec) -> dict[str, str]:

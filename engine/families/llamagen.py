@@ -220,7 +220,8 @@ def facts(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     told = "text" if sizes.classes is None else f"{sizes.classes} classes"
     beside = VQ_PARAMETERS + (T5_PARAMETERS if sizes.classes is None else 0)
     read = [file] if codec is None else [file, codec]
-    found = facts_of(path, f"LlamaGen ({told})", sizes.spec, sizes.size, beside, read)
+    tokens = sizes.spec.max_positions - sizes.spec.grid_prefix
+    found = facts_of(path, f"LlamaGen ({told})", sizes.spec, sizes.size, tokens, beside, read)
     return found | {"codec": "not found" if codec is None else codec.name}
 
 

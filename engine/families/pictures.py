@@ -97,7 +97,9 @@ def num_parameters(spec: DecoderSpec) -> int:
         return Decoder(spec).num_parameters
 
 
-def facts_of(path: Path, family: str, spec: DecoderSpec, size: int, beside: int, read: list[Path]) -> dict[str, Any]:
+def facts_of(
+    path: Path, family: str, spec: DecoderSpec, size: int, tokens: int, beside: int, read: list[Path]
+) -> dict[str, Any]:
     """What `clavilux info` says of a checkpoint whose weights are in the files `read`; JSON values."""
     return {
         "kind": "checkpoint",
@@ -107,7 +109,7 @@ def facts_of(path: Path, family: str, spec: DecoderSpec, size: int, beside: int,
         "size_bytes": sum(file.stat().st_size for file in read),
         "licence": licence(path if path.is_dir() else path.parent),
         "picture": f"{size} x {size} pixels",
-        "tokens": spec.max_positions - spec.grid_prefix if spec.positions == "grid" else None,
+        "tokens": tokens,
         "vocabulary": spec.output_vocabulary,
         "layers": spec.layers,
         "width": spec.width,

@@ -113,14 +113,7 @@ def tokenizer(folder: Path) -> Callable[[str], list[int]]:
     """Texts to ids, the end of the text included: `tokenizer.json`, else `spiece.model`. Raises CheckpointError."""
     path = folder / "tokenizer.json"
     if path.exists():
-        from tokenizers import Tokenizer
-
-        try:
-            found = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises Exception itself
-            raise CheckpointError(f"{str(path)!r} is no tokenizer: {_short(error)}") from None
-        found.no_padding()
-        found.no_truncation()
+        found = read_tokenizer(path)
         return lambda text: found.encode(text).ids
     if (folder / "spiece.model").exists():
         from transformers import T5Tokenizer
@@ -130,6 +123,26 @@ def tokenizer(folder: Path) -> Callable[[str], list[int]]:
         except Exception as error:  # sentencepiece missing or damaged: a different error from each version
             raise CheckpointError(f"the tokenizer in {str(folder)!r} cannot be read: {_short(error)}") from None
     raise CheckpointError(f"{str(folder)!r} holds no tokenizer; there should be a tokenizer.json or spiece.model")
+
+
+def read_tokenizer(path: Path):
+    """A `tokenizers.Tokenizer` of a `tokenizer.json`, which neither pads nor cuts.
+
+    Raises:
+        ValueError: `tokenizers` is not installed.
+        CheckpointError: the file is missing or damaged.
+    """
+    if find_spec("tokenizers") is None:
+        raise ValueError("a text prompt needs tokenizers; pip install 'clavilux[text]'")
+    from tokenizers import Tokenizer
+
+    try:
+        found = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises Exception itself
+        raise CheckpointError(f"{str(path)!r} is no tokenizer: {_short(error)}") from None
+    found.no_padding()
+    found.no_truncation()
+    return found
 
 
 def _ids(tokenize) -> Callable[[str], list[int]]:
