@@ -178,10 +178,10 @@ def decode_attention_kernel(
     if MERGE:
         finish = active == 1
         if active > 1:
-            place = pair * splits + split
-            tl.store(partial + place * E + columns, result, mask=inside)
-            tl.store(totals + place * 2, top)
-            tl.store(totals + place * 2 + 1, total)
+            piece = pair * splits + split
+            tl.store(partial + piece * E + columns, result, mask=inside)
+            tl.store(totals + piece * 2, top)
+            tl.store(totals + piece * 2 + 1, total)
             # All threads have stored; one of them releases it to, and acquires it from, the other programs.
             tl.debug_barrier()
             finish = tl.atomic_add(counters + pair, 1, sem="acq_rel", scope="gpu") == active - 1
