@@ -160,7 +160,7 @@ def load(
             f"the codec {str(codec)!r} has {loaded.vocabulary} tokens; {label} paints {sizes.spec.output_vocabulary}"
         )
     check(tensors, _shapes(sizes), label, _TABLES)
-    decoder = Decoder.from_weights(sizes.spec, _weights(sizes.spec, tensors))
+    decoder = Decoder.from_weights(sizes.spec, weights_of(sizes.spec, tensors))
     tables = {name: tensor.to(device) for name, tensor in tensors.items() if name.startswith("cls_embedding.")}
     identity = {"model": file.stem, "fingerprint": fingerprint(tensors)} | placed(decoder, loaded, device, dtype)
     text = None if sizes.text_width is None else _text_encoder(file.parent, sizes.text_width, device)
@@ -286,7 +286,7 @@ def _shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _weights(spec: DecoderSpec, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def weights_of(spec: DecoderSpec, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The decoder's tensors by our names."""
     found = {ours: tensors[theirs] for ours, theirs in _FEW_NAMES.items()}
     for n in range(spec.layers):
