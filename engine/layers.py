@@ -60,7 +60,7 @@ class Attention(nn.Module):
         if cache is not None:
             k, v = extended(*cache[:2], self.span, cache[2], k, v)
         y = self._attended(q.to(k.dtype), k, v, cache, starts).transpose(1, 2)  # [B, T, H, E]
-        return linear_residual(y.reshape(x.shape[0], -1).to(x.dtype), self.out.weight, self.out.bias, x)
+        return linear_residual(y.reshape(x.shape[0], -1), self.out.weight, self.out.bias, x)
 
     def _attended(self, q, k, v, cache, starts):
         if cache is None or self.span is None or self.span.kind != "prefix":
@@ -82,7 +82,7 @@ class Attention(nn.Module):
             q, k_cache, v_cache, length, new_k=k, new_v=v, rope=rope, q_gain=gains[0], k_gain=gains[1], eps=spec.eps,
             span=self.span, starts=starts,
         )  # fmt: skip
-        return linear_residual(y.reshape(len(x), -1).to(x.dtype), self.out.weight, self.out.bias, x)
+        return linear_residual(y.reshape(len(x), -1), self.out.weight, self.out.bias, x)
 
 
 class CrossAttention(nn.Module):
@@ -104,13 +104,13 @@ class CrossAttention(nn.Module):
 
     def forward(self, x, batch, kv, mask):
         spec = self.spec
-        q = after_norm(spec, self.norm, self.q, x).view(batch, -1, spec.heads, spec.head_dim)
+        q = after_norm(spec, self.norm, self.q, x).to(kv[0].dtype).view(batch, -1, spec.heads, spec.head_dim)
         y = prefill_attention(q.transpose(1, 2), *kv, causal=False, mask=mask).transpose(1, 2)  # [B, T, H, E]
         return linear_residual(y.reshape(x.shape[0], -1), self.out.weight, self.out.bias, x)
 
     def step(self, x, kv, mask):
         spec = self.spec
-        q = after_norm(spec, self.norm, self.q, x).view(-1, spec.heads, spec.head_dim)
+        q = after_norm(spec, self.norm, self.q, x).to(kv[0].dtype).view(-1, spec.heads, spec.head_dim)
         y = decode_attention(q, *kv, kv[0].shape[2], mask=mask)
         return linear_residual(y.reshape(len(x), -1), self.out.weight, self.out.bias, x)
 

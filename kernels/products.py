@@ -18,8 +18,8 @@ def check(x: torch.Tensor, weight: Weight, bias: torch.Tensor | None) -> None:
     if weight.device != x.device:
         raise ValueError(f"weight is on {weight.device}; x is on {x.device}, and so should it be")
     if isinstance(weight, PackedWeight):
-        if x.dtype != torch.float32:
-            raise ValueError(f"x is {x.dtype}; a packed weight takes float32")
+        if x.dtype not in (torch.float32, torch.bfloat16):
+            raise ValueError(f"x is {x.dtype}; a packed weight takes float32 or bfloat16")
     elif isinstance(weight, torch.Tensor) and not weight.dtype.is_floating_point:
         raise ValueError(f"weight is {weight.dtype}; it should be floating, or an Int8Weight")
     if bias is not None and (bias.shape[0] != weight.shape[0] or bias.ndim != 1 or bias.device != x.device):

@@ -4,19 +4,25 @@ Knows how a weight is stored and what that costs; the ops that use it are `norm_
 """
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+from torch.nn.functional import pad
 
-KINDS = ("float16", "int8")
+KINDS = ("float16", "bfloat16", "int8")
 LARGEST_HALF = 65504.0
 LEVELS = 127  # symmetric: -127 .. 127
 # Processors without VNNI add two products in 16 bits, which overflow at full range: there rows use half of it.
 _ROW_LEVELS = 127 if torch.cpu._is_vnni_supported() else 63
+# Processors with AMX multiply tiles, by oneDNN. (Its int8 product takes 120 us for 1024 x 1024 and two rows inside a
+# step, FBGEMM's 85; at eight rows they are alike.)
+TILES = torch.cpu._is_amx_tile_supported()
+TILE = 32  # rows, and numbers of a row, that are multiplied at once
 # The functions in C++ themselves: 6 us a call less than `default`, which looks for what only torch.export passes.
 _product_with_halves = torch.ops.quantized.linear_dynamic_fp16.default._op
 _product_of_bytes = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default._op
+_product_of_tiles = torch.ops.mkldnn._linear_pointwise.default._op
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,40 +67,41 @@ def quantise(weight: torch.Tensor) -> Int8Weight:
 
 @dataclass(frozen=True, eq=False)
 class PackedWeight:
-    """A matrix [N, D] laid out for FBGEMM, which multiplies it with float32 rows.
+    """A matrix [N, D] laid out for an x86 processor's own kernels, FBGEMM's or oneDNN's.
 
-    "float16" holds it in half precision and sums in float32. "int8" holds a scale for every output channel, and scales
-    each row of x to 8 bits as well: by itself, so that a row does not depend on the rows beside it.
+    | kind | weights | x | result | by |
+    |---|---|---|---|---|
+    | float16 | half precision | float32 | float32 | FBGEMM |
+    | bfloat16 | bfloat16 | bfloat16 | bfloat16, summed in float32 | oneDNN, on AMX |
+    | int8 | 8 bits, a scale for every output channel | 8 bits, a scale for each row | float32 | FBGEMM |
 
-    Measured on two cores of an EPYC with AVX-512, 4096 x 1024, cold, microseconds a product:
+    A row is scaled and rounded by itself, so that it does not depend on the rows beside it. Microseconds a product of
+    4096 x 1024, cold, on two cores:
 
-    | rows | 1 | 2 | 3 | 6 | 16 |
-    |---|---|---|---|---|---|
-    | bfloat16 `F.linear` | 533 | 541 | 582 | 647 | 891 |
-    | float32 `F.linear` | 1067 | 2177 | 2854 | 2224 | 2365 |
-    | float16 here | 146 | 160 | 202 | 321 | 744 |
-    | int8 here | 109 | 110 | 117 | 152 | 309 |
+    | | rows | 1 | 2 | 3 | 6 | 16 |
+    |---|---|---|---|---|---|---|
+    | EPYC with AVX-512 | bfloat16 `F.linear` | 533 | 541 | 582 | 647 | 891 |
+    | | float32 `F.linear` | 1067 | 2177 | 2854 | 2224 | 2365 |
+    | | float16, FBGEMM | 146 | 160 | 202 | 321 | 744 |
+    | | int8, FBGEMM | 109 | 110 | 117 | 152 | 309 |
+    | Xeon with AMX | float16, FBGEMM | 398 | 429 | 508 | 614 | 1151 |
+    | | bfloat16, oneDNN | 430 | 413 | 420 | 408 | 435 |
+    | | int8, FBGEMM | 227 | 240 | 279 | 319 | 419 |
 
     Attributes:
-        kind: "float16" or "int8".
+        kind: one of `KINDS`.
         shape: (N, D).
         error: as for `Int8Weight`, of the matrix alone.
+        product: x [rows, D], float32 or bfloat16 -> a new [rows, N], bfloat16 for "bfloat16" and float32 otherwise; a
+            row's bits are the same whatever rows are beside it.
     """
 
     kind: str
     shape: tuple[int, int]
     error: float
-    handle: Any
+    product: Callable[[torch.Tensor], torch.Tensor]
 
     device = torch.device("cpu")
-
-    def apply(self, x: torch.Tensor) -> torch.Tensor:
-        """x [rows, D] float32 -> a new [rows, N] float32; a row's bits are the same whatever rows are beside it."""
-        if self.kind == "float16":
-            return _product_with_halves(x, self.handle)
-        largest = x.abs().amax(1, True).clamp_(min=1e-30)  # 3 us for 2 x 4096, where the infinity norm takes 23
-        y = _product_of_bytes(x / largest, 1 / _ROW_LEVELS, _ROW_LEVELS + 1, self.handle)
-        return y.mul_(largest)
 
 
 def dense(weight: torch.Tensor | Int8Weight, dtype: torch.dtype) -> torch.Tensor:
@@ -102,46 +109,83 @@ def dense(weight: torch.Tensor | Int8Weight, dtype: torch.dtype) -> torch.Tensor
     return weight.dequantised(dtype) if isinstance(weight, Int8Weight) else weight
 
 
-def packing_supported() -> bool:
-    """Whether this processor has the kernels: x86 with FBGEMM."""
-    return "fbgemm" in torch.backends.quantized.supported_engines
+def packing_supported(kind: str = "float16") -> bool:
+    """Whether this processor has the kernels: x86 with FBGEMM, and AMX for "bfloat16"."""
+    return kind in KINDS and "fbgemm" in torch.backends.quantized.supported_engines and (TILES or kind != "bfloat16")
 
 
 def pack(weight: torch.Tensor, kind: str) -> PackedWeight:
     """Lay a matrix [N, D] out for this processor.
 
     Args:
-        weight: float32, on the CPU.
-        kind: "float16" or "int8".
+        weight: floating, on the CPU.
+        kind: one of `KINDS`.
 
     Raises:
         ValueError: an unknown kind, a processor without the kernels, no matrix, or numbers it cannot hold.
     """
     if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}; it should be {' or '.join(KINDS)}")
-    if not packing_supported():
-        raise ValueError("weights cannot be packed on this processor; FBGEMM needs an x86 one")
+        raise ValueError(f"kind is {kind!r}; it should be {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    if not packing_supported(kind):
+        needed = "AMX" if packing_supported() else "an x86 one with FBGEMM"
+        raise ValueError(f"weights cannot be packed as {kind} on this processor; that takes {needed}")
     _check_matrix(weight)
     exact = weight.detach().float().contiguous()
     if kind == "int8":
-        return _packed_int8(exact)
-    largest = float(exact.abs().max())
-    if largest > LARGEST_HALF:
-        raise ValueError(f"a weight is {largest:g}; float16 holds numbers up to {LARGEST_HALF:g}")
-    error = _relative_error(exact.half().float(), exact)
-    return PackedWeight(kind, tuple(exact.shape), error, torch.ops.quantized.linear_prepack_fp16(exact, None))
+        rounded = quantise(exact)
+        product = _bytes(rounded)
+        return PackedWeight(kind, tuple(exact.shape), rounded.error, product)
+    if kind == "bfloat16":
+        halves = exact.bfloat16()
+        product = _tiles(halves)
+    else:
+        largest = float(exact.abs().max())
+        if largest > LARGEST_HALF:
+            raise ValueError(f"a weight is {largest:g}; float16 holds numbers up to {LARGEST_HALF:g}")
+        halves, product = exact.half(), _halves(exact)
+    return PackedWeight(kind, tuple(exact.shape), _relative_error(halves.float(), exact), product)
 
 
-def _packed_int8(exact):
-    rounded = quantise(exact)
+def _halves(exact):
+    packed = torch.ops.quantized.linear_prepack_fp16(exact, None)
+    return lambda x: _product_with_halves(x.float(), packed)
+
+
+def _tiles(halves):
+    # oneDNN sums in another order for more rows, or for a width that fills no tile: then a row's bits would change
+    # with the rows beside it.
+    missing = -halves.shape[1] % TILE
+    packed = torch.ops.mkldnn._reorder_linear_weight(pad(halves, (0, missing)), None)
+
+    def product(x):
+        x = pad(x.bfloat16(), (0, missing)) if missing else x.bfloat16()
+        if len(x) <= TILE:
+            return _product_of_tiles(x, packed, None, "none", [], "")
+        return torch.cat([_product_of_tiles(part, packed, None, "none", [], "") for part in x.split(TILE)])
+
+    return product
+
+
+def _bytes(rounded):
     with warnings.catch_warnings():
         # PyTorch means to remove this type of tensor one day; FBGEMM's int8 kernels can be reached no other way, and
-        # oneDNN's took 167 us at one row and 10 ms at sixteen where these take 102 and 249.
+        # without AMX oneDNN's took 167 us at one row and 10 ms at sixteen where these take 102 and 249.
         warnings.simplefilter("ignore")
-        zeros = torch.zeros(len(exact), dtype=torch.int64)
+        zeros = torch.zeros(len(rounded.scale), dtype=torch.int64)
         tensor = torch._make_per_channel_quantized_tensor(rounded.values, rounded.scale.double(), zeros, 0)
-        handle = torch.ops.quantized.linear_prepack(tensor, None)
-    return PackedWeight("int8", tuple(exact.shape), rounded.error, handle)
+        packed = torch.ops.quantized.linear_prepack(tensor, None)
+
+    def product(x):
+        x = x.float()
+        largest = _largest(x)
+        return _product_of_bytes(x / largest, 1 / _ROW_LEVELS, _ROW_LEVELS + 1, packed).mul_(largest)
+
+    return product
+
+
+def _largest(x):
+    # 3 us for 2 x 4096, where the infinity norm takes 23
+    return x.abs().amax(1, True).clamp_(min=1e-30)
 
 
 def _check_matrix(weight):

@@ -45,7 +45,7 @@ def _compare(bench, model, dtypes, length):
         calls = _calls(subject, x, length)
         sides.append(_checked(bench, f"clavilux {dtype}", subject, calls, truth, length))
     for dtype in ("float32", "bfloat16") if bench.device.type == "cpu" else ("bfloat16",):
-        subject = plain if dtype == "float32" else plain.in_dtype(dtype)
+        subject = plain if dtype == "float32" else plain.plain_in(dtype)
         calls = _torch_calls(subject, x, length)
         sides.append(_checked(bench, f"torch {dtype}", subject, calls, truth, length, peer=True))
     bench.compare("layer", model.name, f"length {length}", sides, least_s=0.01)
@@ -57,8 +57,7 @@ def _checked(bench, name, subject, calls, truth, length, **more):
     error = relative_error(calls[0]().float(), truth.float())
     if error > LIMITS[dtype]:
         raise Mismatch(f"a layer of {model.name} by {name} is {error:.2g} from torch's in float32")
-    packed = bench.device.type == "cpu" and dtype in ("float16", "int8")
-    items = "float32" if packed else "bfloat16" if dtype == "int8" else dtype
+    items = str(subject.decoder.embed.weight.dtype).removeprefix("torch.")
     num_bytes, flops = layer_cost(model, length, dtype, items, subject.cache_dtype)
     facts = {"dtype": dtype, "bytes": num_bytes, "flops": flops, "error": error, **more}
     if bench.device.type == "cuda":

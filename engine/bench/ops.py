@@ -15,7 +15,7 @@ from clavilux.bench.timing import Side, buffers_needed, captured, rotating
 from clavilux.kernels.catalog import CASES, TOLERANCE, Case
 from clavilux.kernels.inputs import Call, call
 from clavilux.kernels.rotary import rms, rotate
-from clavilux.kernels.weights import Int8Weight, PackedWeight, pack, packing_supported
+from clavilux.kernels.weights import KINDS, Int8Weight, PackedWeight, pack, packing_supported
 
 DRAWN = ("sample", "sample_step")  # what they give is random: they are not compared with torch's
 LINEAR = ("norm_linear", "linear_residual")
@@ -86,13 +86,13 @@ def _side(bench, name, calls, facts):
 def _packed_sides(bench, case, calls, facts):
     place = 3 if case.op == "norm_linear" else 1
     sides = []
-    for kind in ("float16", "int8") if packing_supported() else ():
+    for kind in filter(packing_supported, KINDS):
         packed = []
         for made in calls:
             arguments = list(made.arguments)
             arguments[place] = pack(arguments[place], kind)
             packed.append(Call(made.function, tuple(arguments), made.words))
-        num_bytes = facts["bytes"] - case.shape["out"] * case.shape["width"] * (2 if kind == "float16" else 3)
+        num_bytes = facts["bytes"] - case.shape["out"] * case.shape["width"] * (3 if kind == "int8" else 2)
         sides.append(_side(bench, f"clavilux {kind}", packed, {**facts, "dtype": kind, "bytes": num_bytes}))
     half = call(case.with_dtype("bfloat16"), bench.device)
     halves = [half, *(call(case.with_dtype("bfloat16"), bench.device, seed=s) for s in range(1, len(calls)))]

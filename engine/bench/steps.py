@@ -16,7 +16,7 @@ from clavilux.bench.subjects import ITEM_BYTES, Subject, build, named, num_param
 from clavilux.bench.suite import Bench, Mismatch
 from clavilux.bench.timing import Side
 from clavilux.kernels.models import Model
-from clavilux.kernels.weights import packing_supported
+from clavilux.kernels.weights import KINDS, packing_supported
 
 
 def usual_models(device: torch.device) -> tuple[str, ...]:
@@ -30,7 +30,9 @@ def usual_models(device: torch.device) -> tuple[str, ...]:
 def usual_dtypes(device: torch.device) -> tuple[str, ...]:
     if device.type == "cuda":
         return ("bfloat16", "int8")
-    return ("float32", "float16", "int8") if device.type == "cpu" and packing_supported() else ("float32", "bfloat16")
+    if device.type == "cpu" and packing_supported():
+        return "float32", *(kind for kind in KINDS if packing_supported(kind))
+    return "float32", "bfloat16"
 
 
 def run_steps(bench: Bench, models: tuple[str, ...] = (), dtype: str = "auto") -> None:

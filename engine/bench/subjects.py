@@ -12,7 +12,7 @@ from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.kernels.catalog import Case
 from clavilux.kernels.models import MODELS, Model
-from clavilux.precision import prepare
+from clavilux.precision import DTYPES, prepare
 from clavilux.sampling import SamplingSpec
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
@@ -26,7 +26,7 @@ class Subject:
     Attributes:
         model: the sizes it was built from.
         decoder: on the device, in the numbers it computes in.
-        dtype: the word for those numbers; "float16" and "int8" are packed weights on an x86 CPU.
+        dtype: the word for those numbers; those that `clavilux.kernels.weights` packs are, on an x86 CPU.
         error: of packed weights, relative, root mean square; None where nothing is lost.
     """
 
@@ -71,6 +71,10 @@ class Subject:
     def cache_dtype(self) -> str:
         """The word for the dtype of its keys and values."""
         return str(self.decoder.cache_dtype or self.decoder.embed.weight.dtype).removeprefix("torch.")
+
+    def plain_in(self, dtype: str) -> "Subject":
+        """A copy with tensors of that dtype for weights, as plain torch computes with them."""
+        return Subject(self.model, copy.deepcopy(self.decoder).to(DTYPES[dtype]), dtype)
 
     def in_dtype(self, dtype: str) -> "Subject":
         """A copy that computes in other numbers, as `clavilux.precision` makes them."""

@@ -3,7 +3,7 @@
 
 def linear_residual(x, weight, bias, residual):
     """As the reference; x float32 [..., D]."""
-    y = weight.apply(x if x.ndim == 2 else x.reshape(-1, x.shape[-1]))
+    y = weight.product(x if x.ndim == 2 else x.reshape(-1, x.shape[-1]))
     if bias is not None:
         y.add_(bias)
     y = y if x.ndim == 2 else y.view(*x.shape[:-1], y.shape[-1])

@@ -14,7 +14,7 @@ def norm_linear(x, norm_weight, norm_bias, weight, bias, norm, eps, activation):
         rows = torch.layer_norm(rows, rows.shape[1:], norm_weight, norm_bias, eps)
     elif norm == "rms":
         rows = rms_norm(rows, norm_weight, eps)
-    y = weight.apply(rows)
+    y = weight.product(rows)
     if bias is not None:
         y.add_(bias)
     if activation != "none":

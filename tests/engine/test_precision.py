@@ -5,9 +5,10 @@ import copy
 import pytest
 import torch
 
+from clavilux import precision
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
-from clavilux.kernels.weights import packing_supported
+from clavilux.kernels.weights import KINDS, packing_supported
 from clavilux.loop import draw
 from clavilux.precision import prepare
 from clavilux.sampling import SamplingSpec
@@ -18,6 +19,11 @@ SPEC = DecoderSpec(
     norm_bias=True, cross_attention=True, positions="sinusoidal",
 )  # fmt: skip
 packs = pytest.mark.skipif(not packing_supported(), reason="this processor has no kernels for packed weights")
+
+
+def needs(dtype):
+    if not packing_supported(dtype):
+        pytest.skip(f"this processor packs no {dtype}")
 
 
 def make(**words):
@@ -43,8 +49,9 @@ def logits_of(decoder, batch=2, steps=6):
 @pytest.mark.parametrize(
     "words", [{}, {"codebooks": 1, "tied": True}, {"activation": "swiglu", "norm_bias": False}], ids=str
 )
-@pytest.mark.parametrize(("dtype", "bound"), [("float16", 2e-3), ("int8", 5e-2)])
+@pytest.mark.parametrize(("dtype", "bound"), [("float16", 2e-3), ("bfloat16", 2e-2), ("int8", 5e-2)])
 def test_packed_weights_are_near_the_plain_ones(words, dtype, bound):
+    needs(dtype)
     plain = make(**words).eval()
     packed = copy.deepcopy(plain)
     numbers = prepare(packed, packed, CPU, dtype)
@@ -58,9 +65,10 @@ def test_packed_weights_are_near_the_plain_ones(words, dtype, bound):
 
 
 @packs
-@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("dtype", KINDS)
 def test_a_row_has_the_same_bits_in_any_batch(dtype):
     """What float32 products of a CPU's library do not give: a row would change with the rows beside it."""
+    needs(dtype)
     decoder = make(cross_attention=False)
     prepare(decoder, decoder, CPU, dtype)
     prompt = torch.randint(50, (8, 2, 3), generator=torch.Generator().manual_seed(2))
@@ -85,6 +93,14 @@ def test_auto_takes_what_is_fast_and_exact_enough():
     assert large.head.weight.dtype == torch.float32
 
 
+def test_auto_takes_tiles_for_a_large_decoder(monkeypatch):
+    needs("bfloat16")
+    monkeypatch.setattr(precision, "LARGE", 1)
+    decoder = make()
+    assert prepare(decoder, decoder, CPU, "auto") == {"dtype": "bfloat16"}
+    assert decoder.layers[0].ffn.up.weight.kind == "bfloat16" and decoder.embed.weight.dtype == torch.float32
+
+
 @packs
 def test_weights_that_half_precision_cannot_hold_are_refused():
     large = make()
@@ -98,7 +114,8 @@ def test_plain_dtypes_stay_plain():
     for dtype in ("float32", "bfloat16"):
         decoder = make()
         assert prepare(decoder, decoder, CPU, dtype) == {"dtype": dtype}
-        assert decoder.layers[0].ffn.up.weight.dtype == getattr(torch, dtype)
+        if not packing_supported(dtype):
+            assert decoder.layers[0].ffn.up.weight.dtype == getattr(torch, dtype)
         assert logits_of(decoder, steps=4).isfinite().all() if dtype == "float32" else True
 
 
