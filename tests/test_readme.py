@@ -9,16 +9,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 README = Path(__file__).resolve().parents[1] / "README.md"
 FENCE = re.compile(
     r"(?P<mark><!-- not run: .+? -->\n)?^```(?P<language>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 
 
-def snippets(language: str) -> str:
-    """All snippets of a language that are to be run, one after the other, for a tenth of the seconds."""
+SMALL_ONE = "<!-- not run: it needs a checkpoint; a test runs it with a small one -->\n"
+
+
+def snippets(language: str, mark: str | None = None) -> str:
+    """All snippets of a language with this mark, one after the other, for a tenth of the seconds."""
     found = FENCE.finditer(README.read_text(encoding="utf-8"))
-    bodies = [match["body"] for match in found if match["language"] == language and not match["mark"]]
+    bodies = [match["body"] for match in found if match["language"] == language and match["mark"] == mark]
     assert bodies, f"the README has no {language} snippet"
     return re.sub(r"(seconds[= ])(\d+)0\b", r"\1\2", "\n".join(bodies))
 
@@ -37,6 +42,17 @@ def test_python_snippets(tmp_path):
 def test_shell_snippets(tmp_path):
     run(["bash", "-euo", "pipefail", "-c", snippets("bash")], tmp_path)
     assert list(tmp_path.glob("*.flac"))
+
+
+@pytest.mark.parametrize("language", ["bash", "python"])
+def test_picture_snippets(tmp_path, llamagen, language):
+    """With a model that paints 8 pixels where the README's paints 256."""
+    (tmp_path / "LlamaGen").mkdir()
+    for name, as_named in (("c2i_T_256.pt", "c2i_B_256.pt"), ("vq_ds16_c2i.pt", "vq_ds16_c2i.pt")):
+        (tmp_path / "LlamaGen" / as_named).symlink_to(llamagen / name)
+    text = re.sub(r"\b0,( ?)0,( ?)256,( ?)128\b", r"0,\g<1>0,\g<2>8,\g<3>4", snippets(language, SMALL_ONE))
+    run({"bash": ["bash", "-euo", "pipefail", "-c", text], "python": [sys.executable, "-c", text]}[language], tmp_path)
+    assert {"ostrich.png", "now.png", "why.png"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_unrun_snippets_have_a_known_language():
