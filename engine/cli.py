@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import clavilux
-from clavilux import cli_codecs, cli_paint
+from clavilux import cli_codecs, cli_jobs, cli_paint
 from clavilux.cli_options import (
     AsJson,
     Device,
@@ -98,6 +98,21 @@ def render(
     padding: Annotated[str | None, typer.Option(help="MusicGen: masked, or unmasked as audiocraft has it.")] = None,
     window: Annotated[float | None, typer.Option(help="MusicGen: seconds that are seen at once.")] = None,
     stride: Annotated[float | None, typer.Option(help="MusicGen: seconds by which that window moves on.")] = None,
+    artist: Annotated[str | None, typer.Option(help="Jukebox: a number, or a name that --labels knows.")] = None,
+    genre: Annotated[str | None, typer.Option(help="Jukebox: as --artist; several by commas.")] = None,
+    lyrics: Annotated[str | None, typer.Option(help="Jukebox: the words, or a .txt file with them.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Jukebox: a folder with lists of artists and genres.")] = None,
+    song_seconds: Annotated[
+        float | None, typer.Option(help="Jukebox: how long the whole song is, of which this is the beginning.")
+    ] = None,
+    levels: Annotated[int | None, typer.Option(help="Jukebox: how many are drawn; 1 is a quick sketch.")] = None,
+    hop: Annotated[str | None, typer.Option(help="Jukebox: what share of a window is new; or one a level.")] = None,
+    temperatures: Annotated[str | None, typer.Option(help="Jukebox: one a level, from the top, by commas.")] = None,
+    parallel_windows: Annotated[int | None, typer.Option(help="Jukebox: parts of a level drawn at once.")] = None,
+    prime: Annotated[Path | None, typer.Option(help="Jukebox: a sound file with whose first seconds to begin.")] = None,
+    prime_seconds: Annotated[float | None, typer.Option(help="Jukebox: how many of them.")] = None,
+    tokens: Annotated[Path | None, typer.Option(help="Jukebox: tokens of a level to begin with.")] = None,
+    job: Annotated[Path | None, typer.Option(help="Jukebox: where tokens are kept; beside the song as .job.")] = None,
     continue_from: Annotated[Path | None, typer.Option(help="A MIDI or sound file to carry on from.")] = None,
     output: Output = Path("song.wav"),
     midi: Annotated[Path | None, typer.Option(help="Also save the notes as a MIDI file.")] = None,
@@ -119,7 +134,10 @@ def render(
         "key": key, "tempo": tempo, "metre": metre, "chords": chords, "instruments": instrument,
         "style": style, "density": density, "section": section, "temperature": temperature, "top_k": top_k,
         "top_p": top_p, "guidance": guidance, "melody": melody, "padding": padding, "window_s": window,
-        "stride_s": stride, "continue_from": continue_from, "seed": seed,
+        "stride_s": stride, "continue_from": continue_from, "seed": seed, "artist": artist, "genre": genre,
+        "lyrics": lyrics, "labels": labels, "song_s": song_seconds, "levels": levels, "hop": hop,
+        "temperatures": temperatures, "parallel_windows": parallel_windows, "prime": prime, "prime_s": prime_seconds,
+        "tokens": tokens, "job": job,
     }  # fmt: skip
     given = {name: value for name, value in controls.items() if value is not None}
 
@@ -128,8 +146,9 @@ def render(
     memory.check_makes(model, "music")
     memory.check_fits(model, seconds, batch, dtype, device)
     loaded = clavilux.load(model, device=device, dtype=dtype)
+    cli_jobs.keep(ctx, loaded, given, model, output, loudness)
     started = time.perf_counter()
-    with cli_show.progress_bar(hidden=quiet or as_json) as progress:
+    with cli_show.progress_bar(hidden=quiet or as_json, at=lambda: getattr(loaded, "at", "")) as progress:
         songs = loaded.generate(prompt, seconds=seconds, batch=batch, progress=progress, **given)
     songs = songs if isinstance(songs, list) else [songs]
     elapsed_s = time.perf_counter() - started
@@ -246,7 +265,7 @@ def bench(
     cli_bench.run(suite, model or [], device, dtype, threads, repeats, json, plot, quick, quiet)
 
 
-for command in (cli_paint.paint, cli_codecs.encode, cli_codecs.decode):
+for command in (cli_paint.paint, cli_codecs.encode, cli_codecs.decode, cli_jobs.resume):
     app.command()(command)
 
 

@@ -26,9 +26,13 @@ UNITS = {"_s": "s", "_dbfs": "dBFS", "_lufs": "LUFS", "_bpm": "beats a minute", 
 Files = dict[str, str]  # what was written: its kind ("audio", "midi", "plot", "picture" ...) to its path
 
 
-def progress_bar(hidden: bool):
-    """Yield progress(done_seconds, total_seconds), shown on stderr where that is a terminal."""
-    return _bar(hidden, "{task.completed:.1f} of {task.total:.0f} s", lambda rate: f"{rate:.1f}x real time")
+def progress_bar(hidden: bool, at: Callable[[], str] = lambda: ""):
+    """Yield progress(done_seconds, total_seconds), shown on stderr where that is a terminal; `at` says what is done."""
+
+    def pace(rate: float) -> str:
+        return f"{rate:.{1 if rate >= 0.1 else 4}f}x real time {at()}".rstrip()
+
+    return _bar(hidden, "{task.completed:.1f} of {task.total:.0f} s", pace)
 
 
 def token_bar(hidden: bool):

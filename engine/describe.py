@@ -19,7 +19,7 @@ from .audio.score import Score
 from .decoder import DecoderSpec
 from .errors import CheckpointError
 from .families.musicgen import licence
-from .families.recognise import LLAMAGEN, folder_of_file
+from .families.recognise import JUKEBOX, LLAMAGEN, folder_of_file
 from .image.codecs import vq
 from .image.io import read_picture, read_receipt
 from .model import FAMILIES, PICTURES, PRETRAINED, bundled, read_config
@@ -68,7 +68,7 @@ def describe(path: str | Path, seconds: float = 30.0, batch: int = 1) -> dict[st
         return checkpoint_facts(path, seconds, batch)
     if path.suffix == LLAMAGEN and path.name.startswith("vq"):
         return picture_codec_facts(path)
-    if path.suffix.lower() in (".safetensors", ".bin", ".json", LLAMAGEN):
+    if path.suffix.lower() in (".safetensors", ".bin", ".json", LLAMAGEN) or JUKEBOX.fullmatch(path.name):
         return checkpoint_facts(folder_of_file(path), seconds, batch)
     if path.suffix.lower() in _PICTURES:
         return picture_facts(path)
@@ -156,7 +156,7 @@ def picture_codec_facts(path: Path) -> dict[str, Any]:
 def _is_codec(path: Path) -> bool:
     """Whether this is a codec by itself: transformers' config says so, or the ending is one of the originals'."""
     config = path / "config.json" if path.is_dir() else path.parent / "config.json"
-    if path.suffix in (".pth", ".th"):
+    if path.suffix in (".pth", ".th") or path.name == "vqvae.pth.tar":
         return True
     if not config.is_file() or path.is_file() and path.suffix not in (".json", *_WEIGHTS):
         return False

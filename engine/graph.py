@@ -116,11 +116,12 @@ def drawn_on_device(
     layout: Layout | None = None,
     conditioning: Conditioning | None = None,
     windows: Windows | None = None,
+    retrace: int | None = None,
 ) -> Iterator[torch.Tensor]:
     """The steps int64 [B, K] of a plan, on the host, each chunk copied out while the next one is drawn.
 
     Args:
-        decoder, sampling, layout, conditioning, windows: as for `clavilux.loop.draw`, which checks them.
+        decoder, sampling, layout, conditioning, windows, retrace: as for `clavilux.loop.draw`, which checks them.
         prompt: int64 [B, K, T] on the decoder's device.
         plan: int64 [B or 1, K, S], best on the host, where its known steps are counted.
 
@@ -130,6 +131,7 @@ def drawn_on_device(
     known, num_steps = prompt.shape[2], plan.shape[2]
     open_steps = (plan == OPEN).any(0).any(0).nonzero()
     step = int(open_steps[0]) if len(open_steps) else num_steps
+    step = step if retrace is None else min(step, retrace)
     plan = plan.repeat(len(prompt) // len(plan), 1, 1).to(prompt.device)
     yield from plan[:, :, :step].cpu().unbind(2)
     if step == num_steps:

@@ -102,6 +102,7 @@ def draw(
     conditioning: Conditioning | None = None,
     windows: Windows | None = None,
     pad: int = 0,
+    retrace: int | None = None,
 ) -> Iterator[torch.Tensor]:
     """Draw the steps that follow a prompt, one after another.
 
@@ -121,6 +122,8 @@ def draw(
         conditioning: R * B rows, block after block (`Conditioning.stack`).
         windows: for sequences longer than the context; None: that is an error.
         pad: the id that an ended row gives out while others go on.
+        retrace: steps from this one on are read one by one even where the plan knows them, as they were when they were
+            drawn: what follows is then the same to the last bit.
 
     On a GPU, steps that no grammar watches over are one captured graph, replayed (`clavilux.graph`).
 
@@ -158,7 +161,7 @@ def draw(
         if plan is None:
             plan = torch.full((batch, codebooks, num_steps), OPEN)
         yield from drawn_on_device(
-            decoder, sampling, prompt, plan, layout=layout, conditioning=conditioning, windows=windows
+            decoder, sampling, prompt, plan, layout=layout, conditioning=conditioning, windows=windows, retrace=retrace
         )
         return
     pending = list(prompt.unbind(2))
@@ -167,9 +170,10 @@ def draw(
         asked = [_asked(grammar, codebooks, pad) for grammar in grammars or ()]
         tokens = _known(plan, step, asked, batch, codebooks, prompt.device)
         open_places = tokens == OPEN
-        if open_places.any():
+        if open_places.any() or (retrace is not None and step >= retrace):
             logits = reader.read(pending)
             pending = []
+        if open_places.any():
             drawn = sampler.draw(logits, step, _allowed(asked, layout, step, logits[:batch]))
             tokens = torch.where(open_places, drawn, tokens)
         for row, grammar in enumerate(grammars or ()):

@@ -32,7 +32,8 @@ from .windows import Windows
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 PICTURES = ("imagegpt", "janus", "llamagen")
-FAMILIES = {name: f"clavilux.families.{name}" for name in ("aria", "audiocraft", "musicgen", *PICTURES)}
+CASCADES = ("jukebox",)
+FAMILIES = {name: f"clavilux.families.{name}" for name in ("aria", "audiocraft", "musicgen", *CASCADES, *PICTURES)}
 LONGEST_S = 3600.0
 SMALL_DECODER = 30_000_000  # parameters
 _OPTIONS = frozenset(("seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "progress"))
@@ -157,10 +158,7 @@ class Model:
     def _jobs(self, prompt, seconds, options) -> tuple[bool, list[Job], SamplingSpec]:
         """(whether a list was asked for, a job a row, how to draw). Everything is checked here."""
         as_list, rows, controls = self._asked(prompt, options, _OPTIONS)
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-            raise TypeError(f"seconds is {seconds!r}; it should be a number")
-        if not (math.isfinite(seconds) and 0 < seconds <= LONGEST_S):
-            raise ValueError(f"seconds is {seconds}; it should be above 0 and at most {LONGEST_S:g}")
+        check_seconds(seconds)
         requests = [Request(text, float(seconds), seed, options.get("continue_from"), controls) for text, seed in rows]
         jobs = self.family.jobs(requests)
         return as_list, jobs, self._settled(jobs, options, options.get("guidance"))
@@ -243,10 +241,10 @@ def drawn(decoder: Decoder, jobs, sampling: SamplingSpec, **words) -> Iterator[T
         conditioning=Conditioning.stack(conditionings),
         **words,
     )
-    return _small_steps_alone(steps, decoder)
+    return small_steps_alone(steps, decoder)
 
 
-def _small_steps_alone(steps: Iterator[Tensor], decoder: Decoder) -> Iterator[Tensor]:
+def small_steps_alone(steps: Iterator[Tensor], decoder: Decoder) -> Iterator[Tensor]:
     """The steps, each drawn on one thread where the decoder is so small that threads would only wait.
 
     On two busy cores a step of 3 M parameters took 30 ms on two threads and 3 ms on one.
@@ -263,6 +261,14 @@ def _small_steps_alone(steps: Iterator[Tensor], decoder: Decoder) -> Iterator[Te
         if tokens is None:
             return
         yield tokens
+
+
+def check_seconds(seconds) -> None:
+    """Raise TypeError or ValueError for what is no length of a piece."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"seconds is {seconds!r}; it should be a number")
+    if not (math.isfinite(seconds) and 0 < seconds <= LONGEST_S):
+        raise ValueError(f"seconds is {seconds}; it should be above 0 and at most {LONGEST_S:g}")
 
 
 def _seeds(seed, rows: int) -> list[int]:
@@ -292,7 +298,7 @@ def load(source: str | Path, device: str = "auto", dtype: str = "auto", *, codec
         codec: a file or folder with the codec, where it does not lie beside the model (LlamaGen).
 
     Returns:
-        A model; of pictures, a `clavilux.painting.Painter`.
+        A model; of pictures, a `clavilux.painting.Painter`; of a cascade, a `clavilux.singing.Singer`.
 
     Raises:
         CheckpointError: nothing is there, or it is damaged or of an unknown family.
@@ -305,6 +311,10 @@ def load(source: str | Path, device: str = "auto", dtype: str = "auto", *, codec
     if words and name != "llamagen":
         raise ValueError(f"a codec is given; a model of the family {name!r} has its own")
     family = import_module(FAMILIES[name]).load(folder, config, device_named(device), dtype, **words)
+    if name in CASCADES:
+        from .singing import Singer  # as below
+
+        return Singer(family)
     if name not in PICTURES:
         return Model(family)
     from .painting import Painter  # it builds on this module

@@ -1,8 +1,9 @@
 """Sequences longer than a decoder's context: which tokens each window holds.
 
-A pure plan; `clavilux.loop` carries it out.
+A pure plan; `clavilux.loop` carries it out for `Windows`, `clavilux.cascade` for `overlapping`.
 """
 
+import math
 from dataclasses import dataclass
 
 
@@ -52,3 +53,29 @@ class Windows:
             spans.append((dropped, new, end))
             new = end
         return spans
+
+
+def hop_of(fraction: float, context: int, multiple: int = 1) -> int:
+    """By how many tokens windows of `context` tokens move on, a whole multiple of `multiple`.
+
+    Args:
+        fraction: of the context, above 0 up to 1: 1 is windows without overlap.
+
+    Raises:
+        ValueError: a fraction outside that range.
+    """
+    number = isinstance(fraction, (int, float)) and not isinstance(fraction, bool) and math.isfinite(fraction)
+    if not number or not 0 < fraction <= 1:
+        raise ValueError(f"the hop is {fraction}; it should be a fraction of the window, above 0 up to 1")
+    return max(multiple, int(fraction * context) // multiple * multiple)
+
+
+def overlapping(total: int, context: int, hop: int) -> list[tuple[int, int]]:
+    """Windows (start, end) over `total` tokens, each `hop` after the one before, the last one moved to the end.
+
+    Unlike those of `Windows` each is read with conditions of its own, such as where in the song it is.
+    """
+    if total <= context:
+        return [(0, total)]
+    starts = [*range(0, total - context, hop), total - context]
+    return [(start, start + context) for start in starts]

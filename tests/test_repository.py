@@ -103,7 +103,9 @@ def test_sizes():
     assert sum(weights) < 48 * MIB
 
 
-@pytest.mark.parametrize("command", ["", "render", "play", "models", "info", "analyze", "encode", "decode", "bench"])
+@pytest.mark.parametrize(
+    "command", ["", "render", "resume", "play", "models", "info", "analyze", "encode", "decode", "bench"]
+)
 def test_help_imports_nothing_heavy(command):
     """What makes `--help` instant: a clock would measure the machine, so the modules are counted."""
     arguments = [*([command] if command else []), "--help"]

@@ -117,10 +117,14 @@ class Source:
         shapes: of each tensor, by name, without what stands before them in the file.
         original: the layout.
         settings: those of an original file.
+        path: that file; None for what lies in a folder, or in memory.
     """
 
-    def __init__(self, label: str, shapes: Mapping[str, tuple[int, ...]], original: bool, read, settings=None):
+    def __init__(
+        self, label: str, shapes: Mapping[str, tuple[int, ...]], original: bool, read, settings=None, path=None
+    ):
         self.label, self.shapes, self.original, self.settings = label, dict(shapes), original, settings
+        self.path: Path | None = path
         self._read: Callable[[], Callable[[str], Tensor]] = read
 
     def tensors(self) -> Callable[[str], Tensor]:
@@ -180,7 +184,7 @@ def file_source(path: Path) -> Source:
         held = {str(name).removeprefix("module."): value for name, value in held.get("model", held).items()}
         return lambda name: held[name]
 
-    return Source(label, shapes, True, read, content.get("hps"))
+    return Source(label, shapes, True, read, content.get("hps"), path)
 
 
 def held_source(label: str, tensors: Mapping[str, Tensor], prefix: str = "", original: bool = False) -> Source:

@@ -6,6 +6,7 @@ Knows the marks of each layout. Reads no weights.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,17 @@ TRANSFORMERS = {
     "musicgen": "musicgen",
     "musicgen_melody": "musicgen",
     "imagegpt": "imagegpt",
+    "jukebox": "jukebox",
     "janus": "janus",
     "multi_modality": "janus",
 }
 AUDIOCRAFT = ("state_dict.bin", "compression_state_dict.bin")
+JUKEBOX = re.compile(r"(vqvae|prior_level_\d+)\.pth\.tar")  # its original files
 LLAMAGEN = ".pt"  # the ending of its files, which have no config beside them; its codecs' names begin with vq
 _KNOWN = (
     f"clavilux's own folders, transformers' (model_type {', '.join(TRANSFORMERS)}), audiocraft's "
-    f"({' and '.join(AUDIOCRAFT)}) and LlamaGen's files (c2i_B_256.pt beside vq_ds16_c2i.pt, for one)"
+    f"({' and '.join(AUDIOCRAFT)}), Jukebox's (vqvae.pth.tar and prior_level_2.pth.tar) and LlamaGen's files "
+    "(c2i_B_256.pt beside vq_ds16_c2i.pt, for one)"
 )
 _SMALL_FILES = (".json", ".model", ".txt", ".md")
 _STEMS = ("config.json", "model", "pytorch_model")  # of a config, of weights, of their shards and indices
@@ -32,7 +36,7 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
 def recognise(folder: Path) -> tuple[str, dict[str, Any]]:
-    """(family, its config.json) of a folder, or of LlamaGen's file. Audiocraft and LlamaGen have no config.json: {}.
+    """(family, its config.json) of a folder, or of LlamaGen's file; {} where there is no config.json.
 
     Raises:
         CheckpointError: nothing that is understood; the error says what would be.
@@ -55,6 +59,8 @@ def recognise(folder: Path) -> tuple[str, dict[str, Any]]:
     if found:
         lacking = next(name for name in AUDIOCRAFT if name not in found)
         raise CheckpointError(f"{str(folder)!r} holds {found[0]} but no {lacking}; an audiocraft model has both")
+    if folder.is_dir() and not config and any(JUKEBOX.fullmatch(path.name) for path in folder.iterdir()):
+        return "jukebox", {}
     if not config and any(folder.glob(f"*{LLAMAGEN}")):
         return "llamagen", {}
     if config:
@@ -108,6 +114,8 @@ def folder_of_file(path: Path) -> Path:
         raise CheckpointError(f"{str(path)!r} belongs to no checkpoint: {error}") from None
     beside = [file.name for file in path.parent.iterdir() if file.is_file()]
     read = AUDIOCRAFT if family == "audiocraft" else [name for name in needed(beside) if name.startswith(_STEMS)]
+    if family == "jukebox" and not (path.parent / "config.json").exists():
+        read = [name for name in beside if JUKEBOX.fullmatch(name)]
     if path.name not in read:
         raise CheckpointError(
             f"{str(path)!r} is not what is read of the checkpoint beside it ({', '.join(read)}); give one of those, or "
@@ -131,7 +139,7 @@ def needed(names: Iterable[str], file: str | None = None) -> list[str]:
         shards = [name for name in names if name.startswith(f"{stem}-0") and name.endswith(f".{ending}")]
         if weights in names or shards:
             return small + ([weights] if weights in names else shards)
-    return small + [name for name in names if name in AUDIOCRAFT]
+    return small + [name for name in names if name in AUDIOCRAFT or JUKEBOX.fullmatch(name)]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -316,7 +316,7 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     program = (
         "import pathlib\nfrom clavilux import cli, cli_show\nfrom contextlib import contextmanager\n"
         "@contextmanager\n"
-        "def progress_bar(hidden):\n"
+        "def progress_bar(hidden, at):\n"
         f"    yield lambda done, total: pathlib.Path({str(begun)!r}).touch()\n"
         "cli_show.progress_bar = progress_bar\n"
         "cli.main()\n"

@@ -2,13 +2,15 @@
 
 import json
 import re
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from clavilux.audio.codecs import vqvae
 from clavilux.audio.codecs.vqvae_spec import VQVAESpec
 from clavilux.families.jukebox_config import from_transformers
 from clavilux.families.jukebox_names import filled, held_source
@@ -93,3 +95,44 @@ def original_names(weights):
         key = re.sub(r"resnet_block\.(\d+)\.conv1d_([12])", lambda m: f"blocks.{m[1]}.model.{2 * int(m[2]) - 1}", key)
         renamed[key] = value
     return renamed
+
+
+def save_toy(folder, layout, name="plain", sample_rate=100):
+    """A whole Jukebox of three levels: the named prior, two upsamplers, and a VQ-VAE of random weights.
+
+    Args:
+        folder: where it is saved; made here.
+        layout: "transformers" or "original".
+        name: the top prior, one of `NAMES` but the upsampler.
+        sample_rate: Hz.
+    """
+    spec = replace(VQVAE, sample_rate=sample_rate, widths=(4, 4, 4), depths=(2, 2, 2), hidden_widths=(4, 4, 4))
+    torch.manual_seed(11)
+    codec = vqvae.VQVAE(spec)
+    for value in codec.parameters():
+        value.data.normal_(std=1.2 * value[0].numel() ** -0.5 if value.ndim > 1 else 0.1)
+    original = layout == "original"
+    theirs = vqvae.checkpoint_names(codec, original)
+    weights = {theirs[ours]: value.detach().clone() for ours, value in codec.state_dict().items()}
+    priors = [frozen(name)[1], frozen("upsampler")[1], frozen("upsampler")[1]]
+    folder.mkdir(parents=True)
+    if original:
+        torch.save({"model": weights}, folder / "vqvae.pth.tar")
+        for level, prior in zip((2, 1, 0), priors, strict=True):
+            named = {f"module.{key}": value for key, value in original_names(prior).items()}
+            torch.save({"model": named, "step": 1, "opt": None}, folder / f"prior_level_{level}.pth.tar")
+        own = {"levels": {"2": OWN[name], "1": OWN["upsampler"], "0": OWN["upsampler"]}}
+        own |= {"vqvae": {"sample_rate": sample_rate}}
+        (folder / "jukebox.json").write_text(json.dumps(own))
+        return folder
+    held = {f"vqvae.{key}": value for key, value in weights.items()}
+    for index, prior in enumerate(priors):
+        held |= {f"priors.{index}.{key}": value.clone() for key, value in prior.items()}
+    save_file(held, folder / "model.safetensors")
+    codec_config = {
+        "levels": 3, "embed_dim": spec.latent_width, "nb_discrete_codes": 24, "res_conv_width": 4, "res_conv_depth": 2,
+        "multipliers": [1, 1, 1], "res_downs_t": [3, 2, 2], "res_strides_t": [2, 2, 2],
+    }  # fmt: skip
+    config = whole_config(name) | {"sampling_rate": sample_rate, "vqvae_config": codec_config}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder

@@ -1,0 +1,85 @@
+"""The commands for renders that keep their tokens: `resume` goes on with one, and `render` begins one here.
+
+Knows arguments and files; what a job holds is `clavilux.journal`'s. torch is imported inside a command only, so that
+`--help` is instant.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clavilux.cli_options import AsJson, Device, Quiet, note_written, numbered
+
+Job = Annotated[Path, typer.Argument(help="The folder of a render: beside its song, ending in .job.")]
+Model = Annotated[str | None, typer.Option(help="Where its checkpoint is now, if it was moved.")]
+
+
+def keep(ctx: typer.Context, loaded, given: dict[str, Any], model: str, output: Path, loudness: bool) -> None:
+    """Have a model that can go on keep its tokens in a folder, beside the song unless another one is given."""
+    if not hasattr(loaded, "resume"):
+        return
+    from clavilux.journal import check_free
+
+    job = given.setdefault("job", output.with_suffix(".job"))
+    check_free(job)
+    where = str(Path(model).absolute()) if Path(model).exists() else model
+    given["job_words"] = {"model": where, "output": str(output.absolute()), "loudness": loudness}
+    note_written(ctx, job)
+
+
+def resume(
+    ctx: typer.Context,
+    job: Job,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to, if not where the render was to go.")
+    ] = None,
+    levels: Annotated[int | None, typer.Option(help="How many levels are drawn: more of a sketch, for one.")] = None,
+    model: Model = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Go on with a render that was stopped, to the same song as in one go."""
+    from clavilux import cli_show
+    from clavilux.audio import io
+
+    loaded, words, rows = opened(job, model, device)
+    target = Path(words["output"]) if output is None else output
+    outputs = [numbered(target, number, rows) for number in range(1, rows + 1)]
+    for path in outputs:
+        io.format_of(path)
+        io.check_target(path)
+    note_written(ctx, job)
+    started = time.perf_counter()
+    with cli_show.progress_bar(hidden=quiet or as_json, at=lambda: loaded.at) as progress:
+        songs = loaded.resume(job, levels=levels, progress=progress)
+    elapsed_s = time.perf_counter() - started
+    files = []
+    for song, path in zip(songs, outputs, strict=True):
+        song.save(path, loudness=words["loudness"])
+        note_written(ctx, path)
+        files.append({"audio": str(path)})
+    if as_json:
+        cli_show.print_json(cli_show.report(songs, files, elapsed_s))
+    elif not quiet:
+        cli_show.show_songs(songs, files, elapsed_s)
+
+
+def opened(job: Path, model: str | None, device: str):
+    """(the model that began a job, the words that its render kept, how many songs it makes)."""
+    import clavilux
+    from clavilux.journal import Journal
+
+    with Journal(job) as journal:
+        words, settings = journal.job.get("words", {}), journal.job.get("settings", {})
+    lacking = [name for name in ("model", "output", "loudness") if name not in words]
+    if lacking and model is None or "seeds" not in settings:
+        raise ValueError(f"the job {str(job)!r} does not say its {', '.join(lacking) or 'seeds'}; it is damaged")
+    loaded = clavilux.load(model or words["model"], device=device, dtype=settings["dtype"])
+    if not hasattr(loaded, "resume"):
+        raise ValueError(f"the model {str(model or words['model'])!r} keeps no jobs, so it did not begin {str(job)!r}")
+    return loaded, {"output": "song.wav", "loudness": True} | words, len(settings["seeds"])

@@ -1,0 +1,217 @@
+"""A render that can be killed: what was asked for, and every token as it was drawn, in a folder.
+
+`job.json` says what was asked for. `level-N.tokens` begins with one line of JSON, what its tokens were drawn with, and
+goes on in frames: a count of steps, a checksum, and the steps' tokens, 16 or 32 bits each. What a crash cut short or
+garbled is dropped, back to the last whole frame. Knows files; does not know what a token means or how it is drawn.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import struct
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from .audio.io import atomic_path
+from .errors import CheckpointError
+
+FORMAT = 1
+_HEAD = struct.Struct("<II")  # steps of the frame, CRC-32 of its bytes
+_MOST_S = 0.5  # seconds of drawing that a crash may cost
+_MOST_STEPS = 512
+_GIVEN = "given.safetensors"
+_LEFT = (_GIVEN, "job.json")
+
+
+class Journal:
+    """The folder of one render. Only one process can hold it.
+
+    Attributes:
+        folder: where it is.
+        job: what was asked for, JSON values.
+
+    Raises:
+        ValueError: no job there, one of another format, or one that another process is at.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        path = folder / "job.json"
+        try:
+            self.job: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(f"{str(folder)!r} holds no job.json; give the folder of a render") from None
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{str(path)!r} cannot be read: {error}") from None
+        if not isinstance(self.job, dict) or self.job.get("format") != FORMAT:
+            raise ValueError(f"{str(path)!r} is no job of format {FORMAT}, which this version writes and reads")
+        self._lock = open(folder / "lock", "w")  # noqa: SIM115  held as long as the journal
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise ValueError(f"{str(folder)!r} is being worked on by another process; wait for it, or end it") from None
+
+    @classmethod
+    def create(cls, folder: Path, job: dict[str, Any], given: dict[int, Tensor]) -> Journal:
+        """Begin a render in a new folder, or in an empty one.
+
+        Args:
+            folder: where; the folder that holds it is there.
+            job: what is asked for, JSON values.
+            given: int64 [1, n] tokens that a level begins with.
+
+        Raises:
+            ValueError: there is a job already, or something else.
+        """
+        check_free(folder)
+        folder.mkdir(exist_ok=True)
+        tensors = {str(level): tokens.to(torch.int32).contiguous() for level, tokens in given.items()}
+        with atomic_path(folder / _GIVEN) as temporary:
+            temporary.write_bytes(save(tensors))
+        _write(folder, job)  # last: with it there is a job
+        return cls(folder)
+
+    def update(self, **words: Any) -> None:
+        """Change what was asked for."""
+        self.job |= words
+        _write(self.folder, self.job)
+
+    def given(self) -> dict[int, Tensor]:
+        """What levels begin with, as `create` took it. Raises CheckpointError for a damaged file."""
+        try:
+            return {int(level): tokens.long() for level, tokens in load_file(self.folder / _GIVEN).items()}
+        except (SafetensorError, OSError, ValueError) as error:
+            raise CheckpointError(f"{str(self.folder / _GIVEN)!r} is damaged: {error}") from None
+
+    def level(self, level: int, head: dict[str, Any], rows: int) -> LevelJournal:
+        """The tokens of a level, drawn with what `head` says (JSON values), `rows` of them a step.
+
+        Raises:
+            CheckpointError: those that are there were drawn with something else; it says what differs.
+        """
+        return LevelJournal(self.folder / f"level-{level}.tokens", {"level": level, "rows": rows, **head})
+
+    def close(self) -> None:
+        """Let another process have it."""
+        self._lock.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def check_free(folder: Path) -> None:
+    """Raise ValueError where no job can begin: there is one, or something else."""
+    if (folder / "job.json").exists():
+        raise ValueError(
+            f"{str(folder)!r} is a job already; `clavilux resume` goes on with it, and another needs a folder of its "
+            "own (job, --job)"
+        )
+    others = folder.is_dir() and [
+        path.name for path in folder.iterdir() if not path.name.lstrip(".").startswith(_GIVEN)
+    ]
+    if others or folder.exists() and not folder.is_dir():
+        raise ValueError(f"{str(folder)!r} is there and is no job; a job needs a folder of its own (job, --job)")
+    if not folder.absolute().parent.is_dir():
+        raise ValueError(f"there is no folder {str(folder.absolute().parent)!r} to keep the job in")
+
+
+def _write(folder: Path, job: dict[str, Any]) -> None:
+    with atomic_path(folder / "job.json") as temporary:
+        temporary.write_text(json.dumps({"format": FORMAT, **job}, indent=1), encoding="utf-8")
+
+
+class LevelJournal:
+    """The tokens of one level, appended to as they are drawn.
+
+    Attributes:
+        tokens: int64 [rows, n], those that were there when it was opened.
+    """
+
+    def __init__(self, path: Path, head: dict[str, Any]):
+        self._path, self._rows = path, head["rows"]
+        self._dtype = np.dtype("<u2" if head.get("vocabulary", 0) <= 1 << 16 else "<u4")
+        line = json.dumps(head, sort_keys=True).encode() + b"\n"
+        data = path.read_bytes() if path.exists() else b""
+        begun, _, _ = data.partition(b"\n")
+        if begun + b"\n" != line and b"\n" in data:
+            raise CheckpointError(f"{str(path)!r} does not match: {_difference(begun, head)}")
+        steps, end = [], len(line)
+        if b"\n" in data:
+            steps, end = self._whole_frames(data, len(line))
+        self._file = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115  held until `close`
+        if b"\n" not in data:
+            self._file.write(line)
+        self._file.truncate(end)
+        self._file.seek(end)
+        self._sync()
+        flat = np.concatenate(steps) if steps else np.zeros(0, self._dtype)
+        self.tokens = torch.from_numpy(flat.reshape(-1, self._rows).T.astype(np.int64))
+        self._pending: list[np.ndarray] = []
+        self._written = time.monotonic()
+
+    def _whole_frames(self, data: bytes, start: int) -> tuple[list[np.ndarray], int]:
+        """The tokens of all frames up to the first that is cut short or garbled, and where that one begins."""
+        found = []
+        while start + _HEAD.size <= len(data):
+            count, checksum = _HEAD.unpack_from(data, start)
+            size = count * self._rows * self._dtype.itemsize
+            body = data[start + _HEAD.size : start + _HEAD.size + size]
+            if not count or len(body) < size or zlib.crc32(body) != checksum:
+                break
+            found.append(np.frombuffer(body, self._dtype))
+            start += _HEAD.size + size
+        return found, start
+
+    def append(self, tokens: Tensor) -> None:
+        """Take a step's tokens, int64 [rows]; they are on the disk half a second later at the latest."""
+        self._pending.append(tokens.cpu().numpy().astype(self._dtype))
+        if len(self._pending) >= _MOST_STEPS or time.monotonic() - self._written > _MOST_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring everything to the disk."""
+        if self._pending:
+            body = np.concatenate(self._pending).tobytes()
+            self._file.write(_HEAD.pack(len(self._pending), zlib.crc32(body)) + body)
+            self._pending = []
+            self._sync()
+        self._written = time.monotonic()
+
+    def close(self) -> None:
+        """Flush, and let go of the file."""
+        self.flush()
+        self._file.close()
+
+    def __enter__(self) -> LevelJournal:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def _sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def _difference(begun: bytes, head: dict[str, Any]) -> str:
+    try:
+        was = json.loads(begun)
+    except ValueError:
+        return "its first line is damaged"
+    names = [name for name in sorted({*was, *head}) if was.get(name) != head.get(name)]
+    told = ", ".join(f"{name} was {was.get(name)!r} and is {head.get(name)!r}" for name in names)
+    return f"its tokens were drawn with something else ({told})"
