@@ -195,7 +195,7 @@ def main() -> None:
     codec = VQ(VQSpec()).eval().requires_grad_(False).to(device)
     same = compare(painter(tensors, codec, device, "float32"), PlainLoop(tensors, codec, device, torch.float32))
     bench.note(f"{same} greedy tokens in float32 are those of the plain loop")
-    dtypes = ["auto", "int8", "float32"] if device.type == "cpu" else ["auto", "float32"]
+    dtypes = ["bfloat16", "float16", "int8", "float32"] if device.type == "cpu" else ["bfloat16", "float32"]
     for batch in args.batch:
         at = f"{args.pixels} pixels, {batch} side by side" if batch > 1 else f"{args.pixels} pixels"
         compared = [*sides(tensors, codec, device, dtypes, batch), *decoding(codec, args.pixels, device, batch)]

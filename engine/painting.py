@@ -166,15 +166,23 @@ class Painter(Model):
         return pictures if as_list else pictures[0]
 
     def stream(
-        self, prompt: str | list[str] = "", *, size: int | None = None, **options
+        self, prompt: str | list[str] = "", *, size: int | None = None, every: int = 1, **options
     ) -> Iterator[Picture] | Iterator[list[Picture]]:
         """The picture as its rows arrive, grey where nothing is painted yet; the last one is what `generate` gives.
 
         Arguments and errors as `generate`; pictures that are painted side by side come in lists.
+
+        Args:
+            every: rows of tokens from one to the next; all rows that are there are decoded each time.
         """
+        if type(every) is not int or every < 1:
+            raise ValueError(f"every is {every!r}; it should be a whole number of rows, at least 1")
         as_list, jobs, sampling = self._jobs(prompt, size, options)
-        shown = self._painted(jobs, sampling, options.get("progress"))
-        pictures = ([job.picture() for job in jobs] for _ in shown)
+        pictures = (
+            [job.picture() for job in jobs]
+            for number, _ in enumerate(self._painted(jobs, sampling, options.get("progress")), 1)
+            if number % every == 0 or all(job.num_painted == job.num_tokens for job in jobs)
+        )
         return pictures if as_list else (picture[0] for picture in pictures)
 
     def explain(self, picture: Picture | str | PathLike, prompt: str | None = None, **options) -> Explanation:

@@ -98,6 +98,14 @@ def test_rows_arrive_one_after_another(model, apple):
     assert len(pairs) == SIDE and torch.equal(pairs[-1][1].pixels, apple.pixels)
 
 
+def test_some_rows_are_shown(model, apple):
+    shown = list(model.stream("red apple", seed=3, every=3))
+    assert [int(picture.pixels.eq(128).all((1, 2)).sum()) for picture in shown] == [5, 2, 0]
+    assert torch.equal(shown[-1].tokens, apple.tokens)
+    with pytest.raises(ValueError, match="every is 0; it should be a whole number of rows"):
+        model.stream("red apple", every=0)
+
+
 def test_progress_counts_all_tokens(model):
     seen = []
     model.generate("boat", batch=2, seed=1, progress=lambda done, total: seen.append((done, total)))
