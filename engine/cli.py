@@ -265,7 +265,7 @@ def bench(
     cli_bench.run(suite, model or [], device, dtype, threads, repeats, json, plot, quick, quiet)
 
 
-for command in (cli_paint.paint, cli_codecs.encode, cli_codecs.decode, cli_jobs.resume):
+for command in (cli_paint.paint, cli_codecs.encode, cli_codecs.decode, cli_jobs.resume, cli_jobs.align):
     app.command()(command)
 
 

@@ -1,4 +1,4 @@
-"""The commands for renders that keep their tokens: `resume` goes on with one, and `render` begins one here.
+"""The commands for renders that keep their tokens: `resume` goes on with one, `align` says when lyrics are sung.
 
 Knows arguments and files; what a job holds is `clavilux.journal`'s. torch is imported inside a command only, so that
 `--help` is instant.
@@ -67,6 +67,44 @@ def resume(
         cli_show.print_json(cli_show.report(songs, files, elapsed_s))
     elif not quiet:
         cli_show.show_songs(songs, files, elapsed_s)
+
+
+def align(
+    job: Job,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to: .json.")] = Path("lyrics.json"),
+    plot: Annotated[Path | None, typer.Option(help="Also draw it (.png, .svg, .pdf).")] = None,
+    model: Model = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say which word of the lyrics is sung when, as the model saw it."""
+    import json
+
+    from clavilux import cli_show
+    from clavilux.audio import io
+
+    for path, endings in ((output, (".json",)), (plot, (".png", ".svg", ".pdf"))):
+        if path is not None and path.suffix.lower() not in endings:
+            raise ValueError(f"{str(path)!r} should end in {' or '.join(endings)}")
+        if path is not None:
+            io.check_target(path)
+    loaded, _, rows = opened(job, model, device)
+    found = loaded.align(job)
+    from clavilux.families.jukebox_alignment import draw
+
+    for number, alignment in enumerate(found, 1):
+        target = numbered(output, number, rows)
+        words = {"token_s": alignment.token_s, "lyrics": alignment.lyrics, "words": alignment.words()}
+        with io.atomic_path(target) as temporary:
+            temporary.write_text(json.dumps(words, indent=1, ensure_ascii=False), encoding="utf-8")
+        if plot is not None:
+            draw(alignment, numbered(plot, number, rows))
+        facts = {"words": len(words["words"]), "wrote": str(target)}
+        if as_json:
+            cli_show.print_json(words)
+        elif not quiet:
+            cli_show.show_facts(facts | ({} if plot is None else {"drew": str(numbered(plot, number, rows))}))
 
 
 def opened(job: Path, model: str | None, device: str):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ from .cascade import LevelPlan, draw_level
 from .errors import CheckpointError
 from .journal import Journal
 from .model import Model, Progress, check_seconds
+
+if TYPE_CHECKING:
+    from .families.jukebox_alignment import Alignment
 
 _OPTIONS = frozenset(
     ("seed", "temperature", "top_k", "top_p", "batch", "continue_from", "progress", "job", "job_words")
@@ -91,6 +94,31 @@ class Singer(Model):
             samples, tokens = self._made(settings, given, journal, progress)
             return self._songs(settings, journal.job["notes"], samples, tokens)
 
+    def align(self, job: str | Path) -> list[Alignment]:
+        """When which of the lyrics is sung, for each song of a job whose top level is drawn.
+
+        Raises:
+            ValueError: no job there, one that is not so far, or a song or model without lyrics.
+            CheckpointError: as `resume`.
+        """
+        from .families.jukebox_alignment import aligned
+
+        top = self.family.files.top
+        with Journal(Path(job)) as journal:
+            settings, given = self.checked(journal), journal.given()
+            plan = self.family.plans(settings)[0]
+            begins = self._given(given, plan, settings)
+            if begins.shape[1] < plan.total:
+                with journal.level(top, self._head(plan, settings), len(settings["seeds"])) as kept:
+                    begins = kept.tokens
+        if begins.shape[1] < plan.total:
+            raise ValueError(
+                f"{begins.shape[1]} of {plan.total} tokens of the top level are drawn; `clavilux resume` draws the rest"
+            )
+        token_s = self.family.files.spec.hop(top) / self.family.files.spec.sample_rate
+        prior, labels = self.family.prior(top), self.family.labels(settings, top)
+        return [aligned(prior, labels, settings["lyrics"], row[None], plan.windows, token_s) for row in begins]
+
     def checked(self, journal: Journal) -> dict[str, Any]:
         """The settings of a job that this checkpoint began. Raises CheckpointError for another one's."""
         try:
@@ -154,7 +182,7 @@ class Singer(Model):
     def _level(self, plan: LevelPlan, settings, given, above, journal: Journal | None, work: _Work) -> Tensor:
         """All tokens of a level, int64 [B, T]."""
         seeds = settings["seeds"]
-        begins = given.get(plan.level, torch.zeros(1, 0, dtype=torch.int64)).expand(len(seeds), -1)
+        begins = self._given(given, plan, settings)
         if begins.shape[1] >= plan.total:
             return begins[:, : plan.total].clone()
         rows = len(seeds) * plan.lanes
@@ -171,6 +199,10 @@ class Singer(Model):
                         kept.append(column)
                     self.at = f"level {plan.level}: {work.step()} of {plan.length} tokens"
             return plan.joined(torch.cat(columns, dim=1))
+
+    def _given(self, given: dict[int, Tensor], plan: LevelPlan, settings) -> Tensor:
+        """What a level begins with, int64 [B, n]."""
+        return given.get(plan.level, torch.zeros(1, 0, dtype=torch.int64)).expand(len(settings["seeds"]), -1)
 
     def _head(self, plan: LevelPlan, settings) -> dict[str, Any]:
         """All that a level's tokens depend on."""

@@ -104,7 +104,7 @@ def test_sizes():
 
 
 @pytest.mark.parametrize(
-    "command", ["", "render", "resume", "play", "models", "info", "analyze", "encode", "decode", "bench"]
+    "command", ["", "render", "resume", "align", "play", "models", "info", "analyze", "encode", "decode", "bench"]
 )
 def test_help_imports_nothing_heavy(command):
     """What makes `--help` instant: a clock would measure the machine, so the modules are counted."""
