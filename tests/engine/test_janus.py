@@ -131,9 +131,13 @@ def test_logits_are_those_of_transformers(janus):
     words = theirs.get_input_embeddings()(torch.tensor([ids_of(PROMPTS["a red apple"])]))
     embeds = torch.cat([words, theirs.prepare_embeddings_for_image_generation(tokens)], 1)
     hidden = theirs.model.language_model(inputs_embeds=embeds).last_hidden_state
-    expected = theirs.model.generation_head(hidden[:, words.shape[1] :])
-    torch.testing.assert_close(ours, expected, atol=1e-4, rtol=0)
+    expected = theirs.model.generation_head(hidden[:, words.shape[1] - 1 :])
+    torch.testing.assert_close(ours, expected[:, 1:], atol=1e-4, rtol=0)
     assert expected.std() > 0.5
+    picture = clavilux.Picture(torch.zeros(8, 8, 3, dtype=torch.uint8), tokens, dict(family.identity))
+    bits = -expected[0, :-1].log_softmax(-1).gather(1, tokens[0][:, None])[:, 0] / torch.tensor(2.0).log()
+    found = load(folder).explain(picture, "a red apple", guidance=1.0).surprise
+    torch.testing.assert_close(found.flatten(), bits, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("layout", ["transformers", "original"])

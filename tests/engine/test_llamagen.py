@@ -212,6 +212,17 @@ def test_greedy_tokens_of_words_padded_on_the_left(by_words):
     assert len({tuple(picture.tokens[0].tolist()) for picture in pictures}) == 3
 
 
+@torch.no_grad()
+def test_surprise_of_words_padded_on_the_left(by_words):
+    folder, found, theirs, text, _ = by_words
+    model = load(folder)
+    picture = model.generate("a red  Apple", seed=4)
+    said, nothing, start = their_prefixes(found, text, PROMPTS["a red  Apple"])
+    c, u = their_logits(theirs, torch.cat([said, nothing]), picture.tokens[:, :-1].repeat(2, 1), [start, start])
+    bits = -(u + 7.5 * (c - u)).log_softmax(-1).gather(1, picture.tokens[0][:, None]) / torch.tensor(2.0).log()
+    torch.testing.assert_close(model.explain(picture).surprise.flatten(), bits[:, 0], atol=1e-3, rtol=0)
+
+
 def test_no_words_are_the_unconditional_features(by_words):
     folder, found, theirs, text, _ = by_words
     picture = load(folder).generate("", temperature=0, seed=1)
