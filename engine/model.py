@@ -31,7 +31,7 @@ from .sampling import Grammar, SamplingSpec
 from .windows import Windows
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-PICTURES = ("imagegpt", "janus", "llamagen")
+PICTURES = ("imagegpt", "janus", "llamagen", "lumia")
 CASCADES = ("jukebox",)
 FAMILIES = {name: f"clavilux.families.{name}" for name in ("aria", "audiocraft", "musicgen", *CASCADES, *PICTURES)}
 LONGEST_S = 3600.0

@@ -84,8 +84,11 @@ def test_package_list_is_the_folders():
 def test_dependencies_are_those_imported():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    entries = [*project["dependencies"], *extras["bench"], *extras["text"]]  # the code knows of all of them
-    declared = {re.match(r"[\w-]+", entry)[0].replace("pyyaml", "yaml").replace("pillow", "PIL") for entry in entries}
+    modules = {"pyyaml": "yaml", "pillow": "PIL", "fonttools": "fontTools"}
+    # The code knows of all of them.
+    entries = [*project["dependencies"], *extras["bench"], *extras["painter"], *extras["text"]]
+    names = [re.match(r"[\w-]+", entry)[0] for entry in entries]
+    declared = {modules.get(name, name.replace("-", "_")) for name in names}
     roots = {name.partition(".")[0] for path in MODULES for name in imported_names(path)}
     assert roots - {"clavilux"} - sys.stdlib_module_names == declared
 

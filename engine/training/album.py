@@ -1,0 +1,76 @@
+"""What the training runs share: the album of pictures, time that is spent, states on disk."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+REPORT_S, CHECKPOINT_S = 10.0, 110.0
+# How often pictures of a source, those with turned hues, and a picture as it is are shown; others count 1.
+CLIP_ART_SHOWN, TURNED_SHOWN, FIRST_SHOWN = 0.35, 0.8, 6.0
+Report = Callable[[str], None]
+
+
+class Album:
+    """All variants of all pictures, from `augment.build`, and which of them are shown how often."""
+
+    def __init__(self, path: Path):
+        arrays = np.load(path)
+        self.pixels: np.ndarray = arrays["pixels"]  # uint8 [N, 64, 64, 3]
+        self.picture: np.ndarray = arrays["picture"]
+        self.colours: np.ndarray = arrays["colours"].astype(np.int64)
+        self.turned: np.ndarray = arrays["turned"]
+        self.about: list[dict] = json.loads(str(arrays["about"]))
+        taught_for_words(self.about)
+        self.held_out = np.array([each["held_out"] for each in self.about])[self.picture]
+        self.first = np.concatenate([[True], self.picture[1:] != self.picture[:-1]])  # the picture as it is
+        groups = [each["group"] + each["source"] for each in self.about]
+        _, number, size = np.unique(groups, return_inverse=True, return_counts=True)
+        variants = np.bincount(self.picture)
+        # A group's pictures resemble each other, so they are shown as often as the square root of their number.
+        source = [CLIP_ART_SHOWN if each["source"] == "clip art" else 1.0 for each in self.about]
+        self.share = (source * size[number] ** -0.5 / variants)[self.picture]
+        self.share *= np.where(self.turned, TURNED_SHOWN, 1.0) * np.where(self.first, FIRST_SHOWN, 1.0)
+
+    def batch(self, rows: np.ndarray) -> Tensor:
+        """Rows' pixels, float [B, 3, 64, 64], -1 to 1, channels last in memory."""
+        pixels = torch.from_numpy(self.pixels[rows]).permute(0, 3, 1, 2)
+        return pixels.float() / 127.5 - 1
+
+
+def taught_for_words(about: list[dict]) -> None:
+    """Change `held_out` of the emoji that alone have a word in their name: a painter is to know all their names."""
+    known = {word for each in about if not each["held_out"] for word in each["words"] + each["more"]}
+    for each in about:
+        if each["source"] == "emoji" and not set(each["words"]) <= known:
+            each["held_out"] = False
+
+
+class Clock:
+    """How much of a run's time is spent, kept through its checkpoints; pauses of the process do not count."""
+
+    LONGEST_S = 5.0  # a step that takes longer was stopped in the middle
+
+    def __init__(self, seconds: float, spent_s: float = 0.0):
+        self.seconds, self.spent_s = seconds, spent_s
+        self.began = time.monotonic()
+
+    def tick(self) -> float:
+        """The share of the run that is over, 0 to 1."""
+        now = time.monotonic()
+        self.spent_s += min(now - self.began, self.LONGEST_S)
+        self.began = now
+        return min(1.0, self.spent_s / self.seconds)
+
+
+def save_state(state: dict, path: Path) -> None:
+    """Write a state beside its file first, so that one that is stopped leaves the one before."""
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)

@@ -1,0 +1,269 @@
+"""Training of the bundled painter: first the codec of its pictures, then the decoder that draws the codec's tokens.
+
+    python -m clavilux.training.painter FOLDER --minutes 150 --export checkpoint
+
+FOLDER holds the unpacked Debian packages that `pictures` names. Everything lies in the run's folder: the pictures
+(`pictures.npz`), the codec (`codec.pt`), the pictures' tokens (`tokens.npz`) and the decoder (`decoder.pt`); a run that
+was stopped goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ..conditioning import Conditioning
+from ..decoder import DecoderSpec
+from ..families.lumia import DELAYS, SCALE, Parts, layout_of
+from ..image.codecs.residual import ResidualVQ, ResidualVQSpec
+from ..kernels.weights import quantise
+from ..painter.conditions import PREFIX_LENGTH, Brief
+from . import augment, pictures
+from .album import CHECKPOINT_S, REPORT_S, Album, Clock, Report, save_state
+from .picture_codec import CodecRun, CodecSpec
+from .tokens import Lessons, load_tokens, save_tokens, vocabulary_of
+
+PLACES = 64
+CODEC_SHARE = 0.3  # of the time
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """How the decoder is trained."""
+
+    batch: int = 64
+    muon_rate: float = 0.02
+    adam_rate: float = 3e-3
+    weight_decay: float = 0.02
+    warmup_share: float = 0.02
+    books: tuple[float, ...] = (1.0, 0.8, 0.6, 0.5)  # what each codebook's loss counts
+    seed: int = 0
+
+
+def painter_spec(codec: ResidualVQSpec) -> DecoderSpec:
+    """The painter's decoder: 5.6 million parameters, a byte each, so that all weights are below 9 MiB."""
+    return DecoderSpec(
+        width=256,
+        layers=6,
+        heads=4,
+        head_dim=64,
+        ffn_width=640,
+        vocabulary=codec.vocabulary + 1,
+        output_vocabulary=codec.vocabulary,
+        codebooks=codec.codebooks,
+        max_positions=PREFIX_LENGTH + PLACES + max(DELAYS),
+        norm="rms",
+        activation="swiglu",
+        positions="learned",
+    )
+
+
+def tokenise(codec: ResidualVQ, album: Album, report: Report) -> np.ndarray:
+    """int16 [N, K, places], the tokens of all variants."""
+    tokens = []
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for start in range(0, len(album.pixels), 512):
+            batch = album.batch(np.arange(start, min(start + 512, len(album.pixels))))
+            tokens.append(codec.encode(batch).to(torch.int16))
+            report(f"tokens of {start + len(batch)} of {len(album.pixels)} pictures")
+    return torch.cat(tokens).numpy()
+
+
+class DecoderRun:
+    """Training of the decoder in a run's folder, going on from where it stopped."""
+
+    def __init__(self, album: Album, folder: Path, spec: TrainSpec, seconds: float, *, compiled: bool = False):
+        torch.manual_seed(spec.seed)
+        self.spec, self.path = spec, folder / "decoder.pt"
+        tokens, self.words = load_tokens(folder / "tokens.npz")
+        self.layout = layout_of(ResidualVQSpec())
+        shown = ~album.held_out
+        self.train = Lessons(tokens, album, np.flatnonzero(shown), self.words, spec.seed)
+        unseen = Lessons(tokens, album, np.flatnonzero(~shown), self.words, spec.seed + 1)
+        self.unseen = [unseen.batch(spec.batch) for _ in range(8)]  # of one size, so that it is compiled once
+        self.model = Parts(painter_spec(ResidualVQSpec()), len(self.words))
+        self.nats = torch.compile(self._nats) if compiled else self._nats
+        matrices = [p for n, p in self.model.decoder.named_parameters() if p.ndim == 2 and "layers" in n]
+        chosen = {id(p) for p in matrices}
+        self.optimizers = [
+            torch.optim.Muon(matrices, lr=spec.muon_rate, weight_decay=spec.weight_decay),
+            torch.optim.AdamW(
+                [p for p in self.model.parameters() if id(p) not in chosen],
+                lr=spec.adam_rate, betas=(0.9, 0.98), weight_decay=0.0,
+            ),
+        ]  # fmt: skip
+        self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
+        self.step, self.clock, self.log = 0, Clock(seconds), []
+        if self.path.exists():
+            self._resume(torch.load(self.path, weights_only=True))
+
+    def _resume(self, state: dict) -> None:
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.step, self.log = state["step"], state["log"]
+        self.clock = Clock(self.clock.seconds, state["spent_s"])
+        self.train.random = np.random.default_rng(self.spec.seed + self.step)
+
+    def checkpoint(self) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "step": self.step,
+            "spent_s": self.clock.spent_s,
+            "log": self.log,
+            "spec": asdict(self.spec),
+        }
+        save_state(state, self.path)
+
+    def losses(self, tokens: Tensor, briefs: list[Brief]) -> Tensor:
+        """Mean nats a token of each codebook, [K]."""
+        steps = self.layout.arrange(tokens)  # [B, K, S]
+        start = steps.new_full((*steps.shape[:2], 1), self.layout.special)
+        read = torch.cat([start, steps[:, :, :-1]], dim=2)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.nats(self.model.conditioner(briefs), read, steps) / (len(tokens) * tokens.shape[2])
+
+    def _nats(self, prefix: Tensor, read: Tensor, steps: Tensor) -> Tensor:
+        """Summed nats of each codebook [K], where steps [B, K, S] hold tokens."""
+        logits = self.model.decoder(read, conditioning=Conditioning(prefix=prefix))  # [B, K, S, V]
+        wanted = torch.where(steps == self.layout.special, -100, steps)
+        nats = cross_entropy(logits.flatten(0, 2).float(), wanted.flatten(), reduction="none")
+        return nats.view(steps.shape).sum((0, 2))
+
+    def train_step(self, share: float) -> np.ndarray:
+        """One step at `share` (0 to 1) of the run: warm-up, then a straight line to zero."""
+        factor = min(1.0, share / self.spec.warmup_share) * (1.0 - share) + 1e-3
+        groups = (group for optimizer in self.optimizers for group in optimizer.param_groups)
+        for group, rate in zip(groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        losses = self.losses(*self.train.batch(self.spec.batch))
+        (losses * torch.tensor(self.spec.books)).mean().backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        return losses.detach().numpy()
+
+    @torch.no_grad()
+    def measure(self) -> list[float]:
+        """Nats a token of each codebook, of pictures that are held out."""
+        return torch.stack([self.losses(*batch) for batch in self.unseen]).mean(0).tolist()
+
+    def go(self, report: Report) -> None:
+        """Train until the time is spent."""
+        reported, saved, recent = 0.0, time.monotonic(), []
+        while (share := self.clock.tick()) < 1:
+            recent.append(self.train_step(share))
+            now = time.monotonic()
+            if now - reported > REPORT_S:
+                nats = " ".join(f"{value:.3f}" for value in np.mean(recent[-50:], 0))
+                report(f"decoder step {self.step}  {self.clock.spent_s:.0f} s  nats {nats}")
+                reported = now
+            if now - saved > CHECKPOINT_S:
+                self._note(recent, report)
+                saved = time.monotonic()
+        self._note(recent, report)
+
+    def _note(self, recent: list, report: Report) -> None:
+        train = np.mean(recent[-200:], 0).tolist() if recent else []
+        self.log.append((self.step, self.clock.spent_s, train, self.measure()))
+        report("held out " + " ".join(f"{value:.3f}" for value in self.log[-1][3]))
+        self.checkpoint()
+
+
+def export(folder: Path, target: Path) -> None:
+    """Write a run as a checkpoint of the family "lumia": a config with the words, and its weights as safetensors.
+
+    The decoder's matrices are int8 with a scale for each row, everything else is float16.
+    """
+    codec = torch.load(folder / "codec.pt", weights_only=True)
+    decoder = torch.load(folder / "decoder.pt", weights_only=True)
+    _, words = load_tokens(folder / "tokens.npz")
+    config = {
+        "family": "lumia",
+        "name": "lumia",
+        "licence": "Apache-2.0",
+        "decoder": painter_spec(ResidualVQSpec()).to_dict(),
+        "codec": ResidualVQSpec().to_dict(),
+        "training": {**decoder["spec"], "steps": decoder["step"], "seconds": round(decoder["spent_s"])},
+        "words": " ".join(words),
+    }
+    weights = {f"codec.{name}": tensor for name, tensor in codec["codec"].items()} | packed(decoder["model"])
+    target.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor if tensor.dtype == torch.int8 else tensor.half() for name, tensor in weights.items()}
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, target / "model.safetensors")
+    (target / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def packed(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Matrices as int8 and their scales, each beside what it scales; the other tensors as they are."""
+    found = {}
+    for name, tensor in weights.items():
+        if tensor.ndim == 2:
+            matrix = quantise(tensor)
+            found |= {name: matrix.values, name + SCALE: matrix.scale}
+        else:
+            found[name] = tensor
+    return found
+
+
+def plot(folder: Path, path: Path) -> None:
+    """Nats a token of each codebook over the minutes spent, in training and held out."""
+    from matplotlib.figure import Figure
+
+    log = torch.load(folder / "decoder.pt", weights_only=True)["log"]
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    minutes = [spent / 60 for _, spent, _, _ in log]
+    for k in range(len(DELAYS)):
+        (line,) = axes.plot(minutes, [train[k] for *_, train, _ in log], label=f"codebook {k + 1}")
+        axes.plot(minutes, [held_out[k] for *_, held_out in log], "--", color=line.get_color())
+    axes.set(xlabel="minutes", ylabel="nats a token", title="Painter (dashed: held out)")
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def train(source: Path, out: Path, minutes: float, report: Report, *, compiled: bool = False) -> None:
+    """All of it: pictures, codec, tokens, decoder."""
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / "pictures.npz").exists():
+        augment.build(pictures.pictures(source), out / "pictures.npz")
+    album = Album(out / "pictures.npz")
+    if not (out / "tokens.npz").exists():
+        codec_run = CodecRun(album, out / "codec.pt", CodecSpec(), minutes * 60 * CODEC_SHARE)
+        codec_run.go(report)
+        save_tokens(out / "tokens.npz", tokenise(codec_run.codec, album, report), vocabulary_of(album.about))
+    DecoderRun(album, out, TrainSpec(), minutes * 60 * (1 - CODEC_SHARE), compiled=compiled).go(report)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", type=Path, help="folder with the unpacked Debian packages")
+    parser.add_argument("--out", type=Path, default=Path("runs/painter"), help="pictures, states, tokens")
+    parser.add_argument("--minutes", type=float, default=150.0, help="training time in all")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--compile", action="store_true", help="the decoder by torch.compile, which needs a C++ compiler"
+    )
+    parser.add_argument("--export", type=Path, help="when done, write the checkpoint into this folder")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    train(args.source, args.out, args.minutes, lambda line: print(line, flush=True), compiled=args.compile)
+    if args.export:
+        export(args.out, args.export)
+        plot(args.out, args.export / "curves.png")
+
+
+if __name__ == "__main__":
+    main()

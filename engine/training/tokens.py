@@ -1,0 +1,81 @@
+"""What the painter's decoder is taught with: the tokens of all variants of all pictures, and briefs of them.
+
+Knows words, colours and tokens; no pixels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..painter.conditions import NUM_WORDS, SOURCES, Brief
+from ..painter.words import split_colours
+
+ALL_UNSAID = 0.1  # of the briefs say nothing: guidance's other half
+SOURCE_SAID = 0.5
+COLOUR_SAID = 0.5  # of pictures in their own colours; where hues are turned, colours are always said
+SECOND_SAID = 0.5
+NAME_WHOLE = 0.6  # of the briefs hold every word of the name, the others a part of it
+WORD_SAID, MORE_SAID = 0.6, 0.2
+
+
+def vocabulary_of(about: Sequence[dict]) -> list[str]:
+    """The words that are said of the pictures that are not held out, in alphabetical order."""
+    shown = [each for each in about if not each["held_out"]]
+    return sorted({word for each in shown for name in ("words", "more") for word in each[name]})
+
+
+class Lessons:
+    """Random variants of pictures, as tokens, with a brief each."""
+
+    def __init__(self, tokens: Tensor, album, rows: np.ndarray, words: Sequence[str], seed: int):
+        self.tokens, self.rows = tokens, rows
+        self.weight = album.share[rows] / album.share[rows].sum()
+        self.picture, self.colours, self.turned = album.picture, album.colours, album.turned
+        number = {word: index for index, word in enumerate(words)}
+        self.names = [self._numbers(each["words"], number) for each in album.about]
+        self.more = [self._numbers(each["more"], number) for each in album.about]
+        self.source = [SOURCES.index(each["source"]) for each in album.about]
+        self.random = np.random.default_rng(seed)
+
+    @staticmethod
+    def _numbers(words: Sequence[str], number: dict[str, int]) -> list[int]:
+        return [number[word] for word in split_colours(tuple(words))[0] if word in number]
+
+    def batch(self, size: int) -> tuple[Tensor, list[Brief]]:
+        """Tokens int64 [size, K, T] and briefs."""
+        rows = self.random.choice(self.rows, size, p=self.weight)
+        return self.tokens[torch.from_numpy(rows)].long(), [self.brief(row) for row in rows]
+
+    def brief(self, row: int) -> Brief:
+        """A random part of what can be said of a variant."""
+        random, picture = self.random, self.picture[row]
+        if random.random() < ALL_UNSAID:
+            return Brief()
+        source = self.source[picture] if random.random() < SOURCE_SAID else -1
+        colours = tuple(int(colour) for colour in self.colours[row] if colour >= 0)
+        if not self.turned[row] and random.random() >= COLOUR_SAID:
+            colours = ()
+        if len(colours) > 1 and random.random() >= SECOND_SAID:
+            colours = colours[:1]
+        words = list(self.names[picture])
+        if words and random.random() >= NAME_WHOLE:
+            words = [word for word in words if random.random() < WORD_SAID] or [words[random.integers(len(words))]]
+        more = [word for word in self.more[picture] if random.random() < MORE_SAID or not words]
+        words = words[:NUM_WORDS] + more[: max(0, NUM_WORDS - len(words))]
+        return Brief(source, colours, tuple(words[index] for index in random.permutation(len(words))))
+
+
+def save_tokens(path: Path, tokens: np.ndarray, words: Sequence[str]) -> None:
+    np.savez(path, tokens=tokens, words=json.dumps(list(words)))
+
+
+def load_tokens(path: Path) -> tuple[Tensor, list[str]]:
+    """Tokens int16 [N, K, T] of all variants, and the vocabulary."""
+    arrays = np.load(path)
+    return torch.from_numpy(arrays["tokens"]), json.loads(str(arrays["words"]))
