@@ -128,13 +128,20 @@ def show_played(song: Audio, replaced: dict[int, int], files: list[Files], elaps
 
 
 def show_facts(facts: dict[str, Any]) -> None:
-    """Names and values, one a line."""
+    """Names and values, one a line; what a value holds in turn is indented."""
     console = Console(highlight=False, soft_wrap=True)
     for name, value in facts.items():
         label, unit = _label_and_unit(name)
         if unit == "MiB":
-            value = round(value / 2**20, 1)
-        _say(console, label, _plain(value) + (f" {unit}" if isinstance(value, (int, float)) and unit else ""))
+            value, unit = (round(value / 2**20, 1), unit) if value >= 2**20 else (round(value / 2**10, 1), "KiB")
+        if isinstance(value, dict):
+            console.print(Text(f"{label}:", "dim"))
+            for inner, part in _stated(value).items():
+                several = isinstance(part, list) and all(isinstance(each, dict) for each in part)
+                for each in part if several else [part]:
+                    _say(console, f"  {inner.replace('_', ' ')}", _plain(each, grouped=False))
+        else:
+            _say(console, label, _plain(value) + (f" {unit}" if isinstance(value, (int, float)) and unit else ""))
 
 
 def show_models(models: list[dict[str, Any]]) -> None:
@@ -166,7 +173,7 @@ def _say_receipt(console: Console, receipt: dict[str, Any]) -> None:
         if lines:
             _say(console, label, ", ".join(lines))
     for name, value in receipt.get("controls", {}).items():
-        _say(console, name.replace("_", " "), _plain(value))
+        _say(console, name.replace("_", " "), _plain(value, grouped=False))
     for note in receipt.get("notes", ()):
         _say(console, "note", note)
     _say(console, "seed", str(receipt.get("seed", "")))
@@ -190,16 +197,21 @@ def _label_and_unit(name: str) -> tuple[str, str]:
     return name.replace("_", " "), ""
 
 
-def _plain(value: Any) -> str:
-    """A JSON value as a person would write it."""
+def _stated(values: dict[str, Any]) -> dict[str, Any]:
+    """Without what holds nothing."""
+    return {name: value for name, value in values.items() if value not in ("", [], {})}
+
+
+def _plain(value: Any, grouped: bool = True) -> str:
+    """A JSON value as a person would write it; `grouped`: 1,000 rather than 1000, which a seed should not be."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+        return ", ".join(f"{key} {_plain(item, grouped)}" for key, item in _stated(value).items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(_plain(item) for item in value)
+        return ", ".join(_plain(item, grouped) for item in value)
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) and grouped else str(value)

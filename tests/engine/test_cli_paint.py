@@ -84,7 +84,9 @@ def test_the_receipt_in_the_file(four):
     assert len(receipt["fingerprint"]) >= 8
     assert receipt["settings"] == {"temperature": 1.0, "top_k": 2000, "top_p": 1.0, "guidance": 4.0}
     said = call("info", four[0] / "a-2.png").stdout
-    assert "c2i_T_256" in said and receipt["fingerprint"] in said
+    assert f"\nreceipt:\n  controls: class_id 3\n  dtype: {receipt['dtype']}\n" in said and " KiB\n" in said
+    assert f"\n  fingerprint: {receipt['fingerprint']}\n  model: c2i_T_256\n  seed: 2\n" in said
+    assert "\n  settings: guidance 4, temperature 1, top_k 2000, top_p 1\n" in said
 
 
 def test_a_sheet_holds_all_pictures_and_receipts(four, paint):
@@ -94,6 +96,7 @@ def test_a_sheet_holds_all_pictures_and_receipts(four, paint):
     assert (sheet.width, sheet.height) == (2 * SIDE + 12, 2 * SIDE + 12)
     assert torch.equal(sheet.pixels[8 + SIDE : 8 + 2 * SIDE, 4 : 4 + SIDE], Picture.load(four[0] / "a-3.png").pixels)
     assert [each["seed"] for each in sheet.receipt["pictures"]] == [1, 2, 3, 4]
+    assert call("info", "sheet.png").stdout.count("\n  pictures: ") == 4
 
 
 def test_batch_counts_on_from_the_seed(paint):
