@@ -80,7 +80,7 @@ def paint(
     loaded = clavilux.load(model, device=device, dtype=dtype, codec=codec)
     started = time.perf_counter()
     with cli_show.token_bar(hidden=quiet or as_json) as progress:
-        pictures = _painted(loaded, prompt, options | {"progress": progress}, preview)
+        pictures = _painted(ctx, loaded, prompt, options | {"progress": progress}, preview)
     elapsed_s = time.perf_counter() - started
     files = _saved(ctx, pictures, outputs, sheet)
     for picture, path, written in zip(pictures, explained, files, strict=False):
@@ -93,7 +93,9 @@ def paint(
         cli_show.show_pictures(pictures, files, elapsed_s)
 
 
-def _painted(model: Painter, prompt: str, options: dict[str, Any], preview: Path | None) -> list[Picture]:
+def _painted(
+    ctx: typer.Context, model: Painter, prompt: str, options: dict[str, Any], preview: Path | None
+) -> list[Picture]:
     """The pictures; while they are painted, `preview` shows them as far as they are."""
     from clavilux.image.sheet import contact_sheet
 
@@ -101,8 +103,10 @@ def _painted(model: Painter, prompt: str, options: dict[str, Any], preview: Path
         pictures = model.generate(prompt, **options)
     else:
         rows = (options["size"] or model.family.size) // model.family.stages[0].codec.downsampling
-        for pictures in model.stream(prompt, every=max(1, rows // PREVIEWS), **options):
+        for number, pictures in enumerate(model.stream(prompt, every=max(1, rows // PREVIEWS), **options)):
             (contact_sheet(pictures) if isinstance(pictures, list) else pictures).save(preview)
+            if number == 0:
+                note_written(ctx, preview)
     return pictures if isinstance(pictures, list) else [pictures]
 
 

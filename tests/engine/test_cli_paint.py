@@ -19,6 +19,7 @@ import clavilux
 from clavilux.cli import app
 from clavilux.image.io import read_picture
 from clavilux.image.picture import Picture
+from clavilux.painting import PictureJob
 
 SIDE = 8  # pixels of the small model's pictures
 
@@ -168,6 +169,20 @@ def test_another_codec_is_named(paint, llamagen, tmp_path):
     assert "is its VQ codec" in refuse("paint", "--model", tmp_path, *options.split())
     call("paint", "--model", tmp_path, "--codec", llamagen / "vq_ds16_c2i.pt", *options.split())
     assert Picture.load("a.png").width == SIDE
+
+
+def test_it_says_what_was_written_when_it_is_stopped(paint, monkeypatch):
+    def stopped(self, pictures, *_):
+        if len(self._tokens) > 8:
+            raise KeyboardInterrupt
+        return push(self, pictures)
+
+    push = PictureJob.push
+    monkeypatch.setattr(PictureJob, "push", stopped)
+    result = paint("--class 3 -o a.png", functools.partial(call, code=130))
+    assert result.stderr == "clavilux: stopped, nothing written\n"
+    result = paint("--class 3 -o a.png --preview now.png", functools.partial(call, code=130))
+    assert result.stderr == "clavilux: stopped, after writing now.png\n" and not Path("a.png").exists()
 
 
 # What is wrong
