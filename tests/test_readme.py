@@ -5,11 +5,15 @@ A snippet that a test cannot run stands after an HTML comment `<!-- not run: the
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from clavilux.cli import app
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 FENCE = re.compile(
@@ -44,15 +48,33 @@ def test_shell_snippets(tmp_path):
     assert list(tmp_path.glob("*.flac"))
 
 
-@pytest.mark.parametrize("language", ["bash", "python"])
-def test_picture_snippets(tmp_path, llamagen, language):
-    """With a model that paints 8 pixels where the README's paints 256."""
+@pytest.fixture
+def ostriches(tmp_path, llamagen, monkeypatch):
+    """(folder, text(language) -> snippets), with a model that paints 8 pixels where the README's paints 256."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "LlamaGen").mkdir()
     for name, as_named in (("c2i_T_256.pt", "c2i_B_256.pt"), ("vq_ds16_c2i.pt", "vq_ds16_c2i.pt")):
         (tmp_path / "LlamaGen" / as_named).symlink_to(llamagen / name)
-    text = re.sub(r"\b0,( ?)0,( ?)256,( ?)128\b", r"0,\g<1>0,\g<2>8,\g<3>4", snippets(language, SMALL_ONE))
-    run({"bash": ["bash", "-euo", "pipefail", "-c", text], "python": [sys.executable, "-c", text]}[language], tmp_path)
-    assert {"ostrich.png", "now.png", "why.png"} <= {path.name for path in tmp_path.iterdir()}
+    keep = re.compile(r"\b0,( ?)0,( ?)256,( ?)128\b")
+    return tmp_path, lambda language: keep.sub(r"0,\g<1>0,\g<2>8,\g<3>4", snippets(language, SMALL_ONE))
+
+
+def test_picture_snippets_in_python(ostriches):
+    folder, text = ostriches
+    run([sys.executable, "-c", text("python")], folder)
+    assert {"ostrich.png", "now.png", "why.png"} <= {path.name for path in folder.iterdir()}
+
+
+def test_picture_snippets_in_the_shell(ostriches):
+    """In this process, line by line: each start of the command takes seconds."""
+    folder, text = ostriches
+    lines = [shlex.split(line, comments=True) for line in text("bash").splitlines()]
+    assert len(lines) >= 5 and all(line[0] == "clavilux" for line in lines)
+    for line in lines:
+        result = CliRunner().invoke(app, line[1:], prog_name="clavilux")
+        assert result.exit_code == 0, result.output + result.stderr
+    written = {"ostriches.png", "ostrich.png", "now.png", "why.png", "legs.png", "other-1.png", "other-2.png"}
+    assert written <= {path.name for path in folder.iterdir()}
 
 
 def test_unrun_snippets_have_a_known_language():
