@@ -59,9 +59,12 @@ def read_picture(path: str | os.PathLike) -> torch.Tensor:
         uint8 [H, W, 3], red, green, blue.
 
     Raises:
-        ValueError: no such file, not a picture, truncated or damaged, or of more than `MOST_PIXELS` pixels.
+        ValueError: no such file, not a picture, truncated or damaged, of floating point values, or of more than
+            `MOST_PIXELS` pixels.
     """
     with _opened(path) as image:
+        if image.mode == "F":
+            raise ValueError(f"{str(path)!r} holds floating point values; 8 or 16 bits a channel are read.")
         try:
             pixels = np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
         except MemoryError:
@@ -179,8 +182,6 @@ def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
 def _as_rgb(image: Image.Image) -> Image.Image:
     """A decoded picture of any mode as 8-bit RGB, on white where it is transparent."""
     image.load()
-    if image.mode == "F":
-        raise ValueError("it holds floating point values, and 8 or 16 bits a channel are read")
     if image.mode == "I" or image.mode.startswith("I;"):  # 16 bits; Pillow itself would clip them at 255
         deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))

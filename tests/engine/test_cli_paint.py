@@ -286,7 +286,9 @@ def test_palette_alpha_cmyk_and_16_bits_are_read(paint):
 
 def test_floating_point_pixels_are_refused(paint):
     Image.fromarray(np.zeros((4, 8), np.float32)).save("float.tif")
-    assert "floating point values" in paint("--class 1 --continue-from float.tif -o out.png", refuse)
+    assert "'float.tif' holds floating point values; 8 or 16" in paint(
+        "--class 1 --continue-from float.tif -o out.png", refuse
+    )
 
 
 def test_help_needs_no_torch():
