@@ -7,6 +7,7 @@ next one is: a prior never lies in memory twice. Knows names and files, no sizes
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ _WHOLE = {
     "lyrics.norm.bias": ("prime_state_ln.bias", "encoder.final_layer_norm.bias"),
 }  # fmt: skip
 _TIMES = {"total": "total_length", "absolute": "absolute_pos", "relative": "relative_pos"}
+_SEEN = 128 << 20  # bytes of a file that are read before it is opened anew
 # The lyric encoder's own head predicts lyrics, which nothing here needs.
 _NOT_READ = (("prime_x_out.weight",), ("encoder.lm_head.weight",))
 
@@ -128,7 +130,7 @@ class Source:
         self._read: Callable[[], Callable[[str], Tensor]] = read
 
     def tensors(self) -> Callable[[str], Tensor]:
-        """Read a tensor by its name; an original file is read whole by the first call."""
+        """Read a tensor by its name, each once. Original files that are not zip files are read whole now."""
         return self._read()
 
 
@@ -180,11 +182,30 @@ def file_source(path: Path) -> Source:
     shapes = {str(name).removeprefix("module."): tuple(value.shape) for name, value in weights.items()}
 
     def read() -> Callable[[str], Tensor]:
-        held = read_torch(path)
-        held = {str(name).removeprefix("module."): value for name, value in held.get("model", held).items()}
-        return lambda name: held[name]
+        if zipfile.is_zipfile(path):
+            return _Mapped(path)
+        return _tensors_of(read_torch(path)).pop  # what is read is let go of
 
     return Source(label, shapes, True, read, content.get("hps"), path)
+
+
+class _Mapped:
+    """Tensors of a PyTorch file that stays on the disk. They are to be copied before the next one is asked for."""
+
+    def __init__(self, path: Path):
+        self._path, self._held, self._seen = path, {}, _SEEN
+
+    def __call__(self, name: str) -> Tensor:
+        if self._seen >= _SEEN:  # what is mapped of a file counts as memory until it is closed
+            self._held, self._seen = {}, 0
+            content = torch.load(self._path, map_location="cpu", weights_only=True, mmap=True)
+            self._held = _tensors_of(content)
+        self._seen += self._held[name].numel() * self._held[name].element_size()
+        return self._held[name]
+
+
+def _tensors_of(content: Mapping) -> dict[str, Tensor]:
+    return {str(name).removeprefix("module."): value for name, value in content.get("model", content).items()}
 
 
 def held_source(label: str, tensors: Mapping[str, Tensor], prefix: str = "", original: bool = False) -> Source:
@@ -219,7 +240,8 @@ def filled(sizes: PriorSizes, source: Source, dtype: torch.dtype) -> Prior:
 
 
 def _tensor(read: Callable[[str], Tensor], place: Place, dtype: torch.dtype) -> Tensor:
-    parts = [read(name)[first:end] for name, first, end in place.rows]
+    held = {name: read(name) for name in dict.fromkeys(name for name, _, _ in place.rows)}
+    parts = [held[name][first:end] for name, first, end in place.rows]
     tensor = parts[0] if len(parts) == 1 else torch.cat(parts)
     return (tensor.t() if place.turned else tensor).to(dtype, copy=True).contiguous()
 

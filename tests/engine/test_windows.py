@@ -1,6 +1,6 @@
 import pytest
 
-from clavilux.windows import Windows
+from clavilux.windows import Windows, hop_of, overlapping
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,18 @@ def test_spans_of_a_long_song():
 def test_what_is_wrong_is_named(values, message):
     with pytest.raises(ValueError, match=message):
         Windows(*values)
+
+
+def test_overlapping_windows_cover_everything_and_end_at_the_end():
+    assert overlapping(5, 8, 3) == [(0, 5)]
+    assert overlapping(8, 8, 3) == [(0, 8)]
+    assert overlapping(15, 8, 3) == [(0, 8), (3, 11), (6, 14), (7, 15)]
+    assert overlapping(14, 8, 3) == [(0, 8), (3, 11), (6, 14)]
+
+
+def test_a_hop_is_a_whole_multiple():
+    assert hop_of(0.5, 8192) == 4096 and hop_of(1, 48) == 48
+    assert hop_of(0.4, 48, 4) == 16 and hop_of(0.001, 48, 4) == 4
+    for wrong in (0, 1.01, -1, float("nan"), True, "half"):
+        with pytest.raises(ValueError, match="the hop is .*; it should be a fraction of the window, above 0 up to 1"):
+            hop_of(wrong, 48)
