@@ -265,7 +265,9 @@ def bench(
     cli_bench.run(suite, model or [], device, dtype, threads, repeats, json, plot, quick, quiet)
 
 
-for command in (cli_paint.paint, cli_codecs.encode, cli_codecs.decode, cli_jobs.resume, cli_jobs.align):
+for command in (
+    cli_paint.paint, cli_codecs.encode, cli_codecs.decode, cli_codecs.quantize, cli_jobs.resume, cli_jobs.align,
+):  # fmt: skip
     app.command()(command)
 
 

@@ -1,4 +1,4 @@
-"""The commands for checkpoints themselves: `encode` and `decode` sound with a codec.
+"""The commands for checkpoints themselves: `encode` and `decode` sound with a codec, `quantize` a model.
 
 Knows arguments and what is said; how a codec works is `clavilux.audio.codecs`'. torch is imported inside a command
 only, so that `--help` is instant.
@@ -80,6 +80,26 @@ def decode(
     clip.save(output, loudness=False)
     facts = {"codec": loaded.family, "sample_rate": loaded.sample_rate, "channels": clip.channels}
     _say(facts | {"duration_s": round(clip.duration_s, 3)}, output, clip.duration_s, elapsed_s, as_json, quiet)
+
+
+def quantize(
+    source: Annotated[str, typer.Argument(metavar="PATH", help="A MusicGen or AudioGen: folder, file or hub id.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The new folder.")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a copy with the decoder's weights in 8 bits: smaller, and loaded like the original."""
+    from clavilux import cli_show
+    from clavilux.families.copies import write_int8
+    from clavilux.families.int8 import check_new
+    from clavilux.model import folder_of
+
+    check_new(output)
+    facts = {**write_int8(folder_of(source), output), "wrote": str(output)}
+    if as_json:
+        cli_show.print_json(facts)
+    elif not quiet:
+        cli_show.show_facts(facts)
 
 
 def _codec(source: str, level: int | None):

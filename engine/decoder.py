@@ -17,7 +17,7 @@ from clavilux.conditioning import Conditioning
 from clavilux.kernels.embed import embed
 from clavilux.kernels.embed.reference import at
 from clavilux.kernels.norm_linear import norm_linear
-from clavilux.kernels.weights import Int8Weight, pack, quantise
+from clavilux.kernels.weights import Int8Weight, dense, pack, quantise
 from clavilux.layers import Layer, Norm
 from clavilux.positions import grid_table, rope_table, sinusoidal_table
 from clavilux.spec import DecoderSpec
@@ -64,19 +64,26 @@ class Decoder(nn.Module):
         self._initialise()
 
     @classmethod
-    def from_weights(cls, spec: DecoderSpec, weights: Mapping[str, torch.Tensor]) -> "Decoder":
+    def from_weights(cls, spec: DecoderSpec, weights: Mapping[str, torch.Tensor | Int8Weight]) -> "Decoder":
         """A decoder that holds these tensors themselves, without a random start or a copy.
 
         Args:
             spec: its words.
-            weights: by the names of `named_parameters`, exactly these.
+            weights: by the names of `named_parameters`, exactly these. `matrices` may be int8: then
+                `clavilux.precision.prepare` is to follow.
 
         Raises:
             RuntimeError: a name that is missing, unexpected or misshapen; all are listed.
         """
         with torch.device("meta"):
             decoder = cls(spec)
-        decoder.load_state_dict(weights, strict=True, assign=True)
+        plain = dict(weights)
+        for name, linear in decoder.matrices().items():
+            if isinstance(plain.get(f"{name}.weight"), Int8Weight):
+                del linear.weight
+                linear.weight = plain.pop(f"{name}.weight")
+        plain = {name: dense(weight, torch.float32) for name, weight in plain.items()}
+        decoder.load_state_dict(plain, strict=True, assign=True)
         decoder._make_tables()
         return decoder
 
@@ -236,23 +243,36 @@ class Decoder(nn.Module):
         Raises:
             ValueError: an unknown kind, one that this device has no kernels for, or weights it cannot hold.
         """
-        linears = [part for layer in self.layers for part in layer.modules() if isinstance(part, nn.Linear)]
-        keys_and_values = {layer.cross.kv for layer in self.layers if layer.cross is not None}  # read once a render
         if self.head is None:  # the table stays as it is for looking tokens up
             self.head = nn.Linear(1, 1, bias=False, device="meta")
             self.head.weight = self.embed.weight
         error = size = 0.0
-        heads = [self.head] if self.head_up is None else [self.head_up, self.head]
-        for linear in [*(part for part in linears if part not in keys_and_values), *heads]:
-            weight = linear.weight.detach()
-            packed = pack(weight.float(), kind) if weight.device.type == "cpu" else _quantised(weight, kind)
+        for linear in self.matrices().values():
+            weight = linear.weight
+            if isinstance(weight, torch.Tensor):
+                weight = weight.detach().float() if weight.device.type == "cpu" else weight.detach()
+            packed = self._packed(weight, kind)
             del linear.weight
             linear.weight = packed
-            energy = float(weight.float().square().sum())
+            energy = float(dense(weight, torch.float32).float().square().sum())
             error, size = error + packed.error**2 * energy, size + energy
         if self.embed.weight.device.type == "cpu" and HALF_CACHE:
             self.cache_dtype = torch.bfloat16
         return math.sqrt(error / size) if size else 0.0
+
+    def matrices(self) -> dict[str, nn.Linear]:
+        """The linear layers that every step reads, by name: those that `pack` replaces."""
+        keys_and_values = {layer.cross.kv for layer in self.layers if layer.cross is not None}  # read once a render
+        linears = {name: part for name, part in self.named_modules() if isinstance(part, nn.Linear)}
+        return {name: part for name, part in linears.items() if part not in keys_and_values}
+
+    def _packed(self, weight: torch.Tensor | Int8Weight, kind: str):
+        device = self.embed.weight.device
+        if device.type == "cpu":
+            return pack(weight, kind)
+        if kind != "int8":
+            raise ValueError(f"kind is {kind!r}; weights on {device.type} can be packed as int8")
+        return weight.to(device) if isinstance(weight, Int8Weight) else quantise(weight)
 
     def read(
         self, tokens: torch.Tensor, state: DecodeState | None = None, conditioning: Conditioning | None = None
@@ -347,9 +367,3 @@ class Decoder(nn.Module):
                 "no memory is given; this decoder has cross-attention (an empty memory is one whose mask is all False)"
             )
         return conditioning
-
-
-def _quantised(weight: torch.Tensor, kind: str) -> Int8Weight:
-    if kind != "int8":
-        raise ValueError(f"kind is {kind!r}; weights on {weight.device.type} can be packed as int8")
-    return quantise(weight)

@@ -10,7 +10,7 @@ from torch import nn
 
 from .decoder import Decoder
 from .kernels import pages
-from .kernels.weights import KINDS, packing_supported
+from .kernels.weights import Int8Weight, packing_supported
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Of a number, for estimates; "auto" on a CPU passes through float32.
@@ -34,8 +34,9 @@ def prepare(module: nn.Module, decoder: Decoder, device: torch.device, dtype: st
     | int8 | int8 weights and activations * | int8 weights, bfloat16 arithmetic |
     | float32 | as it says | as it says |
 
-    * With keys and values in bfloat16, where the processor computes in it. Elsewhere auto is float32, float16 is
-    float16 throughout, and int8 is not to be had.
+    * With keys and values in bfloat16, where the processor computes in it. A decoder whose matrices are int8 already
+    (`clavilux quantize`) is taken as int8 by auto. Elsewhere auto is float32, float16 is float16 throughout, and int8
+    is not to be had.
 
     Args:
         module: holds the decoder, and whatever conditions it.
@@ -51,12 +52,15 @@ def prepare(module: nn.Module, decoder: Decoder, device: torch.device, dtype: st
     """
     check(dtype)
     module.eval().requires_grad_(False)
-    packs = device.type == "cpu" and packing_supported()
+    rounded = [part for part in decoder.modules() if isinstance(getattr(part, "weight", None), Int8Weight)]
     if dtype == "auto":
-        dtype = _usual(decoder, device)
+        dtype = _usual(decoder, device, bool(rounded))
+    packs = device.type == "cpu" and packing_supported(dtype)
     if dtype == "int8" and not packs and device.type != "cuda":
         raise ValueError(f"int8 has no kernels on this {device.type}; float32, bfloat16 and float16 do")
-    if dtype == "int8" or (device.type == "cpu" and dtype in KINDS and packing_supported(dtype)):
+    if dtype != "int8":
+        _expand(rounded, torch.float32 if packs else DTYPES[dtype])
+    if dtype == "int8" or packs:
         module.to(device=device, dtype=torch.float32 if packs else torch.bfloat16)
         error = decoder.pack(dtype)
         pages.collapse()
@@ -65,18 +69,28 @@ def prepare(module: nn.Module, decoder: Decoder, device: torch.device, dtype: st
     return {"dtype": dtype}
 
 
+def _expand(linears: list[nn.Module], dtype: torch.dtype) -> None:
+    """Give the layers of an int8 copy plain matrices again."""
+    for linear in linears:
+        weight = linear.weight
+        del linear.weight
+        linear.weight = nn.Parameter(weight.dequantised(dtype), requires_grad=False)
+
+
 def check(dtype: str) -> None:
     """Raise ValueError for a word that is no dtype."""
     if dtype not in WORDS:
         raise ValueError(f"the dtype is {dtype!r}; it should be {', '.join(WORDS[:-1])} or {WORDS[-1]}")
 
 
-def _usual(decoder: Decoder, device: torch.device) -> str:
-    """What "auto" stands for."""
+def _usual(decoder: Decoder, device: torch.device, rounded: bool) -> str:
+    """What "auto" stands for; `rounded`: the matrices are int8 already."""
     if device.type == "cuda":
-        return "bfloat16"
+        return "int8" if rounded else "bfloat16"
     if device.type != "cpu" or not packing_supported():
         return "float32"
+    if rounded:
+        return "int8"
     if decoder.num_parameters >= LARGE and packing_supported("bfloat16"):
         return "bfloat16"
     return "float16" if _fits_half(decoder) else "float32"

@@ -4,8 +4,8 @@ Knows how a weight is stored and what that costs; the ops that use it are `norm_
 """
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn.functional import pad
@@ -50,6 +50,20 @@ class Int8Weight:
     def dequantised(self, dtype: torch.dtype) -> torch.Tensor:
         """[N, D], rounded once."""
         return (self.values.float() * self.scale[:, None]).to(dtype)
+
+    def to(self, device: torch.device) -> "Int8Weight":
+        """The same on a device."""
+        return replace(self, values=self.values.to(device), scale=self.scale.to(device))
+
+    def rows(self, first: int, last: int | None) -> "Int8Weight":
+        """Rows first .. last - 1, or to the end."""
+        return replace(self, values=self.values[first:last], scale=self.scale[first:last])
+
+    @staticmethod
+    def stacked(parts: Sequence["Int8Weight"]) -> "Int8Weight":
+        """The rows of several, one below the other; the error is the largest of theirs."""
+        values, scale = torch.cat([part.values for part in parts]), torch.cat([part.scale for part in parts])
+        return Int8Weight(values, scale, max(part.error for part in parts))
 
 
 def quantise(weight: torch.Tensor) -> Int8Weight:
@@ -114,11 +128,11 @@ def packing_supported(kind: str = "float16") -> bool:
     return kind in KINDS and "fbgemm" in torch.backends.quantized.supported_engines and (TILES or kind != "bfloat16")
 
 
-def pack(weight: torch.Tensor, kind: str) -> PackedWeight:
+def pack(weight: torch.Tensor | Int8Weight, kind: str) -> PackedWeight:
     """Lay a matrix [N, D] out for this processor.
 
     Args:
-        weight: floating, on the CPU.
+        weight: floating, on the CPU; or rounded already.
         kind: one of `KINDS`.
 
     Raises:
@@ -129,12 +143,12 @@ def pack(weight: torch.Tensor, kind: str) -> PackedWeight:
     if not packing_supported(kind):
         needed = "AMX" if packing_supported() else "an x86 one with FBGEMM"
         raise ValueError(f"weights cannot be packed as {kind} on this processor; that takes {needed}")
-    _check_matrix(weight)
-    exact = weight.detach().float().contiguous()
+    if not isinstance(weight, Int8Weight):
+        _check_matrix(weight)
     if kind == "int8":
-        rounded = quantise(exact)
-        product = _bytes(rounded)
-        return PackedWeight(kind, tuple(exact.shape), rounded.error, product)
+        rounded = weight if isinstance(weight, Int8Weight) else quantise(weight)
+        return PackedWeight(kind, tuple(weight.shape), rounded.error, _bytes(rounded))
+    exact = dense(weight, torch.float32).detach().float().contiguous()
     if kind == "bfloat16":
         halves = exact.bfloat16()
         product = _tiles(halves)

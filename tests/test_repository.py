@@ -107,7 +107,22 @@ def test_sizes():
 
 
 @pytest.mark.parametrize(
-    "command", ["", "render", "resume", "align", "play", "models", "info", "analyze", "encode", "decode", "bench"]
+    "command",
+    [
+        "",
+        "render",
+        "paint",
+        "resume",
+        "align",
+        "play",
+        "models",
+        "info",
+        "analyze",
+        "encode",
+        "decode",
+        "quantize",
+        "bench",
+    ],
 )
 def test_help_imports_nothing_heavy(command):
     """What makes `--help` instant: a clock would measure the machine, so the modules are counted."""

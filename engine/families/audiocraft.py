@@ -17,10 +17,11 @@ from torch import Tensor
 
 from ..audio.codecs import encodec
 from ..errors import CheckpointError
+from . import int8
 from .blueprint import Blueprint, Melody
 from .frames import Conditioner, FrameFamily
 from .musicgen import SAMPLING, STRIDE_S, WINDOW_S, assembled, facts_of, fitting, linear_of, model_name
-from .tensors import NameMap, Rows, Shapes, check, decoder_of, fingerprint, mapped, read_torch
+from .tensors import NameMap, Rows, Shapes, Weight, check, decoder_of, fingerprint, mapped, read_torch
 from .text import from_name
 
 _TEXT = "condition_provider.conditioners.description.output_proj"
@@ -98,11 +99,10 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
         CheckpointError: what is missing, damaged, extra, misshapen or not understood.
         ValueError: as `clavilux.precision.prepare`.
     """
-    settings, tensors = _read(folder)
+    settings, tensors = read(folder)
     label = f"the checkpoint {str(folder / 'state_dict.bin')!r}"
-    projection = tensors.get(f"{_TEXT}.weight")
     codec = _codec(folder)
-    blueprint = describe(folder, settings, projection.shape[1] if projection is not None else None, codec.hop)
+    blueprint = describe(folder, settings, _text_width(tensors), codec.hop)
     check(tensors, shapes(blueprint), label, NOT_READ)
     decoder = decoder_of(blueprint.spec, mapped(tensors, names(blueprint)))
     conditioner = Conditioner(
@@ -129,14 +129,24 @@ def describe(folder: Path, settings: Settings, text_width: int | None = None, ho
         raise CheckpointError(f"the settings in {str(folder / 'state_dict.bin')!r} do not do: {error}") from None
 
 
+def sizes_of(folder: Path, tensors: Mapping[str, Weight]) -> tuple[int | None, int]:
+    """What `describe` takes beside the settings: the width of the text encoder and the hop of the codec."""
+    return _text_width(tensors), _codec(folder).hop
+
+
+def _text_width(tensors: Mapping[str, Weight]) -> int | None:
+    projection = tensors.get(f"{_TEXT}.weight")
+    return None if projection is None else projection.shape[1]
+
+
 def memory_needed(folder: Path, config: Mapping[str, Any], seconds: float, batch: int = 1, dtype: str = "auto") -> int:
     """About the bytes that a render takes at its peak, loading included. Raises CheckpointError."""
-    return describe(folder, _read(folder)[0]).memory_bytes(seconds, batch, dtype)
+    return describe(folder, read(folder)[0]).memory_bytes(seconds, batch, dtype)
 
 
 def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """What `clavilux info` says; JSON values. Raises CheckpointError."""
-    settings, _ = _read(folder)
+    settings, _ = read(folder)
     return facts_of(folder, _family(settings), describe(folder, settings), None)
 
 
@@ -187,7 +197,7 @@ def shapes(blueprint: Blueprint) -> Shapes:
     return found
 
 
-def _read(folder: Path) -> tuple[Settings, dict[str, Tensor]]:
+def read(folder: Path) -> tuple[Settings, dict[str, Weight]]:
     """The settings and the tensors of the decoder's file."""
     path = folder / "state_dict.bin"
     content = read_torch(path)
@@ -208,11 +218,11 @@ def _settings(path: Path, text: str) -> Settings:
     return Settings(values)
 
 
-def _tensors(path: Path, state: Mapping[str, Any]) -> dict[str, Tensor]:
+def _tensors(path: Path, state: Mapping[str, Any]) -> dict[str, Weight]:
     others = sorted(name for name, value in state.items() if not isinstance(value, Tensor))
     if others:
         raise CheckpointError(f"{str(path)!r} should hold tensors, but {', '.join(others[:5])} is something else")
-    return dict(state)
+    return int8.joined(state, f"the checkpoint {str(path)!r}")
 
 
 def _codec(folder: Path):

@@ -160,7 +160,9 @@ class Blueprint:
         layer = attentions * (4 * d * d + 2 * d) + 2 * d * self.ffn_width + 2 * d
         return self.layers * layer + 2 * d + self.codebooks * (2 * self.vocabulary + 1) * d
 
-    def memory_bytes(self, seconds: float, batch: int = 1, dtype: str = "auto", *, beside: int | None = None) -> int:
+    def memory_bytes(
+        self, seconds: float, batch: int = 1, dtype: str = "auto", *, beside: int | None = None, rounded: bool = False
+    ) -> int:
         """About how much memory loading and a render take at their peak, in bytes.
 
         Args:
@@ -168,6 +170,7 @@ class Blueprint:
             batch: pieces side by side.
             dtype: as for `clavilux.load`; "auto" is reckoned as float32, which loading passes through on a CPU.
             beside: parameters of the text encoder and the codec, where they are known.
+            rounded: whether the files are an int8 copy, which is not expanded on its way if dtype is auto or int8.
         """
         frames = math.ceil(seconds * self.frame_rate)
         size = BYTES[dtype]

@@ -19,6 +19,7 @@ from ..audio.codecs import encodec
 from ..errors import CheckpointError
 from ..precision import prepare
 from ..sampling import SamplingSpec
+from . import int8
 from .blueprint import Blueprint, Melody, count, delays_of, t5_parameters
 from .frames import Conditioner, FrameFamily
 from .tensors import NameMap, Rows, Shapes, check, count_numbers, decoder_of, fingerprint, mapped, read_folder, under
@@ -29,6 +30,7 @@ SAMPLING = SamplingSpec(temperature=1.0, top_k=250, guidance=3.0)
 # Sines that older versions saved, and that are computed here.
 NOT_READ = ("decoder.model.decoder.embed_positions.weights",)
 _BODY = "decoder.model.decoder."
+_BESIDE = ("text_encoder.", "audio_encoder.")
 # What the library takes where a config leaves something out.
 _DEFAULTS = {
     "vocab_size": 2048,
@@ -64,7 +66,7 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
     blueprint = describe(folder, config)
     tensors = read_folder(folder)
     label = f"the checkpoint {str(folder)!r}"
-    body = {n: t for n, t in tensors.items() if not n.startswith(("text_encoder.", "audio_encoder."))}
+    body = body_of(tensors)
     check(body, shapes(blueprint), label, NOT_READ)
     decoder = decoder_of(blueprint.spec, mapped(body, names(blueprint)))
     conditioner = Conditioner(
@@ -79,6 +81,11 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
     return assembled("musicgen", blueprint, decoder, conditioner, text, codec, identity, device, dtype)
 
 
+def body_of(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """All but the text encoder and the codec."""
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(_BESIDE)}
+
+
 def describe(folder: Path, config: Mapping[str, Any]) -> Blueprint:
     """What a folder's configs say. CheckpointError for what they lack or cannot be."""
     try:
@@ -91,7 +98,8 @@ def describe(folder: Path, config: Mapping[str, Any]) -> Blueprint:
 
 def memory_needed(folder: Path, config: Mapping[str, Any], seconds: float, batch: int = 1, dtype: str = "auto") -> int:
     """About the bytes that a render takes at its peak, loading included; no weights are read. CheckpointError."""
-    return describe(folder, config).memory_bytes(seconds, batch, dtype)
+    rounded = bool(int8.facts_of(folder / "model.safetensors"))
+    return describe(folder, config).memory_bytes(seconds, batch, dtype, rounded=rounded)
 
 
 def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,20 +108,19 @@ def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     numbers = count_numbers(folder)
     beside = None
     if numbers is not None:
-        beside = sum(n for name, n in numbers.items() if name.startswith(("text_encoder.", "audio_encoder.")))
-    return facts_of(folder, "MusicGen", blueprint, beside)
+        beside = sum(n for name, n in numbers.items() if name.startswith(_BESIDE))
+    return facts_of(folder, "MusicGen", blueprint, beside) | int8.facts_of(folder / "model.safetensors")
 
 
 def facts_of(folder: Path, family: str, blueprint: Blueprint, beside: int | None) -> dict[str, Any]:
     """The same for a blueprint; `beside` counts the numbers of text encoder and codec, where they are known."""
     kind = [*(["melody"] if blueprint.melody else []), "stereo" if blueprint.channels == 2 else "mono"]
-    files = [path for pattern in ("*.safetensors", "*.bin") for path in folder.glob(pattern)]
     return {
         "kind": "checkpoint",
         "family": f"{family} ({', '.join(kind)})",
         "parameters": blueprint.decoder_parameters,
         "parameters_beside": blueprint.text_parameters if beside is None else beside,
-        "size_bytes": sum(path.stat().st_size for path in files),
+        "size_bytes": size_bytes(folder),
         "licence": licence(folder),
         "sample_rate": blueprint.sample_rate,
         "channels": blueprint.channels,
@@ -124,6 +131,11 @@ def facts_of(folder: Path, family: str, blueprint: Blueprint, beside: int | None
         "width": blueprint.width,
         "window_s": round(blueprint.context_frames / blueprint.frame_rate, 3),
     }
+
+
+def size_bytes(folder: Path) -> int:
+    """Of a folder's weights on disk."""
+    return sum(path.stat().st_size for pattern in ("*.safetensors", "*.bin") for path in folder.glob(pattern))
 
 
 def licence(folder: Path) -> str:

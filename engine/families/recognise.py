@@ -30,7 +30,7 @@ _KNOWN = (
     f"({' and '.join(AUDIOCRAFT)}), Jukebox's (vqvae.pth.tar and prior_level_2.pth.tar) and LlamaGen's files "
     "(c2i_B_256.pt beside vq_ds16_c2i.pt, for one)"
 )
-_SMALL_FILES = (".json", ".model", ".txt", ".md")
+SMALL_FILES = (".json", ".model", ".txt", ".md")
 _STEMS = ("config.json", "model", "pytorch_model")  # of a config, of weights, of their shards and indices
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
@@ -133,7 +133,7 @@ def needed(names: Iterable[str], file: str | None = None) -> list[str]:
     names = sorted(names)
     if file is not None:
         return [file, *_llamagen_codecs(file, names)]
-    small = [name for name in names if name.endswith(_SMALL_FILES) or name.upper().startswith("LICEN")]
+    small = [name for name in names if name.endswith(SMALL_FILES) or name.upper().startswith("LICEN")]
     for weights in _WEIGHTS:
         stem, ending = weights.rsplit(".", 1)
         shards = [name for name in names if name.startswith(f"{stem}-0") and name.endswith(f".{ending}")]
