@@ -31,7 +31,7 @@ def needed_bytes(
     module = import_module(FAMILIES[family])
     estimate = getattr(module, "memory_needed", None)
     if device_named(device).type == "cpu":
-        dtype = "float32"  # which weights pass through on their way to being packed
+        dtype = "float32" if dtype == "float32" else "auto"  # weights pass through float32 on their way to being packed
     if family in PICTURES and length is None:
         length = module.picture_size(folder, config)
     return None if estimate is None else estimate(folder, config, length, batch, dtype)

@@ -13,8 +13,8 @@ from .kernels import pages
 from .kernels.weights import Int8Weight, packing_supported
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-# Of a number, for estimates; "auto" on a CPU passes through float32.
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "auto": 4}
+# Of a weight at the peak of loading, for estimates; "auto": on a CPU, float32 with what is packed beside it.
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "auto": 6}
 WORDS = ("auto", *DTYPES, "int8")
 # Parameters from which on a step is products and little else. On two cores of a Xeon with AMX a step of MusicGen-small
 # (420 M) takes 54 ms with bfloat16 and 57 with float16 at two rows, 59 and 91 at eight; a song by aria (2.8 M) takes
@@ -75,6 +75,11 @@ def _expand(linears: list[nn.Module], dtype: torch.dtype) -> None:
         weight = linear.weight
         del linear.weight
         linear.weight = nn.Parameter(weight.dequantised(dtype), requires_grad=False)
+
+
+def step_bytes(dtype: str) -> int:
+    """At most, of a key's or a value's number, for estimates; dtype as `BYTES` has it."""
+    return max(2, min(BYTES[dtype], 4))
 
 
 def check(dtype: str) -> None:

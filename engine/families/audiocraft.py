@@ -111,6 +111,7 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
     text = from_name(settings.get("conditioners.description.t5.name"), folder, blueprint.text_width, device)
     codec = fitting(codec, blueprint, label)
     identity = {"model": model_name(folder), "fingerprint": fingerprint(tensors)}
+    del tensors  # so that what was stacked, or will be packed, is there once
     return assembled("audiocraft", blueprint, decoder, conditioner, text, codec, identity, device, dtype)
 
 

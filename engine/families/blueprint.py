@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..layout import Delay
-from ..precision import BYTES
+from ..precision import BYTES, step_bytes
 from ..sampling import SamplingSpec
 from ..spec import DecoderSpec
 from ..windows import Windows
@@ -168,18 +168,19 @@ class Blueprint:
         Args:
             seconds: length of each piece.
             batch: pieces side by side.
-            dtype: as for `clavilux.load`; "auto" is reckoned as float32, which loading passes through on a CPU.
+            dtype: as for `clavilux.load`; "auto" is reckoned as on a CPU, where weights pass through float32.
             beside: parameters of the text encoder and the codec, where they are known.
-            rounded: whether the files are an int8 copy, which is not expanded on its way if dtype is auto or int8.
+            rounded: whether the files are an int8 copy, which is expanded for float32 only.
         """
         frames = math.ceil(seconds * self.frame_rate)
         size = BYTES[dtype]
-        weights = self.decoder_parameters * size
+        # Of a copy: as they lie in the file, and packed.
+        weights = self.decoder_parameters * (2 if rounded and dtype != "float32" else size)
         weights += 4 * (self.text_parameters + _CODEC_PARAMETERS if beside is None else beside)
         positions = min(frames + max(self.delays), self.windows.context) + self.num_prefix
         rows = HEAD_ROWS * batch
         cached = positions + (LONGEST if self.melody is None else 0)
-        cache = 2 * self.layers * rows * cached * self.width * max(2, min(size, 4))
+        cache = 2 * self.layers * rows * cached * self.width * step_bytes(dtype)
         logits = 4 * rows * self.codebooks * self.vocabulary * 4
         sound = 4 * batch * self.channels * math.ceil(seconds * self.sample_rate) * 3
         decoding = 4 * batch * self.channels * _CODEC_FLOATS * math.ceil(self.frame_rate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..precision import BYTES
+from ..precision import BYTES, step_bytes
 from ..state import places_of
 from .jukebox_files import JukeboxFiles
 from .jukebox_sizes import PriorSizes
@@ -17,7 +17,7 @@ def memory_bytes(files: JukeboxFiles, seconds: float, batch: int = 1, dtype: str
         files: the checkpoint.
         seconds: of each piece.
         batch: pieces side by side.
-        dtype: as for `clavilux.load`; "auto" is reckoned as float32, which loading passes through on a CPU.
+        dtype: as for `clavilux.load`; "auto" is reckoned as on a CPU, where weights pass through float32.
     """
     spec = files.spec
     total = math.ceil(seconds * spec.sample_rate / spec.hop(files.top)) * spec.hop(files.top)
@@ -40,6 +40,6 @@ def _level_bytes(sizes: PriorSizes, tokens: int, batch: int, dtype: str) -> int:
     size, width = BYTES[dtype], sizes.stack.width
     tokens = min(tokens, sizes.context)
     weights = sizes.parameters * size
-    cache = cache_bytes(sizes, tokens, batch, max(2, size))
-    given = batch * sizes.context * width * size  # what is added at each position
+    cache = cache_bytes(sizes, tokens, batch, step_bytes(dtype))
+    given = batch * sizes.context * width * step_bytes(dtype)  # what is added at each position
     return weights + cache + given

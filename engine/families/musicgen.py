@@ -78,6 +78,7 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
         text.prepare()
     codec = read_codec(config["audio_encoder"], under(tensors, "audio_encoder."), blueprint, label)
     identity = {"model": model_name(folder), "fingerprint": fingerprint(body)}
+    del tensors, body  # so that what was stacked, or will be packed, is there once
     return assembled("musicgen", blueprint, decoder, conditioner, text, codec, identity, device, dtype)
 
 

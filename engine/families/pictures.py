@@ -18,7 +18,7 @@ from ..image.codecs import weights as files
 from ..layout import parallel
 from ..model import Stage
 from ..painting import PictureJob, PictureRequest
-from ..precision import BYTES, prepare
+from ..precision import BYTES, prepare, step_bytes
 from ..sampling import SamplingSpec
 from ..spec import DecoderSpec
 from .musicgen import licence
@@ -80,15 +80,14 @@ def memory_bytes(spec: DecoderSpec, size: int, batch: int, dtype: str, *, blocks
         spec: of the decoder.
         size: pixels a side.
         batch: pictures side by side.
-        dtype: as for `clavilux.load`; "auto" is reckoned as float32, which loading passes through on a CPU.
+        dtype: as for `clavilux.load`; "auto" is reckoned as on a CPU, where weights pass through float32.
         blocks: of rows, 2 with guidance.
         beside: parameters of the codec and of what reads the words.
         floats: numbers a pixel that decoding keeps.
     """
-    numbers = BYTES[dtype]
-    cache = 2 * spec.layers * blocks * batch * spec.max_positions * spec.heads * spec.head_dim * max(2, numbers)
+    cache = 2 * spec.layers * blocks * batch * spec.max_positions * spec.heads * spec.head_dim * step_bytes(dtype)
     logits = 4 * blocks * batch * spec.output_vocabulary * 4
-    return num_parameters(spec) * numbers + 4 * beside + cache + logits + 4 * floats * size * size
+    return num_parameters(spec) * BYTES[dtype] + 4 * beside + cache + logits + 4 * floats * size * size
 
 
 def num_parameters(spec: DecoderSpec) -> int:
