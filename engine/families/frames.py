@@ -20,6 +20,7 @@ from ..decoder import Decoder
 from ..layout import FrameReader
 from ..model import Request, Stage
 from ..windows import Windows
+from . import stems
 from .blueprint import Blueprint
 from .chroma import chroma, fitted
 from .text import TextEncoder
@@ -114,12 +115,14 @@ class FrameFamily:
         if source is None:
             return [self._silence()]
         controls["melody"] = Path(source).name if isinstance(source, (str, Path)) else "an Audio"
-        notes.append("the melody is taken from the whole mix")
         if id(source) not in melodies:
-            clip = clip_of(source, "melody").to_mono().resample(self.blueprint.sample_rate)
-            samples = clip.samples[0].to(self.stages[0].decoder.embed.weight.device)
-            melodies[id(source)] = [self._melody(samples, offset, len(offsets) > 1) for offset in offsets]
-        return melodies[id(source)]
+            device = self.stages[0].decoder.embed.weight.device
+            clip, note = _melody_of(clip_of(source, "melody"), device)
+            samples = clip.to_mono().resample(self.blueprint.sample_rate).samples[0].to(device)
+            melodies[id(source)] = note, [self._melody(samples, offset, len(offsets) > 1) for offset in offsets]
+        note, heard = melodies[id(source)]
+        notes.append(note)
+        return heard
 
     def _melody(self, samples: Tensor, offset: int, more: bool) -> Tensor:
         """The melody [1, length, D] of the window whose first frame is `offset`; one that is too short begins again.
@@ -298,3 +301,13 @@ def _seconds(name: str, value, most: float) -> float:
     if not 0 < value <= most + 1e-9:
         raise ValueError(f"{name} is {value}; it should be above 0 and at most {most:g}")
     return float(value)
+
+
+def _melody_of(clip: Audio, device: torch.device) -> tuple[Audio, str]:
+    """What of a recording the melody is heard in, and a note that says so."""
+    if not stems.installed():
+        return clip, "the melody is taken from the whole mix"
+    try:
+        return stems.without_rhythm(clip, device), "the melody is taken from the mix without drums and bass, by demucs"
+    except RuntimeError as error:
+        return clip, f"the melody is taken from the whole mix: {error}"

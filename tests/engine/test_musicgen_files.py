@@ -3,6 +3,8 @@
 import json
 import pickle
 import shutil
+import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from clavilux.audio.clip import Audio
 from clavilux.errors import CheckpointError
 from clavilux.families import musicgen as family
+from clavilux.families import stems
 from clavilux.model import Model, Request
 
 pytest.importorskip("transformers")
@@ -255,6 +258,43 @@ def test_a_melody_is_read_from_a_file_and_said_to_be_a_mix(musicgen, tmp_path):
     assert plain.conditioning.num_prefix == with_melody.conditioning.num_prefix == 235 + 2
     assert not torch.equal(plain.conditioning.prefix, with_melody.conditioning.prefix)
     assert torch.equal(plain.unconditional.prefix, with_melody.unconditional.prefix)
+
+
+def separator(monkeypatch, get_model):
+    """Stands in for Demucs 4: drums, bass and the rest are shares of the mix, as large as it was normalised to."""
+    parts = {name: ModuleType(name) for name in ("demucs", "demucs.apply", "demucs.pretrained")}
+    parts["demucs.pretrained"].get_model = get_model
+    parts["demucs.apply"].apply_model = lambda model, mix, shifts, split, device: torch.stack(
+        [mix * share for share in (0.3, 0.2, 0.1, 0.4)], 1
+    )
+    for name, module in parts.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(stems, "installed", lambda: True)
+    stems._demucs.cache_clear()
+    monkeypatch.setattr(stems, "_demucs", stems._demucs.__wrapped__)  # not kept for other tests
+
+
+def test_a_melody_is_heard_without_drums_and_bass_where_demucs_is_installed(musicgen, monkeypatch):
+    model = SimpleNamespace(samplerate=44_100, sources=["drums", "bass", "other", "vocals"])
+    model.eval = lambda: model
+    separator(monkeypatch, lambda name: model)
+    hum = Audio(0.1 * torch.sin(torch.arange(20_000) * 0.2)[None], 22_050)
+    left = stems.without_rhythm(hum, torch.device("cpu"))
+    assert torch.allclose(left.samples, 0.5 * hum.resample(44_100).samples.expand(2, -1), atol=1e-4)
+    song = Model(load(musicgen("melody")[0])).generate("rain", seconds=0.1, melody=hum, seed=0)
+    assert song.receipt["notes"] == ["the melody is taken from the mix without drums and bass, by demucs"]
+
+
+def test_a_demucs_without_weights_is_said(musicgen, monkeypatch):
+    def get_model(name):
+        raise OSError("no network")
+
+    separator(monkeypatch, get_model)
+    hum = Audio(0.1 * torch.sin(torch.arange(20_000) * 0.2)[None], 22_050)
+    song = Model(load(musicgen("melody")[0])).generate("rain", seconds=0.1, melody=hum, seed=0)
+    assert song.receipt["notes"] == [
+        "the melody is taken from the whole mix: demucs is installed and cannot be used (no network)"
+    ]
 
 
 def test_a_very_long_prompt_is_cut_and_said_to_be(musicgen):
