@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from .model import FAMILIES, PICTURES, device_named, folder_of, read_config
+from .model import FAMILIES, PICTURES, check_seconds, device_named, folder_of, read_config
 
 
 def needed_bytes(
@@ -25,6 +25,7 @@ def needed_bytes(
 
     Raises:
         CheckpointError: as `clavilux.load`.
+        ValueError, TypeError: what is no length of a piece.
     """
     folder = folder_of(source)
     family, config = read_config(folder)
@@ -32,7 +33,9 @@ def needed_bytes(
     estimate = getattr(module, "memory_needed", None)
     if device_named(device).type == "cpu":
         dtype = "float32" if dtype == "float32" else "auto"  # weights pass through float32 on their way to being packed
-    if family in PICTURES and length is None:
+    if family not in PICTURES and length is not None:
+        check_seconds(length)
+    elif family in PICTURES and length is None:
         length = module.picture_size(folder, config)
     return None if estimate is None else estimate(folder, config, length, batch, dtype)
 
@@ -84,6 +87,6 @@ def check_fits(
         if length is not None:
             what += f" of {length:g} {'pixels a side' if family in PICTURES else 's'}"
         raise ValueError(
-            f"{what} with {str(source)!r} need about {needed / 2**30:.1f} GiB; {free / 2**30:.1f} GiB are free, so "
-            "ask for less, or for a smaller model"
+            f"{what} with {str(source)!r} need{'s' if batch == 1 else ''} about {needed / 2**30:.1f} GiB; "
+            f"{free / 2**30:.1f} GiB are free, so ask for less, or for a smaller model"
         )

@@ -86,7 +86,7 @@ def test_dependencies_are_those_imported():
     extras = project["optional-dependencies"]
     modules = {"pyyaml": "yaml", "pillow": "PIL", "fonttools": "fontTools"}
     # The code knows of all of them.
-    entries = [*project["dependencies"], *extras["bench"], *extras["painter"], *extras["text"]]
+    entries = [*project["dependencies"], *extras["bench"], *extras["painter"], *extras["stems"], *extras["text"]]
     names = [re.match(r"[\w-]+", entry)[0] for entry in entries]
     declared = {modules.get(name, name.replace("-", "_")) for name in names}
     roots = {name.partition(".")[0] for path in MODULES for name in imported_names(path)}

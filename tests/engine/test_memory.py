@@ -18,8 +18,14 @@ def test_what_cannot_fit_is_refused_with_both_numbers(musicgen, monkeypatch):
     memory.check_fits(folder, 1, device="cpu")
     monkeypatch.setattr(memory, "free_bytes", lambda device: short)
     memory.check_fits(folder, 1, device="cpu")
-    with pytest.raises(ValueError, match=r"1 piece of 100 s with .* need about .* GiB; .* GiB are free"):
+    with pytest.raises(ValueError, match=r"1 piece of 100 s with .* needs about .* GiB; .* GiB are free"):
         memory.check_fits(folder, 100, device="cpu")
+
+
+def test_what_is_no_length_is_said_before_what_it_would_take(musicgen):
+    for seconds in (0, -1, float("nan"), 1e9):
+        with pytest.raises(ValueError, match="it should be above 0 and at most 3600"):
+            memory.check_fits(musicgen("mono")[0], seconds, device="cpu")
 
 
 def test_this_machine_says_what_is_free():
