@@ -214,7 +214,7 @@ def info(
     batch: Annotated[int, typer.Option(help="A checkpoint: the pieces that memory is estimated for.", min=1)] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a checkpoint, a sound file, a MIDI file or a picture is."""
+    """Say what a checkpoint, a sound, a MIDI file or a picture is."""
     from clavilux import cli_show, describe
 
     facts = describe.describe(path, seconds, batch)
@@ -259,16 +259,20 @@ def bench(
     quick: Annotated[bool, typer.Option(help="Small sizes, to see that it works.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure this machine, and what a step costs on it beside plain torch and transformers."""
+    """Measure what a step costs here, beside torch and transformers."""
     from clavilux import cli_bench
 
     cli_bench.run(suite, model or [], device, dtype, threads, repeats, json, plot, quick, quiet)
 
 
+_ORDER = (
+    "render", "paint", "play", "resume", "align", "analyze", "encode", "decode", "quantize", "models", "info", "bench",
+)  # fmt: skip
 for command in (
     cli_paint.paint, cli_codecs.encode, cli_codecs.decode, cli_codecs.quantize, cli_jobs.resume, cli_jobs.align,
 ):  # fmt: skip
     app.command()(command)
+app.registered_commands.sort(key=lambda command: _ORDER.index(command.callback.__name__))
 
 
 def _check_outputs(sounds: list[Path], midis: list[Path | None], plots: list[Path | None]) -> None:

@@ -88,7 +88,7 @@ def quantize(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a copy with the decoder's weights in 8 bits: smaller, and loaded like the original."""
+    """Write a copy in 8 bits: smaller, and loaded like the original."""
     from clavilux import cli_show
     from clavilux.families.copies import write_int8
     from clavilux.families.int8 import check_new

@@ -43,7 +43,7 @@ def resume(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Go on with a render that was stopped, to the same song as in one go."""
+    """Go on with a render that was stopped, to the very same song."""
     from clavilux import cli_show
     from clavilux.audio import io
 
