@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pyloudnorm
 import soxr
 import torch
 from scipy.ndimage import convolve1d, minimum_filter1d
@@ -31,6 +30,8 @@ def integrated_loudness(samples: torch.Tensor, sample_rate: int) -> float:
     Returns:
         LUFS; -inf for silence (nothing above the absolute gate of -70 LUFS).
     """
+    import pyloudnorm  # and with it all of scipy.signal: slow
+
     if samples.shape[0] > 5:
         raise ValueError(f"Loudness is defined for 1 to 5 channels, not {samples.shape[0]}.")
     data = samples.to("cpu", torch.float64).numpy().T  # [N, C]
