@@ -243,7 +243,9 @@ def _tensor(read: Callable[[str], Tensor], place: Place, dtype: torch.dtype) -> 
     held = {name: read(name) for name in dict.fromkeys(name for name, _, _ in place.rows)}
     parts = [held[name][first:end] for name, first, end in place.rows]
     tensor = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return (tensor.t() if place.turned else tensor).to(dtype, copy=True).contiguous()
+    tensor = tensor.t() if place.turned else tensor
+    # Straight into its place: a turned tensor that is first brought to its dtype left 40 % more of memory in use.
+    return torch.empty(tensor.shape, dtype=dtype).copy_(tensor)
 
 
 def _check(sizes: PriorSizes, source: Source, wanted: Mapping[str, tuple[int, ...]], where: Mapping[str, Place]):

@@ -11,7 +11,9 @@ from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.files import codec_identity, save_tokens
 from clavilux.cascade import LevelPlan
 from clavilux.describe import describe
+from clavilux.families.jukebox_sizes import Stack
 from clavilux.memory import needed_bytes
+from clavilux.state import places_of
 
 LAYOUTS = ("transformers", "original")
 SONG_S = numbers()["total_samples"] / VQVAE.sample_rate
@@ -127,6 +129,19 @@ def test_info_says_what_it_is(toy):
     assert describe(toy("plain", "original") / "prior_level_1.pth.tar")["family"] == "Jukebox"
     assert describe(toy("plain", "original") / "vqvae.pth.tar")["kind"] == "codec"
     assert "Singer" in repr(clavilux.load(toy()))
+
+
+def test_a_cache_holds_about_a_third():
+    """The published shapes, 1b_lyrics and an upsampler: the goal was 40 %."""
+    shape = {"vocabulary": 2048, "layers": 72}
+    top = {"width": 2048, "heads": 2, "attention_width": 512, "ffn_width": 2048, "blocks": 64, "order": 12}
+    below = {"width": 1920, "heads": 1, "attention_width": 480, "ffn_width": 1920, "blocks": 128, "order": 2}
+    for stack, share in (
+        (Stack(**shape, **top, positions=6528, prefix=384), 0.351),
+        (Stack(**shape, **below, positions=8192), 0.341),
+    ):
+        kept = sum(places_of(stack.spec(), stack.positions))
+        assert kept / (stack.layers * stack.positions) == pytest.approx(share, abs=5e-4)
 
 
 BAD = [
