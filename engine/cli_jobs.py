@@ -28,7 +28,11 @@ def keep(ctx: typer.Context, loaded, given: dict[str, Any], model: str, output: 
     check_free(job)
     where = str(Path(model).absolute()) if Path(model).exists() else model
     given["job_words"] = {"model": where, "output": str(output.absolute()), "loudness": loudness}
-    note_written(ctx, job)
+    note_written(ctx, _said(job))
+
+
+def _said(job: Path) -> str:
+    return f"{job} (`clavilux resume` goes on with it)"
 
 
 def resume(
@@ -53,7 +57,7 @@ def resume(
     for path in outputs:
         io.format_of(path)
         io.check_target(path)
-    note_written(ctx, job)
+    note_written(ctx, _said(job))
     started = time.perf_counter()
     with cli_show.progress_bar(hidden=quiet or as_json, at=lambda: loaded.at) as progress:
         songs = loaded.resume(job, levels=levels, progress=progress)

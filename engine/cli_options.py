@@ -30,6 +30,6 @@ def numbered(path: Path, number: int, of: int) -> Path:
     return path if of == 1 else path.with_stem(f"{path.stem}-{number}")
 
 
-def note_written(ctx: typer.Context, path: Path) -> None:
+def note_written(ctx: typer.Context, path: Path | str) -> None:
     """Note a file in the context, in case what comes later is stopped."""
     ctx.find_root().ensure_object(list).append(str(path))

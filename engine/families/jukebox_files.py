@@ -64,8 +64,8 @@ class JukeboxFiles:
     def paths(self) -> dict[str, Path]:
         """The files of weights, by what is in them."""
         if self.codec is None:
-            names = sorted(path for path in self.folder.iterdir() if path.suffix in (".safetensors", ".bin"))
-            return {path.name: path for path in names}
+            found = sorted(path for path in self.folder.iterdir() if path.suffix in (".safetensors", ".bin"))
+            return {path.name: path for path in found if path.name.startswith(("model", "pytorch_model"))}
         return {"vqvae": self.codec} | {str(level): Path(source.path) for level, source in self.sources.items()}
 
     def identity(self) -> dict[str, str]:

@@ -106,6 +106,22 @@ def test_known_steps_cost_nothing_and_come_first():
     assert torch.equal(by_graph(decoder, SamplingSpec(), prompts(2, 1, 2), plan[:, :, :6]), given[:, :, :6])
 
 
+@pytest.mark.parametrize("known", [7, CHUNK + 5])
+def test_what_is_retraced_goes_on_as_it_did(known):
+    """Steps that are known already are read one by one from where they were drawn so."""
+    decoder, prompt, sampling = make(spans=["row", "previous_row"], block=4), prompts(2, 1, 2), SamplingSpec(seed=3)
+    plan = torch.full((1, 1, CHUNK + 9), OPEN)
+    plan[:, :, :4] = 5
+    whole = by_graph(decoder, sampling, prompt, plan)
+    cut = torch.where(torch.arange(CHUNK + 9) < known, whole.to(plan), OPEN)
+    assert torch.equal(by_graph(decoder, sampling, prompt, cut, retrace=4), whole)
+    passes = []
+    handle = decoder.layers[0].register_forward_pre_hook(lambda *_: passes.append(1))
+    assert torch.equal(by_loop(decoder, sampling, prompt, cut, retrace=4), whole)
+    handle.remove()
+    assert len(passes) == 1  # of many positions: only what was known when it was drawn
+
+
 def test_a_row_equals_the_same_row_alone():
     decoder = make(positions="rope")
     plan, prompt = torch.full((1, 1, 20), OPEN), prompts(3, 1, 3)
