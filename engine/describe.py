@@ -1,4 +1,4 @@
-"""What a checkpoint, a sound, MIDI or picture file is, as plain facts: the `info` and `models` commands.
+"""What a checkpoint, a job, a sound, MIDI or picture file is, as plain facts: the `info` and `models` commands.
 
 Knows how to look without loading: a checkpoint's weights are not read, only their names and shapes.
 """
@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from . import journal
 from .audio.clip import Audio
 from .audio.codecs.files import is_token_file, load_tokens
 from .audio.codecs.load import load_codec
@@ -41,7 +42,7 @@ def bundled_models() -> list[dict[str, Any]]:
 
 
 def describe(path: str | Path, seconds: float = 30.0, batch: int = 1) -> dict[str, Any]:
-    """Facts about a checkpoint (its folder, weights or config), a codec, tokens, a MIDI, sound or picture file.
+    """Facts about a checkpoint (its folder, weights or config), a codec, tokens, a job, a MIDI, sound or picture file.
 
     Args:
         path: what to look at.
@@ -64,6 +65,8 @@ def describe(path: str | Path, seconds: float = 30.0, batch: int = 1) -> dict[st
         return token_facts(path)
     if _is_codec(path):
         return codec_facts(path)
+    if (path / "job.json").is_file():
+        return journal.facts(path)
     if path.is_dir():
         return checkpoint_facts(path, seconds, batch)
     if path.suffix == LLAMAGEN and path.name.startswith("vq"):

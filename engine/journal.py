@@ -113,6 +113,30 @@ class Journal:
         self.close()
 
 
+def facts(folder: Path) -> dict[str, Any]:
+    """What a job is and how far it is, JSON values, also while a process is at it. Raises CheckpointError."""
+    try:
+        job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        settings, words = job["settings"], job["words"]
+        found = {
+            "kind": "job", "model": words.get("model", "not stated"), "duration_s": settings["seconds"],
+            "songs": len(settings["seeds"]), "seeds": settings["seeds"],
+        }  # fmt: skip
+        for level in settings["levels"]:
+            path = folder / f"level-{level}.tokens"
+            line, _, frames = path.read_bytes().partition(b"\n") if path.exists() else (b"", b"", b"")
+            head = json.loads(line or b"{}")
+            done = 0
+            while len(frames) > _HEAD.size and (count := _HEAD.unpack_from(frames)[0]):
+                done += count
+                frames = frames[_HEAD.size + count * head["rows"] * (2 if head["vocabulary"] <= 1 << 16 else 4) :]
+            begun = f"{min(done * head['lanes'], head['total'])} of {head['total']} tokens" if head else "not begun"
+            found[f"level_{level}"] = begun
+        return found
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"the job in {str(folder)!r} is damaged: {error!r}") from None
+
+
 def check_free(folder: Path) -> None:
     """Raise ValueError where no job can begin: there is one, or something else."""
     if (folder / "job.json").exists():

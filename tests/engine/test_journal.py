@@ -13,6 +13,7 @@ import torch
 from jukebox_goldens import save_toy
 
 import clavilux
+from clavilux.describe import describe
 from clavilux.journal import Journal, LevelJournal
 
 HEAD = {"level": 1, "rows": 2, "vocabulary": 24}
@@ -116,7 +117,10 @@ def test_a_song_that_was_cut_off_goes_on_to_the_same(toy, tmp_path, options):
 def test_a_sketch_is_gone_on_with(toy, tmp_path):
     model = clavilux.load(toy, device="cpu")
     sketch = model.generate(seconds=20, seed=2, levels=1, job=tmp_path / "job")
+    facts = describe(tmp_path / "job")
+    assert facts["kind"] == "job" and facts["level_2"] == "16 of 16 tokens" and "level_1" not in facts
     song = model.resume(tmp_path / "job", levels=3)[0]
+    assert describe(tmp_path / "job")["level_0"] == "256 of 256 tokens"
     assert song.tokens.shape[1] == 16 * sketch.tokens.shape[1]
     assert torch.equal(song.tokens, model.generate(seconds=20, seed=2).tokens)
     assert torch.equal(model.resume(tmp_path / "job")[0].samples, song.samples)
