@@ -78,6 +78,17 @@ def test_both_layouts_draw_the_same_song_of_exact_length(toy):
     assert songs[0].receipt["seed"] == 5 and "seed" in json.dumps(songs[0].receipt)
 
 
+def test_files_from_before_torch_had_zip_files(toy, tmp_path):
+    source = toy("plain", "original")
+    for path in source.iterdir():
+        if path.suffix == ".tar":
+            content = torch.load(path, weights_only=True)
+            torch.save(content, tmp_path / path.name, _use_new_zipfile_serialization=False)
+    (tmp_path / "jukebox.json").write_bytes((source / "jukebox.json").read_bytes())
+    old, new = (clavilux.load(folder, device="cpu").generate(seconds=3, seed=1) for folder in (tmp_path, source))
+    assert torch.equal(old.tokens, new.tokens)
+
+
 def test_a_row_does_not_depend_on_its_batch(toy):
     model = clavilux.load(toy(), device="cpu", dtype="float32")
     rows = model.generate(seconds=30, seed=3, batch=2, levels=2)
