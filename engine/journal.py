@@ -7,7 +7,6 @@ garbled is dropped, back to the last whole frame. Knows files; does not know wha
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import struct
@@ -57,7 +56,7 @@ class Journal:
             raise ValueError(f"{str(path)!r} is no job of format {FORMAT}, which this version writes and reads")
         self._lock = open(folder / "lock", "w")  # noqa: SIM115  held as long as the journal
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._lock)
         except OSError:
             self._lock.close()
             raise ValueError(f"{str(folder)!r} is being worked on by another process; wait for it, or end it") from None
@@ -135,6 +134,18 @@ def facts(folder: Path) -> dict[str, Any]:
         return found
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"the job in {str(folder)!r} is damaged: {error!r}") from None
+
+
+def _lock(file) -> None:
+    """Take a file for this process alone, until it is closed. OSError if another one has it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def check_free(folder: Path) -> None:
