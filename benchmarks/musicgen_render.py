@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the random model is kept; a temporary one if not given")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--ours", default="float16,int8", help="kinds of numbers, by commas")
+    parser.add_argument("--ours", default="bfloat16,int8", help="kinds of numbers, by commas")
     parser.add_argument("--theirs", default="bfloat16")
     parser.add_argument("--compare-s", type=float, default=0.5, help="seconds of greedy tokens compared first; 0: none")
     parser.add_argument("--json", type=Path)
