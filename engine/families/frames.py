@@ -22,7 +22,7 @@ from ..model import Request, Stage
 from ..windows import Windows
 from . import stems
 from .blueprint import Blueprint
-from .chroma import chroma, fitted
+from .chroma import HOP, chroma, fitted
 from .text import TextEncoder
 
 FIRST_S, PIECE_S = 0.25, 1.0  # sound that is decoded at a time: first little, so that it is heard soon
@@ -119,6 +119,11 @@ class FrameFamily:
             device = self.stages[0].decoder.embed.weight.device
             clip, note = _melody_of(clip_of(source, "melody"), device)
             samples = clip.to_mono().resample(self.blueprint.sample_rate).samples[0].to(device)
+            if len(samples) < HOP:
+                raise ValueError(
+                    f"the melody lasts {clip.duration_s:.3g} s; it should last {HOP / self.blueprint.sample_rate:g} s "
+                    "at least, one pitch of it"
+                )
             melodies[id(source)] = note, [self._melody(samples, offset, len(offsets) > 1) for offset in offsets]
         note, heard = melodies[id(source)]
         notes.append(note)
