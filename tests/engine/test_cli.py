@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 import symusic
-from typer.testing import CliRunner
+from commands import call, refuse
 
 import clavilux
-from clavilux.cli import app
 from clavilux.model import PRETRAINED
 
 CACHED_LOAD = functools.lru_cache(clavilux.load)
@@ -24,22 +23,6 @@ CACHED_LOAD = functools.lru_cache(clavilux.load)
 def load_once(monkeypatch):
     """The bundled model is read from its file once for the whole module; errors are not kept."""
     monkeypatch.setattr(clavilux, "load", CACHED_LOAD)
-
-
-def call(*arguments, code=0):
-    """Run a command in this process; its result, after looking at its exit code."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="clavilux")
-    assert result.exit_code == code, result.output + result.stderr
-    return result
-
-
-def refuse(*arguments) -> str:
-    """Run a command that must fail; its one line, without a traceback and with nothing on stdout."""
-    result = call(*arguments, code=2)
-    assert result.stdout == ""
-    lines = result.stderr.splitlines()
-    assert len(lines) == 1 and lines[0].startswith("clavilux: "), result.stderr
-    return lines[0].removeprefix("clavilux: ")
 
 
 @pytest.fixture

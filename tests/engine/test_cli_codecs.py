@@ -9,26 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from commands import call, refuse
 from safetensors.torch import load_file
-from typer.testing import CliRunner
 
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.load import load_codec
-from clavilux.cli import app
-
-
-def call(*arguments, code=0):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="clavilux")
-    assert result.exit_code == code, result.output + result.stderr
-    return result
-
-
-def refuse(*arguments) -> str:
-    """The one line of a command that must fail."""
-    result = call(*arguments, code=2)
-    assert result.stdout == ""
-    assert len(result.stderr.splitlines()) == 1, result.stderr
-    return result.stderr
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands import call, refuse
 from PIL import Image
-from typer.testing import CliRunner
 
 import clavilux
-from clavilux.cli import app
 from clavilux.image.io import read_picture
 from clavilux.image.picture import Picture
 from clavilux.painting import PictureJob
@@ -30,21 +29,6 @@ def load_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clavilux, "load", functools.lru_cache(clavilux.load))
         yield
-
-
-def call(*arguments, code=0):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="clavilux")
-    assert result.exit_code == code, result.output + result.stderr
-    return result
-
-
-def refuse(*arguments) -> str:
-    """The one line of a command that must fail, with nothing on stdout."""
-    result = call(*arguments, code=2)
-    assert result.stdout == ""
-    lines = result.stderr.splitlines()
-    assert len(lines) == 1 and lines[0].startswith("clavilux: "), result.stderr
-    return lines[0].removeprefix("clavilux: ")
 
 
 @pytest.fixture

@@ -7,11 +7,10 @@ import sys
 
 import pytest
 import torch
+from commands import call
 from safetensors.torch import load_file, save_file
-from typer.testing import CliRunner
 
 import clavilux
-from clavilux.cli import app
 from clavilux.describe import describe
 from clavilux.errors import CheckpointError
 from clavilux.families.copies import write_int8
@@ -115,12 +114,6 @@ def test_numbers_that_half_precision_holds_are_kept_in_it(musicgen, tmp_path):
 
 
 # The command, and what is wrong
-
-
-def call(*arguments, code=0):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="clavilux")
-    assert result.exit_code == code, result.output + result.stderr
-    return result
 
 
 def test_the_command(musicgen, tmp_path):
