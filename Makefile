@@ -10,12 +10,12 @@ INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_
 SETUP := .venv/.setup
 DEV := .venv/.setup-dev
 
-.PHONY: help setup song test lint bench kernels-check train-aria clean
+.PHONY: help setup song test lint bench kernels-check train-aria train-lumia clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'Variables: PYTHON=python3.12, PROMPT="...", SCORES=folder, TORCH_INDEX=url'
+	@echo 'Variables: PYTHON=python3.12, PROMPT="...", SCORES=folder, PICTURES=folder, TORCH_INDEX=url'
 
 setup: $(SETUP)  ## install into .venv (once, and again when pyproject.toml changes)
 
@@ -51,6 +51,11 @@ kernels-check: $(DEV)  ## compile every GPU kernel, without a GPU, and check wha
 train-aria: $(SETUP)  ## train the bundled composer again: make train-aria SCORES=folder-of-midi-files
 	@test -n "$(SCORES)" || { echo 'Which scores? make train-aria SCORES=folder-of-midi-files' >&2; exit 2; }
 	$(BIN)/python -m clavilux.training.composer "$(SCORES)" --out runs/composer --export runs/aria
+
+train-lumia: $(SETUP)  ## train the bundled painter again: make train-lumia PICTURES=folder-of-unpacked-packages
+	@test -n "$(PICTURES)" || { echo 'Which pictures? make train-lumia PICTURES=folder-of-unpacked-packages' >&2; exit 2; }
+	@$(INSTALL) --editable '.[painter]'
+	$(BIN)/python -m clavilux.training.painter "$(PICTURES)" --out runs/painter --export runs/lumia
 
 clean:  ## remove .venv, caches and build outputs
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache

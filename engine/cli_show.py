@@ -155,7 +155,7 @@ def show_models(models: list[dict[str, Any]]) -> None:
         parameters = f"{row['parameters'] / 1e6:.1f} M"
         table.add_row(row["name"], row["family"], parameters, size, row["licence"])
     console.print(table)
-    for row in models:
+    for row in [row for row in models if row["accepts"]]:
         console.print()
         console.print(Text(f"{row['name']} accepts"))
         for name, values in row["accepts"].items():

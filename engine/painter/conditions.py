@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from .words import COLOURS
 
-SOURCES = ("emoji", "clip art")
 NUM_COLOURS, NUM_WORDS = 2, 6
-PREFIX_LENGTH = 1 + NUM_COLOURS + NUM_WORDS
+PREFIX_LENGTH = NUM_COLOURS + NUM_WORDS
 WORD_WIDTH = 64
 
 
@@ -23,22 +22,19 @@ class Brief:
     """What is said of one picture; all of it may be left unsaid.
 
     Attributes:
-        source: a number in `SOURCES`, or -1.
         colours: numbers in `COLOURS`, the one that covers most first; up to two.
         words: numbers of words, in any order; up to six.
     """
 
-    source: int = -1
     colours: tuple[int, ...] = ()
     words: tuple[int, ...] = ()
 
 
 class PrefixConditioner(nn.Module):
-    """A prefix of nine positions: the source, two colours, six words; what is unsaid has a row of its own."""
+    """A prefix of eight positions: two colours, six words; what is unsaid has a row of its own."""
 
     def __init__(self, num_words: int, width: int):
         super().__init__()
-        self.source = nn.Embedding(len(SOURCES) + 1, width)
         self.colour = nn.Embedding(len(COLOURS) + 1, width)
         self.word = nn.Embedding(num_words + 1, WORD_WIDTH)
         self.widen = nn.Linear(WORD_WIDTH, width, bias=False)
@@ -46,7 +42,6 @@ class PrefixConditioner(nn.Module):
     def forward(self, briefs: list[Brief]) -> Tensor:
         """Prefix [B, PREFIX_LENGTH, D] in the tables' dtype."""
         columns = [
-            self.source(self._rows([(brief.source,) if brief.source >= 0 else () for brief in briefs], 1, self.source)),
             self.colour(self._rows([brief.colours for brief in briefs], NUM_COLOURS, self.colour)),
             self.widen(self.word(self._rows([brief.words for brief in briefs], NUM_WORDS, self.word))),
         ]

@@ -6,17 +6,15 @@ Knows a vocabulary, given as a list; does not know how words become numbers in a
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .conditions import NUM_COLOURS, NUM_WORDS, SOURCES, Brief
+from .conditions import NUM_COLOURS, NUM_WORDS, Brief
 from .words import COLOURS, pieces, plain, split_colours
 
 MAX_LISTED = 20  # unknown words that are named, of however many there are
 _LONGEST = 2000  # characters of a prompt that are read
 _NEAR = 0.8  # how alike words are spelled that one may be meant for the other, 1 is the same
-_SOURCE_WORDS = {"emoji": "emoji", "emojis": "emoji", "clipart": "clip art", "clip art": "clip art"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,6 @@ def understand(prompt: str, numbers: Mapping[str, int]) -> Said:
         numbers: the words that the painter knows -> their numbers.
     """
     text = prompt[:_LONGEST].lower()
-    source = next((name for word, name in _SOURCE_WORDS.items() if re.search(rf"\b{word}\b", text)), None)
     read = {word: plain(word) for word in pieces(text)}
     known = {written: word for written, word in read.items() if word in numbers or word in COLOURS}
     others, colours = split_colours(tuple(dict.fromkeys(known.values())))
@@ -58,12 +55,9 @@ def understand(prompt: str, numbers: Mapping[str, int]) -> Said:
         )
     if len(prompt) > _LONGEST:
         notes.append(f"reads {_LONGEST} characters; {len(prompt) - _LONGEST} more are left out")
-    taken = [*known.items(), *([(source, f"drawn as {source}")] if source else [])]
     unknown = [_guessed(written, word, numbers) for written, word in read.items() if written not in known]
-    brief = Brief(
-        SOURCES.index(source) if source else -1, colours[:NUM_COLOURS], tuple(numbers[w] for w in words[:NUM_WORDS])
-    )
-    return Said(brief, tuple(taken), tuple(unknown[:MAX_LISTED]), tuple(notes))
+    brief = Brief(colours[:NUM_COLOURS], tuple(numbers[word] for word in words[:NUM_WORDS]))
+    return Said(brief, tuple(known.items()), tuple(unknown[:MAX_LISTED]), tuple(notes))
 
 
 def _guessed(written: str, word: str, numbers: Mapping[str, int]) -> str:

@@ -12,8 +12,6 @@ import torch
 from torch import Tensor
 
 REPORT_S, CHECKPOINT_S = 10.0, 110.0
-# How often pictures of a source, those with turned hues, and a picture as it is are shown; others count 1.
-CLIP_ART_SHOWN, TURNED_SHOWN, FIRST_SHOWN = 0.35, 0.8, 6.0
 Report = Callable[[str], None]
 
 
@@ -29,14 +27,13 @@ class Album:
         self.about: list[dict] = json.loads(str(arrays["about"]))
         taught_for_words(self.about)
         self.held_out = np.array([each["held_out"] for each in self.about])[self.picture]
-        self.first = np.concatenate([[True], self.picture[1:] != self.picture[:-1]])  # the picture as it is
+        self.placed: np.ndarray = arrays["placed"]
+        self.first = self.placed & ~self.turned  # the picture as it is
         groups = [each["group"] + each["source"] for each in self.about]
         _, number, size = np.unique(groups, return_inverse=True, return_counts=True)
         variants = np.bincount(self.picture)
         # A group's pictures resemble each other, so they are shown as often as the square root of their number.
-        source = [CLIP_ART_SHOWN if each["source"] == "clip art" else 1.0 for each in self.about]
-        self.share = (source * size[number] ** -0.5 / variants)[self.picture]
-        self.share *= np.where(self.turned, TURNED_SHOWN, 1.0) * np.where(self.first, FIRST_SHOWN, 1.0)
+        self.share = (size[number] ** -0.5 / variants)[self.picture]
 
     def batch(self, rows: np.ndarray) -> Tensor:
         """Rows' pixels, float [B, 3, 64, 64], -1 to 1, channels last in memory."""
@@ -46,7 +43,8 @@ class Album:
 
 def taught_for_words(about: list[dict]) -> None:
     """Change `held_out` of the emoji that alone have a word in their name: a painter is to know all their names."""
-    known = {word for each in about if not each["held_out"] for word in each["words"] + each["more"]}
+    shown = [each for each in about if each["source"] == "emoji" and not each["held_out"]]
+    known = {word for each in shown for word in each["words"]}
     for each in about:
         if each["source"] == "emoji" and not set(each["words"]) <= known:
             each["held_out"] = False

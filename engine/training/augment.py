@@ -1,8 +1,8 @@
 """From named pictures to what the painter is taught with: 64 x 64 pixels on white, in several variants.
 
 A variant is shifted and scaled a little, mirrored where that changes no meaning, and in some of them all hues are
-turned: together with the colours that are then seen in it, that teaches what "a blue apple" is. Knows pixels; does
-not know where pictures come from.
+turned: together with the colours that are then seen in it, that teaches what "a blue apple" is. The codec is taught all
+of them, the decoder those that lie in place. Knows pixels; does not know where pictures come from.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .pictures import Named
 
 SIDE = 64
 PLAIN, TURNED = 6, 6  # variants in the picture's own colours, and with its hues turned
+IN_PLACE = 5  # more with turned hues, that lie where the picture as it is does
 VARIANTS_OF_A_TONE = 3  # pictures that differ in the skin's tone alone are many
 NO_COLOUR = -1
 _UNMIRRORED = {"clock", "symbol", "paper"}  # what holds letters or points somewhere
@@ -30,16 +31,17 @@ def build(named: Iterable[Named], path: Path, *, seed: int = 0, progress: Callab
     """Write all variants of all pictures into `path`, an .npz, with what they are called.
 
     Arrays: pixels uint8 [N, 64, 64, 3]; picture int32 [N], which picture's variant it is; colours int8 [N, 2], the
-    numbers in `COLOURS` of the two that cover most, or -1; turned bool [N]; about, JSON, a list of the pictures'
-    words, more, kind, source, group, file and whether they are held out.
+    numbers in `COLOURS` of the two that cover most, or -1; turned bool [N]; placed bool [N], neither shifted nor
+    mirrored; about, JSON, a list of the pictures' words, more, kind, source, group, file and whether they are held out.
     """
     random = np.random.default_rng(seed)
-    pixels, picture, colours, turned, about = [], [], [], [], []
+    pixels, picture, colours, turned, placed, about = [], [], [], [], [], []
     for number, each in enumerate(named):
-        for pix, colour, turn in variants(each, random):
-            pixels.append(pix)
-            colours.append(colour)
+        for image, turn, lies in variants(each, random):
+            pixels.append(_on_white(image))
+            colours.append(main_colours(image))
             turned.append(turn)
+            placed.append(lies)
             picture.append(number)
         about.append(
             {name: getattr(each, name) for name in ("words", "more", "kind", "source", "group", "file", "held_out")}
@@ -48,25 +50,26 @@ def build(named: Iterable[Named], path: Path, *, seed: int = 0, progress: Callab
             progress(number)
     np.savez(
         path, pixels=np.stack(pixels), picture=np.array(picture, np.int32), colours=np.array(colours, np.int8),
-        turned=np.array(turned), about=json.dumps(about),
+        turned=np.array(turned), placed=np.array(placed), about=json.dumps(about),
     )  # fmt: skip
 
 
 def variants(named: Named, random: np.random.Generator):
-    """(pixels, its two colours, whether hues are turned) of each variant; the first is the picture as it is."""
+    """(RGBA, whether hues are turned, whether it lies in place) of each variant; the first is the picture as it is."""
     toned = "tone" in named.words
     plain = VARIANTS_OF_A_TONE if toned else PLAIN
     mirrors = named.kind not in _UNMIRRORED
     for index in range(plain):
         image = place(named.image) if index == 0 else place(named.image, random, mirrors)
-        yield _on_white(image), main_colours(image), False
+        yield image, False, index == 0
     if toned or named.kind in _COLOURED_BY_NATURE or _grey(named.image):
         return
     for index in range(TURNED):
         # Sixths of the circle, so that the colours come up about equally often.
         angle = (index + 0.5 + random.uniform(-0.4, 0.4)) / (TURNED + 1)
-        image = turn_hues(place(named.image, random, mirrors), angle)
-        yield _on_white(image), main_colours(image), True
+        yield turn_hues(place(named.image, random, mirrors), angle), True, False
+    for index in range(IN_PLACE):
+        yield turn_hues(place(named.image), (index + 1) / (IN_PLACE + 1)), True, True
 
 
 def place(image: Image.Image, random: np.random.Generator | None = None, mirrors: bool = False) -> Image.Image:

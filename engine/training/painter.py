@@ -30,7 +30,7 @@ from ..painter.conditions import PREFIX_LENGTH, Brief
 from . import augment, pictures
 from .album import CHECKPOINT_S, REPORT_S, Album, Clock, Report, save_state
 from .picture_codec import CodecRun, CodecSpec
-from .tokens import Lessons, load_tokens, save_tokens, vocabulary_of
+from .tokens import Lessons, load_tokens, save_tokens, taught, vocabulary_of
 
 PLACES = 64
 CODEC_SHARE = 0.3  # of the time
@@ -40,12 +40,12 @@ CODEC_SHARE = 0.3  # of the time
 class TrainSpec:
     """How the decoder is trained."""
 
-    batch: int = 64
+    batch: int = 32
     muon_rate: float = 0.02
     adam_rate: float = 3e-3
     weight_decay: float = 0.02
     warmup_share: float = 0.02
-    books: tuple[float, ...] = (1.0, 0.8, 0.6, 0.5)  # what each codebook's loss counts
+    books: tuple[float, ...] = (1.0, 0.8, 0.5, 0.3)  # what each codebook's loss counts
     seed: int = 0
 
 
@@ -86,9 +86,8 @@ class DecoderRun:
         self.spec, self.path = spec, folder / "decoder.pt"
         tokens, self.words = load_tokens(folder / "tokens.npz")
         self.layout = layout_of(ResidualVQSpec())
-        shown = ~album.held_out
-        self.train = Lessons(tokens, album, np.flatnonzero(shown), self.words, spec.seed)
-        unseen = Lessons(tokens, album, np.flatnonzero(~shown), self.words, spec.seed + 1)
+        self.train = Lessons(tokens, album, taught(album), self.words, spec.seed)
+        unseen = Lessons(tokens, album, np.flatnonzero(album.held_out & album.first), self.words, spec.seed + 1)
         self.unseen = [unseen.batch(spec.batch) for _ in range(8)]  # of one size, so that it is compiled once
         self.model = Parts(painter_spec(ResidualVQSpec()), len(self.words))
         self.nats = torch.compile(self._nats) if compiled else self._nats
@@ -243,7 +242,7 @@ def train(source: Path, out: Path, minutes: float, report: Report, *, compiled: 
     if not (out / "tokens.npz").exists():
         codec_run = CodecRun(album, out / "codec.pt", CodecSpec(), minutes * 60 * CODEC_SHARE)
         codec_run.go(report)
-        save_tokens(out / "tokens.npz", tokenise(codec_run.codec, album, report), vocabulary_of(album.about))
+        save_tokens(out / "tokens.npz", tokenise(codec_run.codec, album, report), vocabulary_of(album))
     DecoderRun(album, out, TrainSpec(), minutes * 60 * (1 - CODEC_SHARE), compiled=compiled).go(report)
 
 

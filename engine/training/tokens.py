@@ -13,20 +13,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..painter.conditions import NUM_WORDS, SOURCES, Brief
+from ..painter.conditions import NUM_WORDS, Brief
 from ..painter.words import split_colours
 
+FIRST_SHOWN = 7.0  # how often a picture is shown as it is, compared to each of its variants
 ALL_UNSAID = 0.1  # of the briefs say nothing: guidance's other half
-SOURCE_SAID = 0.5
 COLOUR_SAID = 0.5  # of pictures in their own colours; where hues are turned, colours are always said
 SECOND_SAID = 0.5
 NAME_WHOLE = 0.6  # of the briefs hold every word of the name, the others a part of it
 WORD_SAID, MORE_SAID = 0.6, 0.2
 
 
-def vocabulary_of(about: Sequence[dict]) -> list[str]:
-    """The words that are said of the pictures that are not held out, in alphabetical order."""
-    shown = [each for each in about if not each["held_out"]]
+def taught(album) -> np.ndarray:
+    """The rows that are taught: emoji as they are, and in place with turned hues; of skin's tones only the plain one.
+
+    Clip art, shifted and mirrored variants are too many to be learned in an hour on two cores.
+    """
+    fits = [each["source"] == "emoji" and "tone" not in each["words"] for each in album.about]
+    return np.flatnonzero(np.array(fits)[album.picture] & album.placed & ~album.held_out)
+
+
+def vocabulary_of(album) -> list[str]:
+    """The words that are said of the pictures that are taught, in alphabetical order."""
+    shown = [album.about[number] for number in np.unique(album.picture[taught(album)])]
     return sorted({word for each in shown for name in ("words", "more") for word in each[name]})
 
 
@@ -35,12 +44,12 @@ class Lessons:
 
     def __init__(self, tokens: Tensor, album, rows: np.ndarray, words: Sequence[str], seed: int):
         self.tokens, self.rows = tokens, rows
-        self.weight = album.share[rows] / album.share[rows].sum()
+        weight = album.share[rows] * np.where(album.first[rows], FIRST_SHOWN, 1.0)
+        self.weight = weight / weight.sum()
         self.picture, self.colours, self.turned = album.picture, album.colours, album.turned
         number = {word: index for index, word in enumerate(words)}
         self.names = [self._numbers(each["words"], number) for each in album.about]
         self.more = [self._numbers(each["more"], number) for each in album.about]
-        self.source = [SOURCES.index(each["source"]) for each in album.about]
         self.random = np.random.default_rng(seed)
 
     @staticmethod
@@ -57,7 +66,6 @@ class Lessons:
         random, picture = self.random, self.picture[row]
         if random.random() < ALL_UNSAID:
             return Brief()
-        source = self.source[picture] if random.random() < SOURCE_SAID else -1
         colours = tuple(int(colour) for colour in self.colours[row] if colour >= 0)
         if not self.turned[row] and random.random() >= COLOUR_SAID:
             colours = ()
@@ -68,7 +76,7 @@ class Lessons:
             words = [word for word in words if random.random() < WORD_SAID] or [words[random.integers(len(words))]]
         more = [word for word in self.more[picture] if random.random() < MORE_SAID or not words]
         words = words[:NUM_WORDS] + more[: max(0, NUM_WORDS - len(words))]
-        return Brief(source, colours, tuple(words[index] for index in random.permutation(len(words))))
+        return Brief(colours, tuple(words[index] for index in random.permutation(len(words))))
 
 
 def save_tokens(path: Path, tokens: np.ndarray, words: Sequence[str]) -> None:

@@ -70,10 +70,8 @@ def test_a_picture_and_what_was_heard(model):
 
 
 def test_words_and_colours_change_the_picture_and_unknown_ones_do_not(model):
-    cat, *others = (
-        model.generate(prompt, seed=1).tokens for prompt in ("cat", "boat", "red cat", "emoji cat", "cat cat xyzzy")
-    )
-    assert [torch.equal(cat, other) for other in others] == [False, False, False, True]
+    cat, *others = (model.generate(prompt, seed=1).tokens for prompt in ("cat", "boat", "red cat", "cat cat xyzzy"))
+    assert [torch.equal(cat, other) for other in others] == [False, False, True]
 
 
 def test_the_prefix_is_what_is_said(model):
@@ -126,8 +124,8 @@ def test_another_size_is_refused(model):
         ({"words": "cat"}, "conditioner.word.weight is .* not"),
         ({"codec": SIZES.to_dict() | {"codebooks": 3}}, "differ in their codebooks"),
         ({"codec": SIZES.to_dict() | {"colour": 3}}, "has no colour"),
-        ({"decoder": SPEC.to_dict() | {"max_positions": 30}}, "room for 20 places; there should be a square"),
-        ({"decoder": SPEC.to_dict() | {"max_positions": 3}}, "room for -7 places"),
+        ({"decoder": SPEC.to_dict() | {"max_positions": 29}}, "room for 20 places; there should be a square"),
+        ({"decoder": SPEC.to_dict() | {"max_positions": 3}}, "room for -6 places"),
         ({"decoder": SPEC.to_dict() | {"layers": 3}}, "lacks decoder.layers.2"),
     ],
     ids=str,
