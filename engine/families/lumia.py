@@ -32,7 +32,7 @@ from .weights import read_weights
 
 DELAYS = (0, 1, 2, 3)  # a codebook refines those before it, so it is drawn one step later
 ACCEPTS: dict[str, Any] = {}  # it is told by the prompt alone
-SAMPLING = SamplingSpec(temperature=1.0, guidance=3.0)
+SAMPLING = SamplingSpec(temperature=0.5, guidance=2.0)
 SCALE = ".scale"  # ends the name of what a matrix of whole numbers is multiplied with, row by row
 _FLOATS = 120  # a pixel that decoding keeps
 _MOST_WORDS = 1 << 16
