@@ -24,6 +24,7 @@ from clavilux.cli_options import (
     Output,
     Plot,
     Quiet,
+    check_ending,
     note_written,
     numbered,
 )
@@ -284,19 +285,14 @@ def _check_outputs(sounds: list[Path], midis: list[Path | None], plots: list[Pat
         if path.suffix.lower() not in MIDI_ENDINGS:
             io.format_of(path)
     for path in midis:
-        _check_ending(path, MIDI_ENDINGS)
+        check_ending(path, MIDI_ENDINGS)
     for path in plots:
-        _check_ending(path, analysis.PICTURES)
+        check_ending(path, analysis.PICTURES)
     targets = [*sounds, *midis, *plots]
     for path in targets:
         io.check_target(path)
     if len({path.resolve() for path in targets}) < len(targets):
         raise ValueError("two of the files to write have the same name; give each its own")
-
-
-def _check_ending(path: Path, endings: tuple[str, ...]) -> None:
-    if path.suffix.lower() not in endings:
-        raise ValueError(f"{str(path)!r} should end in {' or '.join(endings)}")
 
 
 def _save(ctx: typer.Context, song: Audio, output: Path, midi: Path | None, plot: Path | None, loudness: bool) -> dict:

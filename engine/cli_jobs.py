@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clavilux.cli_options import AsJson, Device, Quiet, note_written, numbered
+from clavilux.cli_options import AsJson, Device, Quiet, check_ending, note_written, numbered
 
 Job = Annotated[Path, typer.Argument(help="The folder of a render: beside its song, ending in .job.")]
 Model = Annotated[str | None, typer.Option(help="Where its checkpoint is now, if it was moved.")]
@@ -86,12 +86,11 @@ def align(
     import json
 
     from clavilux import cli_show
-    from clavilux.audio import io
+    from clavilux.audio import analysis, io
 
-    for path, endings in ((output, (".json",)), (plot, (".png", ".svg", ".pdf"))):
-        if path is not None and path.suffix.lower() not in endings:
-            raise ValueError(f"{str(path)!r} should end in {' or '.join(endings)}")
+    for path, endings in ((output, (".json",)), (plot, analysis.PICTURES)):
         if path is not None:
+            check_ending(path, endings)
             io.check_target(path)
     loaded, _, rows = opened(job, model, device)
     found = loaded.align(job)

@@ -33,3 +33,9 @@ def numbered(path: Path, number: int, of: int) -> Path:
 def note_written(ctx: typer.Context, path: Path | str) -> None:
     """Note a file in the context, in case what comes later is stopped."""
     ctx.find_root().ensure_object(list).append(str(path))
+
+
+def check_ending(path: Path, endings: tuple[str, ...]) -> None:
+    """Raise ValueError for a file whose name does not end in one of `endings`, which are lower case."""
+    if path.suffix.lower() not in endings:
+        raise ValueError(f"{str(path)!r} should end in {' or '.join(endings)}")

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,6 +66,33 @@ class Clock:
         self.spent_s += min(now - self.began, self.LONGEST_S)
         self.began = now
         return min(1.0, self.spent_s / self.seconds)
+
+
+def go_on(
+    clock: Clock, step: Callable[[float], Any], say: Callable[[list], None], note: Callable[[list], None]
+) -> list:
+    """Take steps until a clock's time is spent.
+
+    Args:
+        clock: of the run.
+        step: takes one at a share (0 to 1) of the run, and gives its losses.
+        say: reports on the steps so far, every `REPORT_S`.
+        note: measures and writes a checkpoint, every `CHECKPOINT_S`.
+
+    Returns:
+        The losses of all steps.
+    """
+    reported, saved, losses = 0.0, time.monotonic(), []
+    while (share := clock.tick()) < 1:
+        losses.append(step(share))
+        now = time.monotonic()
+        if now - reported > REPORT_S:
+            say(losses)
+            reported = now
+        if now - saved > CHECKPOINT_S:
+            note(losses)
+            saved = time.monotonic()
+    return losses
 
 
 def save_state(state: dict, path: Path) -> None:

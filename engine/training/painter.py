@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from ..image.codecs.residual import ResidualVQ, ResidualVQSpec
 from ..kernels.weights import quantise
 from ..painter.conditions import PREFIX_LENGTH, Brief
 from . import augment, pictures
-from .album import CHECKPOINT_S, REPORT_S, Album, Clock, Report, save_state
+from .album import Album, Clock, Report, go_on, save_state
 from .picture_codec import CodecRun, CodecSpec
 from .tokens import Lessons, load_tokens, save_tokens, taught, vocabulary_of
 
@@ -161,18 +160,12 @@ class DecoderRun:
 
     def go(self, report: Report) -> None:
         """Train until the time is spent."""
-        reported, saved, recent = 0.0, time.monotonic(), []
-        while (share := self.clock.tick()) < 1:
-            recent.append(self.train_step(share))
-            now = time.monotonic()
-            if now - reported > REPORT_S:
-                nats = " ".join(f"{value:.3f}" for value in np.mean(recent[-50:], 0))
-                report(f"decoder step {self.step}  {self.clock.spent_s:.0f} s  nats {nats}")
-                reported = now
-            if now - saved > CHECKPOINT_S:
-                self._note(recent, report)
-                saved = time.monotonic()
-        self._note(recent, report)
+
+        def say(losses: list) -> None:
+            nats = " ".join(f"{value:.3f}" for value in np.mean(losses[-50:], 0))
+            report(f"decoder step {self.step}  {self.clock.spent_s:.0f} s  nats {nats}")
+
+        self._note(go_on(self.clock, self.train_step, say, lambda losses: self._note(losses, report)), report)
 
     def _note(self, recent: list, report: Report) -> None:
         train = np.mean(recent[-200:], 0).tolist() if recent else []

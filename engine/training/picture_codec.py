@@ -5,7 +5,6 @@ Knows pixels and losses; no words, and no decoder.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..image.codecs.residual import ResidualVQ, ResidualVQSpec
-from .album import CHECKPOINT_S, REPORT_S, Album, Clock, Report, save_state
+from .album import Album, Clock, Report, go_on, save_state
 from .perception import Features, perceptual_loss
 
 DEAD = 0.15  # how seldom a batch has a vector that is given up; there are about two places to a vector
@@ -78,23 +77,19 @@ class CodecRun:
 
     def go(self, report: Report) -> None:
         """Train until the time is spent."""
-        reported, saved, recent = 0.0, time.monotonic(), []
-        while (share := self.clock.tick()) < 1:
-            recent.append(self.train_step(share))
-            now = time.monotonic()
-            if now - reported > REPORT_S:
-                used = float((self.counts > 0.1).float().mean())
-                values = "  ".join(f"{value:.4f}" for value in np.mean(recent[-50:], 0))
-                report(f"codec step {self.step}  {self.clock.spent_s:.0f} s  {values}  books used {used:.2f}")
-                reported = now
-            if now - saved > CHECKPOINT_S:
-                self.log.append((self.step, self.clock.spent_s, self.measure()))
-                report(f"held out {self.log[-1][2]:.2f} dB")
-                self.checkpoint()
-                saved = time.monotonic()
-        self.log.append((self.step, self.clock.spent_s, self.measure()))
-        report(f"codec: held out {self.log[-1][2]:.2f} dB")
-        self.checkpoint()
+
+        def say(losses: list) -> None:
+            used = float((self.counts > 0.1).float().mean())
+            values = "  ".join(f"{value:.4f}" for value in np.mean(losses[-50:], 0))
+            report(f"codec step {self.step}  {self.clock.spent_s:.0f} s  {values}  books used {used:.2f}")
+
+        def note(begins: str) -> None:
+            self.log.append((self.step, self.clock.spent_s, self.measure()))
+            report(f"{begins}held out {self.log[-1][2]:.2f} dB")
+            self.checkpoint()
+
+        go_on(self.clock, self.train_step, say, lambda losses: note(""))
+        note("codec: ")
 
     def train_step(self, share: float) -> tuple[float, float]:
         spec = self.spec

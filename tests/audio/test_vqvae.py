@@ -3,9 +3,9 @@
 import json
 import re
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
+import jukebox_goldens
 import numpy as np
 import pytest
 import torch
@@ -25,14 +25,9 @@ LEVELS = pytest.mark.parametrize("level", range(3))
 BOTH = pytest.mark.parametrize("name", NAMES)
 
 
-@lru_cache
 def frozen(name):
-    """The config, the weights by transformers' names and the other tensors of one model of the golden file."""
-    with safe_open(GOLDEN, "pt") as file:
-        config = json.loads(file.metadata()[name])
-    tensors = {key.removeprefix(f"{name}."): value for key, value in load_file(GOLDEN).items() if key.startswith(name)}
-    weights = {key[8:]: value for key, value in tensors.items() if key.startswith("weights.")}
-    return config, weights, tensors
+    """The config, the weights by transformers' names and the other tensors of one model."""
+    return jukebox_goldens.frozen(name, GOLDEN)
 
 
 def model(name="published"):

@@ -31,11 +31,11 @@ OWN = {
 
 
 @lru_cache
-def frozen(name):
-    """(config, weights by transformers' names, other tensors) of one prior."""
-    with safe_open(GOLDEN, "pt") as file:
+def frozen(name, path=GOLDEN):
+    """(config, weights by transformers' names, other tensors) of one model of a golden file; a prior by default."""
+    with safe_open(path, "pt") as file:
         config = json.loads(file.metadata()[name])
-    tensors = {key.removeprefix(f"{name}."): value for key, value in load_file(GOLDEN).items() if key.startswith(name)}
+    tensors = {key.removeprefix(f"{name}."): value for key, value in load_file(path).items() if key.startswith(name)}
     weights = {key[8:]: value for key, value in tensors.items() if key.startswith("weights.")}
     return config, weights, {key: value for key, value in tensors.items() if not key.startswith("weights.")}
 
