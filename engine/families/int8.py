@@ -24,7 +24,7 @@ from ..errors import CheckpointError
 from ..kernels.weights import Int8Weight, quantise
 
 ERROR = "clavilux.int8_error"  # float32 [1]: root mean square, relative
-_SCALE = "_scale"
+SCALE = "_scale"  # ends the name of what a matrix of whole numbers is multiplied with, row by row
 
 
 def joined(tensors: Mapping[str, Tensor], label: str) -> dict[str, Tensor | Int8Weight]:
@@ -34,8 +34,8 @@ def joined(tensors: Mapping[str, Tensor], label: str) -> dict[str, Tensor | Int8
         return dict(tensors)
     found: dict[str, Tensor | Int8Weight] = {}
     for name, tensor in tensors.items():
-        scale = tensors.get(name + _SCALE)
-        if name == ERROR or name.endswith(_SCALE) and name.removesuffix(_SCALE) in tensors:
+        scale = tensors.get(name + SCALE)
+        if name == ERROR or name.endswith(SCALE) and name.removesuffix(SCALE) in tensors:
             continue
         if tensor.dtype != torch.int8:
             found[name] = tensor
@@ -76,7 +76,7 @@ class Rounding:
                 raise CheckpointError(f"{name} cannot be rounded to int8: {error}") from None
             energy = float(tensor.double().square().sum())
             self._error, self._energy = self._error + small.error**2 * energy, self._energy + energy
-            found |= {name: small.values, name + _SCALE: small.scale}
+            found |= {name: small.values, name + SCALE: small.scale}
         return found
 
     @property

@@ -26,14 +26,14 @@ from ..painter.prompt import understand
 from ..painting import PictureJob, PictureRequest
 from ..precision import prepare
 from ..sampling import SamplingSpec
+from .int8 import SCALE
 from .pictures import GridFamily, checked, facts_of, memory_bytes
 from .tensors import fingerprint
 from .weights import read_weights
 
 DELAYS = (0, 1, 2, 3)  # a codebook refines those before it, so it is drawn one step later
 ACCEPTS: dict[str, Any] = {}  # it is told by the prompt alone
-SAMPLING = SamplingSpec(temperature=0.5, guidance=2.0)
-SCALE = ".scale"  # ends the name of what a matrix of whole numbers is multiplied with, row by row
+SAMPLING = SamplingSpec(temperature=0.25)
 _FLOATS = 120  # a pixel that decoding keeps
 _MOST_WORDS = 1 << 16
 

@@ -38,7 +38,7 @@ def build(named: Iterable[Named], path: Path, *, seed: int = 0, progress: Callab
     pixels, picture, colours, turned, placed, about = [], [], [], [], [], []
     for number, each in enumerate(named):
         for image, turn, lies in variants(each, random):
-            pixels.append(_on_white(image))
+            pixels.append(on_white(image))
             colours.append(main_colours(image))
             turned.append(turn)
             placed.append(lies)
@@ -137,7 +137,8 @@ def name_colours(hsv: np.ndarray) -> np.ndarray:
     return names
 
 
-def _on_white(image: Image.Image) -> np.ndarray:
+def on_white(image: Image.Image) -> np.ndarray:
+    """uint8 [H, W, 3] of RGBA."""
     white = Image.new("RGBA", image.size, "white")
     white.alpha_composite(image)
     return np.asarray(white.convert("RGB"))

@@ -37,7 +37,7 @@ class Features(nn.Module):
         return found
 
     @torch.no_grad()
-    def describe(self, pixels: Tensor, side: int = 160) -> Tensor:
+    def describe(self, pixels: Tensor, side: int = 224) -> Tensor:
         """pixels float [B, 3, H, W], -1 to 1 -> the last features, averaged over the picture, float [B, 1280]."""
         large = F.interpolate(pixels, size=(side, side), mode="bicubic", align_corners=False).clamp(-1, 1)
         return self.net.extract_features(large).mean((2, 3))

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from ..image.codecs.residual import ResidualVQ, ResidualVQSpec
 from .album import Album, Clock, Report, go_on, save_state
+from .pairs import Pairs, pixels_of
 from .perception import Features, perceptual_loss
+from .tokens import taught
 
 DEAD = 0.15  # how seldom a batch has a vector that is given up; there are about two places to a vector
 
@@ -33,26 +35,40 @@ class CodecSpec:
     edges: float = 1.0
     commitment: float = 0.25
     decay: float = 0.98  # of the codebooks' moving averages
+    pairs_painted: float = 0.25  # of what is shown once the tokens are fixed; of the rest:
+    plain_painted: float = 0.5  # taught emoji as they are,
+    turned_painted: float = 0.25  # and in other hues
     fewer_books: float = 0.15  # of the batches are painted from the first codebooks alone
     seed: int = 0
 
 
 class CodecRun:
-    """Training of the codec; with `painting` only what paints is taught on, and the tokens stay as they are."""
+    """Training of the codec; with pairs only what paints is taught on, and the tokens stay as they are.
 
-    def __init__(self, album: Album, path: Path, spec: CodecSpec, seconds: float, *, painting: bool = False):
+    Then most of what is shown is what the painter is taught to draw, so that it is painted as well as can be.
+    """
+
+    def __init__(self, album: Album, path: Path, spec: CodecSpec, seconds: float, pairs: Pairs | None = None):
         torch.manual_seed(spec.seed)
-        self.album, self.path, self.spec, self.painting = album, path, spec, painting
+        self.pairs, self.painting = pairs, pairs is not None
+        self.album, self.path, self.spec = album, path, spec
         self.codec = ResidualVQ(ResidualVQSpec()).to(memory_format=torch.channels_last)
         self.codec.codebook.requires_grad_(False)
         self.features = Features().to(memory_format=torch.channels_last)
         self.counts = torch.zeros(self.codec.codebook.shape[:2])
         self.sums = torch.zeros_like(self.codec.codebook)
-        taught = self.codec.decoder.parameters() if painting else [p for p in self.codec.parameters() if p.ndim != 3]
-        self.optimizer = torch.optim.AdamW(list(taught), lr=spec.rate, betas=(0.9, 0.98), weight_decay=0.01)
+        learns = self.codec.decoder if self.painting else self.codec
+        learned = [p for p in learns.parameters() if p.ndim != 3]  # the codebooks move by themselves
+        self.optimizer = torch.optim.AdamW(learned, lr=spec.rate, betas=(0.9, 0.98), weight_decay=0.01)
         self.random = np.random.default_rng(spec.seed)
         self.rows = np.flatnonzero(~album.held_out)
         self.weight = album.share[self.rows] / album.share[self.rows].sum()
+        if self.painting:
+            drawn = np.isin(self.rows, taught(album))
+            plain = drawn & album.first[self.rows]
+            for rows, part in ((plain, spec.plain_painted), (drawn & ~plain, spec.turned_painted)):
+                self.weight *= 1 - part
+                self.weight[rows] += part * self.weight[rows] / self.weight[rows].sum()
         self.step, self.clock, self.log, self.seen = 0, Clock(seconds), [], 0.0
         if path.exists():
             self._resume(torch.load(path, weights_only=True))
@@ -95,7 +111,7 @@ class CodecRun:
         spec = self.spec
         for group in self.optimizer.param_groups:
             group["lr"] = spec.rate * (min(1.0, share / spec.warmup_share) * (1 - share) + 1e-2)
-        pixels = self.album.batch(self.random.choice(self.rows, spec.batch, p=self.weight))
+        pixels = self._pixels()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             with torch.set_grad_enabled(not self.painting):
                 latent = self.codec.latent(pixels)
@@ -123,6 +139,15 @@ class CodecRun:
         self.step += 1
         self.seen = float(seen.detach()) if looks else self.seen
         return float(plain.detach()), self.seen
+
+    def _pixels(self) -> Tensor:
+        """A batch of pictures."""
+        num_pairs = int(self.random.binomial(self.spec.batch, self.spec.pairs_painted)) if self.painting else 0
+        pixels = self.album.batch(self.random.choice(self.rows, self.spec.batch - num_pairs, p=self.weight))
+        if num_pairs:
+            chosen = self.pairs.rows[self.random.integers(len(self.pairs.rows), size=num_pairs)]
+            pixels = torch.cat([pixels, pixels_of(self.album, chosen)])
+        return pixels
 
     def _commitment(self, tokens: Tensor, asked: Tensor) -> Tensor:
         """How far the latent lies from what it was quantised to, summed over what each codebook left."""

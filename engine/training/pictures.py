@@ -15,6 +15,7 @@ import xml.etree.ElementTree as xml
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from PIL import Image
 
@@ -137,9 +138,16 @@ def pictures(folder: Path) -> Iterator[Named]:
     yield from clip_art(folder / CLIP_ART, english(folder))
 
 
-def emoji(folder: Path) -> Iterator[Named]:
-    """The emoji of the font that show things and people, without flags and signs."""
-    font = Emoji(folder / FONT)
+class Drawings(Protocol):
+    """Emoji as somebody drew them."""
+
+    def image(self, sequence: str) -> Image.Image | None:
+        """RGBA of a sequence of characters, or None where there is no single picture of it."""
+
+
+def emoji(folder: Path, drawings: Drawings | None = None) -> Iterator[Named]:
+    """The emoji that show things and people, without flags and signs: of the font, unless other drawings are given."""
+    font = drawings or Emoji(folder / FONT)
     keywords = _keywords(folder)
     for sequence, name, subgroup in emoji_names((folder / EMOJI_TEST).read_text(encoding="utf-8")):
         image = None if subgroup in _EMOJI_LEFT_OUT else font.image(sequence)

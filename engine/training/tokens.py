@@ -15,8 +15,10 @@ from torch import Tensor
 
 from ..painter.conditions import NUM_WORDS, Brief
 from ..painter.words import split_colours
+from .pairs import Pairs
 
-FIRST_SHOWN = 7.0  # how often a picture is shown as it is, compared to each of its variants
+FIRST_SHOWN = 6.0  # how often a picture is shown as it is, compared to each of its variants
+PAIR_SHARE = 0.3  # of what is shown are two pictures in one
 ALL_UNSAID = 0.1  # of the briefs say nothing: guidance's other half
 COLOUR_SAID = 0.5  # of pictures in their own colours; where hues are turned, colours are always said
 SECOND_SAID = 0.5
@@ -40,10 +42,12 @@ def vocabulary_of(album) -> list[str]:
 
 
 class Lessons:
-    """Random variants of pictures, as tokens, with a brief each."""
+    """Random variants of pictures, and pairs of them where there are any, as tokens, with a brief each."""
 
-    def __init__(self, tokens: Tensor, album, rows: np.ndarray, words: Sequence[str], seed: int):
-        self.tokens, self.rows = tokens, rows
+    def __init__(
+        self, tokens: Tensor, album, rows: np.ndarray, words: Sequence[str], seed: int, pairs: Pairs | None = None
+    ):
+        self.tokens, self.rows, self.pairs = tokens, rows, pairs
         weight = album.share[rows] * np.where(album.first[rows], FIRST_SHOWN, 1.0)
         self.weight = weight / weight.sum()
         self.picture, self.colours, self.turned = album.picture, album.colours, album.turned
@@ -58,11 +62,17 @@ class Lessons:
 
     def batch(self, size: int) -> tuple[Tensor, list[Brief]]:
         """Tokens int64 [size, K, T] and briefs."""
-        rows = self.random.choice(self.rows, size, p=self.weight)
-        return self.tokens[torch.from_numpy(rows)].long(), [self.brief(row) for row in rows]
+        num_pairs = 0 if self.pairs is None else int(self.random.binomial(size, PAIR_SHARE))
+        rows = self.random.choice(self.rows, size - num_pairs, p=self.weight)
+        tokens, briefs = self.tokens[torch.from_numpy(rows)], [self.brief(row) for row in rows]
+        if num_pairs:
+            chosen = self.random.integers(len(self.pairs.rows), size=num_pairs)
+            tokens = torch.cat([tokens, self.pairs.tokens[torch.from_numpy(chosen)]])
+            briefs += [self.brief_of_pair(*rows) for rows in self.pairs.rows[chosen]]
+        return tokens.long(), briefs
 
     def brief(self, row: int) -> Brief:
-        """A random part of what can be said of a variant."""
+        """A random part of what can be said of a variant, in any order."""
         random, picture = self.random, self.picture[row]
         if random.random() < ALL_UNSAID:
             return Brief()
@@ -71,12 +81,30 @@ class Lessons:
             colours = ()
         if len(colours) > 1 and random.random() >= SECOND_SAID:
             colours = colours[:1]
-        words = list(self.names[picture])
-        if words and random.random() >= NAME_WHOLE:
-            words = [word for word in words if random.random() < WORD_SAID] or [words[random.integers(len(words))]]
+        words = self._part_of_name(picture)
         more = [word for word in self.more[picture] if random.random() < MORE_SAID or not words]
         words = words[:NUM_WORDS] + more[: max(0, NUM_WORDS - len(words))]
         return Brief(colours, tuple(words[index] for index in random.permutation(len(words))))
+
+    def brief_of_pair(self, first: int, second: int) -> Brief:
+        """Words of the first picture, then of the second; the main colours of both, or of neither."""
+        if self.random.random() < ALL_UNSAID:
+            return Brief()
+        rows, words = (first, second), []
+        for row in rows:
+            said = self._part_of_name(self.picture[row])[: NUM_WORDS // 2]
+            words += [said[index] for index in self.random.permutation(len(said))]
+        colours = tuple(int(self.colours[row][0]) for row in rows)
+        said = self.turned[first] or self.turned[second] or self.random.random() < COLOUR_SAID
+        return Brief(colours if said and min(colours) >= 0 else (), tuple(words))
+
+    def _part_of_name(self, picture: int) -> list[int]:
+        """All words of its name, or some of them; none where it has none that is no colour."""
+        words = self.names[picture]
+        if words and self.random.random() >= NAME_WHOLE:
+            some = [word for word in words if self.random.random() < WORD_SAID]
+            return some or [words[self.random.integers(len(words))]]
+        return list(words)
 
 
 def save_tokens(path: Path, tokens: np.ndarray, words: Sequence[str]) -> None:

@@ -92,7 +92,7 @@ def test_the_last_step_is_read_at_the_last_position(model):
 def test_matrices_lie_in_the_file_as_whole_numbers(folder, model):
     weights = load_file(folder / "model.safetensors")
     name = "layers.0.attention.qkv.weight"
-    values, scale = weights[f"decoder.{name}"], weights[f"decoder.{name}.scale"]
+    values, scale = weights[f"decoder.{name}"], weights[f"decoder.{name}_scale"]
     assert values.dtype == torch.int8 and values.abs().max() == 127
     parameters = dict(model.family.decoder.named_parameters())
     assert torch.equal(parameters[name], values.float() * scale.float()[:, None])

@@ -7,7 +7,7 @@ import clavilux
 from clavilux.describe import bundled_models, describe
 from clavilux.memory import needed_bytes
 
-GREEDY = [503, 61, 309, 346, 393, 393, 31, 382, 144, 429, 37, 118, 483, 474, 272, 472]  # two rows of places
+GREEDY = [25, 197, 144, 10, 20, 4, 61, 125, 486, 103, 4, 4, 4, 4, 258, 425]  # two rows of places
 
 
 @pytest.fixture(scope="module")
@@ -17,11 +17,11 @@ def model():
 
 @pytest.fixture(scope="module")
 def apple(model):
-    return model.generate("a red apple on the xyzzy", seed=3)
+    return model.generate("a red apple on the xyzzy", seed=3, temperature=1.0)
 
 
 def test_the_same_seed_paints_the_same_picture_alone_and_in_a_batch(model, apple):
-    again, other = model.generate("a red apple on the xyzzy", seed=[3, 4], batch=2)
+    again, other = model.generate("a red apple on the xyzzy", seed=[3, 4], batch=2, temperature=1.0)
     assert torch.equal(again.pixels, apple.pixels) and torch.equal(again.tokens, apple.tokens)
     assert not torch.equal(other.tokens, apple.tokens)
     assert (apple.width, apple.height, apple.tokens.shape) == (64, 64, (4, 64))
@@ -59,6 +59,6 @@ def test_it_is_listed_and_small():
 
 
 def test_a_picture_is_carried_on(model, apple):
-    other = model.generate("blue apple", seed=5, continue_from=apple, keep=(0, 0, 64, 32))
+    other = model.generate("blue apple", seed=5, temperature=1.0, continue_from=apple, keep=(0, 0, 64, 32))
     assert torch.equal(other.tokens[:, :32], apple.tokens[:, :32])
     assert not torch.equal(other.tokens, apple.tokens)

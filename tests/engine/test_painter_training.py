@@ -7,12 +7,15 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from clavilux.families.lumia import SCALE, unpacked
+from clavilux.families.int8 import SCALE
+from clavilux.families.lumia import unpacked
+from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
 from clavilux.painter.conditions import Brief
-from clavilux.painter.words import COLOURS
-from clavilux.training import augment, pictures
+from clavilux.painter.words import COLOURS, words_of
+from clavilux.training import augment, pairs, pictures
 from clavilux.training.album import Album, Clock, save_state, taught_for_words
-from clavilux.training.painter import packed
+from clavilux.training.painter import disturbed, packed
+from clavilux.training.pairs import NEVER_TOGETHER, SMALL, Pairs
 from clavilux.training.pictures import Named
 from clavilux.training.tokens import FIRST_SHOWN, Lessons, load_tokens, save_tokens, taught, vocabulary_of
 
@@ -102,6 +105,69 @@ def test_briefs_say_parts_of_what_is_known(album):
     assert 5 <= sum(brief == Brief() for brief in briefs) <= 40
     as_it_is = (rows == 0).mean()
     assert abs(as_it_is - FIRST_SHOWN / (FIRST_SHOWN + augment.IN_PLACE)) < 0.15
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+    """Six things in their colours, two of which are never taught together."""
+    path = tmp_path_factory.mktemp("zoo") / "pictures.npz"
+    colours = {"tiger": "orange", "elephant": "grey", "cactus": "green", "whale": "blue", "bus": "red", "plus": "black"}
+    kinds = {"plus": "symbol"}
+    augment.build([disc(c, (n,), kind=kinds.get(n, "toy"), group=n) for n, c in colours.items()], path)
+    return Album(path)
+
+
+def test_pairs_are_of_two_things_and_leave_some_out(zoo):
+    assert {"tiger", "elephant"} in [set(each.split()) for each in NEVER_TOGETHER]
+    rows = pairs.choose(zoo, taught(zoo), 300, np.random.default_rng(0))
+    assert rows.shape == (300, 2) and np.isin(rows, taught(zoo)).all()
+    said = [{zoo.about[number]["words"][0] for number in zoo.picture[pair]} for pair in rows]
+    assert all(len(each) == 2 and "plus" not in each for each in said)
+    assert {"tiger", "elephant"} not in said and {"elephant", "cactus"} in said
+
+
+def test_pairs_that_are_left_out_are_prompts_of_two_things():
+    assert all(2 <= len(words_of(each)) <= 3 for each in NEVER_TOGETHER)
+
+
+def test_the_second_of_a_pair_lies_at_the_bottom_right_over_the_first(zoo):
+    red, blue = (zoo.pixels[np.flatnonzero(zoo.first)[index]] for index in (4, 3))
+    both = pairs.together(red, blue).astype(int)
+    middle = SMALL // 2
+    assert both.shape == (64, 64, 3) and both[middle, middle].argmax() == 0 and both[-middle, -middle].argmax() == 2
+    assert (both[:24, SMALL:] == 255).all() and (both[SMALL:, :24] == 255).all()
+
+
+def test_pairs_are_tokenised_and_come_back(zoo, tmp_path):
+    torch.manual_seed(0)
+    made = pairs.build(zoo, taught(zoo), ResidualVQ(ResidualVQSpec()), lambda line: None, count=10)
+    assert made.tokens.shape == (10, 4, 64) and made.tokens.dtype == torch.int16
+    made.save(tmp_path / "pairs.npz")
+    again = Pairs.load(tmp_path / "pairs.npz")
+    assert torch.equal(again.tokens, made.tokens) and np.array_equal(again.rows, made.rows)
+
+
+def test_briefs_of_pairs_say_both_in_order(zoo):
+    words = vocabulary_of(zoo)
+    first = np.flatnonzero(zoo.first)
+    tokens = torch.arange(len(zoo.pixels))[:, None, None].expand(-1, 4, 64).to(torch.int16)
+    pair = Pairs(tokens[:1] - 1, first[None, [3, 4]])  # a whale, then a bus
+    drawn, briefs = Lessons(tokens, zoo, taught(zoo), words, seed=1, pairs=pair).batch(400)
+    of_pairs = [brief for row, brief in zip(drawn[:, 0, 0].tolist(), briefs, strict=True) if row == -1]
+    assert 80 < len(of_pairs) < 160
+    assert {brief.words for brief in of_pairs} == {(), (words.index("whale"), words.index("bus"))}
+    assert {brief.colours for brief in of_pairs if brief.words} == {(), (BLUE, RED)}
+
+
+def test_disturbed_tokens_are_another_pictures_at_the_same_place():
+    torch.manual_seed(0)
+    tokens = torch.arange(400)[:, None, None].expand(-1, 4, 64)
+    read = disturbed(tokens, 0.5, 0.3)
+    wrong = read != tokens
+    assert torch.equal(read[wrong], ((tokens - 1) % 400)[wrong])
+    shares = wrong.float().mean((1, 2))
+    assert 150 < (shares > 0).sum() < 250 and shares.max() < 0.4
+    assert torch.equal(disturbed(tokens, 0.0, 0.3), tokens)
 
 
 def test_tokens_and_words_come_back(tmp_path):
