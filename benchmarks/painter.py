@@ -37,12 +37,11 @@ from clavilux.image.codecs.residual import ResidualVQ
 from clavilux.image.sheet import contact_sheet
 from clavilux.painter.words import COLOURS, words_of
 from clavilux.training import pictures
-from clavilux.training.album import Album
+from clavilux.training.album import Album, floats
 from clavilux.training.augment import main_colours, on_white, variants
 from clavilux.training.pairs import NEVER_TOGETHER
 from clavilux.training.perception import Features
 from clavilux.training.pictures import cut
-from clavilux.training.tokens import taught
 
 SEEDS = (1, 2, 3, 4)
 _CODES = re.compile(r"[0-9a-fA-F]+(-[0-9a-fA-F]+)*")
@@ -100,7 +99,7 @@ class Real:
         self.pixels = album.batch(rows)
         self.category = np.array([category(each["kind"]) for each in self.about])
         group = np.array([each["source"] + each["group"] for each in self.about])
-        self.taught = np.isin(album.picture[rows], album.picture[taught(album)])
+        self.taught = np.isin(album.picture[rows], album.picture[album.taught])
         self.strange = ~np.isin(group, group[self.taught])
         if not cache.exists():
             np.save(cache, described(features, self.pixels))
@@ -175,11 +174,6 @@ def others(pictures_folder: Path, folder: Path, features: Features, codec: Resid
     return Others(**np.load(cache))
 
 
-def floats(pixels: np.ndarray) -> Tensor:
-    """uint8 [N, 64, 64, 3] -> float [N, 3, 64, 64], -1 to 1."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
 def through(codec: ResidualVQ, pixels: Tensor) -> Tensor:
     return codec.decode(codec.encode(pixels))
 
@@ -225,12 +219,11 @@ def cases(real: Real) -> list[Case]:
     return chosen + [Case(prompt, name, "new") for prompt, name in NEW]
 
 
-def check_new(real: Real, album: Album) -> None:
+def check_new(album: Album) -> None:
     """Stop where a combination is that of an emoji."""
-    plain = album.first & np.isin(album.picture, album.picture[taught(album)])
-    for row in np.flatnonzero(plain):
+    for row in album.taught[album.first[album.taught]]:
         about = album.about[album.picture[row]]
-        words = set(about["words"]) | {COLOURS[album.colours[row, 0]]} if album.colours[row, 0] >= 0 else set()
+        words = {*about["words"], *(COLOURS[colour] for colour in album.colours[row, :1] if colour >= 0)}
         for prompt, _ in (*COLOURED, *NEW):
             if set(words_of(prompt)) <= words:
                 raise SystemExit(f"{prompt!r} is not new: {about['file']!r} is taught")
@@ -238,11 +231,11 @@ def check_new(real: Real, album: Album) -> None:
 
 def paint(model, chosen: list[Case], **options) -> Tensor:
     """Pixels float [cases, seeds, 3, 64, 64], -1 to 1."""
-    rows, pictures = [(case.prompt, seed) for case in chosen for seed in SEEDS], []
+    rows, painted = [(case.prompt, seed) for case in chosen for seed in SEEDS], []
     for start in range(0, len(rows), TOGETHER):
         prompts, seeds = zip(*rows[start : start + TOGETHER], strict=True)
-        pictures += model.generate(list(prompts), seed=list(seeds), **options)
-    return torch.stack([picture.to_floats() for picture in pictures]).unflatten(0, (len(chosen), len(SEEDS)))
+        painted += model.generate(list(prompts), seed=list(seeds), **options)
+    return torch.stack([picture.to_floats() for picture in painted]).unflatten(0, (len(chosen), len(SEEDS)))
 
 
 def recognised(real: Real, drawn: Others, coded: dict[int, np.ndarray], chosen: list[Case], found: np.ndarray) -> dict:
@@ -303,14 +296,14 @@ def nearest(album: Album, real: Real, painted: Tensor, found: np.ndarray) -> dic
 
     Beside it the same of real pictures that are strangers to them: how near pictures come without copying.
     """
-    rows, strangers = taught(album), real.strange
+    rows, strangers = album.taught, real.strange
     ours, ours_row = nearest_psnr(album, rows, painted.flatten(0, 1))
-    others, _ = nearest_psnr(album, rows, real.pixels[torch.from_numpy(strangers)])
+    theirs, _ = nearest_psnr(album, rows, real.pixels[torch.from_numpy(strangers)])
     likeness, like = nearest_features(real, found.reshape(-1, found.shape[-1]))
     held, _ = nearest_features(real, real.features[strangers])
     return {
-        "psnr_db": quartiles(ours), "psnr_db_of_strangers": quartiles(others),
-        "copies": {"nearer_than_db": COPY_DB, "share": share(ours > COPY_DB), "of_strangers": share(others > COPY_DB)},
+        "psnr_db": quartiles(ours), "psnr_db_of_strangers": quartiles(theirs),
+        "copies": {"nearer_than_db": COPY_DB, "share": share(ours > COPY_DB), "of_strangers": share(theirs > COPY_DB)},
         "likeness": quartiles(likeness), "likeness_of_strangers": quartiles(held),
         "pixels": [album.about[album.picture[row]]["file"] for row in ours_row],
         "features": [real.about[row]["file"] for row in like],
@@ -422,8 +415,10 @@ def main() -> None:
     album, features = Album(args.run / "pictures.npz"), Features()
     real = Real(album, features, args.run / "real.npy")
     codec = model.family.stages[0].codec
-    drawn = others(args.pictures, args.others, features, codec, args.run / "others.npz")
-    check_new(real, album)
+    drawn = others(
+        args.pictures, args.others, features, codec, args.run / f"others-{model.family.identity['fingerprint']}.npz"
+    )
+    check_new(album)
     chosen = cases(real)
     numbers = [case.number for case in chosen if case.number is not None]
     coded = described(features, through(codec, real.pixels[numbers]))

@@ -35,7 +35,6 @@ DELAYS = (0, 1, 2, 3)  # a codebook refines those before it, so it is drawn one 
 ACCEPTS: dict[str, Any] = {}  # it is told by the prompt alone
 SAMPLING = SamplingSpec(temperature=0.25)
 _FLOATS = 120  # a pixel that decoding keeps
-_MOST_WORDS = 1 << 16
 
 
 class Parts(nn.Module):

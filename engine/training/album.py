@@ -17,7 +17,12 @@ Report = Callable[[str], None]
 
 
 class Album:
-    """All variants of all pictures, from `augment.build`, and which of them are shown how often."""
+    """All variants of all pictures, from `augment.build`, and which of them are shown how often.
+
+    Attributes:
+        taught: the rows that the decoder is taught: emoji as they are, and in place with turned hues; of skin's tones
+            only the plain one. Clip art, shifted and mirrored variants are too many to be learned on two cores.
+    """
 
     def __init__(self, path: Path):
         arrays = np.load(path)
@@ -30,6 +35,8 @@ class Album:
         self.held_out = np.array([each["held_out"] for each in self.about])[self.picture]
         self.placed: np.ndarray = arrays["placed"]
         self.first = self.placed & ~self.turned  # the picture as it is
+        fits = [each["source"] == "emoji" and "tone" not in each["words"] for each in self.about]
+        self.taught = np.flatnonzero(np.array(fits)[self.picture] & self.placed & ~self.held_out)
         groups = [each["group"] + each["source"] for each in self.about]
         _, number, size = np.unique(groups, return_inverse=True, return_counts=True)
         variants = np.bincount(self.picture)
@@ -38,8 +45,17 @@ class Album:
 
     def batch(self, rows: np.ndarray) -> Tensor:
         """Rows' pixels, float [B, 3, 64, 64], -1 to 1, channels last in memory."""
-        pixels = torch.from_numpy(self.pixels[rows]).permute(0, 3, 1, 2)
-        return pixels.float() / 127.5 - 1
+        return floats(self.pixels[rows])
+
+    def odds(self, rows: np.ndarray, as_it_is: float) -> np.ndarray:
+        """How likely each of these rows is shown; a picture as it is `as_it_is` times as likely as each variant."""
+        odds = self.share[rows] * np.where(self.first[rows], as_it_is, 1.0)
+        return odds / odds.sum()
+
+
+def floats(pixels: np.ndarray) -> Tensor:
+    """uint8 [B, H, W, 3] -> float [B, 3, H, W], -1 to 1, channels last in memory."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def taught_for_words(about: list[dict]) -> None:

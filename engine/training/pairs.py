@@ -1,6 +1,6 @@
 """Two taught pictures in one, so that the painter learns to draw things together that no picture shows together.
 
-The first lies at the top left, the second at the bottom right and over it. Knows an album; no decoder.
+The first lies at the top left, the second at the bottom right and over it. Knows an album; no codec and no decoder.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..image.codecs.residual import ResidualVQ
-from .album import Album, Report
+from .album import Album, floats
 from .augment import SIDE
 
 SMALL = 40  # pixels a side of each: five of the codec's places
@@ -51,12 +50,11 @@ class Pairs:
         return Pairs(torch.from_numpy(arrays["tokens"]), arrays["rows"])
 
 
-def choose(album: Album, taught: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-    """int64 [count, 2], rows of pictures with different names, none of them `NEVER_TOGETHER`."""
+def choose(album: Album, count: int, random: np.random.Generator) -> np.ndarray:
+    """int64 [count, 2], taught rows of pictures with different names, none of them `NEVER_TOGETHER`."""
     kinds = np.array([each["kind"] not in _NOT_PAIRED for each in album.about])
-    rows = taught[kinds[album.picture[taught]]]
-    weight = album.share[rows] * np.where(album.first[rows], AS_IT_IS, 1.0)
-    drawn = random.choice(rows, (2 * count + 64, 2), p=weight / weight.sum())
+    rows = album.taught[kinds[album.picture[album.taught]]]
+    drawn = random.choice(rows, (2 * count + 64, 2), p=album.odds(rows, AS_IT_IS))
     words, never = [set(each["words"]) for each in album.about], [set(each.split()) for each in NEVER_TOGETHER]
 
     def fit(first: int, second: int) -> bool:
@@ -82,17 +80,4 @@ def _small(pixels: np.ndarray) -> np.ndarray:
 
 def pixels_of(album: Album, rows: np.ndarray) -> Tensor:
     """Pairs of the album's rows [B, 2] as float [B, 3, 64, 64], -1 to 1."""
-    pixels = np.stack([together(album.pixels[first], album.pixels[second]) for first, second in rows])
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-@torch.no_grad()
-def build(album: Album, taught: np.ndarray, codec: ResidualVQ, report: Report, *, count: int = COUNT) -> Pairs:
-    """Choose pairs and tokenise them; always the same for the same album and codec."""
-    rows = choose(album, taught, count, np.random.default_rng(0))
-    tokens = []
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        for part in np.array_split(rows, max(1, len(rows) // 512)):
-            tokens.append(codec.encode(pixels_of(album, part)).to(torch.int16))
-            report(f"tokens of {sum(map(len, tokens))} of {len(rows)} pairs")
-    return Pairs(torch.cat(tokens), rows)
+    return floats(np.stack([together(album.pixels[first], album.pixels[second]) for first, second in rows]))

@@ -17,7 +17,6 @@ from ..image.codecs.residual import ResidualVQ, ResidualVQSpec
 from .album import Album, Clock, Report, go_on, save_state
 from .pairs import Pairs, pixels_of
 from .perception import Features, perceptual_loss
-from .tokens import taught
 
 DEAD = 0.15  # how seldom a batch has a vector that is given up; there are about two places to a vector
 
@@ -64,7 +63,7 @@ class CodecRun:
         self.rows = np.flatnonzero(~album.held_out)
         self.weight = album.share[self.rows] / album.share[self.rows].sum()
         if self.painting:
-            drawn = np.isin(self.rows, taught(album))
+            drawn = np.isin(self.rows, album.taught)
             plain = drawn & album.first[self.rows]
             for rows, part in ((plain, spec.plain_painted), (drawn & ~plain, spec.turned_painted)):
                 self.weight *= 1 - part

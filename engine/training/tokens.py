@@ -26,18 +26,9 @@ NAME_WHOLE = 0.6  # of the briefs hold every word of the name, the others a part
 WORD_SAID, MORE_SAID = 0.6, 0.2
 
 
-def taught(album) -> np.ndarray:
-    """The rows that are taught: emoji as they are, and in place with turned hues; of skin's tones only the plain one.
-
-    Clip art, shifted and mirrored variants are too many to be learned in an hour on two cores.
-    """
-    fits = [each["source"] == "emoji" and "tone" not in each["words"] for each in album.about]
-    return np.flatnonzero(np.array(fits)[album.picture] & album.placed & ~album.held_out)
-
-
 def vocabulary_of(album) -> list[str]:
     """The words that are said of the pictures that are taught, in alphabetical order."""
-    shown = [album.about[number] for number in np.unique(album.picture[taught(album)])]
+    shown = [album.about[number] for number in np.unique(album.picture[album.taught])]
     return sorted({word for each in shown for name in ("words", "more") for word in each[name]})
 
 
@@ -48,8 +39,7 @@ class Lessons:
         self, tokens: Tensor, album, rows: np.ndarray, words: Sequence[str], seed: int, pairs: Pairs | None = None
     ):
         self.tokens, self.rows, self.pairs = tokens, rows, pairs
-        weight = album.share[rows] * np.where(album.first[rows], FIRST_SHOWN, 1.0)
-        self.weight = weight / weight.sum()
+        self.odds = album.odds(rows, FIRST_SHOWN)
         self.picture, self.colours, self.turned = album.picture, album.colours, album.turned
         number = {word: index for index, word in enumerate(words)}
         self.names = [self._numbers(each["words"], number) for each in album.about]
@@ -63,7 +53,7 @@ class Lessons:
     def batch(self, size: int) -> tuple[Tensor, list[Brief]]:
         """Tokens int64 [size, K, T] and briefs."""
         num_pairs = 0 if self.pairs is None else int(self.random.binomial(size, PAIR_SHARE))
-        rows = self.random.choice(self.rows, size - num_pairs, p=self.weight)
+        rows = self.random.choice(self.rows, size - num_pairs, p=self.odds)
         tokens, briefs = self.tokens[torch.from_numpy(rows)], [self.brief(row) for row in rows]
         if num_pairs:
             chosen = self.random.integers(len(self.pairs.rows), size=num_pairs)

@@ -1,6 +1,7 @@
 """What the painter is taught with: names, colours, variants, briefs; and a run that goes on from where it stopped."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,10 +15,10 @@ from clavilux.painter.conditions import Brief
 from clavilux.painter.words import COLOURS, words_of
 from clavilux.training import augment, pairs, pictures
 from clavilux.training.album import Album, Clock, save_state, taught_for_words
-from clavilux.training.painter import disturbed, packed
+from clavilux.training.painter import disturbed, packed, tokenise
 from clavilux.training.pairs import NEVER_TOGETHER, SMALL, Pairs
 from clavilux.training.pictures import Named
-from clavilux.training.tokens import FIRST_SHOWN, Lessons, load_tokens, save_tokens, taught, vocabulary_of
+from clavilux.training.tokens import FIRST_SHOWN, Lessons, load_tokens, save_tokens, vocabulary_of
 
 RED, BLUE, GREEN = (COLOURS.index(name) for name in ("red", "blue", "green"))
 
@@ -84,14 +85,14 @@ def test_emoji_that_alone_have_a_word_are_taught():
 
 
 def test_emoji_in_place_and_without_tones_are_taught(album):
-    assert taught(album).tolist() == np.flatnonzero(album.placed & (album.picture == 0)).tolist()
+    assert album.taught.tolist() == np.flatnonzero(album.placed & (album.picture == 0)).tolist()
 
 
 def test_briefs_say_parts_of_what_is_known(album):
     words = vocabulary_of(album)
     assert words == sorted(words) and "ball" in words
     tokens = torch.arange(len(album.pixels))[:, None, None].expand(-1, 4, 64).to(torch.int16)
-    shown = taught(album)
+    shown = album.taught
     lessons = Lessons(tokens, album, shown, words, seed=1)
     drawn, briefs = lessons.batch(200)
     assert drawn.dtype == torch.int64 and drawn.shape == (200, 4, 64)
@@ -119,8 +120,8 @@ def zoo(tmp_path_factory):
 
 def test_pairs_are_of_two_things_and_leave_some_out(zoo):
     assert {"tiger", "elephant"} in [set(each.split()) for each in NEVER_TOGETHER]
-    rows = pairs.choose(zoo, taught(zoo), 300, np.random.default_rng(0))
-    assert rows.shape == (300, 2) and np.isin(rows, taught(zoo)).all()
+    rows = pairs.choose(zoo, 300, np.random.default_rng(0))
+    assert rows.shape == (300, 2) and np.isin(rows, zoo.taught).all()
     said = [{zoo.about[number]["words"][0] for number in zoo.picture[pair]} for pair in rows]
     assert all(len(each) == 2 and "plus" not in each for each in said)
     assert {"tiger", "elephant"} not in said and {"elephant", "cactus"} in said
@@ -140,7 +141,9 @@ def test_the_second_of_a_pair_lies_at_the_bottom_right_over_the_first(zoo):
 
 def test_pairs_are_tokenised_and_come_back(zoo, tmp_path):
     torch.manual_seed(0)
-    made = pairs.build(zoo, taught(zoo), ResidualVQ(ResidualVQSpec()), lambda line: None, count=10)
+    rows, said = pairs.choose(zoo, 10, np.random.default_rng(0)), []
+    codec = ResidualVQ(ResidualVQSpec())
+    made = Pairs(tokenise(codec, rows, partial(pairs.pixels_of, zoo), said.append), rows)
     assert made.tokens.shape == (10, 4, 64) and made.tokens.dtype == torch.int16
     made.save(tmp_path / "pairs.npz")
     again = Pairs.load(tmp_path / "pairs.npz")
@@ -152,7 +155,7 @@ def test_briefs_of_pairs_say_both_in_order(zoo):
     first = np.flatnonzero(zoo.first)
     tokens = torch.arange(len(zoo.pixels))[:, None, None].expand(-1, 4, 64).to(torch.int16)
     pair = Pairs(tokens[:1] - 1, first[None, [3, 4]])  # a whale, then a bus
-    drawn, briefs = Lessons(tokens, zoo, taught(zoo), words, seed=1, pairs=pair).batch(400)
+    drawn, briefs = Lessons(tokens, zoo, zoo.taught, words, seed=1, pairs=pair).batch(400)
     of_pairs = [brief for row, brief in zip(drawn[:, 0, 0].tolist(), briefs, strict=True) if row == -1]
     assert 80 < len(of_pairs) < 160
     assert {brief.words for brief in of_pairs} == {(), (words.index("whale"), words.index("bus"))}
