@@ -25,10 +25,9 @@ from torch.nn.functional import cross_entropy
 
 from ..conditioning import Conditioning
 from ..decoder import DecoderSpec
-from ..families.int8 import SCALE
+from ..families.int8 import Rounding
 from ..families.lumia import DELAYS, Parts, layout_of
 from ..image.codecs.residual import ResidualVQ, ResidualVQSpec
-from ..kernels.weights import quantise
 from ..painter.conditions import PREFIX_LENGTH, Brief
 from . import augment, pairs, pictures
 from .album import Album, Clock, Report, go_on, save_state
@@ -86,7 +85,7 @@ def tokenise(codec: ResidualVQ, rows: np.ndarray, batch: Callable[[np.ndarray], 
 class DecoderRun:
     """Training of the decoder in a run's folder, going on from where it stopped."""
 
-    def __init__(self, album: Album, folder: Path, spec: TrainSpec, seconds: float, *, compiled: bool = False):
+    def __init__(self, album: Album, folder: Path, spec: TrainSpec, seconds: float):
         torch.manual_seed(spec.seed)
         self.spec, self.path = spec, folder / "decoder.pt"
         tokens, self.words = load_tokens(folder / "tokens.npz")
@@ -94,9 +93,8 @@ class DecoderRun:
         both = Pairs.load(folder / "pairs.npz")
         self.train = Lessons(tokens, album, album.taught, self.words, spec.seed, both)
         unseen = Lessons(tokens, album, np.flatnonzero(album.held_out & album.first), self.words, spec.seed + 1)
-        self.unseen = [unseen.batch(spec.batch) for _ in range(8)]  # of one size, so that it is compiled once
+        self.unseen = [unseen.batch(spec.batch) for _ in range(8)]
         self.model = Parts(painter_spec(ResidualVQSpec()), len(self.words))
-        self.nats = torch.compile(self._nats) if compiled else self._nats
         matrices = [p for n, p in self.model.decoder.named_parameters() if p.ndim == 2 and "layers" in n]
         chosen = {id(p) for p in matrices}
         self.optimizers = [
@@ -137,7 +135,7 @@ class DecoderRun:
         read = torch.cat([start, self.layout.arrange(tokens if read is None else read)[:, :, :-1]], dim=2)
         # For the gradient's sake: a step takes 0.70 s with plain products, 0.95 s with the fused attention (two cores).
         with torch.autocast("cpu", dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-            return self.nats(self.model.conditioner(briefs), read, steps) / (len(tokens) * tokens.shape[2])
+            return self._nats(self.model.conditioner(briefs), read, steps) / (len(tokens) * tokens.shape[2])
 
     def _nats(self, prefix: Tensor, read: Tensor, steps: Tensor) -> Tensor:
         """Summed nats of each codebook [K], where steps [B, K, S] hold tokens."""
@@ -211,23 +209,16 @@ def export(folder: Path, target: Path) -> None:
         "training": {**decoder["spec"], "steps": decoder["step"], "seconds": round(decoder["spent_s"])},
         "words": " ".join(words),
     }
-    weights = {f"codec.{name}": tensor for name, tensor in codec["codec"].items()} | packed(decoder["model"])
+    weights = packed({f"codec.{name}": tensor for name, tensor in codec["codec"].items()} | decoder["model"])
     target.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor if tensor.dtype == torch.int8 else tensor.half() for name, tensor in weights.items()}
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, target / "model.safetensors")
     (target / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def packed(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Matrices as int8 and their scales, each beside what it scales; the other tensors as they are."""
-    found = {}
-    for name, tensor in weights.items():
-        if tensor.ndim == 2:
-            matrix = quantise(tensor)
-            found |= {name: matrix.values, name + SCALE: matrix.scale}
-        else:
-            found[name] = tensor
-    return found
+    """Matrices as int8 and their scales, each beside what it scales; everything else as float16."""
+    rounded = Rounding([name for name, tensor in weights.items() if tensor.ndim == 2])(weights)
+    return {name: tensor if tensor.dtype == torch.int8 else tensor.half() for name, tensor in rounded.items()}
 
 
 def plot(folder: Path, path: Path) -> None:
@@ -246,7 +237,7 @@ def plot(folder: Path, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def train(source: Path, out: Path, minutes: float, report: Report, *, compiled: bool = False) -> None:
+def train(source: Path, out: Path, minutes: float, report: Report) -> None:
     """All of it: pictures, codec, tokens, decoder, and the codec's painting of what the decoder draws."""
     seconds = minutes * 60
     out.mkdir(parents=True, exist_ok=True)
@@ -262,7 +253,7 @@ def train(source: Path, out: Path, minutes: float, report: Report, *, compiled: 
         tokens = tokenise(codec_run.codec, rows, partial(pairs.pixels_of, album), report)
         Pairs(tokens, rows).save(out / "pairs.npz")
     decoder_seconds = seconds * (1 - CODEC_SHARE - PAINTING_SHARE)
-    DecoderRun(album, out, TrainSpec(), decoder_seconds, compiled=compiled).go(report)
+    DecoderRun(album, out, TrainSpec(), decoder_seconds).go(report)
     drawn = Pairs.load(out / "pairs.npz")
     CodecRun(album, out / "codec.pt", CodecSpec(perceptual=1.0), seconds * PAINTING_SHARE, drawn).go(report)
 
@@ -273,13 +264,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/painter"), help="pictures, states, tokens")
     parser.add_argument("--minutes", type=float, default=150.0, help="training time in all")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument(
-        "--compile", action="store_true", help="the decoder by torch.compile, which needs a C++ compiler"
-    )
     parser.add_argument("--export", type=Path, help="when done, write the checkpoint into this folder")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    train(args.source, args.out, args.minutes, lambda line: print(line, flush=True), compiled=args.compile)
+    train(args.source, args.out, args.minutes, lambda line: print(line, flush=True))
     if args.export:
         export(args.out, args.export)
         plot(args.out, args.export / "curves.png")

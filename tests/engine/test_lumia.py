@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     for parameter in parts.parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.4)
-    weights = {f"codec.{name}": tensor for name, tensor in codec.state_dict().items()} | packed(parts.state_dict())
+    weights = packed({f"codec.{name}": tensor for name, tensor in codec.state_dict().items()} | parts.state_dict())
     save_file(weights, path / "model.safetensors")
     config = {"family": "lumia", "name": "small", "licence": "CC0", "decoder": SPEC.to_dict(), "codec": SIZES.to_dict()}
     (path / "config.json").write_text(json.dumps(config | {"words": " ".join(WORDS)}))
