@@ -18,7 +18,7 @@ from ..painter.words import split_colours
 from .pairs import Pairs
 
 FIRST_SHOWN = 6.0  # how often a picture is shown as it is, compared to each of its variants
-PAIR_SHARE = 0.3  # of what is shown are two pictures in one
+PAIR_SHARE = 0.35  # of what is shown are two pictures in one
 ALL_UNSAID = 0.1  # of the briefs say nothing: guidance's other half
 COLOUR_SAID = 0.5  # of pictures in their own colours; where hues are turned, colours are always said
 SECOND_SAID = 0.5
