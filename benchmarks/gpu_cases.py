@@ -17,6 +17,7 @@ import torch
 
 from clavilux.kernels.catalog import CASES, Case
 from clavilux.kernels.inputs import Call, call
+from clavilux.kernels.products import MOST_ROWS
 from clavilux.kernels.weights import Int8Weight
 
 DTYPES = ("bfloat16", "float16")
@@ -44,6 +45,8 @@ def check_case(case: Case, device: str) -> dict[str, Any]:
         ours, theirs = made.results(_backend(case, backend)), same.results("reference")
         error, limit = 0.0, 0.0
         for one, other, right in zip(ours, theirs, truth, strict=True):
+            if not one.numel():
+                continue  # of a span that keeps no such position, so that nothing is written
             if not one.dtype.is_floating_point:
                 error += float((one != other).sum())  # tokens: none may differ
                 continue
@@ -59,8 +62,9 @@ def check_case(case: Case, device: str) -> dict[str, Any]:
 
 
 def _backend(case, backend):
-    # prefill_attention leaves to torch what torch serves: its own choice is what is checked.
-    return None if case.op == "prefill_attention" else backend
+    # prefill_attention leaves to torch what torch serves, products of many rows too: their own choice is checked.
+    few_rows = case.op not in ("norm_linear", "linear_residual") or case.shape["rows"] <= MOST_ROWS
+    return backend if case.op != "prefill_attention" and few_rows else None
 
 
 def _error(found, truth):
@@ -86,9 +90,12 @@ def _wider(made: Call) -> Call:
         return made  # tokens are compared with those of the same dtype
     arguments = tuple(wide(value) for value in made.arguments)
     written = made.written
-    if written:  # rows of the caches, which are now others
-        length = int(made.arguments[3])
-        written = tuple(arguments[place][:, :, length - 1] for place in (1, 2))
+    if written:  # the same places of the caches, which are now others
+        caches = arguments[1:3]
+        written = tuple(
+            cache.as_strided(place.shape, place.stride(), place.storage_offset())
+            for cache, place in zip(caches, written, strict=True)
+        )
     words = {name: wide(value) for name, value in made.words.items()}
     return replace(made, arguments=arguments, words=words, written=written)
 

@@ -4,6 +4,7 @@ Knows which sides are compared on which device; how each is run is `sides`' and 
 """
 
 import shutil
+from collections.abc import Callable
 
 import torch
 
@@ -124,9 +125,21 @@ def _theirs(bench, peer, length, capacity):
         return []
     words = {"dtype": peer.dtype, "peer": True}
     sides = [Side("transformers eager", peer.eager_steps(length), facts=words)]
+    steps = compiled_steps(bench, peer, length, capacity)
+    return sides if steps is None else [*sides, Side("transformers compiled", steps, facts=words)]
+
+
+def compiled_steps(bench: Bench, peer: TransformersPeer, length: int, capacity: int) -> Callable[[int], None] | None:
+    """The peer's compiled steps, tried once; None where it cannot be compiled, which is noted."""
     if compiler_missing(bench):
-        return sides
-    return [*sides, Side("transformers compiled", peer.compiled_steps(length, capacity), facts=words)]
+        return None
+    steps = peer.compiled_steps(length, capacity)
+    try:
+        steps(1)
+    except RuntimeError as error:  # of torch.compile, or of what it compiles
+        bench.note(f"transformers was not timed compiled: {str(error).strip().splitlines()[0]}")
+        return None
+    return steps
 
 
 def compiler_missing(bench: Bench) -> bool:
@@ -156,8 +169,8 @@ def compare_generation(
     if peer is not None:
         words = {"dtype": peer.dtype, "peer": True}
         sides.append(Side("transformers generate", _repeated(peer, num_frames), per_run=num_steps, facts=words))
-        if not compiler_missing(bench):
-            steps = peer.compiled_steps(num_steps, model.context)
+        steps = compiled_steps(bench, peer, num_steps, model.context)
+        if steps is not None:
             run = lambda count: [steps(num_steps) for _ in range(count)]  # noqa: E731
             sides.append(Side("transformers compiled", run, per_run=num_steps, facts=words))
     at = f"generation of {num_frames} frames"

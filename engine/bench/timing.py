@@ -164,7 +164,8 @@ def captured(calls: Sequence[Callable[[], object]], device: torch.device) -> Cal
             call()
     torch.cuda.current_stream(device).wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    kept = []  # what the calls return lives as long as the graph that writes it
+    # What the calls read and what they return live as long as the graph, which knows no more than their addresses.
+    kept: list = [*calls]
     with torch.cuda.graph(graph):
         kept.extend(call() for call in calls)
 

@@ -26,7 +26,9 @@ def prefill_attention(q, k, v, causal, span, starts, mask):
     elif span.kind == "column":
         out = _attend(*(x.transpose(2, 3) for x in (q, k, v)), causal=True).transpose(2, 3)
     else:
-        out = _attend(q[:, :, 1:], k[:, :, :-1], v[:, :, :-1], causal=False)
+        rest = q[:, :, 1:]
+        # Of no blocks at all, PyTorch's attention on a GPU returns None.
+        out = _attend(rest, k[:, :, :-1], v[:, :, :-1], causal=False) if rest.shape[2] else rest
         out = F.pad(out, (0, 0, 0, 0, 1, 0))  # the first block reads nothing
     return out.flatten(2, 3)[:, :, :num_positions]
 
