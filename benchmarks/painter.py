@@ -147,12 +147,12 @@ class Others:
 
         Of all pictures, and as the mean over the categories.
         """
-        right, wanted = [], []
+        right = np.zeros(len(self.category), bool)
         for artist in ARTISTS:
-            asked = (self.artist == artist) & ~self.coded
-            right += list(self.judge(self.artist != artist).says(self.features[asked]) == self.category[asked])
-            wanted += self.category[asked].tolist()
-        each = [np.mean(np.array(right)[np.array(wanted) == name]) for name in sorted(set(wanted))]
+            of = self.artist == artist
+            right[of] = self.judge(~of).says(self.features[of]) == self.category[of]
+        right, wanted = right[~self.coded], self.category[~self.coded]
+        each = [right[wanted == name].mean() for name in np.unique(wanted)]
         return share(right), share(each)
 
 
