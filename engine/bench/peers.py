@@ -146,9 +146,8 @@ class TransformersPeer:
             for layer in cache.self_attention_cache.layers:
                 layer.cumulative_length.fill_(max(0, length - count))
             tokens = self._start()
-            with torch.device(self.device):  # its positions are counted on the CPU otherwise, and cannot be added to
-                for _ in range(count):
-                    tokens = self._drawn(self._logits(self._compiled, tokens, cache))
+            for _ in range(count):
+                tokens = self._drawn(self._logits(self._compiled, tokens, cache))
 
         return run
 
