@@ -1,0 +1,40 @@
+"""Which files from outside may be opened."""
+
+import os
+
+import pytest
+
+from clavilux import files
+
+
+def test_a_regular_file_is_readable(tmp_path):
+    path = tmp_path / "tune.mid"
+    path.write_bytes(b"MThd")
+    assert files.check_readable(path, "MIDI file") == path
+
+
+def test_what_is_no_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match="there is no file .*; give the path of a MIDI file"):
+        files.check_readable(tmp_path / "none.mid", "MIDI file")
+    with pytest.raises(ValueError, match="is a folder; give the path of a picture"):
+        files.check_readable(tmp_path, "picture")
+    with pytest.raises(ValueError, match="null"):
+        files.check_readable("a\0b", "picture")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+def test_a_pipe_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(ValueError, match="pipe.wav' is a pipe, a device or a socket"):
+        files.check_readable(tmp_path / "pipe.wav", "sound file")
+
+
+def test_empty_and_large_files(tmp_path, monkeypatch):
+    path = tmp_path / "a.mid"
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="is empty"):
+        files.check_readable(path, "MIDI file")
+    monkeypatch.setitem(files.LARGEST_BYTES, "MIDI file", files.MIB)
+    path.write_bytes(b"0" * (3 * files.MIB))
+    with pytest.raises(ValueError, match="has 3 MiB; a MIDI file may have 1"):
+        files.check_readable(path, "MIDI file")
