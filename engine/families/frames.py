@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..audio.clip import Audio
+from ..audio.frontend import CHROMA_HOP, melody_chroma
 from ..conditioning import Conditioning
 from ..decoder import Decoder
 from ..layout import FrameReader
@@ -22,7 +23,6 @@ from ..model import Request, Stage
 from ..windows import Windows
 from . import stems
 from .blueprint import Blueprint
-from .chroma import HOP, chroma, fitted
 from .text import TextEncoder
 
 FIRST_S, PIECE_S = 0.25, 1.0  # sound that is decoded at a time: first little, so that it is heard soon
@@ -119,10 +119,10 @@ class FrameFamily:
             device = self.stages[0].decoder.embed.weight.device
             clip, note = _melody_of(clip_of(source, "melody"), device)
             samples = clip.to_mono().resample(self.blueprint.sample_rate).samples[0].to(device)
-            if len(samples) < HOP:
+            if len(samples) < CHROMA_HOP:
                 raise ValueError(
-                    f"the melody lasts {clip.duration_s:.3g} s; it should last {HOP / self.blueprint.sample_rate:g} s "
-                    "at least, one pitch of it"
+                    f"the melody lasts {clip.duration_s:.3g} s; it should last "
+                    f"{CHROMA_HOP / self.blueprint.sample_rate:g} s at least, one pitch of it"
                 )
             melodies[id(source)] = note, [self._melody(samples, offset, len(offsets) > 1) for offset in offsets]
         note, heard = melodies[id(source)]
@@ -140,8 +140,9 @@ class FrameFamily:
         if more:
             first = offset * blueprint.hop % len(samples)
             samples = samples.roll(-first).repeat(-(-held // len(samples)))
-        pitches = chroma(samples[:held], blueprint.sample_rate, shape.num_chroma)
-        return self._conditioner.of_melody(fitted(pitches, shape.length))
+        pitches = melody_chroma(samples[:held], blueprint.sample_rate, shape.num_chroma)  # [T, D]
+        pitches = pitches.repeat(-(-shape.length // len(pitches)), 1)[: shape.length]
+        return self._conditioner.of_melody(pitches)
 
     def _silence(self) -> Tensor:
         shape = self.blueprint.melody

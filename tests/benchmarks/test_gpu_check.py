@@ -33,7 +33,8 @@ def test_it_needs_nothing_installed_but_torch():
         f"sys.path.insert(0, {str(ROOT / 'benchmarks')!r})\n"
         "import gpu_check, clavilux, clavilux.kernels\n"
         f"assert clavilux.kernels.__file__ == {str(ROOT / 'kernels' / '__init__.py')!r}, clavilux.kernels.__file__\n"
-        "heavy = {'soundfile', 'librosa', 'symusic', 'miditok', 'scipy', 'soxr', 'transformers', 'rich', 'typer'}\n"
+        "heavy = {'soundfile', 'librosa', 'symusic', 'miditok', 'scipy', 'soxr', 'torchaudio', 'transformers',"
+        " 'rich', 'typer'}\n"
         "sys.exit(f'imported {heavy & set(sys.modules)}' if heavy & set(sys.modules) else 0)\n"
     )
     run = subprocess.run([sys.executable, "-c", program], cwd="/", capture_output=True, text=True)

@@ -1,0 +1,82 @@
+"""Features of sound, beside the libraries that other people's models took theirs from."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from clavilux.audio import frontend
+from clavilux.audio.frontend import melody_chroma
+
+
+def tone(frequency, seconds=1.0, sample_rate=32000):
+    return torch.sin(2 * torch.pi * frequency * torch.arange(round(seconds * sample_rate)) / sample_rate)
+
+
+def rising(num_samples):
+    """A tone that rises through three octaves, over some noise."""
+    sweep = torch.sin(torch.arange(num_samples) * torch.linspace(0.05, 0.2, num_samples))
+    return sweep + 0.2 * torch.randn(num_samples, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("name", "frequency"), [("C", 261.63), ("E", 329.63), ("A", 440.0), ("B", 493.88)])
+def test_a_tone_is_its_pitch_class(name, frequency):
+    classes = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"]
+    pitches = melody_chroma(tone(frequency), 32000)
+    assert pitches.shape == (8, 12)  # 1 + 32000 // 4096
+    assert (pitches.argmax(1) == classes.index(name)).all()
+    assert torch.equal(pitches.sum(1), torch.ones(8))
+
+
+def test_thirty_seconds_are_235_frames():
+    assert melody_chroma(torch.zeros(30 * 32000), 32000).shape == (235, 12)
+
+
+def test_silence_and_a_single_sample_are_the_first_class():
+    assert (melody_chroma(torch.zeros(1), 32000).argmax(1) == 0).all()
+
+
+@pytest.mark.parametrize(("num_samples", "num_chroma"), [(50_000, 12), (10_001, 12), (4096, 24), (960_000, 12)])
+def test_the_chroma_is_what_the_extractor_of_transformers_computes(num_samples, num_chroma):
+    extractor = pytest.importorskip("transformers").MusicgenMelodyFeatureExtractor(num_chroma=num_chroma)
+    samples = rising(num_samples)
+    theirs = extractor(samples.numpy(), sampling_rate=32000, return_tensors="pt")["input_features"][0]
+    ours = melody_chroma(samples, 32000, num_chroma)
+    assert torch.equal(ours, theirs)
+    assert num_samples < 16384 or len(ours.argmax(1).unique()) > 3
+
+
+def test_the_chroma_of_a_batch_is_that_of_its_rows():
+    samples = torch.stack([rising(40_000), rising(40_000).flip(0), tone(440.0, 1.25)])
+    rows = torch.stack([melody_chroma(row, 32000) for row in samples])
+    assert torch.equal(melody_chroma(samples, 32000), rows)
+
+
+@pytest.mark.parametrize(("n_fft", "hop"), [(2048, 512), (400, 160), (1023, 300)])
+def test_a_spectrogram_is_a_windowed_fourier_transform(n_fft, hop):
+    samples = rising(8000)
+    window = np.hanning(n_fft + 1)[:-1]
+    padded = np.pad(samples.double().numpy(), n_fft // 2, mode="reflect")
+    starts = range(0, len(padded) - n_fft + 1, hop)
+    frames = np.stack([np.fft.rfft(padded[i : i + n_fft] * window) for i in starts], axis=1)
+    found = frontend.spectrogram(samples, n_fft, hop, power=None)
+    assert found.shape == frames.shape
+    assert np.abs(found.numpy() - frames).max() < 1e-5 * np.abs(frames).max()
+    power = frontend.spectrogram(samples, n_fft, hop).numpy()
+    assert np.allclose(power, np.abs(frames) ** 2, rtol=1e-4, atol=1e-5 * np.abs(frames).max())
+
+
+@pytest.mark.parametrize("error", [OSError("Could not load this library: libtorchaudio.so"), ImportError("no module")])
+def test_a_torchaudio_of_the_other_kind_is_named_in_one_sentence(monkeypatch, error):
+    class Broken:
+        def find_spec(self, name, path=None, target=None):
+            if name == "torchaudio":
+                raise error
+
+    monkeypatch.delitem(sys.modules, "torchaudio", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    with pytest.raises(ImportError, match="builds of one kind") as caught:
+        melody_chroma(torch.zeros(1), 32000)
+    said = str(caught.value)
+    assert str(error) in said and torch.__version__ in said and "TORCH_INDEX" in said and "\n" not in said
