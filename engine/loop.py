@@ -31,20 +31,10 @@ class Reader:
     ):
         """Args: as for `draw`; most: the tokens that will be read at the most, where that is known."""
         conditioning = Conditioning() if conditioning is None else conditioning
-        room = decoder.spec.max_positions - conditioning.num_prefix
-        if room < 1:
-            raise ValueError(
-                f"the prefix takes {conditioning.num_prefix} positions; the decoder has only "
-                f"{decoder.spec.max_positions}"
-            )
-        if windows is not None and windows.context > room:
-            raise ValueError(
-                f"windows of {windows.context} tokens are asked for; after the prefix the decoder has room for {room}"
-            )
         self.decoder = decoder
         self.windows = windows
         self.layout = layout
-        self.room = room if windows is None else windows.context
+        self.room = _room(decoder, conditioning, windows)
         self._blocks = blocks
         self._conditioning = conditioning
         # A cache for the whole context would cost more than a short piece's steps: its memory is filled first.
@@ -142,28 +132,24 @@ def draw(
         raise ValueError(f"there are {len(grammars)} grammars; there should be one for each of {batch} rows")
     vocabulary = decoder.spec.output_vocabulary
     _check_overlap(windows, layout)
-    reader = Reader(
-        decoder, batch, blocks=len(sampling.weights), conditioning=conditioning, windows=windows, layout=layout,
-        most=None if num_steps is None else prompt.shape[2] + num_steps,
-    )  # fmt: skip
-    sampler = Sampler(sampling, batch, codebooks, vocabulary, prompt.device)
-    if (
-        num_steps is not None
-        and windows is None
-        and grammars is None
-        and (prompt.shape[2] + num_steps - 1 > reader.room)
-    ):
+    room = _room(decoder, conditioning, windows)
+    if num_steps is not None and windows is None and grammars is None and prompt.shape[2] + num_steps - 1 > room:
         raise ValueError(
             f"{prompt.shape[2]} prompt tokens and {num_steps} steps are asked for; there is room for "
-            f"{reader.room + 1}, windows would allow more"
+            f"{room + 1}, windows would allow more"
         )
-    if grammars is None and prompt.device.type == "cuda":
+    sampler = Sampler(sampling, batch, codebooks, vocabulary, prompt.device)
+    if grammars is None and _is_captured(prompt.device):
         if plan is None:
             plan = torch.full((batch, codebooks, num_steps), OPEN)
         yield from drawn_on_device(
             decoder, sampling, prompt, plan, layout=layout, conditioning=conditioning, windows=windows, retrace=retrace
         )
         return
+    reader = Reader(
+        decoder, batch, blocks=len(sampling.weights), conditioning=conditioning, windows=windows, layout=layout,
+        most=None if num_steps is None else prompt.shape[2] + num_steps,
+    )  # fmt: skip
     pending = list(prompt.unbind(2))
     step = 0
     while (num_steps is None or step < num_steps) and not (grammars and all(grammar.done for grammar in grammars)):
@@ -182,6 +168,26 @@ def draw(
         pending.append(tokens)
         yield tokens
         step += 1
+
+
+def _is_captured(device: torch.device) -> bool:
+    """Whether steps are one captured graph there. It has a state of its own: no other is made beside it."""
+    return device.type == "cuda"
+
+
+def _room(decoder: Decoder, conditioning: Conditioning | None, windows: Windows | None) -> int:
+    """The tokens that the decoder reads at a time. Raises ValueError where a prefix or windows leave none."""
+    num_prefix = 0 if conditioning is None else conditioning.num_prefix
+    room = decoder.spec.max_positions - num_prefix
+    if room < 1:
+        raise ValueError(f"the prefix takes {num_prefix} positions; the decoder has only {decoder.spec.max_positions}")
+    if windows is None:
+        return room
+    if windows.context > room:
+        raise ValueError(
+            f"windows of {windows.context} tokens are asked for; after the prefix the decoder has room for {room}"
+        )
+    return windows.context
 
 
 def _checked_prompt(decoder, prompt):

@@ -74,6 +74,11 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
         spec, styles = DecoderSpec.from_dict(config["decoder"]), tuple(config["styles"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{str(folder / 'config.json')!r} does not describe a composer: {error}") from None
+    if spec.vocabulary != len(tokens):
+        raise CheckpointError(
+            f"{str(folder / 'config.json')!r} gives the decoder {spec.vocabulary} ids; the score vocabulary that it "
+            f"names has {len(tokens)}"
+        )
     with torch.device("meta"):
         composer = Composer(spec, len(styles))
     path = folder / "model.safetensors"
@@ -81,7 +86,6 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
     composer = Composer(spec, len(styles))
     composer.load_state_dict(weights, strict=True)
     numbers = prepare(composer, composer.decoder, device, dtype)
-    assert len(tokens) == spec.vocabulary
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     return Aria(composer, styles, {"model": config.get("name", folder.name), "model_sha256": digest, **numbers})
 

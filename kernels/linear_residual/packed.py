@@ -2,7 +2,7 @@
 
 
 def linear_residual(x, weight, bias, residual):
-    """As the reference; x float32 [..., D]."""
+    """As the reference; x float32 or bfloat16 [..., D]."""
     y = weight.product(x if x.ndim == 2 else x.reshape(-1, x.shape[-1]))
     if bias is not None:
         y.add_(bias)

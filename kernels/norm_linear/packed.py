@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 
 def norm_linear(x, norm_weight, norm_bias, weight, bias, norm, eps, activation):
-    """As the reference; x float32 [..., D]."""
+    """As the reference; x float32 or bfloat16 [..., D]."""
     rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
     if norm == "layer":
         rows = torch.layer_norm(rows, rows.shape[1:], norm_weight, norm_bias, eps)

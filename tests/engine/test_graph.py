@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from clavilux import loop
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.graph import CHUNK, StepGraph, drawn_on_device
@@ -86,6 +87,20 @@ def test_conditioning_guidance_and_delays_equal_the_loop(windows, later):
     assert torch.equal(given, by_loop(decoder, sampling, start, plan, **words))
     assert torch.equal(layout.restore(given)[:, :, :4], frames)
     assert torch.equal(plan, layout.arrange(frames, 20))  # the caller's is left alone
+
+
+@pytest.mark.parametrize("captured", [False, True])
+@pytest.mark.parametrize("windows", [None, Windows(9, 4)], ids=str)
+def test_one_draw_makes_one_state(monkeypatch, captured, windows):
+    """The keys and values of a large model are gigabytes. Captured steps are run here as they stand."""
+    decoder, states = make(), []
+    new_state = decoder.new_state
+    monkeypatch.setattr(loop, "_is_captured", lambda device: captured)
+    monkeypatch.setattr(decoder, "new_state", lambda *words: states.append(new_state(*words)) or states[-1])
+    steps = draw(decoder, SamplingSpec(seed=3), prompts(2, 1, 2), num_steps=12, windows=windows)
+    with torch.no_grad():
+        assert len(list(steps)) == 12
+    assert len(states) == 1
 
 
 def test_a_flattened_layout_restricts_every_step():

@@ -180,6 +180,23 @@ def test_weights_that_do_not_fit_are_named(copy, change):
         clavilux.load(copy)
 
 
+def test_a_decoder_with_another_number_of_ids_is_no_composer(copy):
+    """Config and weights agree with each other, not with the vocabulary that the config names."""
+    from safetensors.torch import load_file, save_file
+
+    config, path = json.loads((copy / "config.json").read_text()), copy / "model.safetensors"
+    ids = config["decoder"]["vocabulary"]
+    weights = load_file(path)
+    for name, tensor in weights.items():
+        if tensor.shape[0] == ids:
+            weights[name] = torch.cat([tensor, tensor[:1]])
+    save_file(weights, path)
+    config["decoder"] |= {name: ids + 1 for name, value in config["decoder"].items() if value == ids}
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(clavilux.CheckpointError, match=f"gives the decoder {ids + 1} ids; .* has {ids}"):
+        clavilux.load(copy)
+
+
 def test_unknown_family_and_source(copy):
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "family": "opera"}))

@@ -112,6 +112,17 @@ def test_melody_tokens_are_those_of_transformers(musicgen, size, batch):
     assert not torch.equal(frames, without)
 
 
+def test_progress_goes_on_while_the_first_of_two_kinds_of_rows_is_made(musicgen):
+    """Prompts of different lengths are prefixes of different lengths, which are not made together."""
+    folder, _ = musicgen("melody")
+    reports = []
+    Model(load(folder)).generate(
+        ["rain", "slow church organ"], seconds=0.1, seed=1, progress=lambda done, whole: reports.append(done)
+    )
+    assert reports == sorted(reports) and reports[-1] == 0.1
+    assert any(0 < done < 0.05 for done in reports) and any(0.05 < done < 0.1 for done in reports)
+
+
 @pytest.mark.parametrize("kind", ["mono", "stereo", "melody"])
 @pytest.mark.parametrize("size", ["small", "large"])
 def test_logits_are_those_of_transformers(musicgen, kind, size):
