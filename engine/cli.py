@@ -24,6 +24,7 @@ from clavilux.cli_options import (
     Output,
     Plot,
     Quiet,
+    Strict,
     check_ending,
     note_written,
     numbered,
@@ -213,12 +214,13 @@ def info(
     path: Annotated[Path, typer.Argument(help="A checkpoint's folder or file, or a sound, MIDI or picture file.")],
     seconds: Annotated[float, typer.Option(help="A checkpoint: the length that memory is estimated for.")] = 30.0,
     batch: Annotated[int, typer.Option(help="A checkpoint: the pieces that memory is estimated for.", min=1)] = 1,
+    strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what a checkpoint, a sound, a MIDI file or a picture is."""
     from clavilux import cli_show, describe
 
-    facts = describe.describe(path, seconds, batch)
+    facts = describe.describe(path, seconds, batch, strict=strict)
     cli_show.print_json(facts) if as_json else cli_show.show_facts(facts)
 
 

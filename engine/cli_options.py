@@ -21,6 +21,7 @@ Instruments = Annotated[
     list[str] | None,
     typer.Option("--instrument", help="An instrument; several by commas, or repeat it."),
 ]
+Strict = Annotated[bool, typer.Option("--strict", help="A damaged or shortened file is an error, not a remark.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or int8.")]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import clavilux
-from clavilux.cli_options import AsJson, Device, Dtype, Quiet, note_written, numbered
+from clavilux.cli_options import AsJson, Device, Dtype, Quiet, Strict, note_written, numbered
 
 if TYPE_CHECKING:
     from clavilux.image.picture import Picture
@@ -49,6 +49,7 @@ def paint(
     explain: Annotated[
         Path | None, typer.Option(help="Also draw how open and how surprising each place was (.png, .svg, .pdf).")
     ] = None,
+    strict: Strict = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     model: Annotated[str, typer.Option(help="Bundled, a folder, a file or a hub id.")] = "lumia",
@@ -65,6 +66,10 @@ def paint(
     outputs = [numbered(output, i, separate) for i in range(1, separate + 1)]
     explained = [numbered(explain, i, count) for i in range(1, count + 1)] if explain else []
     _check_outputs([*outputs, *([preview] if preview else [])], explained)
+    if continue_from is not None:
+        from clavilux.image.picture import Picture
+
+        continue_from = Picture.load(continue_from, strict=strict)  # before the model is loaded
     given = {
         "class_id": class_id, "guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p,
         "continue_from": continue_from, "vary": vary,

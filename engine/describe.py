@@ -21,8 +21,8 @@ from .decoder import DecoderSpec
 from .errors import CheckpointError
 from .families.musicgen import licence
 from .families.recognise import JUKEBOX, LLAMAGEN, folder_of_file
+from .image import io as image_io
 from .image.codecs import vq
-from .image.io import read_picture, read_receipt
 from .model import FAMILIES, PICTURES, PRETRAINED, bundled, read_config
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
@@ -41,12 +41,13 @@ def bundled_models() -> list[dict[str, Any]]:
     return models
 
 
-def describe(path: str | Path, seconds: float = 30.0, batch: int = 1) -> dict[str, Any]:
+def describe(path: str | Path, seconds: float = 30.0, batch: int = 1, *, strict: bool = False) -> dict[str, Any]:
     """Facts about a checkpoint (its folder, weights or config), a codec, tokens, a job, a MIDI, sound or picture file.
 
     Args:
         path: what to look at.
         seconds, batch: length and number of the pieces that a checkpoint's memory is estimated for.
+        strict: what would be a remark on a damaged file is an error.
 
     Returns:
         JSON values.
@@ -74,7 +75,7 @@ def describe(path: str | Path, seconds: float = 30.0, batch: int = 1) -> dict[st
     if path.suffix.lower() in (".safetensors", ".bin", ".json", LLAMAGEN) or JUKEBOX.fullmatch(path.name):
         return checkpoint_facts(folder_of_file(path), seconds, batch)
     if path.suffix.lower() in _PICTURES:
-        return picture_facts(path)
+        return picture_facts(path, strict)
     with open(path, "rb") as file:
         is_midi = file.read(4) == b"MThd"
     return midi_facts(path) if is_midi or path.suffix.lower() in (".mid", ".midi") else sound_facts(path)
@@ -222,12 +223,14 @@ def sound_facts(path: Path) -> dict[str, Any]:
     return facts
 
 
-def picture_facts(path: Path) -> dict[str, Any]:
-    """Size, and the receipt of a file that was painted here."""
-    height, width, _ = read_picture(path).shape
+def picture_facts(path: Path, strict: bool = False) -> dict[str, Any]:
+    """Size, what is damaged, and the receipt of a file that was painted here."""
+    found = image_io.read(path, strict=strict)
+    height, width, _ = found.pixels.shape
     facts = {"kind": "picture file", "width": width, "height": height, "size_bytes": path.stat().st_size}
-    receipt = read_receipt(path)
-    return facts | ({"receipt": receipt} if receipt else {})
+    if found.remarks:
+        facts["remarks"] = list(found.remarks)
+    return facts | ({"receipt": found.receipt} if found.receipt else {})
 
 
 def _span(values: list[float]) -> list[float]:

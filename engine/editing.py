@@ -42,10 +42,11 @@ def plan_of(codec, size: int, source, keep, vary, seed: int, model: dict[str, An
             raise ValueError(f"{'vary' if keep is None else 'keep'} is given without a picture to take tokens from")
         return plan.flatten(1)[None], []
     picture = _picture(source)
+    remarks = [f"of the picture that is continued: {remark}" for remark in picture.remarks]
     if keep is None and vary is None:
         given = _rows_of(codec, picture, size, model)
         plan[:, : given.shape[1]] = given
-        return plan.flatten(1)[None], [f"keeps {given.shape[1]} of {cols} rows of tokens"]
+        return plan.flatten(1)[None], [f"keeps {given.shape[1]} of {cols} rows of tokens", *remarks]
     given = tokens_of(codec, picture, size, model)
     kept = torch.zeros(cols, cols, dtype=torch.bool)
     if keep is not None:
@@ -55,7 +56,7 @@ def plan_of(codec, size: int, source, keep, vary, seed: int, model: dict[str, An
     if kept.all():
         raise ValueError("every token of the picture is kept, so nothing is left to paint; keep less")
     plan[:, kept] = given[:, kept]
-    return plan.flatten(1)[None], _notes(kept)
+    return plan.flatten(1)[None], [*_notes(kept), *remarks]
 
 
 def _picture(source) -> Picture:

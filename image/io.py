@@ -15,20 +15,26 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
+
+from clavilux.files import check_readable
+from clavilux.image import png
+
+if TYPE_CHECKING:
+    import torch  # looking at a file needs none
 
 __all__ = [
     "FORMATS",
     "MOST_PIXELS",
     "atomic_path",
     "check_target",
+    "Found",
     "encode",
     "format_of",
-    "read_picture",
-    "read_receipt",
+    "read",
     "write_picture",
 ]
 
@@ -45,49 +51,64 @@ RECEIPT_KEY = "clavilux"
 # Not all that Pillow can: PostScript, for one, would start another program.
 _READ = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 _READ_WORDS = "png, jpg, webp, gif, bmp, tiff and ppm are read"
-_DESCRIPTION = ExifTags.Base.ImageDescription
+_DESCRIPTION, _ORIENTATION = ExifTags.Base.ImageDescription, ExifTags.Base.Orientation
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+_END_OF_JPEG = b"\xff\xd9"
 _MOST_EXIF = 65000  # a jpg's EXIF is one segment of 64 KiB
 
 
-def read_picture(path: str | os.PathLike) -> torch.Tensor:
-    """The pixels of a picture file, of an animation its first frame.
+class Found(NamedTuple):
+    """What a picture file holds.
+
+    Attributes:
+        pixels: uint8 [H, W, 3], red, green, blue.
+        receipt: as `write_picture` left it; empty if there is none.
+        remarks: what is damaged or missing and was read all the same, each the end of a sentence.
+    """
+
+    pixels: np.ndarray
+    receipt: dict
+    remarks: tuple[str, ...]
+
+
+def read(path: str | os.PathLike, *, strict: bool = False) -> Found:
+    """The pixels of a picture file, of an animation its first frame, with the receipt in it.
 
     Palettes, greyscale, CMYK and 16 bits a channel become 8-bit RGB; what is transparent lies on white; the picture
-    is turned as its EXIF orientation says.
+    is turned as its EXIF orientation says. The receipt is in png under the text key "clavilux", in jpg and webp in
+    the EXIF image description. Other metadata is not looked at, so that it cannot keep the pixels from being read. Of a
+    png or jpg that is cut short there is as much as there is.
 
-    Returns:
-        uint8 [H, W, 3], red, green, blue.
+    Args:
+        path: png, jpg, webp, gif, bmp, tiff or ppm.
+        strict: what would be a remark is an error.
 
     Raises:
-        ValueError: no such file, not a picture, truncated or damaged, of floating point values, or of more than
-            `MOST_PIXELS` pixels.
+        ValueError: no such file, not a picture, damaged, of floating point values, or of more than `MOST_PIXELS`
+            pixels.
     """
-    with _opened(path) as image:
+    given = str(path)
+    with _opened(path) as (image, depth, remarks):
         if image.mode == "F":
-            raise ValueError(f"{str(path)!r} holds floating point values; 8 or 16 bits a channel are read.")
+            raise ValueError(f"{given!r} holds floating point values; 8 or 16 bits a channel are read.")
+        low = _low_bytes(image, depth)
+        image = _decoded(image, given, remarks)
+        exif = _exif(image, remarks)
         try:
-            pixels = np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
+            pixels = np.array(_turned(_as_rgb(image, depth, low), exif))
         except MemoryError:
             raise
         except Exception as error:  # a damaged file can raise nearly anything
-            raise ValueError(f"{str(path)!r} is truncated or damaged: {_reason(error)}.") from error
-    return torch.from_numpy(pixels.copy())
-
-
-def read_receipt(path: str | os.PathLike) -> dict:
-    """The receipt that `write_picture` left in a file: in png under the text key "clavilux", in jpg and webp in the
-    EXIF image description. Empty if there is none. Raises as `read_picture`.
-    """
-    with _opened(path) as image:
-        try:
-            image.load()  # text may also stand behind the pixels
-            texts = (image.info.get(RECEIPT_KEY), image.getexif().get(_DESCRIPTION))
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise ValueError(f"{str(path)!r} is truncated or damaged: {_reason(error)}.") from error
-    described = _parsed(texts[1]).get(RECEIPT_KEY)
-    return _parsed(texts[0]) or (described if isinstance(described, dict) else {})
+            raise ValueError(f"{given!r} is damaged: {_reason(error)}.") from error
+        described = _parsed(exif.get(_DESCRIPTION), remarks).get(RECEIPT_KEY)
+        receipt = _parsed(image.info.get(RECEIPT_KEY), remarks) or (described if isinstance(described, dict) else {})
+    if strict and remarks:
+        raise ValueError(f"{given!r}: {'; '.join(remarks)}.")
+    return Found(pixels, receipt, tuple(remarks))
 
 
 def write_picture(path: str | os.PathLike, pixels: torch.Tensor, *, receipt: dict | None = None) -> None:
@@ -149,20 +170,21 @@ def _receipt_options(name: str, ending: str, receipt: dict) -> dict:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
-    """The file's picture, not yet decoded, and not larger than `MOST_PIXELS`."""
-    given, path = str(path), Path(path)
-    if not path.exists():
-        raise ValueError(f"There is no file {given!r}; give the path of a picture.")
-    if not path.is_file():
-        raise ValueError(f"{given!r} is not a file; give the path of a picture.")
+def _opened(path: str | os.PathLike) -> Iterator[tuple[Image.Image, int, list[str]]]:
+    """(the file's picture, not yet decoded and at most `MOST_PIXELS` large; bits of a png sample, else 0; remarks)."""
+    given = str(path)
     try:
-        payload = path.read_bytes()
+        payload = check_readable(path, "picture").read_bytes()
     except OSError as error:
         raise ValueError(f"{given!r} cannot be read: {error.strerror or error}.") from error
-    if not payload:
-        raise ValueError(f"{given!r} is empty (0 bytes); a picture was expected.")
     too_large = f"{given!r} has more pixels than the {MOST_PIXELS:,} that are read; make it smaller first."
+    depth, remarks = 0, []
+    if payload.startswith(png.SIGNATURE):
+        try:
+            cleaned = png.clean(payload, MOST_PIXELS)
+        except ValueError as error:
+            raise ValueError(f"{given!r} is a damaged png: {error}.") from None
+        payload, depth, remarks = cleaned.payload, cleaned.depth, cleaned.remarks
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of sizes, and of damage that then raises
         try:
@@ -171,24 +193,106 @@ def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
             raise ValueError(too_large) from None
         except UnidentifiedImageError:
             raise ValueError(f"{given!r} is not a picture, or a damaged one; {_READ_WORDS}.") from None
+        except MemoryError:
+            raise
         except Exception as error:
-            raise ValueError(f"{given!r} is truncated or damaged: {_reason(error)}.") from error
+            raise ValueError(f"{given!r} is damaged: {_reason(error)}.") from error
         with image:  # warnings stay off while it is decoded
             if image.width * image.height > MOST_PIXELS:
                 raise ValueError(too_large)
-            yield image
+            yield image, depth, remarks
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
-    """A decoded picture of any mode as 8-bit RGB, on white where it is transparent."""
-    image.load()
+def _decoded(image: Image.Image, given: str, remarks: list[str]) -> Image.Image:
+    """The picture with its pixels; of a jpg that is cut short, grey where they are missing."""
+    try:
+        image.load()
+        return image
+    except MemoryError:
+        raise
+    except Exception as error:
+        if image.format != "JPEG" or "truncated" not in str(error):
+            raise ValueError(f"{given!r} is truncated or damaged: {_reason(error)}.") from error
+    image.fp.seek(0)
+    again = Image.open(io.BytesIO(image.fp.read() + _END_OF_JPEG), formats=("JPEG",))
+    try:
+        again.load()
+    except Exception as error:
+        raise ValueError(f"{given!r} is truncated or damaged: {_reason(error)}.") from error
+    remarks.append("the file is cut short: what is missing of its pixels is grey or blurred")
+    return again
+
+
+def _low_bytes(image: Image.Image, depth: int) -> np.ndarray | None:
+    """uint8 [H, W, 3]: the low half of a png's 16-bit colours, where a transparent one must be told from its like.
+
+    Pillow keeps the high half alone; told that the file is little-endian, it keeps the other.
+    """
+    if depth != 16 or image.mode != "RGB" or "transparency" not in image.info:
+        return None
+    image.fp.seek(0)
+    again = Image.open(io.BytesIO(image.fp.read()), formats=("PNG",))
+    again.tile = [tile._replace(args="RGB;16L") for tile in again.tile]
+    return np.array(again)
+
+
+def _exif(image: Image.Image, remarks: list[str]) -> Image.Exif:
+    """What the picture says of itself; nothing where that is damaged."""
+    try:
+        exif = image.getexif()
+        exif.get(_DESCRIPTION), exif.get(_ORIENTATION)  # values are read when they are asked for
+        return exif
+    except MemoryError:
+        raise
+    except Exception:
+        remarks.append("its EXIF is damaged and was passed over; the picture may lie on its side")
+        return Image.Exif()
+
+
+def _turned(image: Image.Image, exif: Image.Exif) -> Image.Image:
+    """Upright, as EXIF says (Pillow's own function also writes the EXIF again, and stumbles over wild tags)."""
+    turn = _TURNS.get(exif.get(_ORIENTATION))
+    return image if turn is None else image.transpose(turn)
+
+
+def _as_rgb(image: Image.Image, depth: int, low: np.ndarray | None) -> Image.Image:
+    """A decoded picture of any mode as 8-bit RGB, on white where it is transparent.
+
+    Args:
+        image: decoded.
+        depth: bits of a png's sample, else 0.
+        low: as `_low_bytes`.
+    """
+    clear = _transparent(image, depth, low)
     if image.mode == "I" or image.mode.startswith("I;"):  # 16 bits; Pillow itself would clip them at 255
         deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+    if clear is not None:
+        rgb = np.array(image.convert("RGB"))
+        rgb[clear] = 255
+        return Image.fromarray(rgb)
     if not image.has_transparency_data:
         return image.convert("RGB")
     image = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _transparent(image: Image.Image, depth: int, low: np.ndarray | None) -> np.ndarray | None:
+    """bool [H, W]: where a png has its one transparent colour; None if there is none, or the picture has a palette.
+
+    The colour is given in samples of the file's depth, while Pillow's pixels are scaled to 8 bits or cut to them.
+    """
+    color = image.info.get("transparency")
+    if not depth or color is None or image.mode not in ("1", "L", "RGB") and not image.mode.startswith("I"):
+        return None
+    pixels = np.asarray(image)
+    if image.mode != "RGB":
+        scale = 255 // ((1 << depth) - 1) if depth < 8 and image.mode == "L" else 1
+        return pixels == int(color) * scale
+    wanted = np.array(color)
+    if depth < 16:
+        return (pixels == wanted).all(-1)
+    return (pixels == wanted >> 8).all(-1) & (low == (wanted & 255)).all(-1)
 
 
 def check_target(path: str | os.PathLike) -> None:
@@ -217,8 +321,11 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _parsed(text: object) -> dict:
+def _parsed(text: object, remarks: list[str]) -> dict:
     """The JSON object that a text is; empty for anything else."""
+    if isinstance(text, (str, bytes)) and len(text) > png.MOST_TEXT:
+        remarks.append(f"a text of {len(text) / 2**20:.0f} MiB stands where a receipt would, and was passed over")
+        return {}
     try:
         found = json.loads(text)
     except (TypeError, ValueError, RecursionError):

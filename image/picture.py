@@ -25,11 +25,13 @@ class Picture:
         pixels: uint8 [H, W, 3], red, green, blue; an array is taken as well.
         tokens: int64 [K, rows * cols], row by row, where the picture was made from tokens.
         receipt: seed, model, settings: what is needed to make the picture again. Plain JSON values.
+        remarks: what was damaged or missing in the file that it was read from.
     """
 
     pixels: torch.Tensor
     tokens: torch.Tensor | None = None
     receipt: dict = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.pixels = _checked_pixels(self.pixels)
@@ -37,9 +39,10 @@ class Picture:
             self.tokens = _checked_tokens(self.tokens)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> Picture:
-        """Read a picture file and the receipt in it. Raises as `io.read_picture`."""
-        return cls(io.read_picture(path), receipt=io.read_receipt(path))
+    def load(cls, path: str | os.PathLike, *, strict: bool = False) -> Picture:
+        """Read a picture file and the receipt in it. Arguments and errors as `io.read`."""
+        pixels, receipt, remarks = io.read(path, strict=strict)
+        return cls(torch.from_numpy(pixels), receipt=receipt, remarks=remarks)
 
     @classmethod
     def from_floats(cls, pixels: torch.Tensor, tokens: torch.Tensor | None = None, receipt: dict | None = None):
@@ -70,7 +73,7 @@ class Picture:
     def save(self, path: str | os.PathLike) -> None:
         """Write the picture; the ending chooses the format: .png (lossless), .jpg, .jpeg or .webp.
 
-        The receipt goes with it; `io.read_receipt` finds it again. It is written beside `path` first, then renamed,
+        The receipt goes with it; `load` finds it again. It is written beside `path` first, then renamed,
         so there is never half a file.
 
         Raises:

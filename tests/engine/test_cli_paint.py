@@ -16,7 +16,7 @@ from commands import call, refuse
 from PIL import Image
 
 import clavilux
-from clavilux.image.io import read_picture
+from clavilux.image import io
 from clavilux.image.picture import Picture
 from clavilux.painting import PictureJob
 
@@ -135,7 +135,7 @@ def test_editing(four, paint):
 def test_explain_draws_a_map(paint):
     said = paint("--class 3 --seeds 1,2 -o a.png --explain why.png").stdout
     for n in (1, 2):
-        height, width, _ = read_picture(f"why-{n}.png").shape
+        height, width, _ = io.read(f"why-{n}.png").pixels.shape
         assert width > 2 * height > 400 and f"why-{n}.png" in said
     paint("--class 3 --seed 1 -o a.png --explain why.svg --quiet")
     assert "<svg" in Path("why.svg").read_text()
@@ -243,8 +243,14 @@ def test_files_that_are_no_pictures(paint, tmp_path, content, said):
 def test_a_truncated_picture(paint, tmp_path, four):
     whole = (four[0] / "a-1.png").read_bytes()
     (tmp_path / "in.png").write_bytes(whole[: len(whole) - 60])
-    assert "in.png" in paint("--class 1 --continue-from in.png --vary 0.5 -o out.png", refuse)
-    assert [path.name for path in tmp_path.iterdir()] == ["in.png"]
+    said = paint("--class 1 --continue-from in.png --vary 0.5 -o out.png --strict", refuse)
+    assert said.startswith("'in.png': the file is cut short") and [path.name for path in tmp_path.iterdir()] == [
+        "in.png"
+    ]
+    said = paint("--class 1 --continue-from in.png --vary 0.5 -o out.png").stdout
+    assert "note: of the picture that is continued: the file is cut short" in said
+    assert "remarks: the file is cut short" in call("info", tmp_path / "in.png").stdout
+    assert "in.png" in refuse("info", tmp_path / "in.png", "--strict")
 
 
 def test_palette_alpha_cmyk_and_16_bits_are_read(paint):

@@ -15,6 +15,10 @@ from clavilux.image.sheet import contact_sheet
 RECEIPT = {"seed": 3, "model": "toy", "settings": {"guidance": 4.0}, "prompt": "rød æble 🍎"}
 
 
+def pixels_of(path):
+    return torch.from_numpy(io.read(path).pixels)
+
+
 @pytest.fixture
 def picture():
     pixels = torch.randint(256, (6, 9, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
@@ -43,7 +47,7 @@ def test_strangers_texts_are_no_receipt(tmp_path):
         info = PngImagePlugin.PngInfo()
         info.add_text("clavilux", text)
         Image.new("RGB", (2, 2)).save(tmp_path / "a.png", pnginfo=info)
-        assert io.read_receipt(tmp_path / "a.png") == {}
+        assert io.read(tmp_path / "a.png").receipt == {}
 
 
 def test_every_kind_of_pixel_becomes_rgb(tmp_path):
@@ -65,7 +69,7 @@ def test_every_kind_of_pixel_becomes_rgb(tmp_path):
     found = {}
     for name, image in made.items():
         image.save(tmp_path / name)
-        found[name] = io.read_picture(tmp_path / name)
+        found[name] = pixels_of(tmp_path / name)
         assert found[name].shape == (2, 4, 3) and found[name].dtype == torch.uint8
     for name in ("palette.png", "cmyk.tif"):
         assert torch.equal(found[name], torch.from_numpy(rgb)), name
@@ -86,32 +90,31 @@ def test_orientation_and_animations(tmp_path):
     exif[0x0112] = 6  # lies on its side
     image.save(tmp_path / "turned.png", exif=exif)
     expected = torch.from_numpy(np.rot90(np.asarray(image), -1).copy())
-    assert torch.equal(io.read_picture(tmp_path / "turned.png"), expected)
+    assert torch.equal(pixels_of(tmp_path / "turned.png"), expected)
     frames = [Image.new("RGB", (3, 3), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert io.read_picture(tmp_path / "a.gif")[0, 0].tolist() == [255, 0, 0]
+    assert pixels_of(tmp_path / "a.gif")[0, 0].tolist() == [255, 0, 0]
 
 
 def test_what_cannot_be_read(tmp_path, monkeypatch):
     Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
     monkeypatch.setattr(io, "MOST_PIXELS", 1000)
     with pytest.raises(ValueError, match="has more pixels than the 1,000 that are read"):
-        io.read_picture(tmp_path / "a.png")
-    for path, message in ((tmp_path, "is not a file"), (tmp_path / "no.png", "There is no file")):
+        pixels_of(tmp_path / "a.png")
+    for path, message in ((tmp_path, "is a folder"), (tmp_path / "no.png", "there is no file")):
         with pytest.raises(ValueError, match=message):
-            io.read_picture(path)
+            pixels_of(path)
 
 
-@pytest.mark.parametrize("kept", [10, 60, 300, 900])
+@pytest.mark.parametrize("kept", [10, 40])
 def test_a_truncated_file(tmp_path, kept):
     noise = np.random.default_rng(1).integers(0, 256, (40, 40, 3), np.uint8)
     for ending in ("png", "jpg", "webp"):
         path = tmp_path / f"a.{ending}"
         Image.fromarray(noise).save(path)
         path.write_bytes(path.read_bytes()[:kept])
-        for read in (io.read_picture, io.read_receipt):
-            with pytest.raises(ValueError, match=r"a\.(png|jpg|webp)"):
-                read(path)
+        with pytest.raises(ValueError, match=r"a\.(png|jpg|webp)"):
+            io.read(path)
 
 
 def test_what_cannot_be_written(picture, tmp_path, monkeypatch):
