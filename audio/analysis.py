@@ -1,7 +1,7 @@
 """What a recording is: tempo, beats, key, loudness; and a picture of it.
 
-Measures any sound, and never looks at a score; the picture shows the notes too, where there are some. librosa
-does the signal processing; it is slow to import, so the functions that need it import it.
+Measures any sound, and never looks at a score; the picture shows the notes too, where there are some. The front end
+does the signal processing.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from clavilux.audio import io, pianoroll
+from clavilux.audio import frontend, io, pianoroll
 from clavilux.audio.clip import Audio
 from clavilux.audio.harmony import KEY_PROFILES, KEYS, Key
 from clavilux.audio.loudness import integrated_loudness, peak_dbfs
@@ -116,13 +117,10 @@ def _figure(audio: Audio):
 
 
 def _draw_mel(axes, samples: np.ndarray) -> None:
-    import librosa
-
-    mel = librosa.feature.melspectrogram(y=samples, sr=RATE, n_fft=2048, hop_length=512, n_mels=128)
-    decibels = librosa.power_to_db(mel, ref=max(float(mel.max()), 1e-10), top_db=80)
-    times = np.linspace(0, len(samples) / RATE, decibels.shape[1] + 1)
-    frequencies = librosa.mel_frequencies(n_mels=129, fmax=RATE / 2)
-    image = axes.pcolormesh(times, frequencies, decibels, cmap="magma", rasterized=True)
+    mel = frontend.mel_spectrogram(torch.from_numpy(samples), RATE)  # [M, T]
+    times = np.linspace(0, len(samples) / RATE, mel.shape[1] + 1)
+    frequencies = frontend.mel_frequencies(len(mel) + 1, RATE / 2)
+    image = axes.pcolormesh(times, frequencies, frontend.decibels(mel, range_db=80), cmap="magma", rasterized=True)
     axes.set_yscale("symlog", linthresh=1000, linscale=1)
     axes.set(ylabel="Hz", ylim=(30, RATE / 2), yticks=(100, 500, 1000, 2000, 4000, 8000))
     axes.set_yticklabels(["100", "500", "1k", "2k", "4k", "8k"])
@@ -149,14 +147,11 @@ def _mono(audio: Audio) -> np.ndarray:
 
 def _tempo_and_beats(samples: np.ndarray) -> tuple[float | None, tuple[float, ...]]:
     """Beats by dynamic programming (Ellis 2007, librosa); the tempo is the slope of a line through them."""
-    import librosa
-
-    strength = librosa.onset.onset_strength(y=samples, sr=RATE, hop_length=_ONSET_HOP)
+    strength = frontend.onset_strength(samples, RATE, _ONSET_HOP)
     if not float(strength.max()) > 0:
         return None, ()
     tempo = _tempo(strength)
-    _, frames = librosa.beat.beat_track(onset_envelope=strength, sr=RATE, hop_length=_ONSET_HOP, bpm=tempo, trim=False)
-    beats = frames * _ONSET_HOP / RATE
+    beats = frontend.track_beats(strength, RATE, _ONSET_HOP, tempo) * _ONSET_HOP / RATE
     if len(beats) < 4:
         return None, tuple(beats.tolist())
     return float(60 / np.polyfit(np.arange(len(beats)), beats, 1)[0]), tuple(beats.tolist())
@@ -201,10 +196,7 @@ def _salience(samples: np.ndarray) -> np.ndarray:
     the frame's highest: the rest is reverberation and noise, which blurs a key (49 of 70 right with the
     whole transform, 60 with its peaks). Frames count by the root of their level.
     """
-    import librosa
-
-    lowest = librosa.midi_to_hz(_LOWEST_KEY)
-    magnitude = np.abs(librosa.cqt(samples, sr=RATE, hop_length=_PITCH_HOP, fmin=lowest, n_bins=_NUM_KEYS))
+    magnitude = frontend.constant_q(samples, RATE, _PITCH_HOP, _LOWEST_KEY, _NUM_KEYS)
     above = np.pad(magnitude[1:], ((0, 1), (0, 0)))
     below = np.pad(magnitude[:-1], ((1, 0), (0, 0)))
     top = magnitude.max(axis=0, keepdims=True)  # [1, T]

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import soxr
 import torch
 
-from clavilux.audio import io
+from clavilux.audio import frontend, io
 from clavilux.audio import loudness as loudness_module
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ class Audio:
         sample_rate = io.check_rate(sample_rate)
         if sample_rate == self.sample_rate:
             return self._like(self.samples)
-        data = soxr.resample(self.samples.numpy().T, self.sample_rate, sample_rate, quality="VHQ")  # [N, C]
+        data = frontend.resample_array(self.samples.numpy().T, self.sample_rate, sample_rate)  # [N, C]
         wanted = max(1, round(self.samples.shape[1] * sample_rate / self.sample_rate))
         data = np.pad(data, ((0, max(0, wanted - len(data))), (0, 0)))[:wanted]
         return self._like(torch.from_numpy(np.ascontiguousarray(data.T)), sample_rate=sample_rate)

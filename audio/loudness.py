@@ -1,6 +1,6 @@
 """How loud a clip is, and how to make it as loud as it should be.
 
-Loudness follows ITU-R BS.1770-4 (pyloudnorm); the peak is that of the waveform between the samples too (four
+Loudness follows ITU-R BS.1770-4; the peak is that of the waveform between the samples too (four
 times oversampled). Knows nothing about files.
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import soxr
 import torch
 from scipy.ndimage import convolve1d, minimum_filter1d
+
+from clavilux.audio import frontend
 
 TARGET_LUFS = -14.0
 PEAK_DBFS = -1.0
@@ -30,16 +31,9 @@ def integrated_loudness(samples: torch.Tensor, sample_rate: int) -> float:
     Returns:
         LUFS; -inf for silence (nothing above the absolute gate of -70 LUFS).
     """
-    import pyloudnorm  # and with it all of scipy.signal: slow
-
     if samples.shape[0] > 5:
         raise ValueError(f"Loudness is defined for 1 to 5 channels, not {samples.shape[0]}.")
-    data = samples.to("cpu", torch.float64).numpy().T  # [N, C]
-    block_s = min(0.4, len(data) / sample_rate)
-    with np.errstate(divide="ignore", invalid="ignore"):  # silent blocks: log10(0), and the mean of no blocks
-        meter = pyloudnorm.Meter(sample_rate, block_size=block_s, filter_class="DeMan")
-        lufs = meter.integrated_loudness(data)
-    return float(lufs) if math.isfinite(lufs) and lufs > -70.0 else -math.inf
+    return frontend.integrated_loudness(samples.to("cpu", torch.float64).numpy().T, sample_rate)
 
 
 def peak_dbfs(samples: torch.Tensor, sample_rate: int) -> float:
@@ -86,7 +80,7 @@ def _peaks(data: np.ndarray, sample_rate: int) -> np.ndarray:
     num_samples = data.shape[1]
     peaks = np.abs(data).max(axis=0)
     for channel in data:
-        over = np.abs(soxr.resample(channel, sample_rate, sample_rate * _OVERSAMPLING, quality="HQ"))
+        over = np.abs(frontend.resample_array(channel, sample_rate, sample_rate * _OVERSAMPLING, quality="HQ"))
         over = np.pad(over, (0, max(0, num_samples * _OVERSAMPLING - len(over))))  # soxr may end one short
         over = over[: num_samples * _OVERSAMPLING].reshape(num_samples, _OVERSAMPLING)
         np.maximum(peaks, over.max(axis=1), out=peaks)

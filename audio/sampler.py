@@ -14,9 +14,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import soxr
 from scipy.signal import lfilter
 
+from clavilux.audio.frontend import resample_array
 from clavilux.audio.soundfont import Envelope, Region, SoundFont
 
 SILENCE_DB = 96.0  # a note ends where its envelope is this far below its top
@@ -100,7 +100,7 @@ class Sampler:
                 repeats = -(-_MARGIN // (end - start))
                 data = np.concatenate([data[:end], *[data[start:end]] * repeats])
             doubled = 2 * min(rate, self.sample_rate)
-            self._doubled[name] = soxr.resample(data, rate, doubled, quality="HQ"), doubled
+            self._doubled[name] = resample_array(data, rate, doubled, quality="HQ"), doubled
         return self._doubled[name]
 
 

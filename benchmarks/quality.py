@@ -32,6 +32,7 @@ from measures import (
     within,
 )
 
+from clavilux.audio.frontend import decibels, mel_spectrogram
 from clavilux.audio.harmony import Chord, Key, find_chords
 from clavilux.audio.score import Score, bar_quarters
 from clavilux.composer.styles import STYLES, style_of
@@ -304,12 +305,9 @@ def _draw_roll(axes, score: Score, title: str) -> None:
 
 
 def _draw_mel(axes, samples, sample_rate: int) -> None:
-    import librosa
-
-    mono = np.asarray(samples).mean(axis=0)
-    mel = librosa.feature.melspectrogram(y=mono, sr=sample_rate, n_fft=2048, hop_length=512, n_mels=96, fmax=8000)
-    extent = (0, len(mono) / sample_rate, 0, 96)
-    axes.imshow(librosa.power_to_db(mel, ref=np.max), origin="lower", aspect="auto", extent=extent, vmin=-80)
+    mel = mel_spectrogram(samples.mean(0), sample_rate, num_mels=96, f_max=8000)
+    extent = (0, samples.shape[1] / sample_rate, 0, 96)
+    axes.imshow(decibels(mel, range_db=80).numpy(), origin="lower", aspect="auto", extent=extent, vmin=-80)
     axes.set(xlabel="seconds", ylabel="mel band")
 
 

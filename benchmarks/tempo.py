@@ -25,7 +25,7 @@ from clavilux.audio.clip import Audio
 from clavilux.audio.score import Score
 from clavilux.audio.synth import SAMPLE_RATE, render_score
 from clavilux.bench.machine import machine
-from clavilux.training.data import read_index, read_score
+from clavilux.training.data import read_index
 
 NEAR = 0.04  # a tempo is found, or a multiple of it is, if it is off by less
 MULTIPLES = (
@@ -103,7 +103,7 @@ def scores(count: int, part: str, seconds: float, folder: Path, sounds: Path) ->
     for row in chosen[::2] if part == "test" else chosen[1::2]:
         if len(pieces) == count:
             break
-        score = read_score(folder, row)
+        score = Score.from_midi(folder / row["file"])
         if len(score.tempos) != 1 or score.metres[0][1][0] < 2:  # 1/8 is the metre of an upbeat
             continue
         name = "score-" + row["file"].replace("/", "-").removesuffix(".mid") + ".flac"
@@ -154,7 +154,8 @@ def main() -> None:
         "songs by aria": songs(args.count, args.part, args.seconds, args.sounds),
         "rendered scores": scores(args.count, args.part, args.seconds, args.scores, args.sounds),
     }
-    report = {"what": __doc__.splitlines()[0], "machine": machine(torch.device("cpu")), "seconds": args.seconds, "part": args.part}
+    report = {"what": __doc__.splitlines()[0], "machine": machine(torch.device("cpu"))}
+    report |= {"seconds": args.seconds, "part": args.part}
     for name, pieces in groups.items():
         rows = measure(pieces, args.sounds)
         report[name] = {"quarters": counts(rows, "verdict"), "beats": counts(rows, "beat"), "pieces": rows}

@@ -81,6 +81,19 @@ def test_kernels_need_torch_and_triton_only(path):
     assert not foreign, f"{path.relative_to(ROOT)} imports {sorted(foreign)}"
 
 
+def test_only_the_front_end_uses_the_libraries_of_sound_features():
+    libraries = {"torchaudio", "librosa", "soxr", "pyloudnorm"}
+    scripts = [path for path in (ROOT / "benchmarks").glob("*.py") if path.name != "resampling.py"]  # compares them
+    found = set()
+    for path in [*MODULES, *scripts]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if libraries & {name.partition(".")[0] for name in names}:
+                found.add(str(path.relative_to(ROOT)))
+    assert found == {"audio/frontend.py"}
+
+
 def test_package_list_is_the_folders():
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     folders = [dotted_name(path) for path in MODULES if path.name == "__init__.py"]

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 
-import librosa
 import numpy as np
 import torch
 
+from clavilux.audio.frontend import pitch
 from clavilux.audio.loudness import integrated_loudness
 from clavilux.audio.sampler import Sampler
 from clavilux.audio.soundfont import FOLDER, Region, SoundFont
@@ -50,7 +50,7 @@ def sharpness(sampler: Sampler, region: Region) -> float | None:
         return None
     by_harmonics = _by_harmonics(wave, hz)
     frame = max(2048, 1 << int(np.ceil(np.log2(4 * RATE / hz))))
-    found = librosa.yin(wave, fmin=hz / 1.3, fmax=hz * 1.3, sr=RATE, frame_length=frame)
+    found = pitch(wave, RATE, hz / 1.3, hz * 1.3, frame)
     by_period = float(np.median(1200 * np.log2(found / hz)))
     if abs(by_harmonics - by_period) > 5:
         return None

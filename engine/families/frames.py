@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..audio.clip import Audio
-from ..audio.frontend import CHROMA_HOP, melody_chroma
+from ..audio.frontend import MELODY_HOP, melody_chroma
 from ..conditioning import Conditioning
 from ..decoder import Decoder
 from ..layout import FrameReader
@@ -119,10 +119,10 @@ class FrameFamily:
             device = self.stages[0].decoder.embed.weight.device
             clip, note = _melody_of(clip_of(source, "melody"), device)
             samples = clip.to_mono().resample(self.blueprint.sample_rate).samples[0].to(device)
-            if len(samples) < CHROMA_HOP:
+            if len(samples) < MELODY_HOP:
                 raise ValueError(
                     f"the melody lasts {clip.duration_s:.3g} s; it should last "
-                    f"{CHROMA_HOP / self.blueprint.sample_rate:g} s at least, one pitch of it"
+                    f"{MELODY_HOP / self.blueprint.sample_rate:g} s at least, one pitch of it"
                 )
             melodies[id(source)] = note, [self._melody(samples, offset, len(offsets) > 1) for offset in offsets]
         note, heard = melodies[id(source)]

@@ -67,6 +67,71 @@ def test_a_spectrogram_is_a_windowed_fourier_transform(n_fft, hop):
     assert np.allclose(power, np.abs(frames) ** 2, rtol=1e-4, atol=1e-5 * np.abs(frames).max())
 
 
+@pytest.mark.parametrize("scale", ["slaney", "htk"])
+@pytest.mark.parametrize(("rate", "n_fft", "hop", "num_mels", "f_max"), [(22050, 2048, 512, 128, None),
+                                                                       (16000, 1024, 256, 64, 7600.0)])  # fmt: skip
+def test_mel_bands_are_those_of_librosa(scale, rate, n_fft, hop, num_mels, f_max):
+    librosa = pytest.importorskip("librosa")
+    samples = rising(3 * rate // 2)
+    theirs = librosa.feature.melspectrogram(
+        y=samples.numpy(), sr=rate, n_fft=n_fft, hop_length=hop, n_mels=num_mels, fmax=f_max, htk=scale == "htk",
+        pad_mode="reflect",
+    )  # fmt: skip
+    ours = frontend.mel_spectrogram(
+        samples, rate, n_fft=n_fft, hop=hop, num_mels=num_mels, f_max=f_max, scale=scale
+    ).numpy()
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs).max() < 1e-5 * theirs.max()
+    loud = theirs > 1e-6 * theirs.max()
+    assert np.abs(ours / theirs - 1)[loud].max() < 1e-3
+    decibels = frontend.decibels(torch.from_numpy(ours), range_db=80).numpy()
+    assert np.abs(decibels - librosa.power_to_db(theirs, ref=np.max, top_db=80)).max() < 0.01
+
+
+def test_silence_in_decibels():
+    assert (frontend.decibels(torch.zeros(2, 4, 5), range_db=80) == -80).all()
+
+
+def test_a_sound_is_found_again_by_its_magnitudes():
+    samples = rising(8192)
+    magnitude = frontend.spectrogram(samples, 512, 128, power=1.0)
+    found = frontend.griffin_lim(magnitude, 512, 128, rounds=32, length=8192)
+    again = frontend.griffin_lim(magnitude, 512, 128, rounds=32, length=8192)
+    assert found.shape == samples.shape and torch.equal(found, again)
+    away = [frontend.spectrogram(x, 512, 128, power=1.0) - magnitude for x in (found, torch.zeros(8192))]
+    assert away[0].norm() < 0.2 * away[1].norm()
+    rough = frontend.griffin_lim(magnitude, 512, 128, rounds=1, length=8192)
+    assert away[0].norm() < (frontend.spectrogram(rough, 512, 128, power=1.0) - magnitude).norm()
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        lambda x: frontend.mel_spectrogram(x, 16000, num_mels=40),
+        lambda x: frontend.resample(x, 16000, 11025),
+        lambda x: frontend.loudness(x, 16000),
+        lambda x: frontend.loudness(x, 8000),
+    ],
+    ids=["mel", "resample", "loudness", "loudness at a low rate"],
+)
+def test_features_can_be_differentiated_also_after_inference(features):
+    samples = 0.1 * rising(9000)[None, None].repeat(2, 1, 1)
+    with torch.inference_mode():
+        expected = features(samples)
+    samples.requires_grad_()
+    found = features(samples)
+    assert torch.equal(found, expected)
+    assert torch.equal(found[0], found[1])
+    found.sum().backward()
+    assert samples.grad.isfinite().all() and samples.grad.abs().max() > 0
+
+
+def test_tuning_and_pitch():
+    flat = tone(440 * 2 ** (-0.3 / 12), 2.0, 22050).numpy()
+    assert frontend.tuning(flat, 22050) == pytest.approx(-0.3, abs=0.03)
+    assert np.median(frontend.pitch(flat, 22050, 300, 600)) == pytest.approx(440 * 2 ** (-0.3 / 12), rel=0.002)
+
+
 @pytest.mark.parametrize("error", [OSError("Could not load this library: libtorchaudio.so"), ImportError("no module")])
 def test_a_torchaudio_of_the_other_kind_is_named_in_one_sentence(monkeypatch, error):
     class Broken:

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from clavilux.audio import loudness
+from clavilux.audio import frontend, loudness
 
 
 def sine(hz, seconds, rate, amplitude=1.0):
@@ -77,3 +77,55 @@ def test_silence_stays_silence():
 def test_six_channels_have_no_loudness():
     with pytest.raises(ValueError, match="1 to 5 channels"):
         loudness.integrated_loudness(torch.zeros(6, 1000), 44100)
+
+
+def noise(seconds, rate, channels=1, amplitude=0.1):
+    return amplitude * torch.randn(channels, round(seconds * rate), generator=torch.Generator().manual_seed(rate))
+
+
+@pytest.mark.parametrize("rate", [100, 441, 1000, 2000, 3363, 4000, 8000, 11025])
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.9, None])
+def test_low_rates_have_the_loudness_of_the_same_sound_at_48_khz(rate, share):
+    clip = noise(4, rate) if share is None else sine(share * rate / 2, 4, rate, 0.3)
+    there = frontend.resample_array(clip[0].numpy(), rate, 48000)
+    expected = loudness.integrated_loudness(torch.from_numpy(there)[None], 48000)
+    allowed = 0.5 if share is None else 0.03  # the resampler takes the last twentieth of the band from the noise
+    assert loudness.integrated_loudness(clip, rate) == pytest.approx(expected, abs=allowed)
+
+
+@pytest.mark.parametrize("rate", [1, 7, 10, 99])
+@pytest.mark.parametrize("num_samples", [1, 3, 500])
+def test_any_rate_has_some_loudness(rate, num_samples):
+    clip = noise(num_samples / rate, rate, 2)
+    found = loudness.integrated_loudness(clip, rate)
+    assert -70 < found < -20 or found == -math.inf
+    assert loudness.normalise(clip, rate).isfinite().all()
+
+
+@pytest.mark.parametrize("amplitude", [1.0, 1e4, 1e15, 1e30])
+@pytest.mark.parametrize("rate", [100, 8000, 44100])
+def test_very_loud_clips(rate, amplitude):
+    clip = noise(2, rate, 2, amplitude)
+    quiet = loudness.integrated_loudness(clip / amplitude, rate)
+    assert loudness.integrated_loudness(clip, rate) == pytest.approx(quiet + 20 * math.log10(amplitude), abs=0.01)
+    saved = loudness.normalise(clip, rate)
+    assert loudness.peak_dbfs(saved, rate) <= -1 + 1e-3 and saved.abs().max() > 0.1
+
+
+@pytest.mark.parametrize("rate", [1000, 8000, 22050, 44100, 48000, 96000])
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_loudness_of_tensors_is_that_of_files(rate, channels):
+    """A tone, noise, noise above full scale, and noise with a pause, as one batch."""
+    tone = sine(60, 5, rate, 0.3).repeat(channels, 1)
+    hiss = noise(5, rate, channels)
+    paused = hiss.clone()
+    paused[:, rate : 3 * rate] *= 1e-5
+    batch = torch.stack([tone, hiss, 40 * hiss, paused])
+    expected = [loudness.integrated_loudness(clip, rate) for clip in batch]
+    assert frontend.loudness(batch, rate).tolist() == pytest.approx(expected, abs=0.02)
+    short = frontend.loudness(hiss[:, : rate // 5], rate)
+    assert float(short) == pytest.approx(loudness.integrated_loudness(hiss[:, : rate // 5], rate), abs=0.02)
+
+
+def test_loudness_of_silent_tensors():
+    assert frontend.loudness(torch.zeros(2, 1, 9000), 16000).tolist() == [-math.inf] * 2
