@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 import clavilux
 from clavilux import cli_codecs, cli_jobs, cli_paint
 from clavilux.cli_options import (
+    Anything,
     AsJson,
     Device,
     Dtype,
@@ -116,6 +117,7 @@ def render(
     tokens: Annotated[Path | None, typer.Option(help="Jukebox: tokens of a level to begin with.")] = None,
     job: Annotated[Path | None, typer.Option(help="Jukebox: where tokens are kept; beside the song as .job.")] = None,
     continue_from: Annotated[Path | None, typer.Option(help="A MIDI or sound file to carry on from.")] = None,
+    anything: Anything = False,
     output: Output = Path("song.wav"),
     midi: Annotated[Path | None, typer.Option(help="Also save the notes as a MIDI file.")] = None,
     plot: Plot = None,
@@ -139,9 +141,14 @@ def render(
         "stride_s": stride, "continue_from": continue_from, "seed": seed, "artist": artist, "genre": genre,
         "lyrics": lyrics, "labels": labels, "song_s": song_seconds, "levels": levels, "hop": hop,
         "temperatures": temperatures, "parallel_windows": parallel_windows, "prime": prime, "prime_s": prime_seconds,
-        "tokens": tokens, "job": job,
+        "tokens": tokens, "job": job, "anything": anything or None,
     }  # fmt: skip
     given = {name: value for name, value in controls.items() if value is not None}
+
+    if model == "aria":  # as the model itself does, before its weights are read
+        from clavilux.composer.refusal import check_understood
+
+        check_understood(prompt, anything)
 
     from clavilux import cli_show, memory
 

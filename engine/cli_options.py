@@ -22,6 +22,9 @@ Instruments = Annotated[
     typer.Option("--instrument", help="An instrument; several by commas, or repeat it."),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="A damaged or shortened file is an error, not a remark.")]
+Anything = Annotated[
+    bool, typer.Option("--anything", help="Bundled models: make one even where none of the words is understood.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or int8.")]
 

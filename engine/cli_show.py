@@ -168,9 +168,9 @@ def _say(console: Console, label: str, text: str) -> None:
 
 
 def _say_receipt(console: Console, receipt: dict[str, Any]) -> None:
-    """What was taken from the words and what was not known, what else was settled, and the seed."""
-    for label, lines in (("taken from the words", receipt.get("taken")), ("not known", receipt.get("unknown"))):
-        if lines:
+    """First what was not understood or cannot be done, then what was taken from the words, the rest, the seed."""
+    for label, name in (("not understood", "unknown"), ("not done", "unmet"), ("taken from the words", "taken")):
+        if lines := receipt.get(name):
             _say(console, label, ", ".join(lines))
     for name, value in receipt.get("controls", {}).items():
         _say(console, name.replace("_", " "), _plain(value, grouped=False))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..audio.harmony import Chord, Key, parse_chords
-from .instruments import INSTRUMENTS, instruments_named, unknown
+from .instruments import INSTRUMENTS, NO_DRUMS, instruments_named, unknown
 from .notation import TEMPO_RANGE
 from .phrases import PACES
 from .styles import METRES, STYLES, Metre, Style
@@ -34,6 +34,7 @@ ACCEPTS: dict[str, Any] = {
     "chords": "a chord a bar, 'Gm Cm D7 Gm', or bars between lines, 'Gm Cm | D7 | Gm'",
     "density": list(DENSITIES),
     "section": list(SECTIONS),
+    "anything": "yes, to make a piece even of a prompt of which nothing is understood",
 }
 
 
@@ -43,6 +44,7 @@ class Controls:
 
     `instruments` are names out of `INSTRUMENTS`, one a player; `tempo` is in quarters a minute; `chords` is
     a list of chords a bar, repeated as often as the piece needs, or None where the composer draws them.
+    `unmet` says what was asked for and cannot be done.
     """
 
     style: str
@@ -53,6 +55,7 @@ class Controls:
     density: str
     section: str
     chords: tuple[tuple[Chord, ...], ...] | None
+    unmet: tuple[str, ...] = ()
 
 
 def resolve(
@@ -89,7 +92,7 @@ def resolve(
     Raises:
         ValueError, TypeError: an option outside its range, in one sentence that names what would be right.
     """
-    names = instruments_named(instruments) if instruments is not None else said.instruments
+    names, unmet = (said.instruments, ()) if instruments is None else _pitched(instruments_named(instruments))
     style = _one_of("style", style, tuple(STYLES)) if style is not None else said.style
     habits = STYLES[style] if style else _style_for(names, said, seed)
     settled_metre = _metre(metre) if metre is not None else said.metre
@@ -105,7 +108,16 @@ def resolve(
         density=_one_of("density", density, DENSITIES) if density is not None else _density(said),
         section=_one_of("section", section, SECTIONS) if section is not None else said.section or "whole",
         chords=chart,
+        unmet=unmet,
     )
+
+
+def _pitched(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(the names without drums, what cannot be done). Raises ValueError where only drums are left."""
+    pitched = tuple(name for name in names if name != "drums")
+    if not pitched:
+        raise ValueError(f"instruments is 'drums'; {NO_DRUMS}: name an instrument that plays pitches")
+    return pitched, ((f"drums ({NO_DRUMS})",) if pitched != names else ())
 
 
 def _draw(seed: int, name: str) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 DRUMS = -1  # the drum kit, which is a channel and not a program
+NO_DRUMS = "the composer has read no music for drums and writes none"
 MAX_INSTRUMENTS = 12
 
 

@@ -16,15 +16,18 @@ from .phrases import EXACT, WORD, Claim
 from .styles import METRES
 
 TEMPO_RANGE = (20.0, 300.0)  # quarters a minute
+MAX_BARS = 999
+LONGEST_S = 3600.0
 
 
 @dataclass(frozen=True)
 class Span:
-    """Text from `start` to `end` and what it claims: nothing where it cannot be played, such as 7/8."""
+    """Text from `start` to `end` and what it claims: nothing where it cannot be played, and then the reason."""
 
     start: int
     end: int
     claims: tuple[Claim, ...]
+    reason: str = ""
 
 
 _NUMBER = r"(?<![\d.,/])(\d{1,4}(?:\.\d{1,3})?)"
@@ -45,6 +48,17 @@ _TEMPI = (
     re.compile(rf"\bat {_NUMBER}(?!\s?[\w/%°])", re.IGNORECASE),
 )
 _METRE = re.compile(r"(?<![\d/.])(\d{1,3})\s?/\s?(\d{1,3})(?![\d/])|(?<![\d.])(\d{1,2})[ -](\d{1,2}) time\b")
+_BAR_NUMBERS = {"eight": 8, "twelve": 12, "sixteen": 16, "twenty-four": 24, "thirty-two": 32}
+_BARS = re.compile(
+    rf"(?<![\w.,/])(\d{{1,4}}|{'|'.join(_BAR_NUMBERS)})[ -]?"
+    r"(?:bars?|measures?|takte?n?|mesures?|battute|compases|compassos|maten|такт(?:а|ов)?)(?!\w)",
+    re.IGNORECASE,
+)
+_SECONDS = re.compile(
+    r"(?<![\w.,/])(\d{1,4}(?:\.\d{1,3})?)[ -]?(seconds?|secs?|sekunden|secondes|secondi|segundos|s|"
+    r"minutes?|mins?|minuten|minuti|minutos)(?!\w)",
+    re.IGNORECASE,
+)
 _ACCIDENTAL = r"(?:[ -]?(flat|sharp)|([#b♯♭]))?"
 _KEY_WITH_MODE = re.compile(
     rf"(?<![\w#♭♯'’])([a-g]){_ACCIDENTAL}[ -]{{0,2}}(major|minor|maj|min)(?!\w)( keys?\b)?", re.IGNORECASE
@@ -69,7 +83,7 @@ def exact_spans(text: str) -> list[Span]:
     """Everything that is written exactly in `text`, in order, without overlaps."""
     found: list[Span] = []
     taken = bytearray(len(text))
-    for reader in (_chords, _tempi, _metres, _keys):
+    for reader in (_chords, _tempi, _lengths, _metres, _keys):
         for span in reader(text):
             if not any(taken[span.start : span.end]):
                 taken[span.start : span.end] = b"\1" * (span.end - span.start)
@@ -85,8 +99,8 @@ def _chords(text: str) -> Iterator[Span]:
                 chart = " ".join(re.findall(_CHORD, chart))
             try:
                 parse_chords(chart)
-            except ValueError:  # such as two bar lines in a row
-                yield Span(match.start(), match.end(), ())
+            except ValueError as error:  # such as two bar lines in a row
+                yield Span(match.start(), match.end(), (), str(error))
             else:
                 yield Span(match.start(), match.end(), (("chords", chart, EXACT),))
 
@@ -95,14 +109,34 @@ def _tempi(text: str) -> Iterator[Span]:
     for pattern in _TEMPI:
         for match in pattern.finditer(text):
             tempo = float(match[1])
-            known = TEMPO_RANGE[0] <= tempo <= TEMPO_RANGE[1]
-            yield Span(match.start(), match.end(), (("tempo", tempo, EXACT),) if known else ())
+            if TEMPO_RANGE[0] <= tempo <= TEMPO_RANGE[1]:
+                yield Span(match.start(), match.end(), (("tempo", tempo, EXACT),))
+            else:
+                yield Span(match.start(), match.end(), (), "a tempo is {:g} to {:g}".format(*TEMPO_RANGE))
 
 
 def _metres(text: str) -> Iterator[Span]:
     for match in _METRE.finditer(text):
         metre = (int(match[1] or match[3]), int(match[2] or match[4]))
-        yield Span(match.start(), match.end(), (("metre", metre, EXACT),) if metre in METRES else ())
+        if metre in METRES:
+            yield Span(match.start(), match.end(), (("metre", metre, EXACT),))
+        else:
+            yield Span(match.start(), match.end(), (), f"metres are {', '.join(f'{a}/{b}' for a, b in METRES)}")
+
+
+def _lengths(text: str) -> Iterator[Span]:
+    for match in _BARS.finditer(text):
+        bars = _BAR_NUMBERS.get(match[1].lower()) or int(match[1])
+        if 1 <= bars <= MAX_BARS:
+            yield Span(match.start(), match.end(), (("bars", bars, EXACT),))
+        else:
+            yield Span(match.start(), match.end(), (), f"a piece has 1 to {MAX_BARS} bars")
+    for match in _SECONDS.finditer(text):
+        seconds = float(match[1]) * (60 if match[2][0].lower() == "m" else 1)
+        if 0 < seconds <= LONGEST_S:
+            yield Span(match.start(), match.end(), (("length", seconds, EXACT),))
+        else:
+            yield Span(match.start(), match.end(), (), f"a piece lasts up to {LONGEST_S:g} s")
 
 
 def _keys(text: str) -> Iterator[Span]:

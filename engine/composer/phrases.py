@@ -214,7 +214,17 @@ JOINS = _set("and or nor und oder et ou e y o")
 BREAKS = _set("but only just instead rather")  # what follows these is meant
 
 # Phrases that look like something else and claim nothing.
-_IDLE = ("non troppo", "ma non troppo", "non tanto", "not only", "grand", "no matter", "solo")
+_IDLE = ("non troppo", "ma non troppo", "non tanto", "not only", "grand", "no matter", "solo", "to study")
+
+# Styles that nothing is known of, though a word in their name is: "drum and bass" is no piece for double bass.
+STRANGE = frozenset(
+    words_of(words)
+    for words in (
+        "drum and bass", "drum n bass", "drum & bass", "classic rock", "acid jazz", "electronic dance music",
+        "classical trance", "swing house", "horn house", "dance pop", "dance punk", "bass house", "bass boosted",
+        "french house", "japanese pop", "piano house",
+    )
+)  # fmt: skip
 
 STOP_WORDS = _set(
     """a an the in on of for with and or to by at from is are be was as into over than then that this
@@ -227,7 +237,7 @@ STOP_WORDS = _set(
     arrangement version something sound sounds sounding feel feeling mood key keys time times metre
     meter tempo bpm bars bar beat beats minute minutes second seconds chords chord progression harmony
     der die das den dem des ein eine einen einem einer fur mit und auf von im zu ist bitte stuck musik
-    le la les un une pour avec et en sur de du au aux dans musique morceau il lo gli uno con e su di da
+    le la les un une pour avec et en sur de du au aux dans musique morceau il gli uno con e su di da
     nel nella musica brano el los las y para sobre del al una pieza"""
 )
 
@@ -272,6 +282,7 @@ def _table() -> dict[Phrase, tuple[Claim, ...]]:
         add(_split(words), *(claim for claim in implied if claim[1] is not None))
     add([("quartet",), ("quartett",), ("quartetto",)], ("style", "quartet", FORM))
     add([words_of(words) for words in _IDLE])
+    add(sorted(STRANGE))
     return {phrase: tuple(claims.values()) for phrase, claims in table.items()}
 
 

@@ -12,16 +12,15 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from ..audio.harmony import Key
-from .instruments import MAX_INSTRUMENTS, NUMBERS, fold
+from .account import Event, account, hints, is_definite
+from .instruments import MAX_INSTRUMENTS, NO_DRUMS, NUMBERS, fold
 from .notation import exact_spans
-from .phrases import BREAKS, COMPOSER, EXACT, JOINS, LONGEST, NEGATIONS, PHRASES, STOP_WORDS, Claim
+from .phrases import BREAKS, COMPOSER, EXACT, JOINS, LONGEST, NEGATIONS, PHRASES, STOP_WORDS, STRANGE, Claim
 
 MAX_READ = 20_000  # characters; what follows is counted, not read
 MAX_LISTED = 20  # unknown words that are kept by name, of however many there are
-_MAX_TAKEN = 50
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]")
 
@@ -37,8 +36,10 @@ class Understanding:
     (slot, value) that were refused: ("instrument", "drums"). `taken` are (words as written, what they mean),
     in order; where two contradict each other both stand here, and the later one holds. `unknown` are the
     first `MAX_LISTED` different words that were not understood, of `unknown_count` in all; `hints` are
-    (unknown word, known word that is spelled nearly so). `unread` is the number of characters beyond
-    `MAX_READ`.
+    (unknown word, known word that is spelled nearly so). `unmet` are sentences' parts on what was understood
+    and cannot be done. `blank` is a prompt with nothing in it; `definite` one that says which music is meant.
+    `bars` and `length` are how long the piece is to be, in bars or in seconds. `unread` is the number of
+    characters beyond `MAX_READ`.
     """
 
     style: str | None = None
@@ -59,16 +60,12 @@ class Understanding:
     unknown: tuple[str, ...] = ()
     unknown_count: int = 0
     hints: tuple[tuple[str, str], ...] = ()
+    unmet: tuple[str, ...] = ()
+    blank: bool = True
+    definite: bool = False
+    bars: int | None = None
+    length: float | None = None
     unread: int = 0
-
-
-class _Event(NamedTuple):
-    """One thing read: kind "claims", "unknown", "not", "join", "number", "break" or "idle" (stop words)."""
-
-    kind: str
-    text: str
-    claims: tuple[Claim, ...] = ()
-    negated: bool = False
 
 
 def understand(prompt: str) -> Understanding:
@@ -82,7 +79,7 @@ def understand(prompt: str) -> Understanding:
     """
     if not isinstance(prompt, str):
         raise TypeError(f"the prompt must be a string, not {type(prompt).__name__}")
-    events = _negate(_read(unicodedata.normalize("NFC", prompt[:MAX_READ])))
+    events = [_without_drums(e) for e in _negate(_read(unicodedata.normalize("NFC", prompt[:MAX_READ])))]
     winners = _winners(events)
     positive = [e for e in events if e.kind == "claims" and not e.negated]
     avoid = tuple(dict.fromkeys(pair for e in events if e.negated for pair in _refused(e)))
@@ -90,8 +87,9 @@ def understand(prompt: str) -> Understanding:
     names = _instruments(positive, said.get("count"), avoid)
     scored_style, scored_for = said.get("ensemble", (None, ()))
     unknown = dict.fromkeys(e.text[:40] for e in events if e.kind in ("unknown", "not"))
+    unmet = dict.fromkeys(e.text for e in events if e.kind == "unmet")
     for name in dict.fromkeys(names[MAX_INSTRUMENTS:]):
-        unknown[f"{name} (more than {MAX_INSTRUMENTS} players)"] = None
+        unmet[f"{name} (more than {MAX_INSTRUMENTS} players)"] = None
     listed = tuple(unknown)[:MAX_LISTED]
     return Understanding(
         style=said.get("style"),
@@ -108,10 +106,15 @@ def understand(prompt: str) -> Understanding:
         section=said.get("section"),
         chords=said.get("chords"),
         avoid=avoid,
-        taken=_taken(events, winners),
+        taken=account(events, winners),
         unknown=listed,
         unknown_count=len(unknown),
-        hints=_hints(listed),
+        hints=hints(listed),
+        unmet=tuple(unmet)[:MAX_LISTED],
+        blank=not events,
+        definite=is_definite(events),
+        bars=said.get("bars"),
+        length=said.get("length"),
         unread=max(0, len(prompt) - MAX_READ),
     )
 
@@ -119,35 +122,34 @@ def understand(prompt: str) -> Understanding:
 # From text to events.
 
 
-def _read(text: str) -> list[_Event]:
-    events: list[_Event] = []
+def _read(text: str) -> list[Event]:
+    events: list[Event] = []
     end = 0
     for span in exact_spans(text):
         events += _read_words(text[end : span.start])
-        kind = "claims" if span.claims else "unknown"
-        events.append(_Event(kind, " ".join(text[span.start : span.end].split()), span.claims))
+        written = " ".join(text[span.start : span.end].split())
+        if span.claims:
+            events.append(Event("claims", written, span.claims))
+        else:
+            events.append(Event("unmet", f"{written[:60]} ({span.reason})"))
         end = span.end
     return events + _read_words(text[end:])
 
 
-def _read_words(text: str) -> list[_Event]:
+def _read_words(text: str) -> list[Event]:
     tokens = [m for m in _TOKEN.finditer(text) if m[0] not in "-‐'’" and not _invisible(m[0])]
     words = [_word(m[0]) for m in tokens]
-    events: list[_Event] = []
+    events: list[Event] = []
     i = 0
     while i < len(tokens):
         length, claims = _longest_phrase(words, i)
         if length:
-            events.append(
-                _Event(
-                    "claims" if claims else "idle",
-                    text[tokens[i].start() : tokens[i + length - 1].end()],
-                    claims,
-                )
-            )
+            strange = tuple(words[i : i + length]) in STRANGE
+            kind = "claims" if claims else "unknown" if strange else "idle"
+            events.append(Event(kind, text[tokens[i].start() : tokens[i + length - 1].end()], claims))
             i += length
             continue
-        events.append(_Event(_kind(words, i), tokens[i][0]))
+        events.append(Event(_kind(words, i), tokens[i][0]))
         i += 1
     return events
 
@@ -211,9 +213,9 @@ def _kind(words: list[str | None], i: int) -> str:
     return "unknown"
 
 
-def _negate(events: list[_Event]) -> list[_Event]:
+def _negate(events: list[Event]) -> list[Event]:
     """Mark what a "no" refuses; the "no" itself goes, unless it refused nothing. Numbers become counts."""
-    out: list[_Event] = []
+    out: list[Event] = []
     pending: int | None = None  # where in `out` the last "not" stands that has refused nothing yet
     after_refusal = False
     steps, count = 0, 1
@@ -228,9 +230,9 @@ def _negate(events: list[_Event]) -> list[_Event]:
         elif event.kind == "claims":
             joined = after_refusal and out and out[-1].kind == "join"
             if (pending is not None and steps <= 2) or joined:
-                event = _Event("claims", event.text, event.claims, negated=True)
+                event = Event("claims", event.text, event.claims, negated=True)
                 if pending is not None:
-                    out[pending] = _Event("idle", "")
+                    out[pending] = Event("idle", "")
             elif count > 1 and event.claims and event.claims[0][0] == "instruments":
                 event = _times(event, count)
             pending, after_refusal = None, event.negated
@@ -241,16 +243,25 @@ def _negate(events: list[_Event]) -> list[_Event]:
     return out
 
 
-def _times(event: _Event, count: int) -> _Event:
+def _without_drums(event: Event) -> Event:
+    """Drums that are asked for are not written: no score that the composer has read is for drums."""
+    if event.kind == "claims" and not event.negated and any(value == ("drums",) for _, value, _ in event.claims):
+        return Event("unmet", f"{event.text[:60]} ({NO_DRUMS})")
+    return event
+
+
+def _times(event: Event, count: int) -> Event:
     """ "two violins": an instrument's claim, `count` times over."""
     (slot, names, rank), *others = event.claims
-    return _Event("claims", f"{count} {event.text}", ((slot, names * count, rank), *others))
+    if names == ("drums",):
+        return event
+    return Event("claims", f"{count} {event.text}", ((slot, names * count, rank), *others))
 
 
 # From events to meaning.
 
 
-def _winners(events: list[_Event]) -> dict[str, Claim]:
+def _winners(events: list[Event]) -> dict[str, Claim]:
     """The claim that holds for every slot but the instruments, which add up: the highest rank, then the
     latest."""
     winners: dict[str, Claim] = {}
@@ -279,7 +290,7 @@ def _settled(winners: dict[str, Claim]) -> dict[str, Claim]:
     return winners
 
 
-def _turned(event: _Event) -> list[Claim]:
+def _turned(event: Event) -> list[Claim]:
     """What a refused phrase asks for instead: the other mode, a moderate tempo."""
     claims = []
     for slot, value, rank in event.claims:
@@ -290,7 +301,7 @@ def _turned(event: _Event) -> list[Claim]:
     return claims
 
 
-def _refused(event: _Event) -> list[tuple[str, object]]:
+def _refused(event: Event) -> list[tuple[str, object]]:
     pairs: list[tuple[str, object]] = []
     for slot, value, rank in event.claims:
         if slot == "instruments":
@@ -302,78 +313,9 @@ def _refused(event: _Event) -> list[tuple[str, object]]:
     return pairs
 
 
-def _instruments(events: list[_Event], count: int | None, avoid: tuple) -> tuple[str, ...]:
+def _instruments(events: list[Event], count: int | None, avoid: tuple) -> tuple[str, ...]:
     named = [name for e in events for slot, names, _ in e.claims if slot == "instruments" for name in names]
     names = [name for name in named if ("instrument", name) not in avoid]
     if count and len(set(names)) == 1:
         names = names[:1] * count
     return tuple(names)
-
-
-def _taken(events: list[_Event], winners: dict[str, Claim]) -> tuple[tuple[str, str], ...]:
-    taken: dict[tuple[str, str], None] = {}
-    for event in events:
-        if event.kind != "claims" or len(taken) >= _MAX_TAKEN:
-            continue
-        text = event.text[:60]
-        if event.negated:
-            taken[(text, f"not wanted: {_meaning(event.claims)}")] = None
-            continue
-        holding = tuple(c for c in event.claims if _holds(c, winners))
-        if holding:
-            taken[(text, _meaning(holding))] = None
-        else:
-            taken[(text, f"{_meaning(event.claims)}, but other words say otherwise")] = None
-    return tuple(taken)
-
-
-def _holds(claim: Claim, winners: dict[str, Claim]) -> bool:
-    slot, value, _ = claim
-    if slot == "instruments":
-        return True
-    held = winners[slot][1] if slot in winners else None
-    if slot == "ensemble" and value[0] != winners["style"][1]:
-        return False
-    return held == value or (slot == "key" and held.tonic == value)
-
-
-def _meaning(claims: tuple[Claim, ...]) -> str:
-    parts = []
-    for slot, value, _ in claims:
-        if slot == "instruments":
-            parts.append(", ".join(dict.fromkeys(value)))
-        elif slot == "metre":
-            parts.append(f"{value[0]}/{value[1]}")
-        elif slot == "span":
-            parts.append(f"{value[0]} to {value[1]} quarters a minute")
-        elif slot == "tempo":
-            parts.append(f"{value:g} quarters a minute")
-        elif slot == "key":
-            parts.append(str(value) if isinstance(value, Key) else f"key of {str(Key(value, 'major')).split()[0]}")
-        elif slot == "ensemble":
-            parts.append(f"for {', '.join(value[1])}")
-        elif slot == "count":
-            parts.append(f"{value} players")
-        elif slot == "chords":
-            parts.append("these chords")
-        else:
-            parts.append({"mode": f"{value} key", "pace": f"{value} tempo"}.get(slot, f"{value} {slot}"))
-    return ", ".join(parts)
-
-
-def _hints(unknown: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """For words that are one slip away from a known one: that word. Anything less near is not guessed at."""
-    from difflib import get_close_matches
-
-    by_initial: dict[str, list[str]] = {}
-    for phrase in PHRASES:
-        if len(phrase) == 1 and len(phrase[0]) >= 4:
-            by_initial.setdefault(phrase[0][0], []).append(phrase[0])
-    hints = []
-    for written in unknown:
-        word = fold(written)
-        if len(word) >= 4 and word.isalpha():
-            near = [w for w in by_initial.get(word[0], ()) if abs(len(w) - len(word)) <= 1]
-            found = get_close_matches(word, near, n=1, cutoff=0.83)
-            hints += [(written, found[0])] if found else []
-    return tuple(hints)

@@ -33,8 +33,8 @@ from ..composer.conditions import (
 from ..composer.controls import ACCEPTS, DENSITIES, Controls, resolve
 from ..composer.form import fit_bars, plan_bars
 from ..composer.grammar import RANGES, Part, ScoreGrammar
-from ..composer.instruments import DRUMS, INSTRUMENTS
-from ..composer.prompt import understand
+from ..composer.instruments import INSTRUMENTS
+from ..composer.refusal import check_understood
 from ..conditioning import Conditioning
 from ..decoder import Decoder, DecoderSpec
 from ..errors import CheckpointError
@@ -118,11 +118,11 @@ class Aria:
         return [self.job(request) for request in requests]
 
     def job(self, request: Request) -> ScoreJob:
-        """Read the words, settle every control, plan the bars."""
-        said = understand(request.prompt)
+        """Read the words, settle every control, plan the bars. ValueError where nothing was understood."""
+        controls = dict(request.controls)
+        said = check_understood(request.prompt, controls.pop("anything", False))
         notes: list[str] = []
         given = _given(request.continue_from, notes)
-        controls = dict(request.controls)
         if given is not None:
             for name, value in given.controls().items():
                 controls.setdefault(name, value)
@@ -154,7 +154,8 @@ class Given:
             programs = dict.fromkeys(self.score.notes["program"][~self.score.notes["drum"]].tolist())
             by_program = {i.program: name for name, i in reversed(INSTRUMENTS.items())}
             font = SoundFont.bundled()
-            found["instruments"] = list(dict.fromkeys(by_program[font.nearest(p)] for p in programs))[:12]
+            named = list(dict.fromkeys(by_program[font.nearest(p)] for p in programs))[:12]
+            found |= {"instruments": named} if named else {}  # drums alone: others join them
         return found
 
 
@@ -234,7 +235,7 @@ class ScoreJob:
             continues=given is not None,
         )
         shift = shift_to_c(controls.key.tonic)
-        parts, programs = _parts(controls.instruments, shift, notes)
+        parts, programs = _parts(controls.instruments, shift)
         self.prompt = _prompt_tokens(aria, given, shift)
         self.grammar = ScoreGrammar(score_tokens(), bars, parts, None if self.prompt.shape[2] else tempo)
         brief = Brief(
@@ -291,7 +292,7 @@ class ScoreJob:
 
 
 def _unknown(said) -> list[str]:
-    """The words that meant nothing, with the known word that is spelled nearly so; the rest counted."""
+    """The words that meant nothing, with the known word that is spelled nearly so; the others counted."""
     near = dict(said.hints)
     words = [f"{word} (did you mean {near[word]}?)" if word in near else word for word in said.unknown]
     more = said.unknown_count - len(said.unknown)
@@ -306,11 +307,8 @@ def _shifted(chords, key):
     return [[chord.transposed(shift_to_c(key.tonic)) for chord in bar] for bar in chords]
 
 
-def _parts(names, shift: int, notes: list[str]) -> tuple[list[Part], dict[int, int]]:
+def _parts(names, shift: int) -> tuple[list[Part], dict[int, int]]:
     """Who plays, in the composer's key, and which program plays what each is written as."""
-    if "drums" in names:
-        notes.append("the composer does not write for drums; they stay silent")
-    names = [name for name in names if INSTRUMENTS[name].program != DRUMS] or ["piano"]
     parts, programs = [], {}
     for name in dict.fromkeys(names):
         instrument = INSTRUMENTS[name]
@@ -353,8 +351,9 @@ def _receipt(aria: Aria, request: Request, said, controls: Controls, tempo: floa
         "prompt": request.prompt[:500],
         "seconds": request.seconds,
         "seed": request.seed,
-        "taken": [f"{word} = {meaning}" for word, meaning in said.taken],
         "unknown": _unknown(said),
+        "unmet": [*said.unmet, *controls.unmet],
+        "taken": [f"{word} = {meaning}" for word, meaning in said.taken],
         "controls": {
             "style": controls.style,
             "instruments": list(controls.instruments),
@@ -364,6 +363,7 @@ def _receipt(aria: Aria, request: Request, said, controls: Controls, tempo: floa
             "bars": num_bars,
             "density": controls.density,
             "section": controls.section,
+            **({"anything": True} if request.controls.get("anything") else {}),
             "chords": "drawn" if chords is None else " | ".join(" ".join(map(str, bar)) for bar in chords),
         },
         "notes": notes,

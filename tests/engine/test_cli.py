@@ -95,7 +95,7 @@ def chorale(tmp_path_factory):
 def test_render_says_what_it_took_and_what_it_did_not_know(chorale):
     folder, said = chorale
     assert "taken from the words: organ = church organ" in said and "G minor" in said
-    assert "not known: wibbly" in said
+    assert said.startswith("not understood: wibbly\n")
     assert "key: G minor" in said and "tempo: 120" in said and "seed: 3" in said
     assert str(folder / "a.wav") in said and str(folder / "a.mid") in said
 
@@ -242,11 +242,21 @@ def test_a_damaged_checkpoint(damage, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "prompt", ["", "zqx", "\N{VIOLIN}", "organ " * 20000], ids=["none", "unknown", "emoji", "long"]
+    "words",
+    [[""], ["xyzzy", "--anything"], ["\N{VIOLIN}"], ["organ " * 20000]],
+    ids=["none", "anything", "emoji", "long"],
 )
-def test_any_prompt_is_music(prompt, tmp_path):
-    said = call("render", prompt, "--seconds", "1", "--seed", "1", "-o", tmp_path / "a.wav").stdout
+def test_prompts_of_every_kind_are_music(words, tmp_path):
+    said = call("render", *words, "--seconds", "1", "--seed", "1", "-o", tmp_path / "a.wav").stdout
     assert "style: " in said and "key: " in said and len(said) < 5000
+    assert said.startswith("not understood: xyzzy\n") == ("xyzzy" in words)
+
+
+def test_nothing_is_made_of_words_that_are_not_understood(tmp_path):
+    output = tmp_path / "a.wav"
+    said = refuse("render", "xyzzy brontosaurus 130 bpm", "-o", output)
+    assert "only 130 bpm was understood" in said and "--anything" in said and "chorale" in said
+    assert not output.exists()
 
 
 @pytest.mark.parametrize("command", ["analyze", "info", "play"])

@@ -78,13 +78,16 @@ PROMPTS = [
     ("♩ = 72", {"tempo": 72.0}),
     ("tempo 90", {"tempo": 90.0}),
     ("fast at 120.5 bpm", {"tempo": 120.5}),
-    ("9999 bpm in 7/8", {"unknown": ("9999 bpm", "7/8")}),
+    ("9999 bpm in 7/16", {}),
     ("fast slow", {"pace": "slow"}),
     ("very slow", {"pace": "very slow"}),
     ("allegro ma non troppo", {"pace": "lively"}),
     ("six-eight time", {"metre": (6, 8)}),
     ("a minuet in 4/4", {"style": "classical", "metre": (4, 4), "span": (96, 126)}),
     # Density, section, chords.
+    ("16 bars of piano", {"instruments": ("piano",), "bars": 16}),
+    ("twelve bars", {"bars": 12}),
+    ("a 2-minute march", {"style": "march", "length": 120.0}),
     ("busy ending", {"density": "dense", "section": "closing"}),
     ("chords Am F C G on guitar", {"chords": "Am F C G", "instruments": ("guitar",)}),
     ("Gm Cm | D7 | Gm", {"chords": "Gm Cm | D7 | Gm"}),
@@ -123,6 +126,8 @@ FIELDS = (
     "density",
     "section",
     "chords",
+    "bars",
+    "length",
 )
 
 
@@ -159,7 +164,7 @@ def test_every_phrase_is_understood_by_itself():
     for phrase, claims in PHRASES.items():
         if claims:
             got = understand(" ".join(phrase))
-            assert got.taken, phrase
+            assert bool(got.taken) != (claims[0][1] == ("drums",)), phrase
             assert not got.unknown, phrase
 
 
@@ -232,7 +237,19 @@ def test_unknown_words_are_capped_for_display_but_counted():
 def test_players_beyond_the_most_are_said_to_be_left_out():
     got = understand("orchestra, choir, piano and flute")
     assert len(got.instruments) == MAX_INSTRUMENTS
-    assert got.unknown == ("piano (more than 12 players)", "flute (more than 12 players)")
+    assert got.unmet == ("piano (more than 12 players)", "flute (more than 12 players)")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "word"),
+    [("piano with drums", "drums"), ("waltz at 9999 bpm", "9999 bpm"), ("jig in 7/16", "7/16"),
+     ("flute, 0 bars", "0 bars"), ("flute, 9000 seconds", "9000 seconds")],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_with_the_reason_and_not_taken(prompt, word):
+    got = understand(prompt)
+    [said] = got.unmet
+    assert said.startswith(f"{word} (") and word not in dict(got.taken) and not got.unknown
+    assert got.definite
 
 
 def test_a_prompt_that_is_no_string_is_an_error():
