@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from clavilux.audio import frontend, io
+from clavilux.audio import frontend, io, reading
 from clavilux.audio import loudness as loudness_module
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Audio:
         score: the notes, where the model wrote a score first.
         tokens: int64 [K, T], where the clip was made from tokens.
         receipt: seed, model, settings: what is needed to make the clip again. Plain JSON values.
+        remarks: what was wrong with the file that it was read from, "cut off: the header promises 12.0 s, 7.3 s are
+            there"; empty for a whole one.
     """
 
     samples: torch.Tensor
@@ -40,16 +42,27 @@ class Audio:
     score: Score | None = None
     tokens: torch.Tensor | None = None
     receipt: dict = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.samples = io.check_samples(self.samples)
         self.sample_rate = io.check_rate(self.sample_rate)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> Audio:
-        """Read a wav, flac, ogg or mp3 file; a receipt in its comment tag is read too. Raises as `io.read`"""
-        samples, sample_rate = io.read(path)
-        return cls(samples, sample_rate, receipt=_receipt_from(io.read_comment(path)))
+    def load(cls, path: str | os.PathLike, *, strict: bool = False) -> Audio:
+        """Read a wav, flac, ogg or mp3 file; a receipt in its comment tag is read too.
+
+        Args:
+            path: of the file.
+            strict: refuse a file that is damaged or cut off, of which there would be `remarks`.
+
+        Raises:
+            ValueError: as `reading.read`; or with `strict`, what the first remark says.
+        """
+        sound = reading.read(path)
+        if strict and sound.remarks:
+            raise ValueError(f"{str(path)!r} is {sound.remarks[0]}")
+        return cls(sound.samples, sound.sample_rate, receipt=_receipt_from(sound.comment), remarks=sound.remarks)
 
     def save(self, path: str | os.PathLike, loudness: bool | float = True) -> None:
         """Write the clip; the ending chooses the format: .wav, .flac, .ogg, .mp3, or .mid for the notes.

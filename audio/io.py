@@ -1,4 +1,4 @@
-"""Sound files: read and write wav, flac, ogg and mp3, and never leave half a file behind.
+"""Sound files: write wav, flac, ogg and mp3, and never leave half a file behind (`reading` reads them).
 
 Knows bytes on disk. Does not know what the sound is, how loud it should be or who made it.
 Encoding happens in memory, so that a full disk is an ordinary `OSError` and the same samples always give
@@ -33,44 +33,6 @@ MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 OGG_SERIAL = 0x636C6176
 _BLOCK = 1 << 16  # frames a write: libvorbis takes its buffer from the stack, so hours at once would crash it
 _HOST = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname()) or "host"
-
-
-def read(path: str | os.PathLike) -> tuple[torch.Tensor, int]:
-    """Read a sound file.
-
-    Returns:
-        samples, float32 [C, N], full scale is 1.0; and the sample rate in Hz.
-
-    Raises:
-        ValueError: the file is missing, empty, not sound, holds no samples, or holds NaN or infinity.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise ValueError(f"There is no file {str(path)!r}; give the path of a wav, flac, ogg or mp3 file.")
-    if not path.is_file():
-        raise ValueError(f"{str(path)!r} is not a file; give the path of a wav, flac, ogg or mp3 file.")
-    try:
-        if path.stat().st_size == 0:
-            raise ValueError(f"{str(path)!r} is empty (0 bytes); a sound file was expected.")
-        with open(path, "rb") as handle, soundfile.SoundFile(handle) as file:
-            data, sample_rate = file.read(dtype="float32", always_2d=True), file.samplerate  # [N, C]
-    except soundfile.LibsndfileError as error:
-        raise ValueError(
-            f"{str(path)!r} is not a readable sound file ({_reason(error)}); wav, flac, ogg and mp3 are read."
-        ) from error
-    except OSError as error:
-        raise ValueError(f"{str(path)!r} cannot be read: {error.strerror or error}.") from error
-    if len(data) == 0:
-        raise ValueError(f"{str(path)!r} holds no samples; at least one is needed.")
-    if not np.isfinite(data).all():
-        raise ValueError(f"{str(path)!r} holds samples that are NaN or infinite; all must be finite.")
-    return torch.from_numpy(np.ascontiguousarray(data.T)), sample_rate
-
-
-def read_comment(path: str | os.PathLike) -> str:
-    """The comment tag of a sound file, empty if it has none."""
-    with soundfile.SoundFile(os.fspath(path)) as file:
-        return file.comment
 
 
 def write(path: str | os.PathLike, samples: torch.Tensor | np.ndarray, sample_rate: int, *, comment: str = "") -> None:
@@ -201,10 +163,6 @@ def _is_running(pid: int) -> bool:
     except PermissionError:  # it runs, as somebody else
         return True
     return True
-
-
-def _reason(error: soundfile.LibsndfileError) -> str:
-    return error.error_string.rstrip(".").lower()
 
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))

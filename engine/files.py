@@ -1,6 +1,6 @@
-"""Files from outside: which may be opened, and how large they may be. The ground floor: imports nothing of ours.
+"""Files from outside: which may be opened, and how large they may be; and how much room the machine has.
 
-Knows paths and sizes. Does not know what is in a file.
+Knows paths and sizes. Does not know what is in a file. The ground floor: imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -53,3 +53,13 @@ def check_readable(path: str | os.PathLike, kind: str) -> Path:
     if not os.access(path, os.R_OK):
         raise ValueError(f"{given!r} may not be read; its permissions forbid it")
     return path
+
+
+def free_memory_bytes() -> int | None:
+    """Main memory that is free; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    available = next((line for line in lines if line.startswith("MemAvailable:")), None)
+    return None if available is None else int(available.split()[1]) * 1024

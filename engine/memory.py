@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from .files import free_memory_bytes
 from .model import FAMILIES, PICTURES, check_seconds, device_named, folder_of, read_config
 
 
@@ -62,12 +63,7 @@ def free_bytes(device: str = "auto") -> int | None:
     where = device_named(device)
     if where.type == "cuda":
         return torch.cuda.mem_get_info(where)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    available = next((line for line in lines if line.startswith("MemAvailable:")), None)
-    return None if available is None else int(available.split()[1]) * 1024
+    return free_memory_bytes()
 
 
 def check_fits(
