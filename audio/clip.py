@@ -57,12 +57,10 @@ class Audio:
             strict: refuse a file that is damaged or cut off, of which there would be `remarks`.
 
         Raises:
-            ValueError: as `reading.read`; or with `strict`, what the first remark says.
+            ValueError: as `reading.read`.
         """
-        sound = reading.read(path)
-        if strict and sound.remarks:
-            raise ValueError(f"{str(path)!r} is {sound.remarks[0]}")
-        return cls(sound.samples, sound.sample_rate, receipt=_receipt_from(sound.comment), remarks=sound.remarks)
+        sound = reading.read(path, strict=strict)
+        return cls(sound.samples, sound.sample_rate, receipt=receipt_from(sound.comment), remarks=sound.remarks)
 
     def save(self, path: str | os.PathLike, loudness: bool | float = True) -> None:
         """Write the clip; the ending chooses the format: .wav, .flac, .ogg, .mp3, or .mid for the notes.
@@ -151,7 +149,7 @@ class Audio:
         )
 
 
-def _receipt_from(comment: str) -> dict:
+def receipt_from(comment: str) -> dict:
     """The receipt inside a comment tag; any other comment means that there is none."""
     try:
         receipt = json.loads(comment).get("clavilux", {})

@@ -81,7 +81,7 @@ def _riff_data(file: BinaryIO, size: int) -> tuple[int, int, tuple[int, bytes] |
     order = ">" if _at(file, 0, 4) == b"RIFX" else "<"
     outer, long_at = struct.unpack(order + "I", _at(file, 4, 4))[0], None
     for at, name, stated in _chunks(file, 12, size, order):
-        if name == b"ds64":
+        if name == b"ds64" and at + 24 <= size:
             long_at = at + 16
         if name != b"data":
             continue
@@ -214,5 +214,5 @@ def _mpeg(file: BinaryIO, size: int) -> Plan | None:
     if not found.header.has_bytes:
         counts = counts[:4]
     pieces = (*tags, (found.start, at), counts, (at + len(counts), size))
-    promised = stated * found.frame_samples if found.num_frames < stated else 0
+    promised = stated * found.frame_samples - found.header.added_samples if found.num_frames < stated else 0
     return Plan((pieces,), promised_frames=promised, is_open_ended=found.is_cut)

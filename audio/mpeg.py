@@ -26,9 +26,11 @@ _INFO_KBPS = 64  # of the frame that is put before the first: room for the count
 
 @dataclass(frozen=True)
 class InfoHeader:
-    """The Xing or Info header: frames that it states; where they stand, before the bytes if it has those."""
+    """The Xing or Info header: frames that it states; how many samples of them the encoder added before and behind the
+    sound; where the count stands, before that of the bytes if it has one."""
 
     num_frames: int
+    added_samples: int
     counts_at: int
     has_bytes: bool
 
@@ -85,7 +87,9 @@ def scan(file: BinaryIO, size: int) -> Frames | None:
         count += not is_cut
         at += length
     header = _info_header(reader, start, first)
-    return Frames(start, first, 4 - (first[1] >> 1 & 3), count - (header is not None), _frame_samples(first), is_cut, header)
+    return Frames(
+        start, first, 4 - (first[1] >> 1 & 3), count - (header is not None), _frame_samples(first), is_cut, header
+    )
 
 
 def frame_bytes(header: bytes) -> int | None:
@@ -102,7 +106,7 @@ def frame_bytes(header: bytes) -> int | None:
 
 
 def info_frame(first: bytes, num_frames: int, num_bytes: int) -> bytes:
-    """A silent frame like the `first` with an Info header that states these numbers; `num_bytes` are those of the other frames."""
+    """A silent frame like the `first`, with an Info header that states these numbers (bytes without its own)."""
     version, layer = first[1] >> 3 & 3, 4 - (first[1] >> 1 & 3)
     rate = _KBPS[version == 3, layer].index(_INFO_KBPS) + 1
     header = bytes([0xFF, first[1] | 1, rate << 4 | first[2] & 0x0C, first[3]])  # | 1: without a checksum
@@ -129,7 +133,7 @@ def _sync(reader: _Buffered, start: int, size: int) -> int | None:
     """The first place from `start` on at which frames of one kind follow one another."""
     for at in range(start, min(size, start + _FURTHEST)):
         head = reader.at(at, 4)
-        if head[:1] != b"\xff":
+        if frame_bytes(head) is None:
             continue
         here, kind = at, head[1] & 0xFE
         for number in range(_IN_A_ROW):
@@ -147,11 +151,14 @@ def _sync(reader: _Buffered, start: int, size: int) -> int | None:
 
 def _info_header(reader: _Buffered, start: int, first: bytes) -> InfoHeader | None:
     at = start + 4 + _side_bytes(first)
-    found = reader.at(at, 16)
+    found = reader.at(at, 160)
     if found[:4] not in (b"Xing", b"Info") or len(found) < 16:
         return None
     flags, num_frames = struct.unpack_from(">II", found, 4)
-    return InfoHeader(num_frames, at + 8, bool(flags & 2)) if flags & 1 else None
+    lame = found[8 + sum(length for bit, length in enumerate((4, 4, 100, 4)) if flags >> bit & 1) :]
+    delays = int.from_bytes(lame[21:24], "big") if lame[:2] in (b"LA", b"La") else 0  # LAME, Lavc, Lavf; 12 bits each
+    added = (delays >> 12) + (delays & 0xFFF)
+    return InfoHeader(num_frames, added, at + 8, bool(flags & 2)) if flags & 1 else None
 
 
 class _Buffered:

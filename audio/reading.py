@@ -38,14 +38,18 @@ class Sound:
     remarks: tuple[str, ...]
 
 
-def read(path: str | os.PathLike) -> Sound:
+def read(path: str | os.PathLike, *, strict: bool = False) -> Sound:
     """Read a sound file.
+
+    Args:
+        path: of the file.
+        strict: refuse a file that is damaged or cut off, of which there would be `remarks`.
 
     Raises:
         ValueError: the file is missing, empty, not sound, holds no samples, holds NaN or infinity, changes its rate or
-            its channels on the way, or is more than the memory can take.
+            its channels on the way, or is more than the memory can take; or `strict` refuses it.
     """
-    with SoundReader(path) as reader:
+    with SoundReader(path, strict=strict) as reader:
         blocks = list(_that_fit(reader))
         samples = np.empty((reader.channels, reader.num_samples), np.float32)
         position = samples.shape[1]
@@ -62,14 +66,14 @@ def _that_fit(reader: SoundReader) -> Iterator[np.ndarray]:
         held += block.nbytes
         if free is not None and held > 0.8 * free:
             raise ValueError(
-                f"{reader.path!r} is longer than {reader.num_samples / reader.sample_rate:.0f} s, which is more than the "
-                f"{free / 2**30:.1f} GiB of memory that are free can take"
+                f"{reader.path!r} is longer than {reader.num_samples / reader.sample_rate:.0f} s, too long for the "
+                f"{free / 2**30:.1f} GiB of memory that are free"
             )
         yield block
 
 
 class SoundReader:
-    """A sound file as a row of blocks, float32 [n, C]; a context manager, and iterated over once.
+    """A sound file as a row of blocks, float32 [n, C]; a context manager, and iterated over once. Raises as `read`.
 
     Attributes:
         path: as it was given.
@@ -80,11 +84,11 @@ class SoundReader:
         remarks: known when the last block was read.
     """
 
-    def __init__(self, path: str | os.PathLike) -> None:
-        self.path, self.num_samples, self.remarks = str(path), 0, ()
+    def __init__(self, path: str | os.PathLike, *, strict: bool = False) -> None:
+        self.path, self.num_samples, self.remarks, self._strict = str(path), 0, (), strict
         checked = check_readable(path, KIND)
         try:
-            self._file = open(checked, "rb")
+            self._file = open(checked, "rb")  # noqa: SIM115 - closed in __exit__
         except OSError as error:
             raise ValueError(f"{self.path!r} cannot be read: {error.strerror or error}") from error
         try:
@@ -122,6 +126,8 @@ class SoundReader:
         if not self.num_samples:
             raise ValueError(f"{self.path!r} holds no samples{damage and f' ({damage})'}; at least one is needed")
         self.remarks = tuple(self._remarks(damage))
+        if self._strict and self.remarks:
+            raise ValueError(f"{self.path!r} is refused (strict): {self.remarks[0]}")
 
     def _opened(self, link: tuple[containers.Piece, ...]) -> _Decoder:
         self._view = _View(self._file, link)

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import clavilux
-from clavilux import cli_codecs, cli_jobs, cli_paint
+from clavilux import cli_codecs, cli_inputs, cli_jobs, cli_paint
 from clavilux.cli_options import (
     Anything,
     AsJson,
@@ -118,6 +118,7 @@ def render(
     job: Annotated[Path | None, typer.Option(help="Jukebox: where tokens are kept; beside the song as .job.")] = None,
     continue_from: Annotated[Path | None, typer.Option(help="A MIDI or sound file to carry on from.")] = None,
     anything: Anything = False,
+    strict: Strict = False,
     output: Output = Path("song.wav"),
     midi: Annotated[Path | None, typer.Option(help="Also save the notes as a MIDI file.")] = None,
     plot: Plot = None,
@@ -152,6 +153,8 @@ def render(
 
     from clavilux import cli_show, memory
 
+    remarks = cli_inputs.remarks_on({"--melody": melody, "--prime": prime, "--continue-from": continue_from}, strict)
+
     memory.check_makes(model, "music")
     memory.check_fits(model, seconds, batch, dtype, device)
     loaded = clavilux.load(model, device=device, dtype=dtype)
@@ -164,10 +167,11 @@ def render(
     files = []
     for song, *targets in zip(songs, outputs, midis, plots, strict=True):
         files.append(_save(ctx, song, *targets, loudness))
-    report = cli_show.report(songs, files, elapsed_s)
+    report = cli_show.report(songs, files, elapsed_s) | {"remarks": remarks}
     if as_json:
         cli_show.print_json(report)
     elif not quiet:
+        cli_show.show_remarks(remarks)
         cli_show.show_songs(songs, files, elapsed_s)
 
 
@@ -235,6 +239,7 @@ def info(
 def analyze(
     file: Annotated[Path, typer.Argument(help="A sound file: wav, flac, ogg or mp3.")],
     plot: Plot = None,
+    strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a recording: tempo, key, loudness, duration."""
@@ -244,8 +249,8 @@ def analyze(
     from clavilux.audio import analysis
     from clavilux.audio.clip import Audio
 
-    clip = Audio.load(file)
-    facts = analysis.analyze(clip).as_dict()
+    clip = Audio.load(file, strict=strict)
+    facts = analysis.analyze(clip).as_dict() | {"remarks": list(clip.remarks)}
     if plot:
         analysis.plot(clip, plot)
     if as_json:

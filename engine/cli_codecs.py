@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clavilux.cli_options import AsJson, Device, Quiet
+from clavilux.cli_options import AsJson, Device, Quiet, Strict
 
 CodecPath = Annotated[
     str, typer.Option("--codec", help="A codec's or a MusicGen's folder, one of its files, or a hub id.")
@@ -28,6 +28,7 @@ def encode(
     ),
     codebooks: Annotated[int | None, typer.Option(help="Only the first ones: a lower bandwidth.", min=1)] = None,
     level: Level = None,
+    strict: Strict = False,
     device: Device = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -38,7 +39,7 @@ def encode(
     from clavilux.audio.codecs.files import check_place, codec_identity, save_tokens
 
     check_place(output)
-    clip = Audio.load(file)
+    clip = Audio.load(file, strict=strict)
     loaded = _codec(codec, level)
     identity = codec_identity(loaded)
     started = time.perf_counter()
@@ -48,6 +49,7 @@ def encode(
     facts = {
         "codec": identity["family"], "sample_rate": identity["sample_rate"], "codebooks": found.tokens.shape[1],
         "frames": found.tokens.shape[2], "duration_s": round(clip.duration_s, 3), "notes": found.notes,
+        "remarks": list(clip.remarks),
     }  # fmt: skip
     _say(facts, output, clip.duration_s, elapsed_s, as_json, quiet)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -127,10 +127,20 @@ def show_played(song: Audio, replaced: dict[int, int], files: list[Files], elaps
     _say(console, "made in", f"{elapsed_s:.1f} s, {_real_time_factor([song], elapsed_s):.1f}x real time")
 
 
+def show_remarks(remarks: Iterable[str]) -> None:
+    """What is wrong with files that were read, a line each."""
+    console = Console(highlight=False, soft_wrap=True)
+    for remark in remarks:
+        _say(console, "note", remark)
+
+
 def show_facts(facts: dict[str, Any]) -> None:
     """Names and values, one a line; what a value holds in turn is indented."""
     console = Console(highlight=False, soft_wrap=True)
+    show_remarks(facts.get("remarks", ()))
     for name, value in facts.items():
+        if name == "remarks":
+            continue
         label, unit = _label_and_unit(name)
         if unit == "MiB":
             value, unit = (round(value / 2**20, 1), unit) if value >= 2**20 else (round(value / 2**10, 1), "KiB")

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from . import journal
-from .audio.clip import Audio
+from .audio.clip import receipt_from
 from .audio.codecs.files import is_token_file, load_tokens
 from .audio.codecs.load import load_codec
 from .audio.codecs.weights import read_json
 from .audio.programs import program_name
+from .audio.reading import SoundReader
 from .audio.score import Score
 from .decoder import DecoderSpec
 from .errors import CheckpointError
 from .families.musicgen import licence
 from .families.recognise import JUKEBOX, LLAMAGEN, folder_of_file
+from .files import check_readable
 from .image import io as image_io
 from .image.codecs import vq
 from .model import FAMILIES, PICTURES, PRETRAINED, bundled, read_config
@@ -76,9 +78,10 @@ def describe(path: str | Path, seconds: float = 30.0, batch: int = 1, *, strict:
         return checkpoint_facts(folder_of_file(path), seconds, batch)
     if path.suffix.lower() in _PICTURES:
         return picture_facts(path, strict)
+    check_readable(path, "sound file")  # or a MIDI file, which its own reader limits further
     with open(path, "rb") as file:
         is_midi = file.read(4) == b"MThd"
-    return midi_facts(path) if is_midi or path.suffix.lower() in (".mid", ".midi") else sound_facts(path)
+    return midi_facts(path) if is_midi or path.suffix.lower() in (".mid", ".midi") else sound_facts(path, strict)
 
 
 def checkpoint_facts(folder: Path, seconds: float = 30.0, batch: int = 1) -> dict[str, Any]:
@@ -206,21 +209,24 @@ def midi_facts(path: Path) -> dict[str, Any]:
     return facts
 
 
-def sound_facts(path: Path) -> dict[str, Any]:
-    """Length, rate, channels, level, and the receipt of a file that was written here."""
-    clip = Audio.load(path)
-    peak = float(clip.samples.abs().max())
+def sound_facts(path: Path, strict: bool = False) -> dict[str, Any]:
+    """Length, rate, channels, level, the receipt of a file that was written here, and what is wrong with the file.
+
+    Read block by block: a recording may be longer than the memory.
+    """
+    with SoundReader(path, strict=strict) as reader:
+        peak = max(float(abs(block).max()) for block in reader)
     facts = {
         "kind": "sound file",
-        "duration_s": round(clip.duration_s, 3),
-        "sample_rate": clip.sample_rate,
-        "channels": clip.channels,
+        "duration_s": round(reader.num_samples / reader.sample_rate, 3),
+        "sample_rate": reader.sample_rate,
+        "channels": reader.channels,
         "peak_dbfs": round(20 * math.log10(peak), 2) if peak else "silence",
         "size_bytes": path.stat().st_size,
+        "remarks": list(reader.remarks),
     }
-    if clip.receipt:
-        facts["receipt"] = clip.receipt
-    return facts
+    receipt = receipt_from(reader.comment)
+    return facts | ({"receipt": receipt} if receipt else {})
 
 
 def picture_facts(path: Path, strict: bool = False) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from clavilux.audio import io
+from clavilux.audio import io, reading
 
 ENDINGS = sorted(io.FORMATS)
 
@@ -24,7 +24,8 @@ def tone(seconds=0.5, rate=44100, channels=2):
 def test_what_is_written_is_read(tmp_path, ending, rate, channels):
     samples = tone(rate=rate, channels=channels)
     io.write(tmp_path / f"a{ending}", samples, rate)
-    found, found_rate = io.read(tmp_path / f"a{ending}")
+    sound = reading.read(tmp_path / f"a{ending}")
+    found, found_rate = sound.samples, sound.sample_rate
     assert found_rate == rate and found.dtype == torch.float32 and found.shape[0] == channels
     if ending in (".wav", ".flac"):
         assert found.shape == samples.shape and (found - samples).abs().max() < 2 / 32768
@@ -37,7 +38,8 @@ def test_what_is_written_is_read(tmp_path, ending, rate, channels):
 def test_unusual_rates_and_channels(tmp_path, rate, channels):
     samples = tone(0.1, rate, channels)
     io.write(tmp_path / "a.wav", samples, rate)
-    found, found_rate = io.read(tmp_path / "a.wav")
+    sound = reading.read(tmp_path / "a.wav")
+    found, found_rate = sound.samples, sound.sample_rate
     assert found_rate == rate and (found - samples).abs().max() < 2 / 32768
 
 
@@ -53,32 +55,12 @@ def test_the_same_samples_give_the_same_bytes(ending):
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_comments(tmp_path, ending):
     io.write(tmp_path / f"a{ending}", tone(), 44100, comment="für Elise")
-    assert io.read_comment(tmp_path / f"a{ending}") == "für Elise"
+    assert reading.read(tmp_path / f"a{ending}").comment == "für Elise"
 
 
 def test_values_beyond_full_scale_are_clipped_not_wrapped(tmp_path):
     io.write(tmp_path / "a.wav", torch.tensor([[2.0, -2.0, 0.5]]), 44100)
-    assert torch.allclose(io.read(tmp_path / "a.wav")[0], torch.tensor([[1.0, -1.0, 0.5]]), atol=1e-4)
-
-
-def test_bad_sound_files(tmp_path):
-    (tmp_path / "empty.wav").touch()
-    (tmp_path / "text.wav").write_text("not sound, but long enough to be a header of something else\n")
-    import soundfile
-
-    soundfile.write(tmp_path / "none.wav", np.zeros((0, 1)), 44100)
-    soundfile.write(tmp_path / "nan.wav", np.array([0.0, np.nan]), 44100, "FLOAT")
-    for name, says in (
-        ("missing.wav", "no file"),
-        ("empty.wav", "empty"),
-        ("text.wav", "not a readable sound file"),
-        ("none.wav", "no samples"),
-        ("nan.wav", "NaN"),
-        ("", "not a file"),
-    ):
-        with pytest.raises(ValueError, match=says) as caught:
-            io.read(tmp_path / name)
-        assert "\n" not in str(caught.value)
+    assert torch.allclose(reading.read(tmp_path / "a.wav").samples, torch.tensor([[1.0, -1.0, 0.5]]), atol=1e-4)
 
 
 @pytest.mark.parametrize(

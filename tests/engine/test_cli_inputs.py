@@ -1,0 +1,44 @@
+"""Sound files that commands are given: a file that is cut off is noted, and refused under --strict."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import soundfile
+from commands import call, refuse
+
+SAYS = "cut off: the header promises 3.0 s, 2.0 s are there"
+
+
+@pytest.fixture
+def cut(tmp_path):
+    """The first two of three seconds, at 8 kHz."""
+    path = tmp_path / "cut.wav"
+    soundfile.write(path, 0.3 * np.sin(np.arange(24000) * 0.3), 8000)
+    os.truncate(path, 44 + 2 * 16000)
+    return path
+
+
+@pytest.mark.parametrize("command", ["info", "analyze"])
+def test_what_is_missing_is_noted_first(cut, command):
+    assert call(command, cut).stdout.splitlines()[0] == f"note: {SAYS}"
+    assert json.loads(call(command, cut, "--json").stdout)["remarks"] == [SAYS]
+    assert SAYS in refuse(command, cut, "--strict")
+
+
+def test_a_whole_file_has_no_remarks(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(800), 8000)
+    assert json.loads(call("info", tmp_path / "a.wav", "--json", "--strict").stdout)["remarks"] == []
+    assert "note" not in call("info", tmp_path / "a.wav").stdout
+
+
+def test_render_looks_at_its_files_before_any_work(cut, tmp_path):
+    options = ["--seconds", "2", "--seed", "1", "-o", tmp_path / "a.mid"]
+    said = call("render", "", "--continue-from", cut, *options).stdout
+    assert said.splitlines()[0] == f"note: --continue-from {str(cut)!r} is {SAYS}"
+    refused = refuse("render", "", "--continue-from", cut, "--strict", *options[:-1], tmp_path / "b.mid")
+    assert SAYS in refused and not (tmp_path / "b.mid").exists()
+    os.mkfifo(tmp_path / "pipe.wav")
+    assert "pipe" in refuse("render", "", "--melody", tmp_path / "pipe.wav", "--model", "no-such-model")
+    assert "pipe" in refuse("info", tmp_path / "pipe.wav")
