@@ -34,7 +34,7 @@ def test_a_whole_file_has_no_remarks(tmp_path):
 
 
 def test_render_looks_at_its_files_before_any_work(cut, tmp_path):
-    options = ["--seconds", "2", "--seed", "1", "-o", tmp_path / "a.mid"]
+    options = ["--seconds", "3", "--seed", "1", "-o", tmp_path / "a.mid"]
     said = call("render", "", "--continue-from", cut, *options).stdout
     assert said.splitlines()[0] == f"note: --continue-from {str(cut)!r} is {SAYS}"
     refused = refuse("render", "", "--continue-from", cut, "--strict", *options[:-1], tmp_path / "b.mid")
