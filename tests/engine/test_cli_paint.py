@@ -249,7 +249,7 @@ def test_a_truncated_picture(paint, tmp_path, four):
     ]
     said = paint("--class 1 --continue-from in.png --vary 0.5 -o out.png").stdout
     assert "note: of the picture that is continued: the file is cut short" in said
-    assert "remarks: the file is cut short" in call("info", tmp_path / "in.png").stdout
+    assert "note: the file is cut short" in call("info", tmp_path / "in.png").stdout
     assert "in.png" in refuse("info", tmp_path / "in.png", "--strict")
 
 
