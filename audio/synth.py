@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,16 @@ from clavilux.audio.soundfont import SoundFont
 if TYPE_CHECKING:
     from clavilux.audio.score import Score
 
-__all__ = ["EVENT", "SAMPLE_RATE", "ScoreRenderer", "SoundFont", "events_of", "program_name", "render_score"]
+__all__ = [
+    "EVENT",
+    "SAMPLE_RATE",
+    "ScoreRenderer",
+    "SoundFont",
+    "events_of",
+    "program_name",
+    "render_score",
+    "stream_score",
+]
 
 SAMPLE_RATE = 44100  # Hz, that of most of the samples
 
@@ -40,6 +49,8 @@ END_FADE_S = 0.04
 MASTER = 0.25  # leaves a full orchestra below full scale; saving brings a clip to its loudness anyway
 _LONGEST_TAIL_S = 8.0
 _INAUDIBLE = 10 ** (-75 / 20)
+PIECE_S = 2.0
+LONGEST_REST_S = 10.0  # a file may end minutes, or hours, after its last note
 _CHOKE_S = 0.03
 _SHORTEST_NOTE_S = 0.03
 
@@ -225,15 +236,34 @@ def render_score(
     soundfont: SoundFont | None = None,
 ) -> torch.Tensor:
     """The sound of a score, float32 [2, N]. Arguments as `ScoreRenderer`; without notes it is silence."""
+    return torch.cat(list(stream_score(score, sample_rate, duration_s, soundfont)), dim=1)
+
+
+def stream_score(
+    score: Score,
+    sample_rate: int = SAMPLE_RATE,
+    duration_s: float | None = None,
+    soundfont: SoundFont | None = None,
+) -> Iterator[torch.Tensor]:
+    """`render_score` in pieces of about `PIECE_S` seconds: a long score takes no more memory than a short one.
+
+    Rests at the end of a score are played, up to `LONGEST_REST_S` of them.
+    """
     events = events_of(score.notes, score.seconds_at)
+    events = events[np.argsort(events["start"], kind="stable")]
     if duration_s is None and not len(events):
-        duration_s = max(score.duration_s, 1 / sample_rate)
+        duration_s = min(max(score.duration_s, 1 / sample_rate), LONGEST_REST_S)
     programs = events["program"][~events["drum"]].tolist() + [-1] * bool(events["drum"].any())
     renderer = ScoreRenderer(
         sample_rate=sample_rate, duration_s=duration_s, soundfont=soundfont, programs=programs or None
     )
-    until_s = max(score.duration_s, float(events["start"].max(initial=0)) + 1e-6)
-    return torch.cat([renderer.feed(events, until_s), renderer.finish()], dim=1)
+    let_go_s = float((events["start"] + events["duration"]).max(initial=0))
+    ends_s = max(min(score.duration_s, let_go_s + LONGEST_REST_S), float(events["start"].max(initial=0)) + 1e-6)
+    for until_s in [*np.arange(PIECE_S, ends_s, PIECE_S).tolist(), ends_s]:
+        count = int(np.searchsorted(events["start"], until_s))
+        yield renderer.feed(events[:count], until_s)
+        events = events[count:]
+    yield renderer.finish()
 
 
 def events_of(notes: np.ndarray, seconds_at: Callable) -> np.ndarray:

@@ -9,7 +9,7 @@ from clavilux.audio.room import impulse_response
 from clavilux.audio.sampler import Sampler, volume_envelope
 from clavilux.audio.score import NOTE, Score
 from clavilux.audio.soundfont import FOLDER, Envelope, SoundFont
-from clavilux.audio.synth import BLOCK, ScoreRenderer, events_of, render_score
+from clavilux.audio.synth import BLOCK, PIECE_S, ScoreRenderer, events_of, render_score, stream_score
 
 FONT = SoundFont.bundled()
 RATE = 44100
@@ -198,6 +198,22 @@ def test_without_a_length_the_last_note_rings_out():
     samples = render_score(score)
     assert 0.6 * RATE < samples.shape[1] < 6 * RATE
     assert samples[:, -100:].abs().max() < 1e-3 * samples.abs().max()
+
+
+def test_a_score_is_streamed_in_pieces_that_are_the_whole():
+    notes = [(0.5 * i, 0.4 + 3 * (i % 3), 50 + i % 30, 90, (0, 48)[i % 2], i % 7 == 0) for i in range(40)]
+    score = Score(np.array(notes[::-1], NOTE))
+    pieces = list(stream_score(score))
+    events = events_of(score.notes, score.seconds_at)
+    renderer = ScoreRenderer(programs=(0, 48))
+    whole = torch.cat([renderer.feed(events, score.duration_s), renderer.finish()], dim=1)
+    assert torch.equal(torch.cat(pieces, dim=1), whole) and torch.equal(render_score(score), whole)
+    assert max(piece.shape[1] for piece in pieces[:-1]) <= (PIECE_S + 1) * RATE
+
+
+def test_hours_of_rest_after_the_last_note_are_not_played():
+    score = Score(np.array([(0, 1, 60, 80, 0, False)], NOTE), length=20000.0)
+    assert score.duration_s == 10000 and 10 < render_score(score).shape[1] / RATE < 12
 
 
 def test_a_score_without_notes_is_silence():
