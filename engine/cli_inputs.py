@@ -19,7 +19,7 @@ def remarks_on(files: dict[str, Path | None], strict: bool) -> list[str]:
         ValueError: one of them cannot be read, or `strict` refuses it.
     """
     from clavilux.audio.reading import SoundReader
-    from clavilux.cli import MIDI_ENDINGS
+    from clavilux.cli_outputs import MIDI_ENDINGS
 
     remarks = []
     for option, path in files.items():
