@@ -1,11 +1,13 @@
-"""The `clavilux` command: its options, and one line on stderr for whatever goes wrong.
+"""The `clavilux` command and its options.
 
-Knows arguments, files and exit codes. Does not know how anything looks (`cli_show`) or how music is made.
-torch is imported inside a command only, so that `--help` is instant.
+Knows arguments and files. Does not know what is said when something goes wrong (`cli_errors`), how anything looks
+(`cli_show`) or how music is made. torch is imported inside a command only, so that `--help` is instant.
 """
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,25 +15,35 @@ import typer
 from typer.core import TyperGroup
 
 import clavilux
-from clavilux import cli_codecs, cli_jobs, cli_paint, cli_play, cli_render
+from clavilux import cli_codecs, cli_errors, cli_jobs, cli_paint, cli_play, cli_render, interrupt
 from clavilux.cli_options import AsJson, Plot, Quiet, Strict
 from clavilux.cli_outputs import check_outputs
 
 
 class _Commands(TyperGroup):
-    """Runs a command and turns the errors that a user can cause into one line and exit code 2."""
+    """Runs a command, and ends in one sentence and an exit code (`cli_errors`) whatever happens in it."""
+
+    def main(self, args=None, prog_name=None, complete_var=None, standalone_mode=True, **extra):
+        debug = "--debug" in (sys.argv[1:] if args is None else args)
+        if debug:  # anywhere in the line, as it is added to a line that failed
+            args = [argument for argument in (sys.argv[1:] if args is None else args) if argument != "--debug"]
+        try:
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        except Exception as error:
+            if type(error).__name__ == "NoArgsIsHelpError":  # the list of commands
+                error.show()
+                sys.exit(cli_errors.USER)
+            sys.exit(cli_errors.show(error, debug))
+        sys.exit(code or 0)
 
     def invoke(self, ctx):
         try:
+            if signal.getsignal(signal.SIGINT) is interrupt.stop:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
             return super().invoke(ctx)
-        except BrokenPipeError:  # `clavilux models | head`: typer ends quietly
-            raise
         except KeyboardInterrupt:
             typer.echo(f"clavilux: stopped, {_what_was_written(ctx)}", err=True)
-            raise typer.Exit(130) from None
-        except (ValueError, TypeError, OSError, clavilux.CheckpointError) as error:
-            typer.echo(f"clavilux: {_one_line(error)}", err=True)
-            raise typer.Exit(2) from None
+            raise typer.Exit(cli_errors.STOPPED) from None
 
 
 app = typer.Typer(
@@ -55,6 +67,9 @@ def _print_version(wanted: bool) -> None:
 def clavilux_command(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Print the traceback of an error too; may stand anywhere in the line.")
     ] = False,
 ) -> None:
     """Music and pictures by predicting tokens: render or paint a sentence, play a MIDI file, measure a recording."""
@@ -137,13 +152,9 @@ def _what_was_written(ctx: typer.Context) -> str:
     return f"after writing {', '.join(ctx.obj)}" if ctx.obj else "nothing written"
 
 
-def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        where = f"{str(error.filename)!r}: " if error.filename is not None else ""
-        return f"{where}{error.strerror}"
-    return " ".join(str(error).split())
-
-
 def main() -> None:
-    """The console script."""
+    """Run the command line of this process; `clavilux.__main__` is where it begins."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal in cp1252 or ASCII cannot show every name
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     app(prog_name="clavilux")

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -17,12 +18,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from clavilux.cli_errors import printable
+
 if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
     from clavilux.image.picture import Picture
 
 # Units of numbers, by the end of their name.
 UNITS = {"_s": "s", "_dbfs": "dBFS", "_lufs": "LUFS", "_bpm": "beats a minute", "_bytes": "MiB"}
+MOST_LINES, LONGEST_LABEL = 100, 80  # of a receipt, which a stranger may have written
 Files = dict[str, str]  # what was written: its kind ("audio", "midi", "plot", "picture" ...) to its path
 
 
@@ -80,9 +84,17 @@ def picture_report(pictures: list[Picture], files: list[Files], elapsed_s: float
 
 
 def print_json(value: Any) -> None:
-    """Strict JSON: a NaN is an error rather than a word that parsers refuse."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
-    sys.stdout.write("\n")
+    """Strict JSON: a NaN is an error rather than a word that parsers refuse.
+
+    Where the terminal's encoding lacks a character, or one would steer it, all are written as JSON's escapes.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+        plain = all(c.isprintable() or c == "\n" for c in text)
+    except UnicodeEncodeError:
+        plain = False
+    sys.stdout.write((text if plain else json.dumps(value, indent=2, allow_nan=False)) + "\n")
 
 
 def show_songs(songs: list[Audio], files: list[Files], elapsed_s: float) -> None:
@@ -145,10 +157,13 @@ def show_facts(facts: dict[str, Any]) -> None:
         if unit == "MiB":
             value, unit = (round(value / 2**20, 1), unit) if value >= 2**20 else (round(value / 2**10, 1), "KiB")
         if isinstance(value, dict):
-            console.print(Text(f"{label}:", "dim"))
-            for inner, part in _stated(value).items():
+            console.print(Text(f"{printable(label, LONGEST_LABEL)}:", "dim"))
+            stated = _stated(value)
+            if len(stated) > MOST_LINES:
+                _say(console, "  values", f"{len(stated):,}, of which {MOST_LINES} are shown")
+            for inner, part in islice(stated.items(), MOST_LINES):
                 several = isinstance(part, list) and all(isinstance(each, dict) for each in part)
-                for each in part if several else [part]:
+                for each in part[:MOST_LINES] if several else [part]:
                     _say(console, f"  {inner.replace('_', ' ')}", _plain(each, grouped=False))
         else:
             _say(console, label, _plain(value) + (f" {unit}" if isinstance(value, (int, float)) and unit else ""))
@@ -173,8 +188,10 @@ def show_models(models: list[dict[str, Any]]) -> None:
 
 
 def _say(console: Console, label: str, text: str) -> None:
-    """One labelled line. `Text` keeps brackets in file names and prompts from being read as markup."""
-    console.print(Text.assemble((f"{label}: ", "dim"), text))
+    """One labelled line. `Text` keeps brackets in file names and prompts from being read as markup; what files say
+    could hold a terminal's control sequences, or megabytes.
+    """
+    console.print(Text.assemble((f"{printable(label, LONGEST_LABEL)}: ", "dim"), printable(text)))
 
 
 def _say_receipt(console: Console, receipt: dict[str, Any]) -> None:

@@ -150,7 +150,7 @@ def test_help_imports_nothing_heavy(command):
     arguments = [*([command] if command else []), "--help"]
     program = (
         "import sys\n"
-        "from clavilux.cli import main\n"
+        "from clavilux.__main__ import main\n"
         f"sys.argv = ['clavilux', *{arguments!r}]\n"
         "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
         "heavy = {'torch', 'numpy', 'librosa', 'symusic', 'miditok', 'matplotlib', 'huggingface_hub'}\n"

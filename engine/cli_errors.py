@@ -1,0 +1,139 @@
+"""What the command says when something goes wrong: one sentence on stderr and an exit code, whatever it was.
+
+Exit codes: 2 for what the user gave (arguments, files, a full disk, too little memory), 1 for a fault in Clavilux, 130
+for Ctrl-C. Knows exceptions. torch is not imported: its errors are known by name.
+"""
+
+from __future__ import annotations
+
+import opcode
+import re
+import sys
+import traceback
+from types import TracebackType
+from typing import Any
+
+import typer
+
+from clavilux.errors import CheckpointError
+
+USER, FAULT, STOPPED = 2, 1, 130
+LONGEST = 2000  # characters of a sentence; a name that was given can be of any length
+_RAISE = opcode.opmap["RAISE_VARARGS"]
+_SIZE = re.compile(r"(?:allocate|allocated:) ([\d.]+ ?(?:[KMGT]i?B|bytes))")
+_LESS = "try a smaller --batch, a shorter or smaller piece, or --dtype int8"
+# The command's own base class of usage errors; typer's place for it differs by version.
+UsageProblem: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+
+
+def explained(error: BaseException) -> tuple[str, int]:
+    """(one sentence, exit code) for anything that a command raised."""
+    if isinstance(error, UsageProblem):
+        return _one_line(usage(error, sys.argv[1:])), USER
+    if (memory := _memory(error)) is not None:
+        return memory, USER
+    if isinstance(error, CheckpointError) or isinstance(error, (ValueError, TypeError)) and _raised_here(error):
+        return _one_line(str(error)), USER
+    if isinstance(error, OSError) and (error.strerror or _raised_here(error)):
+        where = f"{str(error.filename)!r}: " if error.filename is not None else ""
+        return _one_line(f"{where}{error.strerror or error}"), USER
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    where = _place(error.__traceback__)
+    return _one_line(
+        f"this is a fault in Clavilux, not in what you gave{where}; run it again with --debug for the traceback "
+        f"({said[:200]})"
+    ), FAULT
+
+
+def show(error: BaseException, debug: bool) -> int:
+    """Print what `explained` says, after the traceback if that was asked for; the exit code."""
+    if debug:
+        traceback.print_exception(error)
+    sentence, code = explained(error)
+    typer.echo(f"clavilux: {sentence}", err=True)
+    return code
+
+
+def printable(text: str, longest: int = LONGEST) -> str:
+    """Text from a file, safe for a terminal: control characters (escape sequences, changes of direction) are written
+    as escapes, and what is longer than `longest` characters is cut, with its length.
+    """
+    cut = text[:longest]
+    shown = "".join(c if c.isprintable() or c == " " else c.encode("unicode_escape").decode("ascii") for c in cut)
+    return shown if len(text) <= longest else f"{shown} ... ({len(text):,} characters)"
+
+
+def usage(error: Any, arguments: list[str]) -> str:
+    """A usage error in our words: the option, its value, and what would be right."""
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    see = f"see `{context.command_path if context is not None else 'clavilux'} --help`"
+    if type(error).__name__ == "NoSuchOption":
+        likely = " or ".join(sorted(error.possibilities or ()))
+        return f"there is no option {error.option_name}; " + (f"did you mean {likely}?" if likely else see)
+    if parameter is None:
+        said = error.format_message().rstrip(".?")
+        return f"{said[:1].lower()}{said[1:]}; {see}"
+    name = max(parameter.opts, key=len) if parameter.opts[0].startswith("-") else f"the {parameter.name}"
+    if type(error).__name__ == "MissingParameter":
+        return f"{name} is missing; {see}"
+    wanted = error.message.removeprefix("Input should be ").rstrip(".")
+    for word, meaning in (("integer", "a whole number"), ("number", "a number"), ("float", "a number")):
+        if word in wanted:
+            wanted = meaning
+            break
+    value = _value(parameter.opts, arguments)
+    return f"{name} should be {wanted}" if value is None else f"{name} is {value!r}; it should be {wanted}"
+
+
+def _value(names: list[str], arguments: list[str]) -> str | None:
+    """What an option was given on the command line."""
+    for place, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name in names:
+            return value if equals else next(iter(arguments[place + 1 : place + 2]), None)
+    return None
+
+
+def _memory(error: BaseException) -> str | None:
+    """What to say of an error that says that memory is used up; None for others."""
+    text = str(error)
+    on_device = type(error).__name__ == "OutOfMemoryError"
+    on_host = isinstance(error, MemoryError) or "not enough memory" in text or "can't allocate memory" in text
+    if not on_device and not on_host:
+        return None
+    found = _SIZE.search(text)
+    more = f": {found[1]} more were needed" if found else ""
+    return f"the memory of {'the GPU' if on_device else 'this machine'} is used up{more}; {_LESS}"
+
+
+def _raised_here(error: BaseException) -> bool:
+    """Whether a `raise` of ours made this error, so that its words are ours; Python and libraries raise the same types
+    for faults of this program.
+    """
+    trace = _last(error.__traceback__)
+    if trace is None:
+        return False
+    code = trace.tb_frame.f_code.co_code
+    ours = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == "clavilux"
+    return ours and code[trace.tb_lasti] == _RAISE
+
+
+def _last(trace: TracebackType | None) -> TracebackType | None:
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
+
+
+def _place(trace: TracebackType | None) -> str:
+    """Where in our own code it happened."""
+    where = ""
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] == "clavilux":
+            where = f", at {module} line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return where
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
