@@ -7,6 +7,7 @@ Knows arguments and files; what a job holds is `clavilux.journal`'s. torch is im
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,16 +52,16 @@ def resume(
     from clavilux import cli_show
     from clavilux.audio import io
 
-    loaded, words, rows = opened(job, model, device)
-    target = Path(words["output"]) if output is None else output
-    outputs = [numbered(target, number, rows) for number in range(1, rows + 1)]
-    for path in outputs:
-        io.format_of(path)
-        io.check_target(path)
-    note_written(ctx, _said(job))
-    started = time.perf_counter()
-    with cli_show.progress_bar(hidden=quiet or as_json, at=lambda: loaded.at) as progress:
-        songs = loaded.resume(job, levels=levels, progress=progress)
+    with opened(job, model, device) as (loaded, journal, words, rows):
+        target = Path(words["output"]) if output is None else output
+        outputs = [numbered(target, number, rows) for number in range(1, rows + 1)]
+        for path in outputs:
+            io.format_of(path)
+            io.check_target(path)
+        note_written(ctx, _said(job))
+        started = time.perf_counter()
+        with cli_show.progress_bar(hidden=quiet or as_json, at=lambda: loaded.at) as progress:
+            songs = loaded.resume(journal, levels=levels, progress=progress)
     elapsed_s = time.perf_counter() - started
     files = []
     for song, path in zip(songs, outputs, strict=True):
@@ -92,8 +93,8 @@ def align(
         if path is not None:
             check_ending(path, endings)
             io.check_target(path)
-    loaded, _, rows = opened(job, model, device)
-    found = loaded.align(job)
+    with opened(job, model, device) as (loaded, journal, _, rows):
+        found = loaded.align(journal)
     from clavilux.families.jukebox_alignment import draw
 
     for number, alignment in enumerate(found, 1):
@@ -110,17 +111,30 @@ def align(
             cli_show.show_facts(facts | ({} if plot is None else {"drew": str(numbered(plot, number, rows))}))
 
 
+@contextmanager
 def opened(job: Path, model: str | None, device: str):
-    """(the model that began a job, the words that its render kept, how many songs it makes)."""
+    """Yield (the model that began a job, its journal, the words that its render kept, how many songs it makes).
+
+    The journal is held from here to the end, so that no other process begins while the checkpoint is loaded.
+    """
     import clavilux
     from clavilux.journal import Journal
 
     with Journal(job) as journal:
-        words, settings = journal.job.get("words", {}), journal.job.get("settings", {})
-    lacking = [name for name in ("model", "output", "loudness") if name not in words]
-    if lacking and model is None or "seeds" not in settings:
-        raise ValueError(f"the job {str(job)!r} does not say its {', '.join(lacking) or 'seeds'}; it is damaged")
-    loaded = clavilux.load(model or words["model"], device=device, dtype=settings["dtype"])
-    if not hasattr(loaded, "resume"):
-        raise ValueError(f"the model {str(model or words['model'])!r} keeps no jobs, so it did not begin {str(job)!r}")
-    return loaded, {"output": "song.wav", "loudness": True} | words, len(settings["seeds"])
+        settings, words = journal.settings, journal.job["words"]
+        lacking = [name for name in ("model", "output", "loudness") if name not in words]
+        wrong = [name for name in ("model", "output") if not isinstance(words.get(name, ""), str)]
+        if (lacking or wrong) and model is None:
+            raise ValueError(f"the job {str(job)!r} does not say its {', '.join(lacking or wrong)}; it is damaged")
+        loaded = clavilux.load(model or words["model"], device=device, dtype=settings["dtype"])
+        if not hasattr(loaded, "resume"):
+            raise ValueError(
+                f"the model {str(model or words['model'])!r} keeps no jobs, so it did not begin {str(job)!r}"
+            )
+        usual = {"output": "song.wav", "loudness": True}
+        yield (
+            loaded,
+            journal,
+            usual | {name: words[name] for name in words if name not in wrong},
+            len(settings["seeds"]),
+        )

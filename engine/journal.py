@@ -12,17 +12,20 @@ import os
 import struct
 import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from .audio.io import atomic_path
 from .errors import CheckpointError
+from .files import check_readable
+from .job_settings import check_rest, check_settings
 
 FORMAT = 1
 _HEAD = struct.Struct("<II")  # steps of the frame, CRC-32 of its bytes
@@ -45,15 +48,7 @@ class Journal:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        path = folder / "job.json"
-        try:
-            self.job: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ValueError(f"{str(folder)!r} holds no job.json; give the folder of a render") from None
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{str(path)!r} cannot be read: {error}") from None
-        if not isinstance(self.job, dict) or self.job.get("format") != FORMAT:
-            raise ValueError(f"{str(path)!r} is no job of format {FORMAT}, which this version writes and reads")
+        self.job = read_job(folder)
         self._lock = open(folder / "lock", "w")  # noqa: SIM115  held as long as the journal
         try:
             _lock(self._lock)
@@ -88,10 +83,16 @@ class Journal:
 
     def given(self) -> dict[int, Tensor]:
         """What levels begin with, as `create` took it. Raises CheckpointError for a damaged file."""
+        path = self.folder / _GIVEN
         try:
-            return {int(level): tokens.long() for level, tokens in load_file(self.folder / _GIVEN).items()}
-        except (SafetensorError, OSError, ValueError) as error:
-            raise CheckpointError(f"{str(self.folder / _GIVEN)!r} is damaged: {error}") from None
+            data = check_readable(path, "token file").read_bytes()
+            found = {int(level): tokens.long() for level, tokens in load(data).items()}
+        except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+            raise CheckpointError(f"{str(path)!r} is damaged: {error}") from None
+        for level, tokens in found.items():
+            if tokens.ndim != 2 or len(tokens) != 1 or tokens.numel() and int(tokens.min()) < 0:
+                raise CheckpointError(f"{str(path)!r} is damaged: what level {level} begins with is no row of tokens")
+        return found
 
     def level(self, level: int, head: dict[str, Any], rows: int) -> LevelJournal:
         """The tokens of a level, drawn with what `head` says (JSON values), `rows` of them a step.
@@ -100,6 +101,13 @@ class Journal:
             CheckpointError: those that are there were drawn with something else; it says what differs.
         """
         return LevelJournal(self.folder / f"level-{level}.tokens", {"level": level, "rows": rows, **head})
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the tokens depend on. Raises CheckpointError where they cannot be a render's."""
+        where = f"the job in {str(self.folder)!r}"
+        check_rest(self.job, where)
+        return check_settings(self.job, where)
 
     def close(self) -> None:
         """Let another process have it."""
@@ -112,28 +120,84 @@ class Journal:
         self.close()
 
 
-def facts(folder: Path) -> dict[str, Any]:
-    """What a job is and how far it is, JSON values, also while a process is at it. Raises CheckpointError."""
+def read_job(folder: Path) -> dict[str, Any]:
+    """A folder's job.json. Raises ValueError: there is none, it is no JSON object, or of another format."""
+    path = folder / "job.json"
+    if not os.path.lexists(path):
+        raise ValueError(f"{str(folder)!r} holds no job.json; give the folder of a render")
     try:
-        job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        settings, words = job["settings"], job["words"]
-        found = {
-            "kind": "job", "model": words.get("model", "not stated"), "duration_s": settings["seconds"],
-            "songs": len(settings["seeds"]), "seeds": settings["seeds"],
-        }  # fmt: skip
-        for level in settings["levels"]:
-            path = folder / f"level-{level}.tokens"
-            line, _, frames = path.read_bytes().partition(b"\n") if path.exists() else (b"", b"", b"")
-            head = json.loads(line or b"{}")
-            done = 0
-            while len(frames) > _HEAD.size and (count := _HEAD.unpack_from(frames)[0]):
-                done += count
-                frames = frames[_HEAD.size + count * head["rows"] * (2 if head["vocabulary"] <= 1 << 16 else 4) :]
-            begun = f"{min(done * head['lanes'], head['total'])} of {head['total']} tokens" if head else "not begun"
-            found[f"level_{level}"] = begun
-        return found
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"the job in {str(folder)!r} is damaged: {error!r}") from None
+        job = json.loads(check_readable(path, "JSON file").read_text(encoding="utf-8"), parse_constant=_no_number)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{str(path)!r} cannot be read: its byte {error.start:,} is no UTF-8") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} cannot be read: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{str(path)!r} cannot be read: its brackets are nested too deeply") from None
+    if not isinstance(job, dict) or job.get("format") != FORMAT:
+        raise ValueError(f"{str(path)!r} is no job of format {FORMAT}, which this version writes and reads")
+    return job
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def facts(folder: Path) -> dict[str, Any]:
+    """What a job is and how far it is, JSON values, also while a process is at it.
+
+    Raises:
+        ValueError: no job there.
+        CheckpointError: it is damaged.
+    """
+    job, where = read_job(folder), f"the job in {str(folder)!r}"
+    settings = check_settings(job, where)
+    words = job.get("words")
+    found = {
+        "kind": "job", "model": words.get("model", "not stated") if isinstance(words, dict) else "not stated",
+        "duration_s": settings["seconds"], "songs": len(settings["seeds"]), "seeds": settings["seeds"],
+    }  # fmt: skip
+    for level in settings["levels"]:
+        path = folder / f"level-{level}.tokens"
+        if not path.exists():
+            found[f"level_{level}"] = "not begun"
+            continue
+        line, whole, _ = (data := check_readable(path, "token file").read_bytes()).partition(b"\n")
+        if not whole:
+            found[f"level_{level}"] = "not begun"
+            continue
+        rows, vocabulary, lanes, total = _head_numbers(line, path)
+        steps = sum(len(body) for body, _ in whole_frames(data, len(line) + 1, rows, dtype_of(vocabulary))) // rows
+        found[f"level_{level}"] = f"{min(steps * lanes, total)} of {total} tokens"
+    return found
+
+
+def _head_numbers(line: bytes, path: Path) -> list[int]:
+    """rows, vocabulary, lanes and total out of a level's first line. Raises CheckpointError."""
+    try:
+        head = json.loads(line)
+        numbers = [head[name] for name in ("rows", "vocabulary", "lanes", "total")]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise CheckpointError(f"{str(path)!r} does not begin with what its tokens were drawn with") from None
+    if not all(type(number) is int and 1 <= number <= 1 << 32 for number in numbers):
+        raise CheckpointError(f"{str(path)!r} is damaged: rows, vocabulary, lanes and total are {numbers}")
+    return numbers
+
+
+def dtype_of(vocabulary: int) -> np.dtype:
+    """What a token of a level is kept as."""
+    return np.dtype("<u2" if vocabulary <= 1 << 16 else "<u4")
+
+
+def whole_frames(data: bytes, start: int, rows: int, dtype: np.dtype) -> Iterator[tuple[np.ndarray, int]]:
+    """(tokens of a frame, flat; where it ends) up to the first frame that is cut short or garbled."""
+    while start + _HEAD.size <= len(data):
+        count, checksum = _HEAD.unpack_from(data, start)
+        size = count * rows * dtype.itemsize
+        body = data[start + _HEAD.size : start + _HEAD.size + size]
+        if not count or len(body) < size or zlib.crc32(body) != checksum:
+            return
+        start += _HEAD.size + size
+        yield np.frombuffer(body, dtype), start
 
 
 def _lock(file) -> None:
@@ -178,15 +242,14 @@ class LevelJournal:
 
     def __init__(self, path: Path, head: dict[str, Any]):
         self._path, self._rows = path, head["rows"]
-        self._dtype = np.dtype("<u2" if head.get("vocabulary", 0) <= 1 << 16 else "<u4")
+        self._dtype = dtype_of(head.get("vocabulary", 0))
         line = json.dumps(head, sort_keys=True).encode() + b"\n"
-        data = path.read_bytes() if path.exists() else b""
+        data = check_readable(path, "token file").read_bytes() if path.exists() and path.stat().st_size else b""
         begun, _, _ = data.partition(b"\n")
         if begun + b"\n" != line and b"\n" in data:
             raise CheckpointError(f"{str(path)!r} does not match: {_difference(begun, head)}")
-        steps, end = [], len(line)
-        if b"\n" in data:
-            steps, end = self._whole_frames(data, len(line))
+        found = list(whole_frames(data, len(line), self._rows, self._dtype)) if b"\n" in data else []
+        steps, end = [body for body, _ in found], found[-1][1] if found else len(line)
         self._file = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115  held until `close`
         if b"\n" not in data:
             self._file.write(line)
@@ -197,19 +260,6 @@ class LevelJournal:
         self.tokens = torch.from_numpy(flat.reshape(-1, self._rows).T.astype(np.int64))
         self._pending: list[np.ndarray] = []
         self._written = time.monotonic()
-
-    def _whole_frames(self, data: bytes, start: int) -> tuple[list[np.ndarray], int]:
-        """The tokens of all frames up to the first that is cut short or garbled, and where that one begins."""
-        found = []
-        while start + _HEAD.size <= len(data):
-            count, checksum = _HEAD.unpack_from(data, start)
-            size = count * self._rows * self._dtype.itemsize
-            body = data[start + _HEAD.size : start + _HEAD.size + size]
-            if not count or len(body) < size or zlib.crc32(body) != checksum:
-                break
-            found.append(np.frombuffer(body, self._dtype))
-            start += _HEAD.size + size
-        return found, start
 
     def append(self, tokens: Tensor) -> None:
         """Take a step's tokens, int64 [rows]; they are on the disk half a second later at the latest."""

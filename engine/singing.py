@@ -71,11 +71,13 @@ class Singer(Model):
         songs = self._songs(settings, notes, samples, tokens)
         return songs if as_list else songs[0]
 
-    def resume(self, job: str | Path, *, levels: int | None = None, progress: Progress | None = None) -> list[Audio]:
+    def resume(
+        self, job: str | Path | Journal, *, levels: int | None = None, progress: Progress | None = None
+    ) -> list[Audio]:
         """Go on with a job that was cut off, or make it again from its tokens; the songs, the same as in one go.
 
         Args:
-            job: the folder.
+            job: the folder, or its journal, which stays open.
             levels: how many levels to draw, where that is not what was asked for: a sketch's others, for one.
             progress: as for `generate`.
 
@@ -83,7 +85,7 @@ class Singer(Model):
             ValueError: no job there, or another process is at it.
             CheckpointError: it was begun with another checkpoint, or its files are damaged.
         """
-        with Journal(Path(job)) as journal:
+        with _held(job) as journal:
             settings, given = self.checked(journal), journal.given()
             if levels is not None:
                 top = self.family.files.top
@@ -94,8 +96,8 @@ class Singer(Model):
             samples, tokens = self._made(settings, given, journal, progress)
             return self._songs(settings, journal.job["notes"], samples, tokens)
 
-    def align(self, job: str | Path) -> list[Alignment]:
-        """When which of the lyrics is sung, for each song of a job whose top level is drawn.
+    def align(self, job: str | Path | Journal) -> list[Alignment]:
+        """When which of the lyrics is sung, for each song of a job (as `resume`) whose top level is drawn.
 
         Raises:
             ValueError: no job there, one that is not so far, or a song or model without lyrics.
@@ -104,7 +106,7 @@ class Singer(Model):
         from .families.jukebox_alignment import aligned
 
         top = self.family.files.top
-        with Journal(Path(job)) as journal:
+        with _held(job) as journal:
             settings, given = self.checked(journal), journal.given()
             plan = self.family.plans(settings)[0]
             begins = self._given(given, plan, settings)
@@ -121,10 +123,8 @@ class Singer(Model):
 
     def checked(self, journal: Journal) -> dict[str, Any]:
         """The settings of a job that this checkpoint began. Raises CheckpointError for another one's."""
-        try:
-            began, settings, device = (journal.job[name] for name in ("checkpoint", "settings", "device"))
-        except KeyError as error:
-            raise CheckpointError(f"the job {str(journal.folder)!r} lacks {error.args[0]!r}") from None
+        settings = journal.settings
+        began, device = journal.job["checkpoint"], journal.job["device"]
         files = self.family.identity["files"]
         if began != files:
             differ = ", ".join(sorted(name for name in {*began, *files} if began.get(name) != files.get(name)))
@@ -137,6 +137,11 @@ class Singer(Model):
                 f"the job {str(journal.folder)!r} was begun on {device}; on {self.family.device.type} its tokens would "
                 "not be the same"
             )
+        try:
+            for plan in self.family.plans(settings):
+                self._head(plan, settings)
+        except (KeyError, ValueError, TypeError) as error:
+            raise CheckpointError(f"the settings of the job {str(journal.folder)!r} are damaged: {error}") from None
         return settings
 
     def stream(self, prompt: str = "", *, seconds: float = 20.0, **options) -> Iterator[Audio]:
@@ -227,6 +232,11 @@ class Singer(Model):
             songs.append(Audio(sound, self.family.files.spec.sample_rate, tokens=tokens[last][row : row + 1],
                                receipt=receipt))  # fmt: skip
         return songs
+
+
+def _held(job: str | Path | Journal):
+    """A job's journal, closed at the end unless it was open already."""
+    return nullcontext(job) if isinstance(job, Journal) else Journal(Path(job))
 
 
 class _Work:
