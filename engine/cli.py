@@ -14,7 +14,6 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-import clavilux
 from clavilux import cli_codecs, cli_errors, cli_jobs, cli_paint, cli_play, cli_render, interrupt
 from clavilux.cli_options import AsJson, Plot, Quiet, Strict
 from clavilux.cli_outputs import check_outputs

@@ -13,8 +13,9 @@ import torch
 from jukebox_goldens import save_toy
 
 import clavilux
+from clavilux.cli_jobs import opened
 from clavilux.describe import describe
-from clavilux.journal import Journal, LevelJournal
+from clavilux.journal import Journal, LevelJournal, dtype_of, whole_frames
 
 HEAD = {"level": 1, "rows": 2, "vocabulary": 24}
 
@@ -162,3 +163,72 @@ def test_killed_in_the_middle_and_resumed_on_the_command_line(toy, tmp_path):
     whole = clavilux.load(toy, device="cpu", dtype="float32").generate(seconds=40, seed=3, levels=2)
     whole.save(tmp_path / "whole.wav", loudness=False)
     assert (tmp_path / "cut.wav").read_bytes() == (tmp_path / "whole.wav").read_bytes()
+
+
+def test_a_job_is_counted_as_it_is_resumed(toy, tmp_path):
+    """`info` counts no frame that a crash cut short or garbled, as going on drops it."""
+    clavilux.load(toy, device="cpu").generate(seconds=40, seed=2, levels=1, job=tmp_path / "job")
+    path = tmp_path / "job" / "level-2.tokens"
+    whole = path.read_bytes()
+    frames = list(whole_frames(whole, whole.index(b"\n") + 1, 1, dtype_of(24)))
+    kept = 32 - len(frames[-1][0])  # how often the disk is written to is a matter of time
+    assert describe(tmp_path / "job")["level_2"] == "32 of 32 tokens"
+    path.write_bytes(whole[:-1])
+    assert describe(tmp_path / "job")["level_2"] == f"{kept} of 32 tokens"
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert describe(tmp_path / "job")["level_2"] == f"{kept} of 32 tokens"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 200_000, "nested too deeply"),
+        ('{"format": 1, "settings": {"seconds": ' + "9" * 5000 + "}}", "cannot be read"),
+        ('{"format": 1, "settings": {"seconds": NaN}}', "NaN is no number of JSON"),
+        ('{"format": 1}', "it holds no settings"),
+        ("[1]", "no job of format 1"),
+    ],
+)
+def test_a_hostile_job_is_one_sentence(tmp_path, text, said):
+    (tmp_path / "job.json").write_text(text, encoding="utf-8")
+    with pytest.raises((ValueError, clavilux.CheckpointError), match=said):
+        describe(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seconds", 1e9), ("seconds", None), ("levels", [0, 1, 2]), ("levels", [[]]), ("levels", []), ("seeds", 3),
+        ("seeds", [1.5]), ("seeds", [10**400]), ("hops", {"2": 0}), ("hops", {}), ("temperatures", {"2": "hot"}),
+        ("artist", {"2": -1}), ("parallel_windows", 0), ("characters", "abc"), ("top_p", True),
+    ],
+)  # fmt: skip
+def test_settings_that_no_render_has(toy, tmp_path, name, value):
+    folder = tmp_path / "job"
+    model = clavilux.load(toy, device="cpu")
+    model.generate(seconds=10, seed=2, levels=1, job=folder)
+    job = json.loads((folder / "job.json").read_text())
+    job["settings"][name] = value
+    (folder / "job.json").write_text(json.dumps(job))
+    for function in (model.resume, describe):
+        with pytest.raises(clavilux.CheckpointError, match=rf"is damaged: {name}"):
+            function(folder)
+
+
+def test_a_job_is_held_until_it_is_resumed(toy, tmp_path, monkeypatch):
+    """While the checkpoint loads nobody else can begin."""
+    model = clavilux.load(toy, device="cpu")
+    words = {"model": str(toy), "output": "a.wav", "loudness": False}
+    model.generate(seconds=10, seed=2, levels=1, job=tmp_path / "job", job_words=words)
+
+    def loading(*_, **__):
+        with pytest.raises(ValueError, match="being worked on"):
+            Journal(tmp_path / "job")
+        return model
+
+    monkeypatch.setattr(clavilux, "load", loading)
+    with opened(tmp_path / "job", None, "cpu") as (loaded, journal, _, songs):
+        assert songs == 1 and len(loaded.resume(journal)) == 1
+        with pytest.raises(ValueError, match="being worked on"):
+            Journal(tmp_path / "job")
+    Journal(tmp_path / "job").close()
