@@ -92,9 +92,9 @@ def quantize(
 ) -> None:
     """Write a copy in 8 bits: smaller, and loaded like the original."""
     from clavilux import cli_show
+    from clavilux.checkpoint import folder_of
     from clavilux.families.copies import write_int8
     from clavilux.families.int8 import check_new
-    from clavilux.model import folder_of
 
     check_new(output)
     facts = {**write_int8(folder_of(source), output), "wrote": str(output)}
@@ -106,7 +106,7 @@ def quantize(
 
 def _codec(source: str, level: int | None):
     from clavilux.audio.codecs.load import load_codec
-    from clavilux.model import folder_of
+    from clavilux.checkpoint import folder_of
 
     return load_codec(source if Path(source).exists() else folder_of(source), level=level)
 

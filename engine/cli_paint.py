@@ -78,11 +78,12 @@ def paint(
     }  # fmt: skip
     options = {name: value for name, value in given.items() if value is not None} | {"size": size, "batch": count}
 
-    from clavilux import cli_show, memory
+    from clavilux import checkpoint, cli_show, memory
 
-    memory.check_makes(model, "pictures")
-    memory.check_fits(model, size, count, dtype, device)
-    loaded = clavilux.load(model, device=device, dtype=dtype, codec=codec)
+    found = checkpoint.find(model)
+    memory.check_makes(found, "pictures")
+    memory.check_fits(found, size, count, dtype, device)
+    loaded = clavilux.load(found, device=device, dtype=dtype, codec=codec)
     started = time.perf_counter()
     with cli_show.token_bar(hidden=quiet or as_json) as progress:
         pictures = _painted(ctx, loaded, prompt, options | {"progress": progress}, preview)

@@ -101,13 +101,14 @@ def render(
 
         check_understood(prompt, anything)
 
-    from clavilux import cli_show, memory
+    from clavilux import checkpoint, cli_show, memory
 
     remarks = cli_inputs.remarks_on({"--melody": melody, "--prime": prime, "--continue-from": continue_from}, strict)
 
-    memory.check_makes(model, "music")
-    memory.check_fits(model, seconds, batch, dtype, device)
-    loaded = clavilux.load(model, device=device, dtype=dtype)
+    found = checkpoint.find(model)
+    memory.check_makes(found, "music")
+    memory.check_fits(found, seconds, batch, dtype, device)
+    loaded = clavilux.load(found, device=device, dtype=dtype)
     cli_jobs.keep(ctx, loaded, given, model, output, loudness)
     started = time.perf_counter()
     with cli_show.progress_bar(hidden=quiet or as_json, at=lambda: getattr(loaded, "at", "")) as progress:

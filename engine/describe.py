@@ -14,10 +14,11 @@ from . import journal
 from .audio.clip import receipt_from
 from .audio.codecs.files import is_token_file, load_tokens
 from .audio.codecs.load import load_codec
-from .audio.codecs.weights import read_json
 from .audio.programs import program_name
 from .audio.reading import SoundReader
 from .audio.score import Score
+from .checkpoint import FAMILIES, PICTURES, PRETRAINED, bundled, read_config
+from .checkpoint_io import open_safetensors, read_json, unwrapped_names
 from .decoder import DecoderSpec
 from .errors import CheckpointError
 from .families.musicgen import licence
@@ -25,12 +26,12 @@ from .families.recognise import JUKEBOX, LLAMAGEN, folder_of_file
 from .files import check_readable
 from .image import io as image_io
 from .image.codecs import vq
-from .model import FAMILIES, PICTURES, PRETRAINED, bundled, read_config
+from .model import device_named
+from .precision import held_bytes, usual
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 _CODECS = ("encodec", "dac", "jukebox_vqvae")  # model_type
 _WEIGHTS = (".safetensors", ".bin", ".pth", ".th")
-_BYTES = 4  # a number in float32, the dtype that `load` takes by itself
 
 
 def bundled_models() -> list[dict[str, Any]]:
@@ -102,8 +103,16 @@ def checkpoint_facts(folder: Path, seconds: float = 30.0, batch: int = 1) -> dic
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise CheckpointError(f"{str(folder)!r} holds no safetensors file, so its weights are missing")
-    parameters = sum(_count_parameters(file) for file in files)
-    cache_bytes = 2 * spec.layers * spec.heads * spec.head_dim * spec.max_positions * _BYTES
+    shapes = [shape for file in files for shape in _shapes(file).items()]
+    parameters = sum(math.prod(shape) for _, shape in shapes)
+    device = device_named("auto")
+    dtype = usual(parameters, device)
+    in_matrices, in_others, in_cache = held_bytes(dtype, device)
+    matrices = sum(math.prod(shape) for name, shape in shapes if name.startswith("decoder.layers.") and len(shape) == 2)
+    others = parameters - matrices
+    if spec.tied and in_matrices != in_others:  # the table is packed once more, as the head
+        matrices += spec.vocabulary * spec.width
+    cached = 2 * spec.layers * spec.heads * spec.head_dim * spec.max_positions
     return {
         "kind": "checkpoint",
         "family": family,
@@ -113,19 +122,16 @@ def checkpoint_facts(folder: Path, seconds: float = 30.0, batch: int = 1) -> dic
         "context_tokens": spec.max_positions,
         "layers": spec.layers,
         "width": spec.width,
-        "memory_for_weights_bytes": parameters * _BYTES,
-        "memory_for_each_piece_bytes": cache_bytes,
+        "dtype": dtype,
+        "memory_for_weights_bytes": matrices * in_matrices + others * in_others,
+        "memory_for_each_piece_bytes": cached * in_cache,
     }
 
 
-def _count_parameters(path: Path) -> int:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{str(path)!r} is damaged: {error}") from None
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Of a safetensors file's tensors, by name. Raises CheckpointError."""
+    with open_safetensors(path) as file:
+        return {n: tuple(file.get_slice(theirs).get_shape()) for n, theirs in unwrapped_names(file.keys()).items()}
 
 
 def codec_facts(path: Path) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """The one error of our own; bad arguments are ValueError and TypeError."""
 
 
-class CheckpointError(Exception):
+class CheckpointError(ValueError):
     """A file of weights is missing, damaged, or not what its config says."""

@@ -5,17 +5,17 @@ Knows machines; what is needed is each family's own estimate, made from its conf
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 
 import torch
 
+from .checkpoint import Checkpoint, find
 from .files import free_memory_bytes
-from .model import FAMILIES, PICTURES, check_seconds, device_named, folder_of, read_config
+from .model import check_seconds, device_named
 
 
 def needed_bytes(
-    source: str | Path, length: float | None, batch: int = 1, dtype: str = "auto", device: str = "auto"
+    source: str | Path | Checkpoint, length: float | None, batch: int = 1, dtype: str = "auto", device: str = "auto"
 ) -> int | None:
     """About what loading a model and rendering with it take at their peak; None where a family does not say.
 
@@ -28,20 +28,18 @@ def needed_bytes(
         CheckpointError: as `clavilux.load`.
         ValueError, TypeError: what is no length of a piece.
     """
-    folder = folder_of(source)
-    family, config = read_config(folder)
-    module = import_module(FAMILIES[family])
-    estimate = getattr(module, "memory_needed", None)
+    found = find(source)
+    estimate = getattr(found.module, "memory_needed", None)
     if device_named(device).type == "cpu":
         dtype = "float32" if dtype == "float32" else "auto"  # weights pass through float32 on their way to being packed
-    if family not in PICTURES and length is not None:
+    if found.makes == "music" and length is not None:
         check_seconds(length)
-    elif family in PICTURES and length is None:
-        length = module.picture_size(folder, config)
-    return None if estimate is None else estimate(folder, config, length, batch, dtype)
+    elif found.makes == "pictures" and length is None:
+        length = found.module.picture_size(found.folder, found.config)
+    return None if estimate is None else estimate(found.folder, found.config, length, batch, dtype)
 
 
-def check_makes(source: str | Path, what: str) -> None:
+def check_makes(source: str | Path | Checkpoint, what: str) -> None:
     """Refuse a model that makes something else.
 
     Args:
@@ -52,10 +50,10 @@ def check_makes(source: str | Path, what: str) -> None:
         ValueError: it makes the other; the command for that is said.
         CheckpointError: as `clavilux.load`.
     """
-    family, _ = read_config(folder_of(source))
-    makes, command = ("pictures", "paint") if family in PICTURES else ("music", "render")
-    if makes != what:
-        raise ValueError(f"the model {str(source)!r} makes {makes}, which is what `clavilux {command}` is for")
+    found = find(source)
+    if found.makes != what:
+        command = {"pictures": "paint", "music": "render"}[found.makes]
+        raise ValueError(f"the model {found.name!r} makes {found.makes}, which is what `clavilux {command}` is for")
 
 
 def free_bytes(device: str = "auto") -> int | None:
@@ -67,7 +65,7 @@ def free_bytes(device: str = "auto") -> int | None:
 
 
 def check_fits(
-    source: str | Path, length: float | None, batch: int = 1, dtype: str = "auto", device: str = "auto"
+    source: str | Path | Checkpoint, length: float | None, batch: int = 1, dtype: str = "auto", device: str = "auto"
 ) -> None:
     """Refuse a render that would not fit, before anything is loaded. Arguments as `needed_bytes`.
 
@@ -75,14 +73,14 @@ def check_fits(
         ValueError: what it needs is more than what is free; both are said.
         CheckpointError: as `clavilux.load`.
     """
-    needed, free = needed_bytes(source, length, batch, dtype, device), free_bytes(device)
+    found = find(source)
+    needed, free = needed_bytes(found, length, batch, dtype, device), free_bytes(device)
     if needed is not None and free is not None and needed > free:
-        family, _ = read_config(folder_of(source))
-        things = "picture" if family in PICTURES else "piece"
+        things = "picture" if found.makes == "pictures" else "piece"
         what = f"{batch} {things}{'s' if batch > 1 else ''}"
         if length is not None:
-            what += f" of {length:g} {'pixels a side' if family in PICTURES else 's'}"
+            what += f" of {length:g} {'pixels a side' if found.makes == 'pictures' else 's'}"
         raise ValueError(
-            f"{what} with {str(source)!r} need{'s' if batch == 1 else ''} about {needed / 2**30:.1f} GiB; "
+            f"{what} with {found.name!r} need{'s' if batch == 1 else ''} about {needed / 2**30:.1f} GiB; "
             f"{free / 2**30:.1f} GiB are free, so ask for less, or for a smaller model"
         )

@@ -7,12 +7,10 @@ that draws them is `loop`.
 from __future__ import annotations
 
 import math
-import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,10 +19,9 @@ from torch import Tensor
 
 from .audio.clip import Audio
 from .audio.codecs import Codec
+from .checkpoint import CASCADES, PICTURES, Checkpoint, find
 from .conditioning import Conditioning
 from .decoder import Decoder
-from .errors import CheckpointError
-from .families.recognise import folder_of_file, needed, recognise
 from .layout import Layout
 from .loop import draw
 from .precision import check
@@ -32,14 +29,9 @@ from .sampling import Grammar, SamplingSpec
 from .threads import one_thread
 from .windows import Windows
 
-PRETRAINED = Path(__file__).parent / "pretrained"
-PICTURES = ("imagegpt", "janus", "llamagen", "lumia")
-CASCADES = ("jukebox",)
-FAMILIES = {name: f"clavilux.families.{name}" for name in ("aria", "audiocraft", "musicgen", *CASCADES, *PICTURES)}
 LONGEST_S = 3600.0
 SMALL_DECODER = 30_000_000  # parameters
 _OPTIONS = frozenset(("seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "progress"))
-_HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w.-]+))?")
 
 Progress = Callable[[float, float], None]
 
@@ -285,12 +277,14 @@ def _seeds(seed, rows: int) -> list[int]:
     return seeds
 
 
-def load(source: str | Path, device: str = "auto", dtype: str = "auto", *, codec: str | Path | None = None) -> Model:
+def load(
+    source: str | Path | Checkpoint, device: str = "auto", dtype: str = "auto", *, codec: str | Path | None = None
+) -> Model:
     """Load a model.
 
     Args:
         source: a bundled model's name ("aria"), a folder, a file that is part of one, a hub id ("owner/name"), or one
-            file in it and what it needs ("owner/name/c2i_B_256.pt").
+            file in it and what it needs ("owner/name/c2i_B_256.pt"); or what `clavilux.checkpoint.find` gave for one.
         device: "auto" (a GPU where there is one), "cpu", "cuda", "mps" ...
         dtype: "auto", "float32", "bfloat16", "float16" or "int8"; see `clavilux.precision.prepare`.
         codec: a file or folder with the codec, where it does not lie beside the model (LlamaGen).
@@ -303,12 +297,12 @@ def load(source: str | Path, device: str = "auto", dtype: str = "auto", *, codec
         ValueError: an unknown device or dtype.
     """
     check(dtype)
-    folder = folder_of(source)
-    name, config = read_config(folder)
+    found = find(source)
+    name = found.family
     words = {} if codec is None else {"codec": codec}
     if words and name != "llamagen":
         raise ValueError(f"a codec is given; a model of the family {name!r} has its own")
-    family = import_module(FAMILIES[name]).load(folder, config, device_named(device), dtype, **words)
+    family = found.module.load(found.folder, found.config, device_named(device), dtype, **words)
     if name in CASCADES:
         from .singing import Singer  # as below
 
@@ -318,50 +312,6 @@ def load(source: str | Path, device: str = "auto", dtype: str = "auto", *, codec
     from .painting import Painter  # it builds on this module
 
     return Painter(family)
-
-
-def bundled() -> list[str]:
-    """The names of the bundled models."""
-    return sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
-
-
-def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
-    """A checkpoint's family, one of `FAMILIES`, and its config.json. Raises CheckpointError."""
-    name, config = recognise(folder)
-    if name not in FAMILIES:
-        raise CheckpointError(
-            f"{str(folder / 'config.json')!r} is of the family {name!r}; those known are {', '.join(sorted(FAMILIES))}"
-        )
-    return name, config
-
-
-def folder_of(source: str | Path) -> Path:
-    """Where a model's files are, downloaded if it is a hub id. Raises CheckpointError."""
-    name = str(source)
-    if name in bundled():
-        return PRETRAINED / name
-    if Path(source).is_dir():
-        return Path(source)
-    if Path(source).exists():
-        return folder_of_file(Path(source))
-    hub = _HUB_ID.fullmatch(name)
-    if hub is None or name.startswith((".", "/")):
-        raise CheckpointError(f"{name!r} is neither a bundled model ({', '.join(bundled())}) nor a folder nor a hub id")
-    import huggingface_hub
-
-    repository, file = hub.groups()
-    try:
-        offered = huggingface_hub.HfApi().list_repo_files(repository)
-        folder = huggingface_hub.snapshot_download(repository, allow_patterns=needed(offered, file))
-    except Exception as error:  # the hub's client raises its own, its HTTP library's and the system's errors
-        try:
-            folder = huggingface_hub.snapshot_download(repository, local_files_only=True)
-        except Exception:
-            raise CheckpointError(
-                f"{name!r} is no folder here, and the hub could not be asked for it "
-                f"({type(error).__name__}); check the name and the network"
-            ) from error
-    return Path(folder) if file is None else folder_of_file(Path(folder) / file)
 
 
 def device_named(name: str) -> torch.device:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .decoder import Decoder
+from .decoder import HALF_CACHE, Decoder
 from .kernels import pages
 from .kernels.weights import Int8Weight, packing_supported
 
@@ -54,7 +54,9 @@ def prepare(module: nn.Module, decoder: Decoder, device: torch.device, dtype: st
     module.eval().requires_grad_(False)
     rounded = [part for part in decoder.modules() if isinstance(getattr(part, "weight", None), Int8Weight)]
     if dtype == "auto":
-        dtype = _usual(decoder, device, bool(rounded))
+        dtype = usual(decoder.num_parameters, device, bool(rounded))
+        if dtype == "float16" and not _fits_half(decoder):
+            dtype = "float32"
     packs = device.type == "cpu" and packing_supported(dtype)
     if dtype == "int8" and not packs and device.type != "cuda":
         raise ValueError(f"int8 has no kernels on this {device.type}; float32, bfloat16 and float16 do")
@@ -88,17 +90,26 @@ def check(dtype: str) -> None:
         raise ValueError(f"the dtype is {dtype!r}; it should be {', '.join(WORDS[:-1])} or {WORDS[-1]}")
 
 
-def _usual(decoder: Decoder, device: torch.device, rounded: bool) -> str:
-    """What "auto" stands for; `rounded`: the matrices are int8 already."""
+def usual(num_parameters: int, device: torch.device, rounded: bool = False) -> str:
+    """What "auto" stands for, weights that fit float16 assumed; `rounded`: the matrices are int8 already."""
     if device.type == "cuda":
         return "int8" if rounded else "bfloat16"
     if device.type != "cpu" or not packing_supported():
         return "float32"
     if rounded:
         return "int8"
-    if decoder.num_parameters >= LARGE and packing_supported("bfloat16"):
+    if num_parameters >= LARGE and packing_supported("bfloat16"):
         return "bfloat16"
-    return "float16" if _fits_half(decoder) else "float32"
+    return "float16"
+
+
+def held_bytes(dtype: str, device: torch.device) -> tuple[int, int, int]:
+    """Bytes of a number in the matrices, in the other weights, and in keys and values, as `prepare` leaves them."""
+    if device.type == "cpu" and packing_supported(dtype):
+        return BYTES[dtype], 4, 2 if HALF_CACHE else 4
+    if dtype == "int8":
+        return 1, 2, 2
+    return (DTYPES[dtype].itemsize,) * 3
 
 
 def _fits_half(decoder: Decoder) -> bool:

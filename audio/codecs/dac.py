@@ -16,9 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clavilux.checkpoint_io import check_tensors, read_json, read_tensors, read_torch
+
 from .dac_spec import DacSpec
 from .pieces import Chain, Conv, Residual, Snake, State, Upsample
-from .weights import check_tensors, fill, fold_weight_norm, read_json, read_tensors, read_torch
+from .weights import fill, fold_weight_norm
 
 __all__ = ["Dac", "DacSpec", "DacStream", "from_config", "from_original", "load"]
 

@@ -16,11 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clavilux.checkpoint_io import check_tensors, read_json, read_tensors, read_torch
+
 from .encodec_spec import EncodecSpec
 from .encodec_stereo import StereoEncodec
 from .encodec_stream import ROWS, ChunkStream, PieceStream
 from .seanet import Conv, Lstm, Upsample, decoder, encoder
-from .weights import check_tensors, fill, fold_weight_norm, read_json, read_tensors, read_torch
+from .weights import fill, fold_weight_norm
 
 __all__ = ["Encodec", "EncodecSpec", "StereoEncodec", "checkpoint_names", "from_config", "load", "pretrained_name"]
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clavilux.checkpoint_io import FOLDER_FILES, beginning_with, read_json, read_tensors, read_torch
+
 from . import dac, encodec, vqvae
 from .vqvae import VQVAE
-from .weights import FOLDER_FILES, read_json, read_tensors, read_torch
 
 if TYPE_CHECKING:
     from .dac import Dac
@@ -80,7 +81,9 @@ def _inside(folder: Path, config: dict[str, Any]) -> Encodec | StereoEncodec:
     if not all(isinstance(part, dict) for part in parts) or parts[0].get("model_type") != "encodec":
         raise ValueError(f"{str(folder / 'config.json')!r} describes no MusicGen with an EnCodec inside")
     prefix = "audio_encoder."
-    weights = {name.removeprefix(prefix): tensor for name, tensor in read_tensors(folder, prefix=prefix).items()}
+    weights = {
+        name.removeprefix(prefix): tensor for name, tensor in read_tensors(folder, beginning_with(prefix)).items()
+    }
     codec = encodec.from_config(parts[0], weights, f"the codec of {str(folder)!r}")
     return encodec.StereoEncodec(codec) if parts[1].get("audio_channels") == 2 else codec
 
@@ -108,7 +111,7 @@ def _from_file(path: Path) -> Encodec | StereoEncodec | Dac | VQVAE:
         names = content["model"] if isinstance(content.get("model"), dict) else content
     if any(str(name).startswith("quantizer.vq.layers.") for name in names):
         return encodec.load(path)
-    if any(str(name).removeprefix("module.").startswith("encoders.0.level_blocks.") for name in names):
+    if any(str(name).startswith("encoders.0.level_blocks.") for name in names):
         return vqvae.load(path)
     if any(str(name).startswith("quantizer.quantizers.") for name in names):
         raise ValueError(

@@ -17,10 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clavilux.checkpoint_io import beginning_with, check_tensors, read_json, read_tensors, read_torch, unwrapped
+
 from .encodec_stream import PieceStream
 from .pieces import Chain, Conv, State, Upsample
 from .vqvae_spec import VQVAESpec
-from .weights import check_tensors, fill, read_json, read_tensors, read_torch
+from .weights import fill
 
 __all__ = ["VQVAE", "VQVAELevel", "VQVAESpec", "checkpoint_names", "from_config", "from_original", "load"]
 
@@ -244,7 +246,7 @@ def load(path: str | Path, spec: VQVAESpec | None = None) -> VQVAE:
     if path.is_dir():
         config = read_json(path / "config.json")
         prefix = "vqvae." if config.get("model_type") == "jukebox" else ""
-        return from_config(config, read_tensors(path, prefix=prefix), label)
+        return from_config(config, read_tensors(path, beginning_with(prefix)), label)
     content = read_tensors(path) if path.suffix == ".safetensors" else read_torch(path)
     return from_original(content, label, spec=spec)
 
@@ -281,8 +283,7 @@ def from_original(content: Mapping[str, Any], label: str = "the VQ-VAE", *, spec
     weights = content.get("model", content)
     if not isinstance(weights, Mapping):
         raise ValueError(f"{label} is no original VQ-VAE: its 'model' should be a dict of tensors")
-    weights = {str(name).removeprefix("module."): value for name, value in weights.items()}
-    weights = check_tensors(weights, label)
+    weights = check_tensors(unwrapped(weights), label)
     try:
         spec = spec or VQVAESpec.from_shapes({name: tuple(tensor.shape) for name, tensor in weights.items()})
     except ValueError as error:

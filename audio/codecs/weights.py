@@ -1,100 +1,19 @@
-"""The weights of a codec's checkpoint: read without running code, weight norm folded, checked strictly.
+"""The weights of a codec's checkpoint: weight norm folded, checked strictly. Files are read by `checkpoint_io`.
 
-Knows safetensors (whole or in shards), PyTorch's own files and the two namings of weight norm. Does not know any
-codec. Every error is a ValueError of one sentence.
+Knows the two namings of weight norm. Does not know any codec. Every error is a CheckpointError of one sentence.
 """
 
 from __future__ import annotations
 
-import json
-import pickle
 from collections.abc import Collection, Mapping
-from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-__all__ = ["check_tensors", "fill", "fold_weight_norm", "read_json", "read_tensors", "read_torch"]
+from clavilux.checkpoint_io import check_names, listed
+from clavilux.errors import CheckpointError
 
-FOLDER_FILES = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
 _NORMS = ((".weight_g", ".weight_v"), (".parametrizations.weight.original0", ".parametrizations.weight.original1"))
-_NAMED = 5  # names that an error lists
-
-
-def read_tensors(path: Path, *, prefix: str = "") -> dict[str, Tensor]:
-    """Tensors by name, on the CPU, in the file's dtypes.
-
-    Args:
-        path: a safetensors file, a PyTorch file that is a dict of tensors, an index of shards (`*.index.json`), or a
-            folder with one of `FOLDER_FILES`.
-        prefix: give only tensors whose names begin with it, as they are; of safetensors only those are read.
-
-    Raises:
-        ValueError: nothing there, a damaged file, a missing shard, or a pickle of more than tensors.
-    """
-    if path.is_dir():
-        found = [path / name for name in FOLDER_FILES if (path / name).exists()]
-        if not found:
-            raise ValueError(f"{str(path)!r} holds no weights; there should be one of {', '.join(FOLDER_FILES)}")
-        path = found[0]
-    if path.name.endswith(".index.json"):
-        return _read_shards(path, prefix)
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path, prefix)
-    tensors = check_tensors(read_torch(path), repr(str(path)))
-    return {name: tensor for name, tensor in tensors.items() if str(name).startswith(prefix)}
-
-
-def check_tensors(values: Mapping[str, Any], label: str) -> dict[str, Tensor]:
-    """The same values, all of them tensors by name; ValueError if one is something else."""
-    others = sorted(str(name) for name, value in values.items() if not isinstance(value, Tensor))
-    if others:
-        raise ValueError(f"{label} should hold tensors only, but {_listed(others)} is something else")
-    return dict(values)
-
-
-def read_torch(path: Path) -> dict[str, Any]:
-    """A PyTorch file: a dict of plain values and tensors. A pickle that could run code is refused unread.
-
-    Raises:
-        ValueError: it is missing, damaged, no dict, or holds more than plain values and tensors.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ValueError(f"{str(path)!r} is missing") from None
-    except pickle.UnpicklingError as error:
-        if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
-            raise ValueError(
-                f"{str(path)!r} holds more than plain values and tensors, which could run code, so it was not read; "
-                "save its tensors as safetensors"
-            ) from None
-        raise ValueError(f"{str(path)!r} is damaged: {_first_line(error)}") from None
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        raise ValueError(f"{str(path)!r} is damaged: {_first_line(error)}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{str(path)!r} holds a {type(content).__name__}; it should hold a dict")
-    return content
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that is an object, such as `config.json`. ValueError if it is missing or not that."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{str(path)!r} is missing") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{str(path)!r} is no JSON: {_first_line(error)}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{str(path)!r} holds a JSON {type(content).__name__}; it should hold an object")
-    return content
 
 
 def fold_weight_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -104,7 +23,7 @@ def fold_weight_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     it with `dim=0`). Both namings are known: `weight_g`/`weight_v` and `parametrizations.weight.original0`/`1`.
 
     Raises:
-        ValueError: one of a pair is missing, or their shapes do not belong together.
+        CheckpointError: one of a pair is missing, or their shapes do not belong together.
     """
     plain = dict(tensors)
     for name in tensors:
@@ -119,11 +38,11 @@ def fold_weight_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _folded(stem: str, g: Tensor | None, v: Tensor | None) -> Tensor:
     if g is None or v is None:
-        raise ValueError(
+        raise CheckpointError(
             f"{stem} has only the {'direction' if g is None else 'magnitude'} of its weight norm, not both"
         )
     if v.ndim < 2 or g.shape != (v.shape[0], *[1] * (v.ndim - 1)):
-        raise ValueError(f"{stem} has a weight norm of magnitude {tuple(g.shape)} and direction {tuple(v.shape)}")
+        raise CheckpointError(f"{stem} has a weight norm of magnitude {tuple(g.shape)} and direction {tuple(v.shape)}")
     g, v = g.float(), v.float()
     return v * (g / torch.linalg.vector_norm(v, dim=tuple(range(1, v.ndim)), keepdim=True))
 
@@ -146,58 +65,18 @@ def fill(
         skip: names in `tensors` that are not wanted.
 
     Raises:
-        ValueError: missing, unexpected or misshapen tensors (all kinds named), or numbers that are not finite.
+        CheckpointError: missing, unexpected or misshapen tensors (all kinds named), or numbers that are not finite.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     names = {name: name for name in shapes} if names is None else names
     wanted = {names[name]: shape for name, shape in shapes.items()}
-    missing = sorted(set(wanted) - set(tensors))
-    extra = sorted(set(tensors) - set(wanted) - set(skip))
-    if missing or extra:
-        named = (("lacks", missing), ("has", extra))
-        differences = " and ".join(f"{word} {_listed(found)}" for word, found in named if found)
-        raise ValueError(f"{label} does not fit its config: it {differences}")
+    check_names(tensors, wanted, f"{label} does not fit its config", skip)
     found = {name: tuple(tensors[name].shape) for name in wanted}
     bad = [f"{name} is {found[name]}, not {shape}" for name, shape in sorted(wanted.items()) if found[name] != shape]
     if bad:
-        raise ValueError(f"{label} does not fit its config: {_listed(bad)}")
+        raise CheckpointError(f"{label} does not fit its config: {listed(bad)}")
     copies = {name: tensors[names[name]].to(torch.float32, copy=True).contiguous() for name in shapes}
     infinite = sorted(names[name] for name, tensor in copies.items() if not torch.isfinite(tensor).all())
     if infinite:
-        raise ValueError(f"{label} holds numbers that are not finite in {_listed(infinite)}")
+        raise CheckpointError(f"{label} holds numbers that are not finite in {listed(infinite)}")
     module.load_state_dict(copies, strict=True, assign=True)
-
-
-def _read_safetensors(path: Path, prefix: str) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in sorted(file.keys()) if name.startswith(prefix)}
-    except FileNotFoundError:
-        raise ValueError(f"{str(path)!r} is missing") from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} is damaged: {_first_line(error)}") from None
-
-
-def _read_shards(index: Path, prefix: str) -> dict[str, Tensor]:
-    names = read_json(index).get("weight_map")
-    if not isinstance(names, dict) or not all(isinstance(file, str) for file in names.values()):
-        raise ValueError(f"{str(index)!r} is no index of shards: it has no 'weight_map' from names to files")
-    if any(Path(file).name != file or file.endswith(".index.json") for file in names.values()):
-        raise ValueError(f"{str(index)!r} names shards outside its folder; they should lie beside it")
-    names = {name: file for name, file in names.items() if name.startswith(prefix)}
-    tensors: dict[str, Tensor] = {}
-    for file in sorted(set(names.values())):
-        tensors.update(read_tensors(index.parent / file, prefix=prefix))
-    different = sorted(set(names) ^ set(tensors))
-    if different:
-        raise ValueError(f"the shards of {str(index)!r} do not hold what it says: {_listed(different)}")
-    return tensors
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

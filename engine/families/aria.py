@@ -43,7 +43,7 @@ from ..model import Request, Stage
 from ..precision import prepare
 from ..sampling import SamplingSpec
 from ..windows import Windows
-from .weights import read_weights
+from .tensors import read_weights
 
 # Choirs of voices begin several notes at once, single voices one for each player; others as hands allow.
 _HANDS = {

@@ -16,12 +16,13 @@ import yaml
 from torch import Tensor
 
 from ..audio.codecs import encodec
+from ..checkpoint_io import read_torch
 from ..errors import CheckpointError
 from . import int8
 from .blueprint import Blueprint, Melody
 from .frames import Conditioner, FrameFamily
 from .musicgen import SAMPLING, STRIDE_S, WINDOW_S, assembled, facts_of, fitting, linear_of, model_name
-from .tensors import NameMap, Rows, Shapes, Weight, check, decoder_of, fingerprint, mapped, read_torch
+from .tensors import NameMap, Rows, Shapes, Weight, check, decoder_of, fingerprint, mapped
 from .text import from_name
 
 _TEXT = "condition_provider.conditioners.description.output_proj"

@@ -13,13 +13,14 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from ..checkpoint_io import read_torch
 from ..decoder import Decoder
 from ..errors import CheckpointError
 from . import audiocraft, musicgen
 from .blueprint import Blueprint
 from .int8 import ERROR, Rounding, copy_beside, new_folder
 from .recognise import SMALL_FILES, recognise
-from .tensors import NameMap, check, read_folder, read_torch
+from .tensors import NameMap, check, read_folder
 
 # Where transformers says how weights are stored; it warns of a method that it does not know.
 _MARK = {"quantization_config": {"quant_method": "clavilux-int8"}}

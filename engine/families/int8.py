@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 
+from ..checkpoint_io import open_safetensors
 from ..errors import CheckpointError
 from ..kernels.weights import Int8Weight, quantise
 
@@ -48,11 +49,10 @@ def joined(tensors: Mapping[str, Tensor], label: str) -> dict[str, Tensor | Int8
 
 def facts_of(path: Path) -> dict[str, Any]:
     """What `clavilux info` says of the weights, if this safetensors file is an int8 copy's: only its head is read."""
-    try:
-        with safe_open(path, "pt") as file:
-            error = file.get_tensor(ERROR) if ERROR in set(file.keys()) else None
-    except (SafetensorError, OSError):
-        return {}  # there is no such file, or it is damaged: said where it is read
+    if not path.exists():
+        return {}
+    with open_safetensors(path) as file:
+        error = file.get_tensor(ERROR) if ERROR in set(file.keys()) else None
     return {} if error is None else {"weights": "int8", "weights_error": round(float(error.sum()), 6)}
 
 

@@ -24,13 +24,12 @@ import torch
 
 from ..audio.codecs import vqvae
 from ..audio.codecs.vqvae import VQVAE, VQVAESpec
-from ..audio.codecs.weights import FOLDER_FILES, read_json
+from ..checkpoint_io import FOLDER_FILES, read_json, read_torch
 from ..errors import CheckpointError
 from .jukebox_config import WORDS, from_original, from_transformers
 from .jukebox_names import Source, file_source, filled, folder_source
 from .jukebox_prior import Prior
 from .jukebox_sizes import PriorSizes, as_words
-from .tensors import read_torch
 
 CODEC = "vqvae.pth.tar"
 PRIOR = re.compile(r"prior_level_(\d+)\.pth\.tar")
@@ -77,10 +76,7 @@ class JukeboxFiles:
 
     def load_codec(self) -> VQVAE:
         """The VQ-VAE. Raises CheckpointError."""
-        try:
-            return vqvae.load(self.folder if self.codec is None else self.codec, self.spec if self.codec else None)
-        except ValueError as error:
-            raise CheckpointError(str(error)) from None
+        return vqvae.load(self.folder if self.codec is None else self.codec, self.spec if self.codec else None)
 
     def load_prior(self, level: int, dtype: torch.dtype) -> Prior:
         """The prior of a level, on the CPU. Raises CheckpointError; ValueError for a level that there is not."""
@@ -156,7 +152,7 @@ def _codec_spec(path: Path, own: Mapping[str, Any]) -> VQVAESpec:
     """The VQ-VAE's sizes from the shapes in its file, and the words that none of them tells."""
     content = read_torch(path)
     weights = content.get("model", content)
-    shapes = {str(name).removeprefix("module."): tuple(value.shape) for name, value in weights.items()}
+    shapes = {str(name): tuple(value.shape) for name, value in weights.items()}
     return replace(VQVAESpec.from_shapes(shapes), **own)
 
 

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..audio.codecs.weights import read_json
+from ..checkpoint_io import check_names, open_safetensors, read_torch, shards_of, unwrapped_names
 from ..errors import CheckpointError
 from .jukebox_prior import Prior
 from .jukebox_sizes import PriorSizes
-from .tensors import fingerprint, read_torch
+from .tensors import fingerprint
 
 # ours -> (original, transformers), inside a layer
 _LAYER = {
@@ -137,28 +136,26 @@ class Source:
 def folder_source(folder: Path, prefix: str) -> Source:
     """The tensors of a transformers folder whose names begin with `prefix`. Raises CheckpointError."""
     index = folder / "model.safetensors.index.json"
-    try:
-        if (folder / "model.safetensors").is_file():
-            files = [folder / "model.safetensors"]
-        elif index.is_file():
-            files = sorted({folder / Path(str(file)).name for file in read_json(index)["weight_map"].values()})
-        else:
-            return _from_torch(folder / "pytorch_model.bin", prefix)
-        where, shapes = {}, {}
-        for path in files:
-            with safe_open(path, "pt") as file:
-                for name in file.keys():  # noqa: SIM118
-                    if name.startswith(prefix):
-                        where[name[len(prefix) :]] = path
-                        shapes[name[len(prefix) :]] = tuple(file.get_slice(name).get_shape())
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{str(folder)!r} has no readable weights: {error}") from None
+    if (folder / "model.safetensors").is_file():
+        files = [folder / "model.safetensors"]
+    elif index.is_file():
+        files = sorted(set(shards_of(index).values()))
+    else:
+        return _from_torch(folder / "pytorch_model.bin", prefix)
+    found: dict[str, tuple[Path, tuple[int, ...]]] = {}  # by the names in the files
+    for path in files:
+        with open_safetensors(path) as file:
+            found |= {name: (path, tuple(file.get_slice(name).get_shape())) for name in file.keys()}  # noqa: SIM118
+    names = unwrapped_names(found)
+    names = {name[len(prefix) :]: theirs for name, theirs in names.items() if name.startswith(prefix)}
 
     def read(name: str) -> Tensor:
         # Opened for each: what is mapped of a file counts as memory until it is closed.
-        with safe_open(where[name], "pt") as file:
-            return file.get_tensor(prefix + name).clone()
+        path, _ = found[names[name]]
+        with open_safetensors(path) as file:
+            return file.get_tensor(names[name]).clone()
 
+    shapes = {name: found[theirs][1] for name, theirs in names.items()}
     return Source(f"the checkpoint {str(folder)!r}", shapes, False, lambda: read)
 
 
@@ -170,21 +167,17 @@ def _from_torch(path: Path, prefix: str) -> Source:
 def file_source(path: Path) -> Source:
     """The tensors of an original file, `prior_level_N.pth.tar`, whose shapes alone are read now. CheckpointError."""
     label = f"the checkpoint {str(path)!r}"
-    if not path.is_file():
-        raise CheckpointError(f"{str(path)!r} is missing")
-    try:
-        content = torch.load(path, map_location="meta", weights_only=True)
-    except Exception:  # the same again, in words
-        content = read_torch(path)
-    weights = content.get("model", content) if isinstance(content, dict) else None
+    content = read_torch(path, device="meta")
+    weights = content.get("model", content)
     if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise CheckpointError(f"{label} holds no state dict of tensors as 'model'")
-    shapes = {str(name).removeprefix("module."): tuple(value.shape) for name, value in weights.items()}
+    shapes = {str(name): tuple(value.shape) for name, value in weights.items()}
 
     def read() -> Callable[[str], Tensor]:
         if zipfile.is_zipfile(path):
             return _Mapped(path)
-        return _tensors_of(read_torch(path)).pop  # what is read is let go of
+        content = read_torch(path)
+        return dict(content.get("model", content)).pop  # what is read is let go of
 
     return Source(label, shapes, True, read, content.get("hps"), path)
 
@@ -198,14 +191,10 @@ class _Mapped:
     def __call__(self, name: str) -> Tensor:
         if self._seen >= _SEEN:  # what is mapped of a file counts as memory until it is closed
             self._held, self._seen = {}, 0
-            content = torch.load(self._path, map_location="cpu", weights_only=True, mmap=True)
-            self._held = _tensors_of(content)
+            content = read_torch(self._path, mmap=True)
+            self._held = dict(content.get("model", content))
         self._seen += self._held[name].numel() * self._held[name].element_size()
         return self._held[name]
-
-
-def _tensors_of(content: Mapping) -> dict[str, Tensor]:
-    return {str(name).removeprefix("module."): value for name, value in content.get("model", content).items()}
 
 
 def held_source(label: str, tensors: Mapping[str, Tensor], prefix: str = "", original: bool = False) -> Source:
@@ -253,13 +242,10 @@ def _check(sizes: PriorSizes, source: Source, wanted: Mapping[str, tuple[int, ..
     unread = {*_NOT_READ[0 if source.original else 1]}
     if not sizes.untied:  # the head is the table, which some files hold twice
         unread |= {"prior.x_out.weight", "prior.fc_proj_out.weight"}
-    missing, extra = sorted(needed - set(source.shapes)), sorted(set(source.shapes) - needed - unread)
-    if missing or extra:
-        named = (("lacks", missing), ("has", extra))
-        said = " and ".join(f"{word} {', '.join(names[:4])}" for word, names in named if names)
-        raise CheckpointError(
-            f"{source.label} does not fit the prior of level {sizes.level}: it {said}; is it another level's?"
-        )
+    try:
+        check_names(source.shapes, needed, f"{source.label} does not fit the prior of level {sizes.level}", unread)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; is it another level's?") from None
     for ours, place in where.items():
         shape = source.shapes[place.rows[0][0]]
         fits = tuple(reversed(wanted[ours])) if place.turned else wanted[ours]

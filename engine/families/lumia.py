@@ -28,8 +28,7 @@ from ..precision import prepare
 from ..sampling import SamplingSpec
 from .int8 import SCALE
 from .pictures import GridFamily, checked, facts_of, memory_bytes
-from .tensors import fingerprint
-from .weights import read_weights
+from .tensors import fingerprint, read_weights
 
 DELAYS = (0, 1, 2, 3)  # a codebook refines those before it, so it is drawn one step later
 ACCEPTS: dict[str, Any] = {}  # it is told by the prompt alone

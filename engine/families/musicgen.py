@@ -6,7 +6,6 @@ model is in `frames`.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..audio.codecs import encodec
+from ..checkpoint_io import read_json
 from ..errors import CheckpointError
 from ..precision import prepare
 from ..sampling import SamplingSpec
@@ -330,12 +330,4 @@ def _sampling(generation: Mapping[str, Any]) -> SamplingSpec:
 
 def _generation_config(folder: Path) -> dict[str, Any]:
     path = folder / "generation_config.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{str(path)!r} cannot be read as JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{str(path)!r} should hold a JSON object")
-    return found
+    return read_json(path) if path.exists() else {}

@@ -5,12 +5,12 @@ Knows the marks of each layout. Reads no weights.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..checkpoint_io import read_json
 from ..errors import CheckpointError
 
 # model_type -> our family; multi_modality is Janus's own
@@ -45,7 +45,7 @@ def recognise(folder: Path) -> tuple[str, dict[str, Any]]:
         return "llamagen", {}
     path = folder / "config.json"
     if path.is_file():
-        config = _read(path)
+        config = read_json(path)
         if "family" in config:
             return str(config["family"]), config
         kind = config.get("model_type")
@@ -140,13 +140,3 @@ def needed(names: Iterable[str], file: str | None = None) -> list[str]:
         if weights in names or shards:
             return small + ([weights] if weights in names else shards)
     return small + [name for name in names if name in AUDIOCRAFT or JUKEBOX.fullmatch(name)]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{str(path)!r} cannot be read as JSON: {error}") from None
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{str(path)!r} holds a JSON {type(config).__name__}; it should hold an object")
-    return config

@@ -1,7 +1,7 @@
 """The tensors of foreign checkpoints under our names, checked against what the config promises.
 
 Knows maps from names to names, and how a decoder is made of tensors. Does not know any family; files are read by
-`clavilux.audio.codecs.weights`, which runs no code.
+`clavilux.checkpoint_io`.
 """
 
 from __future__ import annotations
@@ -11,19 +11,16 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..audio.codecs import weights as files
+from ..checkpoint_io import check_names, listed, open_safetensors, read_tensors, unwrapped_names
 from ..decoder import Decoder, DecoderSpec
 from ..errors import CheckpointError
 from ..kernels.weights import Int8Weight, dense
 from . import int8
 
-_NAMED = 5  # names that an error lists
 _SAMPLED = 1024  # numbers of each tensor that a fingerprint reads
 
 
@@ -42,20 +39,15 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def read_folder(folder: Path) -> dict[str, Weight]:
-    """Every tensor of a folder in the transformers layout. CheckpointError as `audio.codecs.weights.read_tensors`."""
-    try:
-        tensors = files.read_tensors(folder)
-    except ValueError as error:
-        raise CheckpointError(str(error)) from None
-    return int8.joined(tensors, f"the checkpoint {str(folder)!r}")
+    """Every tensor of a folder in the transformers layout. CheckpointError as `checkpoint_io.read_tensors`."""
+    return int8.joined(read_tensors(folder), f"the checkpoint {str(folder)!r}")
 
 
-def read_torch(path: Path) -> dict[str, Any]:
-    """A PyTorch file of plain values and tensors. CheckpointError as `audio.codecs.weights.read_torch`."""
-    try:
-        return files.read_torch(path)
-    except ValueError as error:
-        raise CheckpointError(str(error)) from None
+def read_weights(path: Path, shapes: Shapes) -> dict[str, Tensor]:
+    """The tensors of a file of our own. CheckpointError as `checkpoint_io.read_tensors`, or as `check`."""
+    tensors = read_tensors(path)
+    check(tensors, shapes, repr(str(path)))
+    return tensors
 
 
 def check(tensors: Mapping[str, Weight], wanted: Shapes, label: str, others: Iterable[str] = ()) -> None:
@@ -67,19 +59,14 @@ def check(tensors: Mapping[str, Weight], wanted: Shapes, label: str, others: Ite
         label: what the error calls the file.
         others: names that may be there as well; they are not read.
     """
-    missing = sorted(set(wanted) - set(tensors))
-    extra = sorted(set(tensors) - set(wanted) - set(others))
-    if missing or extra:
-        named = (("lacks", missing), ("has", extra))
-        differences = " and ".join(f"{word} {_listed(names)}" for word, names in named if names)
-        raise CheckpointError(f"{label} does not fit its config: it {differences}")
+    check_names(tensors, wanted, f"{label} does not fit its config", others)
     shapes = {name: tuple(tensors[name].shape) for name in wanted}
     bad = [f"{name} is {shapes[name]}, not {shape}" for name, shape in sorted(wanted.items()) if shapes[name] != shape]
     if bad:
-        raise CheckpointError(f"{label} does not fit its config: {_listed(bad)}")
+        raise CheckpointError(f"{label} does not fit its config: {listed(bad)}")
     infinite = [name for name in sorted(wanted) if not _is_finite(tensors[name])]
     if infinite:
-        raise CheckpointError(f"{label} holds numbers that are not finite in {_listed(infinite)}")
+        raise CheckpointError(f"{label} holds numbers that are not finite in {listed(infinite)}")
 
 
 def under(tensors: Mapping[str, Weight], prefix: str) -> dict[str, Weight]:
@@ -131,12 +118,9 @@ def count_numbers(folder: Path) -> dict[str, int] | None:
     """
     numbers: dict[str, int] = {}
     for path in sorted(folder.glob("*.safetensors")):
-        try:
-            with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118
-                    numbers[name] = math.prod(file.get_slice(name).get_shape())
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{str(path)!r} is damaged: {error}") from None
+        with open_safetensors(path) as file:
+            for name, theirs in unwrapped_names(file.keys()).items():
+                numbers[name] = math.prod(file.get_slice(theirs).get_shape())
     return numbers or None
 
 
@@ -144,8 +128,3 @@ def _is_finite(weight: Weight) -> bool:
     tensor = weight.scale if isinstance(weight, Int8Weight) else weight
     # The extremes carry NaN along. This takes 0.1 ns a number; isfinite takes 2.5 ns, 10 s for a big model.
     return tensor.numel() == 0 or all(torch.isfinite(extreme) for extreme in tensor.aminmax())
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -5,7 +5,6 @@ Reads OpenAI's array file (`kmeans_centers.npy`) and transformers' `preprocessor
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -13,6 +12,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from clavilux.checkpoint_io import read_json
 
 from .boundary import checked_pixels, checked_tokens
 
@@ -119,11 +120,7 @@ def _from_array(path: Path) -> Tensor:
 
 
 def _from_json(path: Path) -> Tensor:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{str(path)!r} is no JSON: {error}") from None
-    clusters = content.get("clusters") if isinstance(content, dict) else None
+    clusters = read_json(path).get("clusters")
     if not isinstance(clusters, list):
         raise ValueError(f"{str(path)!r} holds no colour clusters; it should have a list 'clusters'")
     try:

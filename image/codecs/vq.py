@@ -18,12 +18,13 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from clavilux.checkpoint_io import parse_json, read_json, read_metadata
 from clavilux.image.io import atomic_path
 
 from .boundary import checked_pixels, checked_tokens
 from .vq_spec import VQSpec
 from .vq_weights import Layout
-from .weights import fill, read_json, read_metadata, read_tensors
+from .weights import fill, read_tensors
 
 __all__ = ["VQ", "VQSpec", "from_config", "from_weights", "load", "save"]
 
@@ -316,8 +317,8 @@ def _names_of_the_codec(names: Collection[str]) -> Collection[str]:
 
 def _own_spec(text: str, label: str) -> VQSpec:
     try:
-        sizes = json.loads(text)
-    except (ValueError, RecursionError):
+        sizes = parse_json(text)
+    except ValueError:
         sizes = None
     if not isinstance(sizes, dict):
         raise ValueError(f"{label} is damaged: the sizes that it states are no JSON object")

@@ -281,7 +281,7 @@ def test_damaged_and_dangerous_files(tmp_path):
     content = (tmp_path / "model.safetensors").read_bytes()
     for damaged in (b"", content[:100], content[:-1000], b"\xff" + content[1:]):
         (tmp_path / "model.safetensors").write_bytes(damaged)
-        with pytest.raises(ValueError, match="is damaged"):
+        with pytest.raises(ValueError, match="is damaged|is empty"):
             load(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match="is no JSON"):

@@ -16,7 +16,7 @@ from clavilux.audio.codecs import Codec, vqvae
 from clavilux.audio.codecs.files import check_codec, codec_identity, decode_tokens, load_tokens, save_tokens
 from clavilux.audio.codecs.load import load_codec
 from clavilux.audio.codecs.vqvae import VQVAE, VQVAESpec
-from clavilux.audio.codecs.weights import read_tensors
+from clavilux.checkpoint_io import beginning_with, read_tensors
 
 GOLDEN = Path(__file__).parents[1] / "goldens" / "jukebox_vqvae.safetensors"
 NAMES = ("published", "other")
@@ -128,8 +128,8 @@ def test_tensors_by_a_prefix(tmp_path):
     save_file(tensors, tmp_path / "t.safetensors")
     torch.save(tensors, tmp_path / "t.bin")
     for path in tmp_path.iterdir():
-        assert read_tensors(path, prefix="a.").keys() == {"a.x", "a.y"}
-        assert read_tensors(path).keys() == tensors.keys() and not read_tensors(path, prefix="c")
+        assert read_tensors(path, beginning_with("a.")).keys() == {"a.x", "a.y"}
+        assert read_tensors(path).keys() == tensors.keys() and not read_tensors(path, beginning_with("c"))
 
 
 def test_load_codec_gives_a_level(tmp_path):

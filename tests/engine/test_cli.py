@@ -14,7 +14,7 @@ import symusic
 from commands import call, refuse
 
 import clavilux
-from clavilux.model import PRETRAINED
+from clavilux.checkpoint import PRETRAINED
 
 CACHED_LOAD = functools.lru_cache(clavilux.load)
 
@@ -22,7 +22,7 @@ CACHED_LOAD = functools.lru_cache(clavilux.load)
 @pytest.fixture(autouse=True)
 def load_once(monkeypatch):
     """The bundled model is read from its file once for the whole module; errors are not kept."""
-    monkeypatch.setattr(clavilux, "load", CACHED_LOAD)
+    monkeypatch.setattr(clavilux, "load", lambda found, **words: CACHED_LOAD(found.folder, **words))
 
 
 @pytest.fixture
@@ -178,7 +178,12 @@ def test_info_of_a_bundled_model():
     facts = json.loads(call("info", "aria", "--json").stdout)
     assert facts["kind"] == "checkpoint" and facts["licence"] == "Apache-2.0"
     assert facts["size_bytes"] <= 10 * 2**20
-    assert facts["memory_for_weights_bytes"] == 4 * facts["parameters"]
+    family = CACHED_LOAD(PRETRAINED / "aria", device="auto", dtype="auto").family
+    stage = family.stages[0]
+    assert facts["dtype"] == family.identity["dtype"]
+    assert facts["memory_for_each_piece_bytes"] == stage.decoder.new_state(1).cache_bytes
+    per_parameter = facts["memory_for_weights_bytes"] / facts["parameters"]
+    assert per_parameter == 4 if facts["dtype"] == "float32" else 2 <= per_parameter < 3
 
 
 def test_models_lists_what_each_accepts():

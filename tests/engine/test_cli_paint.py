@@ -27,7 +27,8 @@ SIDE = 8  # pixels of the small model's pictures
 def load_once():
     """Each model is read from its files once for the whole module; errors are not kept."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clavilux, "load", functools.lru_cache(clavilux.load))
+        load = functools.lru_cache(clavilux.load)
+        patch.setattr(clavilux, "load", lambda found, **words: load(found.folder, **words))
         yield
 
 

@@ -10,6 +10,7 @@ import torch
 import clavilux
 from clavilux.audio.clip import Audio
 from clavilux.audio.harmony import parse_chords
+from clavilux.checkpoint import PRETRAINED
 
 PROMPT = "slow church organ chorale in G minor"
 
@@ -139,7 +140,7 @@ def test_an_argument_that_it_does_not_take_names_those_it_does(model):
 
 @pytest.fixture
 def copy(tmp_path):
-    source = clavilux.model.PRETRAINED / "aria"
+    source = PRETRAINED / "aria"
     return shutil.copytree(source, tmp_path / "copy")
 
 

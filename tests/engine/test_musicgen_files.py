@@ -175,7 +175,7 @@ def test_a_part_that_is_missing_is_named(folder, part):
 
 def test_a_generation_config_that_is_no_json(folder):
     (folder / "generation_config.json").write_text("{")
-    with pytest.raises(CheckpointError, match="cannot be read as JSON"):
+    with pytest.raises(CheckpointError, match="is no JSON"):
         load(folder)
 
 

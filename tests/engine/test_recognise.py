@@ -1,11 +1,15 @@
 """Which checkpoint a folder is."""
 
 import json
+import shutil
+from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
+from commands import call
 
 import clavilux
+from clavilux.checkpoint import PRETRAINED
 from clavilux.errors import CheckpointError
 from clavilux.families.recognise import folder_of_file, needed, recognise
 
@@ -38,8 +42,8 @@ def test_audiocraft_is_told_by_its_files_and_comes_second(tmp_path):
         ({"config.json": '{"model_type": "llama"}'}, "model_type is 'llama'; understood are"),
         ({"config.json": '{"model_type": ["musicgen"]}'}, "model_type is"),
         ({"config.json": '{"a": 1}'}, "it has no model_type"),
-        ({"config.json": "[]"}, "holds a JSON list"),
-        ({"config.json": "{"}, "cannot be read as JSON"),
+        ({"config.json": "[]"}, "holds a JSON array"),
+        ({"config.json": "{"}, "is no JSON"),
         ({"state_dict.bin": ""}, "no compression_state_dict.bin"),
         ({"compression_state_dict.bin": ""}, "no state_dict.bin"),
     ],
@@ -67,21 +71,42 @@ def test_one_copy_of_the_weights_is_enough():
 def test_a_hub_id_is_downloaded_or_taken_from_the_cache(tmp_path, monkeypatch, online):
     asked = []
 
-    def listed(self, name):
+    def listed(self, name, **options):
         if not online:
             raise ConnectionError
-        return ["config.json", "model.safetensors", "pytorch_model.bin"]
+        names = ["config.json", "model.safetensors", "pytorch_model.bin"]
+        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in names])
 
     def downloaded(name, **options):
         asked.append((name, options))
         return str(tmp_path)
 
-    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", listed)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", listed)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", downloaded)
     with pytest.raises(CheckpointError, match="holds no checkpoint that is understood"):
         clavilux.load("owner/name")
     options = {"allow_patterns": ["config.json", "model.safetensors"]} if online else {"local_files_only": True}
     assert asked == [("owner/name", options)]
+
+
+def test_one_render_asks_the_hub_once(tmp_path, monkeypatch):
+    """What it makes, whether it fits and loading all need the files."""
+    folder = shutil.copytree(PRETRAINED / "aria", tmp_path / "aria")
+    asked = []
+
+    def listed(self, name, **options):
+        asked.append(f"what is in {name}")
+        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=path.name) for path in folder.iterdir()])
+
+    def downloaded(name, **options):
+        asked.append(f"files of {name}")
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", listed)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", downloaded)
+    call("render", "waltz", "--seconds", 1, "--model", "owner/name", "-o", tmp_path / "song.wav")
+    assert asked == ["what is in owner/name", "files of owner/name"]
+    assert (tmp_path / "song.wav").exists()
 
 
 def test_a_file_stands_for_the_folder_that_it_is_read_from(tmp_path):

@@ -1,0 +1,114 @@
+"""Which checkpoint a name means: its folder, its family and its config, asked for once and handed on.
+
+Knows the bundled models, folders and the hub. Reads no weights, and imports no torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .errors import CheckpointError
+from .families.recognise import folder_of_file, needed, recognise
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+PICTURES = ("imagegpt", "janus", "llamagen", "lumia")
+CASCADES = ("jukebox",)
+FAMILIES = {name: f"clavilux.families.{name}" for name in ("aria", "audiocraft", "musicgen", *CASCADES, *PICTURES)}
+_HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w.-]+))?")
+_HUB_S = 10.0  # that the hub may take to say what it has
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A checkpoint that was found. Made by `find`.
+
+    Attributes:
+        name: as it was asked for.
+        folder: where its files are; of LlamaGen's, the transformer's file.
+        family: one of `FAMILIES`.
+        config: its config.json, {} where there is none.
+    """
+
+    name: str
+    folder: Path
+    family: str
+    config: Mapping[str, Any]
+
+    @property
+    def makes(self) -> str:
+        """ "music" or "pictures" """
+        return "pictures" if self.family in PICTURES else "music"
+
+    @property
+    def module(self) -> ModuleType:
+        """The family's, imported now: most of them need torch."""
+        return import_module(FAMILIES[self.family])
+
+
+def find(source: str | Path | Checkpoint) -> Checkpoint:
+    """The checkpoint that `clavilux.load` would load; one that was found already is given back.
+
+    Raises:
+        CheckpointError: nothing is there, or it is of an unknown family.
+    """
+    if isinstance(source, Checkpoint):
+        return source
+    folder = folder_of(source)
+    return Checkpoint(str(source), folder, *read_config(folder))
+
+
+def bundled() -> list[str]:
+    """The names of the bundled models."""
+    return sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
+
+
+def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
+    """A checkpoint's family, one of `FAMILIES`, and its config.json. Raises CheckpointError."""
+    name, config = recognise(folder)
+    if name not in FAMILIES:
+        raise CheckpointError(
+            f"{str(folder / 'config.json')!r} is of the family {name!r}; those known are {', '.join(sorted(FAMILIES))}"
+        )
+    return name, config
+
+
+def folder_of(source: str | Path) -> Path:
+    """Where a model's files are, downloaded if it is a hub id. Raises CheckpointError."""
+    name = str(source)
+    if name in bundled():
+        return PRETRAINED / name
+    if Path(source).is_dir():
+        return Path(source)
+    if Path(source).exists():
+        return folder_of_file(Path(source))
+    hub = _HUB_ID.fullmatch(name)
+    if hub is None or name.startswith((".", "/")):
+        raise CheckpointError(f"{name!r} is neither a bundled model ({', '.join(bundled())}) nor a folder nor a hub id")
+    repository, file = hub.groups()
+    folder = _downloaded(repository, file)
+    return folder if file is None else folder_of_file(folder / file)
+
+
+def _downloaded(repository: str, file: str | None) -> Path:
+    """A repository of the hub, as far as it is needed; what was downloaded before, where the hub does not answer."""
+    import huggingface_hub
+
+    try:
+        # Asked once: its listing of files tries six times, with a line each, for 23 s without a network.
+        about = huggingface_hub.HfApi().model_info(repository, timeout=_HUB_S)
+        offered = [sibling.rfilename for sibling in about.siblings or ()]
+        return Path(huggingface_hub.snapshot_download(repository, allow_patterns=needed(offered, file)))
+    except Exception as error:  # the hub's client raises its own, its HTTP library's and the system's errors
+        try:
+            return Path(huggingface_hub.snapshot_download(repository, local_files_only=True))
+        except Exception:
+            raise CheckpointError(
+                f"{repository!r} is no folder here, and the hub could not be asked for it "
+                f"({type(error).__name__}); check the name and the network"
+            ) from error
