@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from clavilux.audio import frontend, io, reading
-from clavilux.audio import loudness as loudness_module
+from clavilux.audio import frontend, io, reading, saving
+from clavilux.audio.blocks import ArrayBlocks
+from clavilux.audio.loudness import normalise
 
 if TYPE_CHECKING:
     from clavilux.audio.score import Score
@@ -60,7 +60,8 @@ class Audio:
             ValueError: as `reading.read`.
         """
         sound = reading.read(path, strict=strict)
-        return cls(sound.samples, sound.sample_rate, receipt=receipt_from(sound.comment), remarks=sound.remarks)
+        receipt = saving.receipt_from(sound.comment)
+        return cls(sound.samples, sound.sample_rate, receipt=receipt, remarks=sound.remarks)
 
     def save(self, path: str | os.PathLike, loudness: bool | float = True) -> None:
         """Write the clip; the ending chooses the format: .wav, .flac, .ogg, .mp3, or .mid for the notes.
@@ -82,17 +83,7 @@ class Audio:
                 )
             self.score.save_midi(path)
             return
-        io.format_of(path)  # before the work of normalising
-        comment = json.dumps({"clavilux": self.receipt}, sort_keys=True) if self.receipt else ""
-        io.write(path, self._levelled(loudness), self.sample_rate, comment=comment)
-
-    def _levelled(self, loudness: bool | float) -> torch.Tensor:
-        if loudness is False:
-            return self.samples
-        target = loudness_module.TARGET_LUFS if loudness is True else float(loudness)
-        if not -70 < target <= 0:
-            raise ValueError(f"The loudness must lie between -70 and 0 LUFS, not {target}.")
-        return loudness_module.normalise(self.samples, self.sample_rate, target_lufs=target)
+        saving.save(path, ArrayBlocks(self.samples), self.sample_rate, loudness=loudness, receipt=self.receipt)
 
     @property
     def channels(self) -> int:
@@ -141,18 +132,10 @@ class Audio:
 
     def _repr_html_(self) -> str:
         """A player for notebooks; the sound is inside the page, at the loudness that `save` would give it."""
-        payload = io.encode(self._levelled(self.channels <= 5), self.sample_rate, ".wav")
+        samples = normalise(self.samples, self.sample_rate) if self.channels <= 5 else self.samples
+        payload = io.encode(samples, self.sample_rate, ".wav")
         source = "data:audio/wav;base64," + base64.b64encode(payload).decode()
         return (
             f'<figure style="margin:0"><audio controls preload="metadata" src="{source}"></audio>'
             f"<figcaption><small>{html.escape(repr(self))}</small></figcaption></figure>"
         )
-
-
-def receipt_from(comment: str) -> dict:
-    """The receipt inside a comment tag; any other comment means that there is none."""
-    try:
-        receipt = json.loads(comment).get("clavilux", {})
-    except (json.JSONDecodeError, AttributeError):
-        return {}
-    return receipt if isinstance(receipt, dict) else {}

@@ -31,9 +31,9 @@ _LARGEST_FILTER = 1 << 25  # numbers; from 44.1 to 48 kHz takes 57 thousand
 
 # Below this rate the two filters of BS.1770, warped by the bilinear transform, are wrong by 0.1 dB and more, and below
 # 3364 Hz, where the corner of the second is above the Nyquist frequency, they are unstable.
-_LOWEST_FILTERED_HZ = 16000
-_BLOCK_S, _ABSOLUTE_GATE, _RELATIVE_GATE, _OFFSET = 0.4, -70.0, -10.0, -0.691  # ITU-R BS.1770-4
-_CHANNEL_WEIGHTS = (1.0, 1.0, 1.0, 1.41, 1.41)  # left, right, centre, left and right surround
+LOWEST_FILTERED_HZ = 16000
+BLOCK_S, ABSOLUTE_GATE, RELATIVE_GATE, OFFSET = 0.4, -70.0, -10.0, -0.691  # ITU-R BS.1770-4
+CHANNEL_WEIGHTS = (1.0, 1.0, 1.0, 1.41, 1.41)  # left, right, centre, left and right surround
 
 
 # Tensors, by torchaudio
@@ -181,14 +181,14 @@ def loudness(samples: Tensor, sample_rate: int) -> Tensor:
     it), fails below 0.4 s, and has filters that are 0.05 LU off at 44.1 kHz and 0.2 at 8 kHz.
     """
     weighted = _weighted(samples.double(), sample_rate)
-    block = max(1, round(min(_BLOCK_S, samples.shape[-1] / sample_rate) * sample_rate))
+    block = max(1, round(min(BLOCK_S, samples.shape[-1] / sample_rate) * sample_rate))
     blocks = weighted.square().unfold(-1, block, max(1, round(block / 4))).mean(-1)  # [..., C, B]
-    weights = torch.tensor(_CHANNEL_WEIGHTS, dtype=weighted.dtype, device=weighted.device)[: samples.shape[-2], None]
+    weights = torch.tensor(CHANNEL_WEIGHTS, dtype=weighted.dtype, device=weighted.device)[: samples.shape[-2], None]
     energy = (weights * blocks).sum(-2)  # [..., B]
-    level = _OFFSET + 10 * energy.log10()
-    gate = level > _ABSOLUTE_GATE
-    relative = _OFFSET + 10 * _mean_of(energy, gate).log10() + _RELATIVE_GATE
-    return _OFFSET + 10 * _mean_of(energy, gate & (level > relative[..., None])).log10()
+    level = OFFSET + 10 * energy.log10()
+    gate = level > ABSOLUTE_GATE
+    relative = OFFSET + 10 * _mean_of(energy, gate).log10() + RELATIVE_GATE
+    return OFFSET + 10 * _mean_of(energy, gate & (level > relative[..., None])).log10()
 
 
 def _mean_of(values: Tensor, chosen: Tensor) -> Tensor:
@@ -198,11 +198,11 @@ def _mean_of(values: Tensor, chosen: Tensor) -> Tensor:
 
 def _weighted(samples: Tensor, sample_rate: int) -> Tensor:
     """float64 [..., N] under the K-weighting."""
-    if sample_rate < _LOWEST_FILTERED_HZ:
+    if sample_rate < LOWEST_FILTERED_HZ:
         size = samples.shape[-1] + sample_rate
         gain = torch.from_numpy(_gain_of_weighting(np.fft.rfftfreq(size, 1 / sample_rate))).to(samples.device)
         return torch.fft.irfft(torch.fft.rfft(samples, size) * gain, size)[..., : samples.shape[-1]]
-    for b, a in _weighting(sample_rate):
+    for b, a in weighting(sample_rate):
         a, b = (torch.tensor(values, dtype=samples.dtype, device=samples.device) for values in (a, b))
         samples = _torchaudio().functional.lfilter(samples, a, b, clamp=False)
     return samples
@@ -235,6 +235,13 @@ def resample_array(data: np.ndarray, from_rate: float, to_rate: float, quality: 
     return soxr.resample(data, from_rate, to_rate, quality=quality)
 
 
+def resample_stream(from_rate: float, to_rate: float, channels: int, quality: str = "VHQ"):
+    """`resample_array` block by block, the same samples: `resample_chunk(float32 [n, C], last=...)` gives the next."""
+    import soxr
+
+    return soxr.ResampleStream(from_rate, to_rate, channels, dtype="float32", quality=quality)
+
+
 def integrated_loudness(data: np.ndarray, sample_rate: int) -> float:
     """Loudness of float64 [N, C] in LUFS, gated; a clip shorter than one 400 ms block counts as a single block.
 
@@ -245,19 +252,19 @@ def integrated_loudness(data: np.ndarray, sample_rate: int) -> float:
     """
     import pyloudnorm
 
-    block_s = min(max(_BLOCK_S, 4 / sample_rate), len(data) / sample_rate)  # its step is a quarter: a sample at least
+    block_s = min(max(BLOCK_S, 4 / sample_rate), len(data) / sample_rate)  # its step is a quarter: a sample at least
     filters = "DeMan"
-    if sample_rate < _LOWEST_FILTERED_HZ:
+    if sample_rate < LOWEST_FILTERED_HZ:
         size = len(data) + sample_rate  # a second of silence keeps the end off the beginning
         gain = _gain_of_weighting(np.fft.rfftfreq(size, 1 / sample_rate))[:, None]
         data = np.fft.irfft(np.fft.rfft(data, size, axis=0) * gain, size, axis=0)[: len(data)]
         filters = "custom"  # none
     with np.errstate(divide="ignore", invalid="ignore"):  # silent blocks: log10(0), and the mean of no blocks
         lufs = pyloudnorm.Meter(sample_rate, block_size=block_s, filter_class=filters).integrated_loudness(data)
-    return float(lufs) if math.isfinite(lufs) and lufs > _ABSOLUTE_GATE else -math.inf
+    return float(lufs) if math.isfinite(lufs) and lufs > ABSOLUTE_GATE else -math.inf
 
 
-def _weighting(sample_rate: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+def weighting(sample_rate: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     """(b, a) of the shelf and of the high pass at a rate, derived by De Man from BS.1770's table for 48 kHz."""
     k, q, high = math.tan(math.pi * 1681.9744509555319 / sample_rate), 0.7071752369554193, 10 ** (3.99984385397 / 20)
     middle, norm = high**0.499666774155, 1 + k / q + k * k
@@ -273,7 +280,7 @@ def _gain_of_weighting(frequencies: np.ndarray) -> np.ndarray:
     """The amplitude that the filters of 48 kHz let through at some frequencies in Hz, below 24 kHz."""
     step = np.exp(-2j * np.pi * frequencies / 48000)
     gain = np.ones_like(frequencies)
-    for b, a in _weighting(48000):
+    for b, a in weighting(48000):
         gain *= np.abs((b[0] + b[1] * step + b[2] * step**2) / (a[0] + a[1] * step + a[2] * step**2))
     return gain
 

@@ -1,8 +1,8 @@
 """Sound files: write wav, flac, ogg and mp3, and never leave half a file behind (`reading` reads them).
 
 Knows bytes on disk. Does not know what the sound is, how loud it should be or who made it.
-Encoding happens in memory, so that a full disk is an ordinary `OSError` and the same samples always give
-the same bytes.
+Sound is written block by block, and an error of the disk is an ordinary `OSError`; the same samples always
+give the same bytes.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import socket
 import struct
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import torch
+
+from clavilux.audio.blocks import ArrayBlocks, rechunked
 
 # ending -> (libsndfile format, subtype, most channels)
 FORMATS = {
@@ -31,6 +34,7 @@ FORMATS = {
 }
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 OGG_SERIAL = 0x636C6176
+_MOST_WAV_BYTES = (1 << 32) - (1 << 20)  # its sizes have 32 bits; some room for the tags
 _BLOCK = 1 << 16  # frames a write: libvorbis takes its buffer from the stack, so hours at once would crash it
 _HOST = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname()) or "host"
 
@@ -44,13 +48,23 @@ def write(path: str | os.PathLike, samples: torch.Tensor | np.ndarray, sample_ra
         comment: text for the comment tag.
 
     Raises:
-        ValueError: the ending is unknown, the format cannot hold this rate or number of channels, the samples
+        ValueError: the ending is unknown, the format cannot hold this rate, number of channels or length, the samples
             are empty or not finite, or the folder is missing or not writable.
         OSError: writing failed (a full disk); nothing is left behind.
     """
-    payload = encode(samples, sample_rate, format_of(path), comment=comment)
+    ending, samples = format_of(path), check_samples(samples)
+    check_format(ending, sample_rate, len(samples))
     with atomic_path(path) as temporary:
-        temporary.write_bytes(payload)
+        write_blocks(temporary, ArrayBlocks(samples), sample_rate, len(samples), comment=comment)
+
+
+def write_blocks(
+    path: Path, blocks: Iterable[np.ndarray], sample_rate: int, channels: int, *, comment: str = ""
+) -> None:
+    """Write blocks, float32 [C, n], of sound that need not fit the memory. To be used inside `atomic_path`, and after
+    `check_format`. The same samples always give the same bytes."""
+    with open(path, "w+b") as file:
+        _encode(file, blocks, check_rate(sample_rate), channels, format_of(path), comment)
 
 
 def format_of(path: str | os.PathLike) -> str:
@@ -64,22 +78,66 @@ def format_of(path: str | os.PathLike) -> str:
 
 def encode(samples: torch.Tensor | np.ndarray, sample_rate: int, ending: str, *, comment: str = "") -> bytes:
     """The bytes of a sound file. Arguments and errors as `write`; `ending` is a key of `FORMATS`."""
-    data = check_samples(samples).numpy()
-    sample_rate = check_rate(sample_rate)
-    file_format, subtype, most_channels = FORMATS[ending]
-    if len(data) > most_channels:
-        raise ValueError(f"{ending} holds at most {most_channels} channels, not {len(data)}.")
+    samples = check_samples(samples)
+    check_format(ending, sample_rate, len(samples))
+    buffer = io.BytesIO()
+    _encode(buffer, ArrayBlocks(samples), int(sample_rate), len(samples), ending, comment)
+    return buffer.getvalue()
+
+
+def check_format(ending: str, sample_rate: int, channels: int) -> None:
+    """Raise a ValueError unless a format of `FORMATS` holds this rate and number of channels."""
+    sample_rate, most_channels = check_rate(sample_rate), FORMATS[ending][2]
+    if channels > most_channels:
+        raise ValueError(f"{ending} holds at most {most_channels} channels, not {channels}.")
     if ending == ".mp3" and sample_rate not in MP3_RATES:
         rates = ", ".join(map(str, MP3_RATES))
         raise ValueError(f".mp3 cannot hold {sample_rate} Hz; resample to one of {rates}.")
-    buffer = io.BytesIO()
-    with soundfile.SoundFile(buffer, "w", sample_rate, len(data), subtype, format=file_format) as file:
-        if comment:
-            file.comment = comment
-        for start in range(0, data.shape[1], _BLOCK):
-            file.write(np.ascontiguousarray(data[:, start : start + _BLOCK].T))
-    payload = buffer.getvalue()
-    return _fixed_ogg_serial(payload) if ending == ".ogg" else payload
+
+
+def _encode(
+    file: BinaryIO, blocks: Iterable[np.ndarray], sample_rate: int, channels: int, ending: str, comment: str
+) -> None:
+    """Write a sound file to a file that is open for reading and writing."""
+    file_format, subtype, _ = FORMATS[ending]
+    target, num_samples = _Target(file), 0
+    try:
+        with soundfile.SoundFile(target, "w", sample_rate, channels, subtype, format=file_format) as sound:
+            if comment:
+                sound.comment = comment
+            for block in rechunked(blocks, _BLOCK):  # one size: libvorbis's choices depend on it
+                num_samples += block.shape[1]
+                if ending == ".wav" and num_samples * channels * 2 > _MOST_WAV_BYTES:
+                    raise ValueError(".wav holds at most 4 GiB of sound; save it as .flac, .ogg or .mp3.")
+                sound.write(np.ascontiguousarray(block.T))
+    except (soundfile.SoundFileError, AssertionError) as error:  # the assertion is soundfile's: not all was taken
+        raise target.error or error from None
+    if target.error is not None:
+        raise target.error
+    if ending == ".ogg":
+        _fix_ogg_serial(file)
+
+
+class _Target:
+    """A file for libsndfile to write to, which keeps an error: nothing may be raised through C code."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.error = file, None
+        self.tell, self.read = file.tell, file.read
+
+    def write(self, data: bytes) -> int:
+        return self._kept(self._file.write, data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:  # which writes what is buffered
+        return self._kept(self._file.seek, offset, whence)
+
+    def _kept(self, call: Callable[..., int], *arguments) -> int:
+        if self.error is None:
+            try:
+                return call(*arguments)
+            except BaseException as error:  # KeyboardInterrupt too
+                self.error = error
+        return 0
 
 
 def check_rate(sample_rate: int) -> int:
@@ -174,15 +232,19 @@ def _ogg_crc(page: bytes) -> int:
     return int(f"{crc:032b}"[::-1], 2)
 
 
-def _fixed_ogg_serial(stream: bytes) -> bytes:
+def _fix_ogg_serial(file: BinaryIO) -> None:
     """Replace the random stream serial number in every Ogg page, and the checksum, so that files repeat."""
-    pages, position = bytearray(stream), 0
-    while position < len(pages):
-        segments = pages[position + 26]
-        header = position + 27 + segments
-        end = header + sum(pages[position + 27 : header])
-        struct.pack_into("<I", pages, position + 14, OGG_SERIAL)
-        struct.pack_into("<I", pages, position + 22, 0)
-        struct.pack_into("<I", pages, position + 22, _ogg_crc(bytes(pages[position:end])))
-        position = end
-    return bytes(pages)
+    position = 0
+    while True:
+        file.seek(position)
+        page = bytearray(file.read(27))
+        if not page:
+            return
+        page += file.read(page[26])
+        page += file.read(sum(page[27:]))
+        struct.pack_into("<I", page, 14, OGG_SERIAL)
+        struct.pack_into("<I", page, 22, 0)
+        struct.pack_into("<I", page, 22, _ogg_crc(bytes(page)))
+        file.seek(position)
+        file.write(page)
+        position += len(page)

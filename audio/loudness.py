@@ -1,24 +1,26 @@
 """How loud a clip is, and how to make it as loud as it should be.
 
 Loudness follows ITU-R BS.1770-4; the peak is that of the waveform between the samples too (four
-times oversampled). Knows nothing about files.
+times oversampled). Works block by block, so that a song need not fit the memory. Knows nothing about files.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 from scipy.ndimage import convolve1d, minimum_filter1d
 
 from clavilux.audio import frontend
+from clavilux.audio.blocks import ArrayBlocks, Blocks
+from clavilux.audio.meters import LoudnessMeter, PeakMeter
 
 TARGET_LUFS = -14.0
 PEAK_DBFS = -1.0
 MOST_LIMITING_DB = 6.0  # beyond this much limiting the whole clip is made softer instead
 _LIMITER_S = 0.03  # half the time over which the limiter's gain moves: too slow to bend a wave above 60 Hz
-_OVERSAMPLING = 4
 
 
 def integrated_loudness(samples: torch.Tensor, sample_rate: int) -> float:
@@ -38,68 +40,102 @@ def integrated_loudness(samples: torch.Tensor, sample_rate: int) -> float:
 
 def peak_dbfs(samples: torch.Tensor, sample_rate: int) -> float:
     """The highest level of the waveform, between the samples too, in dBFS; -inf for silence."""
-    peak = float(_peaks(samples.numpy(), sample_rate).max())
+    meter = PeakMeter(sample_rate, samples.shape[0])
+    for block in ArrayBlocks(samples):
+        meter.add(block)
+    peak = float(meter.peaks().max())
     return 20 * math.log10(peak) if peak > 0 else -math.inf
 
 
 def normalise(samples: torch.Tensor, sample_rate: int, *, target_lufs: float = TARGET_LUFS) -> torch.Tensor:
-    """Bring a clip to `target_lufs` while its peak stays below -1 dBFS.
+    """`leveled` of samples in memory: float32 [C, N] -> float32 [C, N]; silence is returned as it is."""
+    result, position = np.empty(samples.shape, np.float32), 0
+    for block in leveled(ArrayBlocks(samples), sample_rate, target_lufs=target_lufs):
+        result[:, position : position + block.shape[1]] = block
+        position += block.shape[1]
+    return torch.from_numpy(result)
+
+
+def leveled(source: Blocks, sample_rate: int, *, target_lufs: float = TARGET_LUFS) -> Iterator[np.ndarray]:
+    """Bring sound to `target_lufs` while its peak stays below -1 dBFS, block by block.
 
     Where the peak is in the way, a look-ahead limiter takes it down by up to 6 dB; a clip more pointed than
-    that ends softer than the target. Silence is returned as it is.
+    that ends softer than the target. Silence is given as it is. The source is gone through twice to seven times;
+    kept of it are a number a millisecond and the power of each loudness block.
 
     Args:
-        samples: float32 [C, N].
+        source: at most 5 channels.
         sample_rate: Hz.
 
-    Returns:
-        float32 [C, N].
+    Yields:
+        float32 [C, n], as long as the source in all.
     """
-    loudness = integrated_loudness(samples, sample_rate)
+    loudness, peaks = _measured(source, source, sample_rate)
     if loudness == -math.inf:
-        return samples
+        yield from source
+        return
     ceiling = 10 ** (PEAK_DBFS / 20)
-    peaks = _peaks(samples.numpy(), sample_rate)  # [N]
     most_gain = ceiling / float(peaks.max()) * 10 ** (MOST_LIMITING_DB / 20)
     gain = min(10 ** ((target_lufs - loudness) / 20), most_gain)
     for _ in range(4):  # limiting takes a little loudness away; give it back
-        scaled = samples * gain
         if float(peaks.max()) * gain <= ceiling:
-            return scaled
-        scaled = scaled * torch.from_numpy(_limiter_gain(peaks * gain, ceiling, sample_rate))
-        missing_db = target_lufs - integrated_loudness(scaled, sample_rate)
+            yield from (block * np.float32(gain) for block in source)
+            return
+        limiter = _Limiter(peaks * np.float32(gain), ceiling, sample_rate)
+        loudness, limited_peaks = _measured(limiter.scaled(source, gain), source, sample_rate)
+        missing_db = target_lufs - loudness
         if missing_db < 0.1 or gain >= most_gain:
             break
-        gain = min(gain * 10 ** (missing_db / 20), most_gain)
+        gain, used = min(gain * 10 ** (missing_db / 20), most_gain), gain
+    else:
+        gain = used
     # A moving gain can raise a peak between two samples by a hair; the ceiling holds exactly.
-    return scaled * min(1.0, ceiling / float(_peaks(scaled.numpy(), sample_rate).max()))
+    last = np.float32(min(1.0, ceiling / float(limited_peaks.max())))
+    yield from (block * last for block in limiter.scaled(source, gain))
 
 
-def _peaks(data: np.ndarray, sample_rate: int) -> np.ndarray:
-    """The highest absolute value over all channels around each sample. data [C, N] -> [N] float32."""
-    num_samples = data.shape[1]
-    peaks = np.abs(data).max(axis=0)
-    for channel in data:
-        over = np.abs(frontend.resample_array(channel, sample_rate, sample_rate * _OVERSAMPLING, quality="HQ"))
-        over = np.pad(over, (0, max(0, num_samples * _OVERSAMPLING - len(over))))  # soxr may end one short
-        over = over[: num_samples * _OVERSAMPLING].reshape(num_samples, _OVERSAMPLING)
-        np.maximum(peaks, over.max(axis=1), out=peaks)
-    return peaks
+def _measured(blocks: Iterable[np.ndarray], like: Blocks, sample_rate: int) -> tuple[float, np.ndarray]:
+    """Loudness in LUFS, and the peak of each frame, of blocks that are as long and wide as `like`."""
+    loudness, peak = (
+        LoudnessMeter(sample_rate, like.channels, like.num_samples),
+        PeakMeter(sample_rate, like.channels),
+    )
+    for block in blocks:
+        loudness.add(block)
+        peak.add(block)
+    return loudness.lufs(), peak.peaks()
 
 
-def _limiter_gain(peaks: np.ndarray, ceiling: float, sample_rate: int) -> np.ndarray:
-    """A smooth gain [N] with `gain * peaks <= ceiling` everywhere.
+class _Limiter:
+    """A smooth gain with `gain * peak <= ceiling` everywhere.
 
     Counted in frames of a millisecond: the lowest gain needed within a window, averaged over a window one
     frame shorter, and a straight line from frame to frame. So every value that reaches a sample has seen it.
+
+    Args:
+        peaks: of each frame, float32 [F].
+        ceiling: not to be passed.
+        sample_rate: Hz.
     """
-    frame = max(1, sample_rate // 1000)
-    num_frames = -(-len(peaks) // frame)
-    highest = np.pad(peaks, (0, num_frames * frame - len(peaks))).reshape(num_frames, frame).max(axis=1)
-    half = max(1, round(_LIMITER_S * sample_rate / frame))
-    needed = np.minimum(1.0, ceiling / np.maximum(highest, 1e-9))
-    lowest = minimum_filter1d(needed, 2 * (half + 1) + 1, mode="nearest")
-    window = np.hanning(2 * half + 3)[1:-1]
-    smooth = convolve1d(lowest, window / window.sum(), mode="nearest")
-    centres = (np.arange(num_frames) + 0.5) * frame - 0.5
-    return np.interp(np.arange(len(peaks)), centres, smooth).astype(np.float32)
+
+    def __init__(self, peaks: np.ndarray, ceiling: float, sample_rate: int) -> None:
+        self._frame = max(1, sample_rate // 1000)
+        half = max(1, round(_LIMITER_S * sample_rate / self._frame))
+        needed = np.minimum(1.0, ceiling / np.maximum(peaks, 1e-9))
+        lowest = minimum_filter1d(needed, 2 * (half + 1) + 1, mode="nearest")
+        window = np.hanning(2 * half + 3)[1:-1]
+        self._smooth = convolve1d(lowest, window / window.sum(), mode="nearest")
+
+    def scaled(self, source: Iterable[np.ndarray], gain: float) -> Iterator[np.ndarray]:
+        """The blocks times `gain` and then the limiter's."""
+        start = 0
+        for block in source:
+            yield block * np.float32(gain) * self._gains(start, block.shape[1])
+            start += block.shape[1]
+
+    def _gains(self, start: int, count: int) -> np.ndarray:
+        """float32 [count] from sample `start` on."""
+        first = max(0, start // self._frame - 1)
+        near = np.arange(first, min(len(self._smooth), (start + count) // self._frame + 2))
+        centers = (near + 0.5) * self._frame - 0.5
+        return np.interp(np.arange(start, start + count), centers, self._smooth[near]).astype(np.float32)

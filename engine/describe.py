@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from . import journal
-from .audio.clip import receipt_from
 from .audio.codecs.files import is_token_file, load_tokens
 from .audio.codecs.load import load_codec
 from .audio.programs import program_name
 from .audio.reading import SoundReader
+from .audio.saving import receipt_from
 from .audio.score import Score
 from .checkpoint import FAMILIES, PICTURES, PRETRAINED, bundled, read_config
 from .checkpoint_io import open_safetensors, read_json, unwrapped_names
