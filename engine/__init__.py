@@ -6,6 +6,7 @@
 torch is imported when a name that needs it is first used, so that the command line's `--help` is instant.
 """
 
+import os
 from importlib import import_module
 
 from .errors import CheckpointError
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from .audio.clip import Audio
     from .image.picture import Picture
     from .model import Model, load
+
+if os.environ.get("CLAVILUX_CPU"):  # has to be told to the libraries before torch computes anything
+    from .kernels import processor  # noqa: F401
 
 __all__ = ["Audio", "CheckpointError", "Model", "Picture", "load"]
 

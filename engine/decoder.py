@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from clavilux.conditioning import Conditioning
+from clavilux.kernels import processor
 from clavilux.kernels.embed import embed
 from clavilux.kernels.embed.reference import at
 from clavilux.kernels.norm_linear import norm_linear
@@ -27,7 +28,7 @@ __all__ = ["Decoder", "DecoderSpec"]
 
 # 1,503 keys and values of MusicGen-small's 24 layers, two rows, on two cores of a Xeon: 16 ms a step in bfloat16, 27 in
 # float32 and in float16, which a CPU only converts.
-HALF_CACHE = torch.cpu._is_avx512_bf16_supported()
+HALF_CACHE = processor.BFLOAT16
 
 
 class Decoder(nn.Module):
@@ -233,9 +234,9 @@ class Decoder(nn.Module):
         """Replace the matrices of every layer and of the head by what steps fastest; not to be trained or moved after.
 
         Args:
-            kind: "float16" (x86 CPUs: the weights in half precision, the rest in float32) or "int8" (per output
-                channel; on such a CPU the activations as well, per row). A CPU that computes with bfloat16 then keeps
-                keys and values in it.
+            kind: one of `kernels.weights.KINDS` on a CPU, where the rest stays in float32; "int8" on a GPU (per output
+                channel; on a CPU the activations as well, per row). A CPU that computes with bfloat16 keeps keys and
+                values in it, but for "float32".
 
         Returns:
             What it costs: the root mean square error of all packed weights, relative to their own.
@@ -256,8 +257,14 @@ class Decoder(nn.Module):
             linear.weight = packed
             energy = float(dense(weight, torch.float32).float().square().sum())
             error, size = error + packed.error**2 * energy, size + energy
-        if self.embed.weight.device.type == "cpu" and HALF_CACHE:
-            self.cache_dtype = torch.bfloat16
+        if self.embed.weight.device.type == "cpu":
+            for index in self.spec.cross_layers:  # not rounded: they are read once a render
+                kv = self.layers[index].cross.kv
+                weight = kv.weight.detach()
+                del kv.weight
+                kv.weight = pack(weight, "float32")
+            if HALF_CACHE and kind != "float32":
+                self.cache_dtype = torch.bfloat16
         return math.sqrt(error / size) if size else 0.0
 
     def matrices(self) -> dict[str, nn.Linear]:

@@ -5,7 +5,6 @@ are made for it. Knows no embedding, no head and no checkpoint's names.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from clavilux.kernels.decode_attention import decode_attention
@@ -98,7 +97,7 @@ class CrossAttention(nn.Module):
         self.out = nn.Linear(inner, spec.width, bias=spec.attention_bias)
 
     def memory_kv(self, memory):
-        kv = F.linear(memory, self.kv.weight, self.kv.bias)
+        kv = norm_linear(memory, None, None, self.kv.weight, self.kv.bias, norm="none")
         kv = kv.view(*memory.shape[:2], 2, self.spec.heads, self.spec.head_dim)  # [B, S, 2, H, E]
         return kv.permute(2, 0, 3, 1, 4).unbind(0)  # [B, H, S, E]
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from .decoder import HALF_CACHE, Decoder
-from .kernels import pages
+from .kernels import pages, processor
 from .kernels.weights import Int8Weight, packing_supported
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -26,17 +26,17 @@ _LARGEST_HALF = torch.finfo(torch.float16).max
 def prepare(module: nn.Module, decoder: Decoder, device: torch.device, dtype: str) -> dict[str, str | float]:
     """Move a loaded module to its device, in the numbers it will compute in; for inference only.
 
-    | dtype | on an x86 CPU | on a GPU |
-    |---|---|---|
-    | auto | float16 weights, where they fit; bfloat16 for large decoders on AMX | bfloat16 |
-    | float16 | float16 weights, float32 arithmetic * | float16 |
-    | bfloat16 | as it says; on AMX bfloat16 products, the rest in float32 * | as it says |
-    | int8 | int8 weights and activations * | int8 weights, bfloat16 arithmetic |
-    | float32 | as it says | as it says |
+    | dtype | on an x86 CPU | on another CPU | on a GPU |
+    |---|---|---|---|
+    | auto | float16, where it fits; bfloat16 for large decoders on AMX | float32 | bfloat16 |
+    | float32 | float32 weights and arithmetic | the same | as it says |
+    | float16 | float16 weights, float32 arithmetic * | float16 throughout | float16 |
+    | bfloat16 | bfloat16 weights and products, the rest in float32 * | the same | as it says |
+    | int8 | int8 weights and activations * | not available | int8 weights, bfloat16 arithmetic |
 
     * With keys and values in bfloat16, where the processor computes in it. A decoder whose matrices are int8 already
-    (`clavilux quantize`) is taken as int8 by auto. Elsewhere auto is float32, float16 is float16 throughout, and int8
-    is not to be had.
+    (`clavilux quantize`) is taken as int8 by auto. On a CPU a row's bits do not depend on its batch, but for float16
+    throughout.
 
     Args:
         module: holds the decoder, and whatever conditions it.
@@ -98,7 +98,7 @@ def usual(num_parameters: int, device: torch.device, rounded: bool = False) -> s
         return "float32"
     if rounded:
         return "int8"
-    if num_parameters >= LARGE and packing_supported("bfloat16"):
+    if num_parameters >= LARGE and processor.AMX:
         return "bfloat16"
     return "float16"
 
@@ -106,7 +106,7 @@ def usual(num_parameters: int, device: torch.device, rounded: bool = False) -> s
 def held_bytes(dtype: str, device: torch.device) -> tuple[int, int, int]:
     """Bytes of a number in the matrices, in the other weights, and in keys and values, as `prepare` leaves them."""
     if device.type == "cpu" and packing_supported(dtype):
-        return BYTES[dtype], 4, 2 if HALF_CACHE else 4
+        return BYTES[dtype], 4, 2 if HALF_CACHE and dtype != "float32" else 4
     if dtype == "int8":
         return 1, 2, 2
     return (DTYPES[dtype].itemsize,) * 3

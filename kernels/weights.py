@@ -1,4 +1,4 @@
-"""Matrices in fewer bits: int8 with a scale for every output channel, and packed for an x86 processor's own kernels.
+"""Matrices in fewer bits: int8 with a scale for every output channel, and packed for a processor's own kernels.
 
 Knows how a weight is stored and what that costs; the ops that use it are `norm_linear` and `linear_residual`.
 """
@@ -8,21 +8,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch.nn.functional import pad
+from torch.nn.functional import linear, pad
 
-KINDS = ("float16", "bfloat16", "int8")
+from clavilux.kernels import processor
+from clavilux.kernels.steady import steady
+
+KINDS = ("float32", "float16", "bfloat16", "int8")
 LARGEST_HALF = 65504.0
 LEVELS = 127  # symmetric: -127 .. 127
 # Processors without VNNI add two products in 16 bits, which overflow at full range: there rows use half of it.
-_ROW_LEVELS = 127 if torch.cpu._is_vnni_supported() else 63
+_ROW_LEVELS = 127 if processor.VNNI else 63
 # Processors with AMX multiply tiles, by oneDNN. (Its int8 product takes 120 us for 1024 x 1024 and two rows inside a
 # step, FBGEMM's 85; at eight rows they are alike.)
-TILES = torch.cpu._is_amx_tile_supported()
-TILE = 32  # rows, and numbers of a row, that are multiplied at once
+TILES = processor.AMX
+TILE = 32  # numbers of a row that are multiplied at once
 # The functions in C++ themselves: 6 us a call less than `default`, which looks for what only torch.export passes.
 _product_with_halves = torch.ops.quantized.linear_dynamic_fp16.default._op
 _product_of_bytes = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default._op
-_product_of_tiles = torch.ops.mkldnn._linear_pointwise.default._op
+_product_of_onednn = torch.ops.mkldnn._linear_pointwise.default._op
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,16 +84,17 @@ def quantise(weight: torch.Tensor) -> Int8Weight:
 
 @dataclass(frozen=True, eq=False)
 class PackedWeight:
-    """A matrix [N, D] laid out for an x86 processor's own kernels, FBGEMM's or oneDNN's.
+    """A matrix [N, D] laid out for a processor's own kernels, FBGEMM's or oneDNN's.
 
     | kind | weights | x | result | by |
     |---|---|---|---|---|
-    | float16 | half precision | float32 | float32 | FBGEMM |
-    | bfloat16 | bfloat16 | bfloat16 | bfloat16, summed in float32 | oneDNN, on AMX |
-    | int8 | 8 bits, a scale for every output channel | 8 bits, a scale for each row | float32 | FBGEMM |
+    | float32 | as they are | float32 | float32 | oneDNN, torch where that is missing |
+    | float16 | half precision | float32 | float32 | FBGEMM, on x86 |
+    | bfloat16 | bfloat16 | bfloat16 | bfloat16, summed in float32 | oneDNN on AMX, torch elsewhere |
+    | int8 | 8 bits, a scale for every output channel | 8 bits, a scale for each row | float32 | FBGEMM, on x86 |
 
-    A row is scaled and rounded by itself, so that it does not depend on the rows beside it. Microseconds a product of
-    4096 x 1024, cold, on two cores:
+    A row is scaled and rounded by itself and summed in one order, so that it does not depend on the rows beside it
+    (`steady`). Microseconds a product of 4096 x 1024, cold, on two cores:
 
     | | rows | 1 | 2 | 3 | 6 | 16 |
     |---|---|---|---|---|---|---|
@@ -124,8 +128,8 @@ def dense(weight: torch.Tensor | Int8Weight, dtype: torch.dtype) -> torch.Tensor
 
 
 def packing_supported(kind: str = "float16") -> bool:
-    """Whether this processor has the kernels: x86 with FBGEMM, and AMX for "bfloat16"."""
-    return kind in KINDS and "fbgemm" in torch.backends.quantized.supported_engines and (TILES or kind != "bfloat16")
+    """Whether this processor has the kernels: float16 and int8 take an x86 one with FBGEMM."""
+    return kind in KINDS and (processor.FBGEMM or kind in ("float32", "bfloat16"))
 
 
 def pack(weight: torch.Tensor | Int8Weight, kind: str) -> PackedWeight:
@@ -141,43 +145,49 @@ def pack(weight: torch.Tensor | Int8Weight, kind: str) -> PackedWeight:
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; it should be {', '.join(KINDS[:-1])} or {KINDS[-1]}")
     if not packing_supported(kind):
-        needed = "AMX" if packing_supported() else "an x86 one with FBGEMM"
-        raise ValueError(f"weights cannot be packed as {kind} on this processor; that takes {needed}")
+        raise ValueError(f"weights cannot be packed as {kind} on this processor; that takes an x86 one with FBGEMM")
     if not isinstance(weight, Int8Weight):
         _check_matrix(weight)
     if kind == "int8":
         rounded = weight if isinstance(weight, Int8Weight) else quantise(weight)
         return PackedWeight(kind, tuple(weight.shape), rounded.error, _bytes(rounded))
     exact = dense(weight, torch.float32).detach().float().contiguous()
-    if kind == "bfloat16":
-        halves = exact.bfloat16()
-        product = _tiles(halves)
-    else:
+    if kind == "float16":
         largest = float(exact.abs().max())
         if largest > LARGEST_HALF:
             raise ValueError(f"a weight is {largest:g}; float16 holds numbers up to {LARGEST_HALF:g}")
-        halves, product = exact.half(), _halves(exact)
-    return PackedWeight(kind, tuple(exact.shape), _relative_error(halves.float(), exact), product)
+    rounded = exact.to(getattr(torch, kind))
+    product = steady(_PRODUCTS[kind](rounded), exact.shape[1])
+    return PackedWeight(kind, tuple(exact.shape), _relative_error(rounded.float(), exact), product)
 
 
-def _halves(exact):
-    packed = torch.ops.quantized.linear_prepack_fp16(exact, None)
+def _float32(exact):
+    if not processor.ONEDNN:
+        return lambda x: linear(x.float(), exact)
+    packed = torch.ops.mkldnn._reorder_linear_weight(exact, None)
+    return lambda x: _product_of_onednn(x.float(), packed, None, "none", [], "")
+
+
+def _float16(halves):
+    packed = torch.ops.quantized.linear_prepack_fp16(halves.float(), None)
     return lambda x: _product_with_halves(x.float(), packed)
 
 
-def _tiles(halves):
-    # oneDNN sums in another order for more rows, or for a width that fills no tile: then a row's bits would change
-    # with the rows beside it.
+def _bfloat16(halves):
+    if not TILES:  # without them oneDNN has nothing faster
+        return lambda x: linear(x.bfloat16(), halves)
+    # A width that fills no tile is summed in another order.
     missing = -halves.shape[1] % TILE
     packed = torch.ops.mkldnn._reorder_linear_weight(pad(halves, (0, missing)), None)
 
     def product(x):
         x = pad(x.bfloat16(), (0, missing)) if missing else x.bfloat16()
-        if len(x) <= TILE:
-            return _product_of_tiles(x, packed, None, "none", [], "")
-        return torch.cat([_product_of_tiles(part, packed, None, "none", [], "") for part in x.split(TILE)])
+        return _product_of_onednn(x, packed, None, "none", [], "")
 
     return product
+
+
+_PRODUCTS = {"float32": _float32, "float16": _float16, "bfloat16": _bfloat16}
 
 
 def _bytes(rounded):

@@ -93,7 +93,8 @@ def _packed_sides(bench, case, calls, facts):
             arguments = list(made.arguments)
             arguments[place] = pack(arguments[place], kind)
             packed.append(Call(made.function, tuple(arguments), made.words))
-        num_bytes = facts["bytes"] - case.shape["out"] * case.shape["width"] * (3 if kind == "int8" else 2)
+        saved = {"float32": 0, "int8": 3}.get(kind, 2)
+        num_bytes = facts["bytes"] - case.shape["out"] * case.shape["width"] * saved
         sides.append(_side(bench, f"clavilux {kind}", packed, {**facts, "dtype": kind, "bytes": num_bytes}))
     half = call(case.with_dtype("bfloat16"), bench.device)
     halves = [half, *(call(case.with_dtype("bfloat16"), bench.device, seed=s) for s in range(1, len(calls)))]

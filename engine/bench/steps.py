@@ -31,8 +31,8 @@ def usual_models(device: torch.device) -> tuple[str, ...]:
 def usual_dtypes(device: torch.device) -> tuple[str, ...]:
     if device.type == "cuda":
         return ("bfloat16", "int8")
-    if device.type == "cpu" and packing_supported():
-        return "float32", *(kind for kind in KINDS if packing_supported(kind))
+    if device.type == "cpu":
+        return tuple(kind for kind in KINDS if packing_supported(kind))
     return "float32", "bfloat16"
 
 
@@ -86,7 +86,7 @@ def prepared(
     truth = forced(plain, tokens)
     subjects = []
     for dtype in dtypes:
-        subject = plain if dtype == "float32" else plain.in_dtype(dtype)
+        subject = plain.in_dtype(dtype)
         check_close(f"clavilux in {dtype}", dtype, forced(subject, tokens), truth)
         subjects.append(subject)
     if not peers.has_peer(model):
