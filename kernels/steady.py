@@ -1,4 +1,4 @@
-"""Products in which a row keeps its bits, whatever rows are multiplied beside it.
+"""Products and attention in which a row keeps its bits, whatever rows are beside it, on a CPU.
 
 A library sums in an order that can change with the number of rows: FBGEMM's half-precision product, on a processor
 without AVX-512, has an order of its own for a block of one row, another for two, and one for three to six; it cuts 7
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from itertools import accumulate
 
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
 # Most rows that are multiplied at once. oneDNN's tiles of AMX sum in another order beyond 32.
 CHUNKS = (32, 24, 16, 8, 4, 2, 1)
@@ -53,6 +54,25 @@ def row_counts(product: Product, width: int) -> list[int]:
     own = [torch.equal(product(row.expand(rows, width).contiguous()), bits[:rows]) for rows in range(1, chunk)]
     nearest = accumulate(range(chunk, 0, -1), lambda above, rows: rows if own[rows - 1] else above)
     return [0, *reversed(list(nearest))]
+
+
+def attention(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, mask: torch.Tensor | None = None, causal: bool = False
+) -> torch.Tensor:
+    """PyTorch's attention over [B, H, T, E]; a row at a time where several threads of a CPU would share the rows.
+
+    Each thread computes in a part of one buffer, and how that part is aligned decides in which order MKL sums: with two
+    threads, from 8 keys on, a row's bits depended on which thread it fell to, and so on the rows beside it. One row is
+    shared out by its heads alone. It costs a call a row (20 us), which the sums of a long context hide.
+    """
+    batch = len(q)
+    if batch == 1 or q.device.type != "cpu" or torch.get_num_threads() == 1 or torch.is_grad_enabled():
+        return scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+    masks = [mask] * batch if mask is None or len(mask) == 1 else mask.split(1)
+    rows = zip(q.split(1), k.split(1), v.split(1), masks, strict=True)
+    return torch.cat(
+        [scaled_dot_product_attention(*row, attn_mask=allowed, is_causal=causal) for *row, allowed in rows]
+    )
 
 
 def _in_chunks(product, x, chunk):

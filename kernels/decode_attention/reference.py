@@ -5,10 +5,10 @@ looked at: it may be NaN. A length on a GPU is not asked for; every place is the
 """
 
 import torch
-import torch.nn.functional as F
 
 from clavilux.kernels.prefill_attention.reference import attend
 from clavilux.kernels.rotary import rms, rotate
+from clavilux.kernels.steady import attention
 
 
 def decode_attention(q, k, v, length, new_k, new_v, rope, q_gain, k_gain, eps, span, starts, mask):
@@ -36,7 +36,7 @@ def decode_attention(q, k, v, length, new_k, new_v, rope, q_gain, k_gain, eps, s
         return torch.zeros_like(q).squeeze(2)
     k, v = k.narrow(2, first, count), v.narrow(2, first, count)  # [B, H, count, E]
     if starts is None and mask is None:
-        return F.scaled_dot_product_attention(q, k, v).squeeze(2)
+        return attention(q, k, v).squeeze(2)
     read = slice(first, first + count)
     allowed = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=q.device) if mask is None else mask[:, None, None, read]
     if starts is not None:

@@ -6,6 +6,8 @@ every device, so there is no kernel of our own here. A reshape is as far as it g
 
 import torch.nn.functional as F
 
+from clavilux.kernels.steady import attention
+
 
 def fits(q, k, causal, span, starts, mask):
     """Whether this serves a call."""
@@ -17,7 +19,7 @@ def prefill_attention(q, k, v, causal, span, starts, mask):
     num_positions, size = q.shape[2], span.size
     if span.kind == "prefix":
         # The causal triangle starts at the first query and key; later queries read all that is left.
-        return F.scaled_dot_product_attention(q, k[:, :, :size], v[:, :, :size], is_causal=True)
+        return attention(q, k[:, :, :size], v[:, :, :size], causal=True)
     # The last block is filled up; only what fills it reads what fills it, and is cut off again.
     missing = -num_positions % size
     q, k, v = (F.pad(x, (0, 0, 0, missing)).unflatten(2, (-1, size)) for x in (q, k, v))  # [B, H, N, s, E]
@@ -35,5 +37,5 @@ def prefill_attention(q, k, v, causal, span, starts, mask):
 
 def _attend(q, k, v, causal):
     """Each [B, H, N, s, E]: attention along s, for each of the H * N."""
-    out = F.scaled_dot_product_attention(*(x.flatten(1, 2) for x in (q, k, v)), is_causal=causal)
+    out = attention(*(x.flatten(1, 2) for x in (q, k, v)), causal=causal)
     return out.unflatten(1, q.shape[1:3])

@@ -4,7 +4,8 @@ A query that may read nothing gets 0. PyTorch's fused attention keeps the softma
 """
 
 import torch
-import torch.nn.functional as F
+
+from clavilux.kernels.steady import attention
 
 
 def readable(num_queries, num_keys, causal, span, starts, mask, device):
@@ -24,7 +25,7 @@ def readable(num_queries, num_keys, causal, span, starts, mask, device):
 def attend(q, k, v, allowed):
     """q [B, H, T, E], k and v [B, H, S, E], allowed bool, broadcast to [B, H, T, S]."""
     nothing = ~allowed.any(-1, keepdim=True)  # these read everything, then give 0: no NaN in the gradient either
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed | nothing)
+    out = attention(q, k, v, mask=allowed | nothing)
     return out.masked_fill(nothing, 0.0)
 
 
@@ -32,7 +33,7 @@ def prefill_attention(q, k, v, causal, span, starts, mask):
     num_queries, num_keys = q.shape[2], k.shape[2]
     if span is None and starts is None and mask is None:
         if not causal or num_queries == 1:
-            return F.scaled_dot_product_attention(q, k, v)
+            return attention(q, k, v)
         if num_queries == num_keys:
-            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            return attention(q, k, v, causal=True)
     return attend(q, k, v, readable(num_queries, num_keys, causal, span, starts, mask, q.device))
