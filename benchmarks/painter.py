@@ -35,10 +35,11 @@ from torch import Tensor
 import clavilux
 from clavilux.image.codecs.residual import ResidualVQ
 from clavilux.image.sheet import contact_sheet
+from clavilux.painter.seen_colors import main_colours, on_nothing
 from clavilux.painter.words import COLOURS, words_of
 from clavilux.training import pictures
 from clavilux.training.album import Album, floats
-from clavilux.training.augment import main_colours, on_white, variants
+from clavilux.training.augment import on_white, variants
 from clavilux.training.pairs import NEVER_TOGETHER
 from clavilux.training.perception import Features
 from clavilux.training.pictures import cut
@@ -292,16 +293,15 @@ def colours_right(chosen: list[Case], painted: Tensor) -> float:
     right = []
     for case, row in zip(chosen, painted, strict=True):
         if case.of == "coloured":
-            right += [COLOURS.index(case.prompt.split()[0]) in main_colours(on_nothing(sample)) for sample in row]
+            right += [
+                COLOURS.index(case.prompt.split()[0]) in main_colours(on_nothing(levels(sample))) for sample in row
+            ]
     return share(right)
 
 
-def on_nothing(pixels: Tensor) -> Image.Image:
-    """RGBA of a picture on white: what is white in it is taken for transparent."""
-    rgb = ((pixels.permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
-    image = Image.fromarray(rgb).convert("RGBA")
-    image.putalpha(Image.fromarray(np.where(rgb.min(2) < 235, 255, 0).astype(np.uint8)))
-    return image
+def levels(pixels: Tensor) -> np.ndarray:
+    """uint8 [H, W, 3] of float [3, H, W]."""
+    return ((pixels.permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
 
 
 def nearest(album: Album, real: Real, painted: Tensor, found: np.ndarray) -> dict:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import clavilux
-from clavilux.cli_options import AsJson, Device, Dtype, Quiet, Strict, note_written, numbered
+from clavilux.cli_options import Anything, AsJson, Device, Dtype, Quiet, Strict, note_written, numbered
 
 if TYPE_CHECKING:
     from clavilux.image.picture import Picture
@@ -50,6 +50,7 @@ def paint(
         Path | None, typer.Option(help="Also draw how open and how surprising each place was (.png, .svg, .pdf).")
     ] = None,
     strict: Strict = False,
+    anything: Anything = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     model: Annotated[str, typer.Option(help="Bundled, a folder, a file or a hub id.")] = "lumia",
@@ -72,11 +73,17 @@ def paint(
         continue_from = Picture.load(continue_from, strict=strict)  # before the model is loaded
     given = {
         "class_id": class_id, "guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p,
-        "continue_from": continue_from, "vary": vary,
+        "continue_from": continue_from, "vary": vary, "anything": anything or None,
         "seed": drawn_with if drawn_with is None or len(drawn_with) > 1 else drawn_with[0],
         "keep": None if keep is None else tuple(_whole_numbers("keep", keep, "0,0,128,64")),
     }  # fmt: skip
     options = {name: value for name, value in given.items() if value is not None} | {"size": size, "batch": count}
+
+    if model == "lumia":  # as the model itself does, before its weights are read
+        from clavilux.painter.prompt import check_understood
+        from clavilux.painter.words import bundled_words
+
+        check_understood(prompt, bundled_words(), anything)
 
     from clavilux import checkpoint, cli_show, memory
 

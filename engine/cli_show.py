@@ -113,8 +113,11 @@ def show_pictures(pictures: list[Picture], files: list[Files], elapsed_s: float)
     for number, (picture, written) in enumerate(zip(pictures, files, strict=True)):
         receipt = picture.receipt
         if number:
-            notes = [note for note in receipt.get("notes", ()) if note not in first.get("notes", ())]
-            receipt = {"seed": receipt["seed"], "notes": notes}
+            new = {
+                name: [each for each in receipt.get(name, ()) if each not in first.get(name, ())]
+                for name in ("unmet", "notes")
+            }
+            receipt = {"seed": receipt["seed"], **new}
         _say_receipt(console, receipt)
         for path in written.values():
             if path not in said:

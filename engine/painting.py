@@ -207,6 +207,8 @@ class Painter(Model):
         options = before | options
         words = receipt.get("prompt", "") if prompt is None else prompt
         _, [(text, seed)], controls = self._asked(words, {"seed": receipt.get("seed", 0)} | options, _EXPLAINED)
+        if "anything" in self.family.accepts:
+            controls["anything"] = True  # nothing is made here
         size = self._size(receipt.get("size"))
         tokens = tokens_of(stage.codec, picture, size, identity)
         job = self.family.jobs([PictureRequest(text, size, seed, tokens.flatten(1)[None], controls)])[0]

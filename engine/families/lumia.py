@@ -18,11 +18,15 @@ from ..decoder import Decoder, DecoderSpec
 from ..errors import CheckpointError
 from ..image.codecs import residual
 from ..image.codecs.residual import ResidualVQ, ResidualVQSpec
+from ..image.picture import Picture
 from ..kernels.weights import Int8Weight
 from ..layout import Delay
 from ..model import Stage
-from ..painter.conditions import PREFIX_LENGTH, Brief, PrefixConditioner
-from ..painter.prompt import understand
+from ..painter.brief import Brief
+from ..painter.conditions import PREFIX_LENGTH, PrefixConditioner
+from ..painter.prompt import Said, check_understood
+from ..painter.seen_colors import main_colours, on_nothing
+from ..painter.words import COLOURS
 from ..painting import PictureJob, PictureRequest
 from ..precision import prepare
 from ..sampling import SamplingSpec
@@ -31,7 +35,7 @@ from .pictures import GridFamily, checked, facts_of, memory_bytes
 from .tensors import fingerprint, read_weights
 
 DELAYS = (0, 1, 2, 3)  # a codebook refines those before it, so it is drawn one step later
-ACCEPTS: dict[str, Any] = {}  # it is told by the prompt alone
+ACCEPTS: dict[str, Any] = {"anything": "yes, to paint even where nothing of the prompt is understood"}
 SAMPLING = SamplingSpec(temperature=0.25)
 _FLOATS = 120  # a pixel that decoding keeps
 
@@ -63,16 +67,43 @@ class Lumia(GridFamily):
         self._words = {word: number for number, word in enumerate(words)}
 
     def job(self, request: PictureRequest) -> PictureJob:
-        """Read the words; what they say is a prefix."""
-        said = understand(request.prompt, self._words)
+        """Read the words; what they say is a prefix. ValueError where nothing was understood."""
+        said = check_understood(request.prompt, self._words, request.controls.get("anything", False))
         told, nothing = (Conditioning(prefix=self._conditioner([brief])) for brief in (said.brief, Brief()))
         layout = self.stages[0].layout
         start = torch.full((1, layout.streams, 1), layout.special)
-        job = PictureJob(self, request, self.decoder, told, nothing, start)
-        job.receipt["taken"] = [f"{written} = {meaning}" for written, meaning in said.taken]
-        job.receipt["unknown"] = list(said.unknown)
+        job = LumiaJob(self, request, self.decoder, told, nothing, start)
+        job.said = said
+        job.receipt |= {"unknown": list(said.unknown), "unmet": [], "taken": list(map(" = ".join, said.taken))}
         job.receipt["notes"] += said.notes
         return job
+
+
+class LumiaJob(PictureJob):
+    """A picture that is looked at when it is done: a colour that it did not get is not said to be taken.
+
+    White is not looked for: the pictures lie on it.
+    """
+
+    said: Said
+
+    def picture(self) -> Picture:
+        picture = super().picture()
+        if self.num_painted == self.num_tokens:
+            self._look(picture)
+        return picture
+
+    def _look(self, picture: Picture) -> None:
+        seen = [COLOURS[color] for color in main_colours(on_nothing(picture.pixels.numpy())) if color >= 0]
+        found = " and ".join(seen) or "of no plain colour"
+        asked = {COLOURS[color] for color in self.said.brief.colours} - {"white", *seen}
+        unmet = {written: meaning for written, meaning in self.said.taken if asked & set(meaning.split())}
+        self.receipt["unmet"] = [f"{written} (asked of the model; the picture came out {found})" for written in unmet]
+        self.receipt["taken"] = [
+            f"{written} = {' '.join(word for word in meaning.split() if word not in asked)}"
+            for written, meaning in self.said.taken
+            if not set(meaning.split()) <= asked
+        ]
 
 
 def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> Lumia:

@@ -5,29 +5,14 @@ Knows numbers of words and colours; does not know how a prompt is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
+from .brief import NUM_COLOURS, NUM_WORDS, Brief
 from .words import COLOURS
 
-NUM_COLOURS, NUM_WORDS = 2, 6
 PREFIX_LENGTH = NUM_COLOURS + NUM_WORDS
 WORD_WIDTH = 64
-
-
-@dataclass(frozen=True)
-class Brief:
-    """What is said of one picture; all of it may be left unsaid.
-
-    Attributes:
-        colours: numbers in `COLOURS`, the one that covers most first; up to two.
-        words: numbers of words, in any order; up to six.
-    """
-
-    colours: tuple[int, ...] = ()
-    words: tuple[int, ...] = ()
 
 
 class PrefixConditioner(nn.Module):

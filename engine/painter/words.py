@@ -1,11 +1,15 @@
 """How the bundled painter reads words: spelling, plurals, synonyms, colours.
 
-Knows English a little; knows no weights, no pictures and no vocabulary.
+Knows English a little, and where the bundled vocabulary stands; knows no weights and no pictures.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
+
+from .reading import fold
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "grey", "white")
 _COLOUR_NAMES = {
@@ -19,6 +23,7 @@ SYNONYMS = {
     "aeroplane": "airplane", "aircraft": "airplane", "kitty": "cat", "kitten": "cat", "puppy": "dog",
     "doggy": "dog", "bunny": "rabbit", "pony": "horse", "lorry": "truck", "smiley": "face", "smilie": "face",
     "burger": "hamburger", "donut": "doughnut", "cellphone": "phone", "telephone": "phone", "television": "tv",
+    "pinata": "ata", "creme": "cr",  # so much of a word with an accent stands in the vocabulary of the weights
     "home": "house", "insect": "bug", "pajamas": "pyjamas", "kid": "child", "guy": "man", "lady": "woman",
 }  # fmt: skip
 _IRREGULAR = {
@@ -36,12 +41,18 @@ _ENDS_IN_S = {
     "shorts", "swiss", "taurus", "tennis", "trousers", "tropics", "venus", "virus", "walrus", "gymnastics",
     "mathematics",
 }  # fmt: skip
-_STOP = {
+STOP_WORDS = {
     "a", "an", "the", "of", "on", "in", "at", "to", "for", "from", "by", "with", "without", "and", "or", "is", "are",
     "it", "its", "this", "that", "as", "no", "not", "one", "two", "three", "my", "me", "some", "very", "picture",
     "image", "painting", "drawing", "photo", "emoji", "clipart", "clip", "art", "icon", "de", "la", "le", "et", "del",
     "della", "di", "da", "il", "con", "png", "simple", "color", "colour", "version", "other", "another", "style",
 }  # fmt: skip
+
+
+def bundled_words() -> dict[str, int]:
+    """The words that the bundled painter knows -> their numbers; its weights are not read."""
+    config = Path(__file__).parents[1] / "pretrained" / "lumia" / "config.json"
+    return {word: number for number, word in enumerate(json.loads(config.read_text())["words"].split())}
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -51,8 +62,8 @@ def words_of(text: str) -> tuple[str, ...]:
 
 def pieces(text: str) -> list[str]:
     """The lower-case words of a text as they are written, without articles and the like."""
-    found = re.findall(r"[a-z]+", text.lower().replace("'", "").replace("\u2019", ""))
-    return [word for word in found if word not in _STOP and len(word) > 1]
+    found = re.findall(r"[^\W\d_]+", fold(text).replace("'", "").replace("\u2019", ""))
+    return [word for word in found if word not in STOP_WORDS and len(word) > 1]
 
 
 def plain(word: str) -> str:

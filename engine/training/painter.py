@@ -28,7 +28,8 @@ from ..decoder import DecoderSpec
 from ..families.int8 import Rounding
 from ..families.lumia import DELAYS, Parts, layout_of
 from ..image.codecs.residual import ResidualVQ, ResidualVQSpec
-from ..painter.conditions import PREFIX_LENGTH, Brief
+from ..painter.brief import Brief
+from ..painter.conditions import PREFIX_LENGTH
 from . import augment, pairs, pictures
 from .album import Album, Clock, Report, go_on, save_state
 from .pairs import Pairs

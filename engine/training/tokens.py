@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..painter.conditions import NUM_WORDS, Brief
+from ..painter.brief import NUM_WORDS, Brief
 from ..painter.words import split_colours
 from .pairs import Pairs
 

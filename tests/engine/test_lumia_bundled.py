@@ -6,6 +6,8 @@ import torch
 import clavilux
 from clavilux.describe import bundled_models, describe
 from clavilux.memory import needed_bytes
+from clavilux.painter.seen_colors import main_colours, on_nothing
+from clavilux.painter.words import COLOURS
 
 GREEDY = [25, 197, 144, 10, 20, 4, 61, 125, 486, 103, 4, 4, 4, 4, 258, 425]  # two rows of places
 
@@ -31,6 +33,30 @@ def test_what_was_heard_is_said(apple):
     assert apple.receipt["taken"] == ["red = red", "apple = apple"]
     assert apple.receipt["unknown"] == ["xyzzy"]
     assert apple.receipt["model"] == "lumia"
+
+
+def test_a_color_that_did_not_come_out_is_not_said_to_be_taken(model):
+    for picture in model.generate("blue elephant", seed=1, batch=6):
+        seen = [COLOURS[each] for each in main_colours(on_nothing(picture.pixels.numpy())) if each >= 0]
+        taken, unmet = picture.receipt["taken"], picture.receipt["unmet"]
+        assert ("blue = blue" in taken) == ("blue" in seen) == (not unmet)
+        assert "elephant = elephant" in taken
+        assert not unmet or unmet[0].startswith("blue (asked of the model; the picture came out ")
+
+
+def test_nothing_is_painted_of_words_that_are_not_understood(model):
+    with pytest.raises(ValueError, match="not understood: 'xyzzy qwfpg' names nothing"):
+        model.generate(["red apple", "xyzzy qwfpg"], seed=1)
+    picture = model.generate("xyzzy qwfpg", seed=1, anything=True)
+    assert picture.receipt["unknown"] == ["xyzzy", "qwfpg"] and picture.receipt["controls"]["anything"] is True
+    assert torch.equal(model.generate("", seed=1).pixels, picture.pixels)
+    model.explain(picture)
+
+
+def test_names_in_other_languages_paint_the_same_picture(model):
+    pictures = model.generate(["red apple", "pomme rouge", "赤いりんご", "🍎"], seed=[1, 1, 1, 1])
+    assert all(torch.equal(picture.tokens, pictures[0].tokens) for picture in pictures)
+    assert pictures[1].receipt["taken"] == ["pomme rouge = red apple"]
 
 
 @pytest.mark.parametrize(("colour", "channel"), [("red", 0), ("blue", 2)])

@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw
 from clavilux.families.int8 import SCALE
 from clavilux.families.lumia import unpacked
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
-from clavilux.painter.conditions import Brief
+from clavilux.painter.brief import Brief
+from clavilux.painter.seen_colors import NO_COLOUR, main_colours
 from clavilux.painter.words import COLOURS, words_of
 from clavilux.training import augment, pairs, pictures
 from clavilux.training.album import Album, Clock, save_state, taught_for_words
@@ -43,13 +44,13 @@ def album(tmp_path_factory):
      ("purple", "purple"), ("black", "black"), ("grey", "grey"), ((120, 70, 30), "brown"), ("hotpink", "pink")],
 )  # fmt: skip
 def test_the_colour_that_covers_most(colour, name):
-    assert augment.main_colours(augment.place(disc(colour).image)) == (COLOURS.index(name), augment.NO_COLOUR)
+    assert main_colours(augment.place(disc(colour).image)) == (COLOURS.index(name), NO_COLOUR)
 
 
 def test_turned_hues_are_another_colour():
     placed = augment.place(disc("red").image)
-    assert augment.main_colours(augment.turn_hues(placed, 2 / 3))[0] == BLUE
-    assert augment.main_colours(augment.turn_hues(placed, 1 / 3))[0] == GREEN
+    assert main_colours(augment.turn_hues(placed, 2 / 3))[0] == BLUE
+    assert main_colours(augment.turn_hues(placed, 1 / 3))[0] == GREEN
 
 
 def test_a_placed_picture_fills_the_square_without_its_margins():
