@@ -9,42 +9,37 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import symusic
 
+from .controllers import controls_between, controls_joined, parts_matched
 from .harmony import Chord, Key
+from .midi import MidiFile, read_midi
+from .midi_writer import OWN_MARKER, midi_bytes
+from .notes import CONTROL, NOTE, as_parts, tidy_controls, tidy_notes
 
-NOTE = np.dtype(
-    [
-        ("start", "f8"),
-        ("duration", "f8"),
-        ("pitch", "i2"),
-        ("velocity", "i2"),
-        ("program", "i2"),
-        ("drum", "?"),
-    ]
-)  # start and duration in quarters; pitch, velocity and General MIDI program 0..127 (a drum's is its kit)
+__all__ = ["NOTE", "Score", "bar_quarters"]
 
-TICKS_PER_QUARTER = 1920  # a multiple of 384, 480 and 960, so most files keep their exact times
 DEFAULT_TEMPO, DEFAULT_METRE = 120.0, (4, 4)
-OWN_MARKER = "Clavilux"  # the first marker of a file written here; without it markers are not read as chords
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
     """Notes and the map of tempi, metres and chords that they stand on. Times are in quarters from the start.
 
-    notes: `NOTE` records; kept sorted by (start, program, pitch), without empty notes, each cut where the
-        next of its pitch and program begins
+    notes: `PART_NOTE` records, a `NOTE` being of part 0; kept sorted by (start, program, pitch), without empty notes,
+        each cut where the next of its pitch, program and part begins
     tempos: (quarter, quarters per minute), the first at 0
     metres: (quarter, (numerator, denominator)), the first at 0; each begins a bar
     key: the key, where it is known
     chords: (quarter, chord) at each change
     length: quarters, at least the end of the last note
     signature: the key that a file's key signature names; its mode is often only a default
+    controls: `CONTROL` records: pedals, volume, pan, bend and bank of parts that have notes, in the order of time
+    remarks: what was damaged in the file that it was read from, was read otherwise than it is written, or is not
+        played; sentences without their end
     """
 
     notes: np.ndarray
@@ -54,10 +49,14 @@ class Score:
     chords: tuple[tuple[float, Chord], ...] = ()
     length: float = 0.0
     signature: Key | None = None
+    controls: np.ndarray = field(default_factory=lambda: np.empty(0, CONTROL))
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self):
-        notes = tidy_notes(np.asarray(self.notes, dtype=NOTE))
+        notes = tidy_notes(as_parts(self.notes))
         end = float((notes["start"] + notes["duration"]).max()) if len(notes) else 0.0
+        controls = tidy_controls(self.controls)
+        object.__setattr__(self, "controls", controls[np.isin(controls["part"], notes["part"])])
         object.__setattr__(self, "notes", notes)
         object.__setattr__(self, "length", max(float(self.length), end))
         for name, events in (("tempos", self.tempos), ("metres", self.metres)):
@@ -168,12 +167,23 @@ class Score:
             metres=metres,
             chords=_events_between(self.chords, start, end),
             length=end - start,
+            controls=controls_between(self.controls, start, end),
         )
 
     def concat(self, other: Score) -> Score:
-        """This score, then `other` from this one's `length`; key and signature are this one's."""
-        later = other.notes.copy()
+        """This score, then `other` from this one's `length`; key and signature are this one's.
+
+        A part of `other` goes on as the part of its instrument here, with its controllers at rest or where `other` sets
+        them.
+        """
+        later, names = other.notes.copy(), parts_matched(self.notes, other.notes)
         later["start"] += self.length
+        later["part"] = [names[voice] for voice in other.notes[["part", "program", "drum"]].tolist()]
+        moves = [
+            (time, new, kind, value)
+            for time, part, kind, value in other.controls.tolist()
+            for new in sorted({new for voice, new in names.items() if voice[0] == part})
+        ]
         return replace(
             self,
             notes=np.concatenate([self.notes, later]),
@@ -181,6 +191,8 @@ class Score:
             metres=self._metres_then(other),
             chords=_joined(self.chords, other.chords, self.length),
             length=self.length + other.length,
+            controls=controls_joined(self.controls, np.array(moves, dtype=CONTROL), self.length),
+            remarks=tuple(dict.fromkeys([*self.remarks, *other.remarks])),
         )
 
     def _metres_then(self, other: Score) -> tuple:
@@ -194,31 +206,41 @@ class Score:
     # Files
 
     @classmethod
-    def from_midi(cls, path: str | os.PathLike) -> Score:
+    def from_midi(cls, path: str | os.PathLike, *, strict: bool = False) -> Score:
         """Read a standard MIDI file. `length` is the end of the bar in which the last note ends.
 
-        Channel 10 is drums. Files written by `save_midi` give their key and chords back; others leave `key`
-        None and keep the key signature as `signature`. Raises ValueError if the file is missing, empty,
-        damaged, not MIDI, or has no notes.
+        Channel 10 is drums. A part is what one track plays on one channel. Files written by `save_midi` give their key
+        and chords back; others leave `key` None and keep the key signature as `signature`. Of a damaged file there is
+        what can be read; that, and what is not played, stands in `remarks`.
+
+        Args:
+            path: of the file; RIFF-wrapped ones (.rmi) are read as well.
+            strict: a damaged file, or one that is cut off, is an error.
+
+        Raises:
+            ValueError: the file is missing, is not MIDI, has no notes or is longer than a day, see `midi.read_midi`.
         """
-        midi = _read_midi(Path(path))
-        tpq = midi.ticks_per_quarter
-        notes = _notes_of(midi, tpq)
-        if not len(notes):
-            raise ValueError(f"{str(path)!r} is a MIDI file without notes.")
-        tempos = _first_at_zero({e.time / tpq: _plain_tempo(e.mspq) for e in midi.tempos if e.mspq > 0}, DEFAULT_TEMPO)
-        metres = {
-            e.time / tpq: (e.numerator, e.denominator)
-            for e in midi.time_signatures
-            if e.numerator > 0 and e.denominator in (1, 2, 4, 8, 16, 32, 64)
-        }
-        key, chords = _read_markers(midi, tpq)
-        score = cls(notes, tempos, _first_at_zero(metres, DEFAULT_METRE), key, chords, 0.0, _signature_of(midi))
+        file = read_midi(path)
+        if strict and file.damage:
+            raise ValueError(f"{str(path)!r}: {'; '.join(file.damage)}")
+        key, chords, remarks = _read_markers(file)
+        score = cls(
+            file.notes,
+            tuple((time, _plain_tempo(microseconds)) for time, microseconds in file.tempos.items()),
+            tuple(file.metres.items()),
+            key,
+            chords,
+            0.0,
+            file.signature and _key_of(*file.signature),
+            file.controls,
+            (*file.damage, *file.remarks, *remarks),
+        )
         last_bar = float(score.bar_starts()[-1])
         return replace(score, length=last_bar + bar_quarters(score.metre_at(last_bar)))
 
     def save_midi(self, path: str | os.PathLike) -> None:
-        """Write a standard MIDI file: a track for each program, drums on channel 10, chord names as markers.
+        """Write a standard MIDI file: a track for each part, named by its instrument, drums on channel 10, chord names
+        as markers.
 
         The same score gives the same bytes. Times are rounded to 1/1920 of a quarter, tempi to a microsecond
         a quarter. Raises ValueError if there are more than 15 programs beside the drums (MIDI has 16
@@ -226,70 +248,20 @@ class Score:
         """
         from .io import atomic_path  # here, because reading a score needs no sound library
 
-        data = self._to_midi().dumps_midi()
+        data = midi_bytes(self)
         with atomic_path(path) as temporary:
             Path(temporary).write_bytes(data)
 
-    def _to_midi(self) -> symusic.Score:
-        midi = symusic.Score(TICKS_PER_QUARTER)
-        tick = lambda quarter: round(quarter * TICKS_PER_QUARTER)  # noqa: E731
-        for drum in (False, True):
-            for program in np.unique(self.notes["program"][self.notes["drum"] == drum]).tolist():
-                notes = self.notes[(self.notes["drum"] == drum) & (self.notes["program"] == program)]
-                starts = np.round(notes["start"] * TICKS_PER_QUARTER).astype(np.int32)
-                ends = np.round((notes["start"] + notes["duration"]) * TICKS_PER_QUARTER).astype(np.int32)
-                track = symusic.Track(program=program, is_drum=drum)
-                track.notes = symusic.Note.from_numpy(
-                    starts,
-                    np.maximum(ends - starts, 1),
-                    notes["pitch"].astype(np.int8),
-                    notes["velocity"].astype(np.int8),
-                )
-                midi.tracks.append(track)
-        pitched = sum(not track.is_drum for track in midi.tracks)
-        if pitched > 15:
-            raise ValueError(
-                f"A MIDI file has channels for 15 instruments beside the drums, and this score has {pitched}."
-            )
-        for time, tempo in self.tempos:
-            midi.tempos.append(symusic.Tempo(tick(time), mspq=round(60e6 / tempo)))
-        for time, (numerator, denominator) in self.metres:
-            midi.time_signatures.append(symusic.TimeSignature(tick(time), numerator, denominator))
-        key = self.key or self.signature
-        if key:
-            midi.key_signatures.append(symusic.KeySignature(0, key.sharps, int(key.mode == "minor")))
-        midi.markers.append(symusic.TextMeta(0, f"{OWN_MARKER}, {self.key}" if self.key else OWN_MARKER))
-        for time, chord in self.chords:
-            midi.markers.append(symusic.TextMeta(tick(time), chord.name(self.key)))
-        return midi
+    def merged(self) -> Score:
+        """The score with one part for each program and no controllers, which is what score tokens can write."""
+        notes = self.notes.copy()
+        notes["part"] = 0
+        return replace(self, notes=notes, controls=np.empty(0, CONTROL))
 
 
 def bar_quarters(metre: tuple[int, int]) -> float:
     """The length of a bar in quarters: 4 for 4/4, 3 for 6/8."""
     return metre[0] * 4.0 / metre[1]
-
-
-def tidy_notes(notes: np.ndarray) -> np.ndarray:
-    """Sort `NOTE` records by (start, program, pitch), drop empty ones, cut a pitch's overlaps."""
-    notes = notes[notes["duration"] > 1e-6]
-    if not len(notes):
-        return notes
-    if notes["start"].min() < 0:
-        raise ValueError(f"Notes must not begin before quarter 0, and one begins at {notes['start'].min()}.")
-    for name in ("pitch", "velocity", "program"):
-        low, high = notes[name].min(), notes[name].max()
-        if low < 0 or high > 127:
-            raise ValueError(f"A note's {name} must be 0 to 127, and here it reaches from {low} to {high}.")
-    voice = (notes["drum"].astype(np.int64) * 128 + notes["program"]) * 128 + notes["pitch"]
-    order = np.lexsort((-notes["duration"], notes["start"], voice))
-    notes, voice = notes[order], voice[order]
-    # Of those that start together the longest, which comes first, stays.
-    again = (np.diff(voice) == 0) & (np.diff(notes["start"]) < 1e-6)
-    keep = np.append(True, ~again)
-    notes, voice = notes[keep], voice[keep]
-    until_next = np.where(np.diff(voice) == 0, np.diff(notes["start"]), np.inf)
-    notes["duration"][:-1] = np.minimum(notes["duration"][:-1], until_next)
-    return notes[np.lexsort((notes["drum"], notes["pitch"], notes["program"], notes["start"]))]
 
 
 def _events_between(events: tuple, start: float, end: float) -> tuple:
@@ -307,14 +279,6 @@ def _joined(first: tuple, second: tuple, offset: float) -> tuple:
     return tuple(joined)
 
 
-def _first_at_zero(events: dict, default) -> tuple:
-    """Events sorted by time without repetitions, with `default` at 0 if none stands there."""
-    kept = [(0.0, default)] if 0.0 not in events else []
-    for time, value in sorted(events.items()):
-        kept.append((time, value))
-    return tuple(kept)
-
-
 def _plain_tempo(microseconds: int) -> float:
     """The shortest decimal that MIDI would store as this many microseconds a quarter: 68.0 for 882353."""
     for digits in range(8):
@@ -324,54 +288,29 @@ def _plain_tempo(microseconds: int) -> float:
     return 60e6 / microseconds
 
 
-def _read_midi(path: Path) -> symusic.Score:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ValueError(f"There is no file {str(path)!r}; give the path of a MIDI file.") from None
-    except OSError as error:
-        raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}.") from None
-    if not data:
-        raise ValueError(f"{str(path)!r} is empty, so it is not a MIDI file.")
-    if data[:4] != b"MThd":
-        raise ValueError(f"{str(path)!r} is not a MIDI file: it does not begin with MThd.")
-    try:
-        midi = symusic.Score.from_midi(data)
-    except RuntimeError as error:  # symusic's only error; its text names a cursor, which helps nobody
-        raise ValueError(f"{str(path)!r} is a damaged or truncated MIDI file.") from error
-    declared, found = int.from_bytes(data[10:12], "big"), data.count(b"MTrk")
-    if found < declared:  # cut between two tracks, which symusic does not notice
-        raise ValueError(f"{str(path)!r} is truncated: it has {found} of its {declared} MIDI tracks.")
-    return midi
+def _key_of(sharps: int, minor: bool) -> Key:
+    tonic = sharps * 7 % 12
+    return Key((tonic + 9) % 12, "minor") if minor else Key(tonic, "major")
 
 
-def _notes_of(midi: symusic.Score, tpq: int) -> np.ndarray:
-    parts = [np.empty(0, NOTE)]
-    for track in midi.tracks:
-        columns = track.notes.numpy()
-        part = np.empty(len(columns["time"]), NOTE)
-        part["start"] = columns["time"] / tpq
-        part["duration"] = columns["duration"] / tpq
-        part["pitch"], part["velocity"] = columns["pitch"], columns["velocity"]
-        part["program"], part["drum"] = track.program, track.is_drum
-        parts.append(part)
-    notes = np.concatenate(parts)
-    return tidy_notes(notes[notes["pitch"] >= 0])  # symusic reads a faulty data byte above 127 as a negative pitch
+def _read_markers(file: MidiFile) -> tuple[Key | None, tuple[tuple[float, Chord], ...], list[str]]:
+    """(key, chords, remarks) of a file that was written here; others mean other things by their markers.
 
-
-def _signature_of(midi: symusic.Score) -> Key | None:
-    if not midi.key_signatures:
-        return None
-    first = min(midi.key_signatures, key=lambda event: event.time)
-    tonic = first.key * 7 % 12
-    return Key((tonic + 9) % 12, "minor") if first.tonality else Key(tonic, "major")
-
-
-def _read_markers(midi: symusic.Score, tpq: int) -> tuple[Key | None, tuple[tuple[float, Chord], ...]]:
-    markers = sorted(midi.markers, key=lambda event: event.time)
-    at = next((i for i, event in enumerate(markers) if event.text.split(",")[0] == OWN_MARKER), None)
+    A program that has changed such a file may have added markers of its own.
+    """
+    at = next((i for i, (_, text) in enumerate(file.markers) if text.split(",")[0] == OWN_MARKER), None)
     if at is None:
-        return None, ()
-    _, _, key = markers[at].text.partition(", ")
-    chords = tuple((e.time / tpq, Chord.parse(e.text)) for i, e in enumerate(markers) if i != at)
-    return (Key.parse(key) if key else None), chords
+        return None, (), []
+    key, chords, foreign = None, {}, []
+    for index, (time, text) in enumerate(file.markers):
+        try:
+            if index == at:
+                name = text.partition(", ")[2]
+                key = Key.parse(name) if name else None
+            else:
+                chords[time] = Chord.parse(text)
+        except ValueError:
+            foreign.append(text)
+    shown = ", ".join(repr(text[:24]) for text in foreign[:4]) + ", ..." * (len(foreign) > 4)
+    remarks = [f"markers that are no chords passed over: {shown}"] if foreign else []
+    return key, tuple(chords.items()), remarks

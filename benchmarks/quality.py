@@ -125,7 +125,7 @@ def exactness(case: Case, song, seconds: float) -> dict[str, bool]:
     """Whether tempo, metre, key and chords in the saved MIDI file, and the length, are what was asked."""
     with tempfile.TemporaryDirectory() as folder:
         song.save(Path(folder) / "song.mid")
-        score = Score.from_midi(Path(folder) / "song.mid")
+        score = Score.from_midi(Path(folder) / "song.mid").merged()
     bar_s = bar_quarters(case.metre) * 60 / case.tempo
     exact = {
         "tempo": [tempo for _, tempo in score.tempos] == [case.tempo],
@@ -190,7 +190,7 @@ def _real_within(real: dict[str, list[Excerpt]], measured: dict[str, list[dict]]
 
 def shared_with_training(folder: Path, rows: list[dict], groups: dict[str, list[Excerpt]]) -> dict:
     """Steps of the top voice in the longest run that each score shares with a training piece."""
-    shared = SharedSequences([steps_of(Score.from_midi(folder / row["file"])) for row in rows])
+    shared = SharedSequences([steps_of(Score.from_midi(folder / row["file"]).merged()) for row in rows])
     result = {}
     for name, group in groups.items():
         runs = [shared.longest(steps_of(excerpt.score)) for excerpt in group]

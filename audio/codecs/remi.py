@@ -285,7 +285,7 @@ def _to_symusic(score: Score) -> symusic.Score:
 
 def snap_to_grid(score: Score) -> np.ndarray:
     """The score's notes with starts and ends on their bar's nearest grid onset; one a pitch and onset."""
-    notes = score.notes.copy()
+    notes = score.merged().notes.copy()
     grid = _absolute_grid(score)
     starts = grid[_nearest(grid, notes["start"])]
     ends = grid[_nearest(grid, notes["start"] + notes["duration"])]

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..score import NOTE, Score, bar_quarters
+from ..notes import PART_NOTE
+from ..score import Score, bar_quarters
 from ..synth import SAMPLE_RATE, ScoreRenderer, events_of, render_score
 from .remi import score_tokens
 
@@ -130,7 +131,7 @@ class ScorePlayer:
         return whole.slice(0.0, float(whole.quarters_at(self._duration_s)))
 
     def _written(self, key) -> Score:
-        notes = np.concatenate([np.empty(0, NOTE), *self._notes])
+        notes = np.concatenate([np.empty(0, PART_NOTE), *self._notes])
         notes["start"] -= self._offset
         length = max(self._bars * bar_quarters(self._metre), (self._duration_s - self._start_s) * self._tempo / 60)
         return Score(notes, ((0.0, self._tempo),), ((0.0, self._metre),), key, tuple(self._chords), length)

@@ -78,7 +78,7 @@ def _work_name(row: dict[str, str]) -> str:
 
 def read_score(folder: str | Path, row: dict[str, str]) -> Score:
     """A file of the index, with the instruments it means and its key and chords found."""
-    score = Score.from_midi(Path(folder) / row["file"])
+    score = Score.from_midi(Path(folder) / row["file"]).merged()
     notes = score.notes.copy()
     font = SoundFont.bundled()
     programs = set(notes["program"][~notes["drum"]].tolist())
