@@ -68,6 +68,8 @@ def read_midi(path: str | os.PathLike) -> MidiFile:
     if form == 2 and len(tracks) > 1:
         _in_turn(tracks)
         remarks.append(f"format 2: its {len(tracks)} sequences follow one another")
+    elif form > 2:
+        remarks.append(f"format {form} is unknown; it is read as format 1")
     if time_code:
         remarks.append(f"time code of {time_code}: half a second is counted as a quarter")
     notes, controls = notes_and_controls(tracks, ticks, remarks)

@@ -51,7 +51,7 @@ def unwrapped(data: bytes, given: str, damage: list[str]) -> bytes:
         data = data[at + 8 : at + 8 + size]
     if data[:4] == b"MThd":
         return data
-    at = data.find(b"MThd", 0, 1024)
+    at = -1 if data[:4] == b"RIFF" else data.find(b"MThd", 0, 1024)
     if at < 0:
         raise ValueError(f"{given!r} is not a MIDI file: it does not begin with MThd")
     damage.append(f"{plural(at, 'byte')} before its header passed over")

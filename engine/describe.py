@@ -81,8 +81,9 @@ def describe(path: str | Path, seconds: float = 30.0, batch: int = 1, *, strict:
         return picture_facts(path, strict)
     check_readable(path, "sound file")  # or a MIDI file, which its own reader limits further
     with open(path, "rb") as file:
-        is_midi = file.read(4) == b"MThd"
-    return midi_facts(path) if is_midi or path.suffix.lower() in (".mid", ".midi") else sound_facts(path, strict)
+        head = file.read(12)
+    is_midi = head[:4] == b"MThd" or head[8:] == b"RMID" or path.suffix.lower() in (".mid", ".midi", ".rmi")
+    return midi_facts(path, strict) if is_midi else sound_facts(path, strict)
 
 
 def checkpoint_facts(folder: Path, seconds: float = 30.0, batch: int = 1) -> dict[str, Any]:
@@ -194,9 +195,9 @@ def token_facts(path: Path) -> dict[str, Any]:
     }
 
 
-def midi_facts(path: Path) -> dict[str, Any]:
-    """Length, bars, key, tempi, metres and who plays."""
-    score = Score.from_midi(path)
+def midi_facts(path: Path, strict: bool = False) -> dict[str, Any]:
+    """Length, bars, key, tempi, metres, who plays, and what was passed over."""
+    score = Score.from_midi(path, strict=strict)
     pitched = score.notes[~score.notes["drum"]]
     key = score.key or score.signature
     facts = {
@@ -212,6 +213,8 @@ def midi_facts(path: Path) -> dict[str, Any]:
     }
     if score.chords:
         facts["chords"] = [chord.name(score.key) for _, chord in score.chords]
+    if score.remarks:
+        facts["remarks"] = list(score.remarks)
     return facts
 
 

@@ -164,8 +164,9 @@ def _given(source, notes: list[str]) -> Given | None:
     if source is None:
         return None
     score = source.score if isinstance(source, Audio) else None
-    if score is None and not isinstance(source, Audio) and Path(source).suffix.lower() in (".mid", ".midi"):
+    if score is None and not isinstance(source, Audio) and Path(source).suffix.lower() in (".mid", ".midi", ".rmi"):
         score = Score.from_midi(source)
+        notes.extend(f"of the score that is continued: {remark}" for remark in score.remarks)
     if score is not None:
         return _given_score(score, notes)
     clip = source if isinstance(source, Audio) else Audio.load(source)
@@ -192,9 +193,10 @@ def _given_score(score: Score, notes: list[str]) -> Given:
             f"the score to continue is in {metre[0]}/{metre[1]}; "
             f"those that can be continued are {', '.join(f'{a}/{b}' for a, b in WRITTEN_METRES)}"
         )
-    key = score.key or find_key(score)
+    merged = score.merged()
+    key = score.key or find_key(merged)
     whole = score.bar_starts()[-1] + bar_quarters(metre)
-    score = replace(score, key=key, chords=score.chords or find_chords(score, key), length=max(whole, score.length))
+    score = replace(score, key=key, chords=score.chords or find_chords(merged, key), length=max(whole, score.length))
     notes.append(
         f"continues a score of {len(score.bar_starts())} bars, {score.duration_s:.1f} s: "
         f"{key}, {metre[0]}/{metre[1]}, {tempo:g} quarters a minute"
