@@ -234,9 +234,11 @@ class VQ(nn.Module):
         return self.quant_conv.weight
 
     def _together(self, pixels: int) -> int:
-        """Pictures of so many pixels to compute at once: a layer's numbers fill 64 MiB on a CPU, 1 GiB elsewhere."""
-        budget = 1 << (24 if self._weight.device.type == "cpu" else 28)
-        return max(1, budget // (pixels * self.spec.base_channels))
+        """Pictures of so many pixels to compute at once: one on a CPU, whose convolutions sum several in another order;
+        elsewhere a layer's numbers fill 1 GiB."""
+        if self._weight.device.type == "cpu":
+            return 1
+        return max(1, (1 << 28) // (pixels * self.spec.base_channels))
 
 
 def load(path: str | os.PathLike) -> VQ:
