@@ -85,10 +85,11 @@ def paint(
 
         check_understood(prompt, bundled_words(), anything)
 
-    from clavilux import checkpoint, cli_show, memory
+    from clavilux import checkpoint, cli_show, memory, preflight
 
     found = checkpoint.find(model)
     memory.check_makes(found, "pictures")
+    preflight.check_picture(found, size, options)
     memory.check_fits(found, size, count, dtype, device)
     loaded = clavilux.load(found, device=device, dtype=dtype, codec=codec)
     started = time.perf_counter()

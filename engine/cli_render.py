@@ -27,7 +27,7 @@ from clavilux.cli_options import (
     Strict,
     numbered,
 )
-from clavilux.cli_outputs import check_outputs, save_song
+from clavilux.cli_outputs import MIDI_ENDINGS, check_outputs, save_song
 
 
 def render(
@@ -101,12 +101,14 @@ def render(
 
         check_understood(prompt, anything)
 
-    from clavilux import checkpoint, cli_show, memory
+    from clavilux import checkpoint, cli_show, memory, preflight
 
     remarks = cli_inputs.remarks_on({"--melody": melody, "--prime": prime, "--continue-from": continue_from}, strict)
 
     found = checkpoint.find(model)
     memory.check_makes(found, "music")
+    notes = [path for path in [*outputs, *midis] if path and path.suffix.lower() in MIDI_ENDINGS]
+    preflight.check_song(found, prompt, seconds, given | {"batch": batch}, notes)
     memory.check_fits(found, seconds, batch, dtype, device)
     loaded = clavilux.load(found, device=device, dtype=dtype)
     cli_jobs.keep(ctx, loaded, given, model, output, loudness)

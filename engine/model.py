@@ -31,7 +31,7 @@ from .windows import Windows
 
 LONGEST_S = 3600.0
 SMALL_DECODER = 30_000_000  # parameters
-_OPTIONS = frozenset(("seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "progress"))
+SONG_OPTIONS = frozenset(("seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "progress"))
 
 Progress = Callable[[float, float], None]
 
@@ -151,7 +151,7 @@ class Model:
 
     def _jobs(self, prompt, seconds, options) -> tuple[bool, list[Job], SamplingSpec]:
         """(whether a list was asked for, a job a row, how to draw). Everything is checked here."""
-        as_list, rows, controls = self._asked(prompt, options, _OPTIONS)
+        as_list, rows, controls = self._asked(prompt, options, SONG_OPTIONS)
         check_seconds(seconds)
         requests = [Request(text, float(seconds), seed, options.get("continue_from"), controls) for text, seed in rows]
         jobs = self.family.jobs(requests)
@@ -159,22 +159,14 @@ class Model:
 
     def _asked(self, prompt, options, known: Iterable[str]) -> tuple[bool, list[tuple[str, int]], dict[str, Any]]:
         """(whether a list was asked for, each row's words and seed, the family's own controls), checked."""
-        takes = {*known, *self.family.accepts}
-        unknown = sorted(set(options) - takes)
-        if unknown:
-            raise TypeError(
-                f"{self.family.identity['model']} does not take {', '.join(unknown)}; it takes "
-                f"{', '.join(sorted(takes))}"
-            )
-        batch = options.get("batch", 1)
-        if type(batch) is not int or not 1 <= batch <= 64:
-            raise ValueError(f"batch is {batch!r}; it should be a whole number from 1 to 64")
+        check_taken(self.family.identity["model"], options, {*known, *self.family.accepts})
+        batch = check_batch(options.get("batch", 1))
         as_list = isinstance(prompt, (list, tuple)) or batch > 1
         prompts = list(prompt) if isinstance(prompt, (list, tuple)) else [prompt] * batch
         if not prompts or not all(isinstance(p, str) for p in prompts):
             raise TypeError(f"prompt is {type(prompt).__name__}; it should be a string or a list of strings")
         controls = {name: options[name] for name in self.family.accepts if options.get(name) is not None}
-        return as_list, list(zip(prompts, _seeds(options.get("seed"), len(prompts)), strict=True)), controls
+        return as_list, list(zip(prompts, seeds_of(options.get("seed"), len(prompts)), strict=True)), controls
 
     def _settled(self, jobs, options, guidance) -> SamplingSpec:
         """How to draw: what was asked for, else the family's usual settings; every job's receipt notes it."""
@@ -261,7 +253,21 @@ def check_seconds(seconds) -> None:
         raise ValueError(f"seconds is {seconds}; it should be above 0 and at most {LONGEST_S:g}")
 
 
-def _seeds(seed, rows: int) -> list[int]:
+def check_taken(model: str, options: Iterable[str], takes: set[str]) -> None:
+    """Raise TypeError for options that a model does not take; those that it takes are named."""
+    unknown = sorted(set(options) - takes)
+    if unknown:
+        raise TypeError(f"{model} does not take {', '.join(unknown)}; it takes {', '.join(sorted(takes))}")
+
+
+def check_batch(batch) -> int:
+    """How many are made side by side. Raises ValueError for what is no such number."""
+    if type(batch) is not int or not 1 <= batch <= 64:
+        raise ValueError(f"batch is {batch!r}; it should be a whole number from 1 to 64")
+    return batch
+
+
+def seeds_of(seed, rows: int) -> list[int]:
     """A seed a row: a list's own, or one number and those that follow it."""
     if seed is None:
         seed = secrets.randbelow(2**31)

@@ -24,7 +24,7 @@ from .model import Model, Stage, drawn, kinds
 from .sampling import SamplingSpec, Schedule
 
 LARGEST = 2048  # pixels a side
-_OPTIONS = frozenset(
+PICTURE_OPTIONS = frozenset(
     (
         "seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "keep", "vary", "progress",
     )
@@ -217,7 +217,7 @@ class Painter(Model):
 
     def _jobs(self, prompt, size, options) -> tuple[bool, list[PictureJob], SamplingSpec]:
         """(whether a list was asked for, a job a picture, how to draw). Everything is checked here."""
-        as_list, rows, controls = self._asked(prompt, options, _OPTIONS)
+        as_list, rows, controls = self._asked(prompt, options, PICTURE_OPTIONS)
         size, codec = self._size(size), self.family.stages[0].codec
         source, keep, vary = (options.get(name) for name in ("continue_from", "keep", "vary"))
         requests = []
@@ -233,7 +233,7 @@ class Painter(Model):
     def _drawing(self, jobs: list[PictureJob], options) -> SamplingSpec:
         """How to draw, which every job's receipt notes."""
         guidance = options.get("guidance")
-        sampling = self._settled(jobs, options, _guidance(guidance, jobs[0].plan.shape[2]))
+        sampling = self._settled(jobs, options, guidance_of(guidance, jobs[0].plan.shape[2]))
         if isinstance(sampling.guidance, Schedule):
             for job in jobs:
                 job.receipt["settings"] = job.receipt["settings"] | {"guidance": guidance}
@@ -269,7 +269,7 @@ class Painter(Model):
                     yield
 
 
-def _guidance(value, num_steps: int) -> float | Schedule | None:
+def guidance_of(value, num_steps: int) -> float | Schedule | None:
     """A scale, or a schedule where there are several with colons between them."""
     if not isinstance(value, str):
         return value

@@ -23,7 +23,7 @@ from .model import Model, Progress, check_seconds
 if TYPE_CHECKING:
     from .families.jukebox_alignment import Alignment
 
-_OPTIONS = frozenset(
+CASCADE_OPTIONS = frozenset(
     ("seed", "temperature", "top_k", "top_p", "batch", "continue_from", "progress", "job", "job_words")
 )  # fmt: skip
 _PIECE_S = 1.0  # sound that a stream gives at a time
@@ -156,12 +156,9 @@ class Singer(Model):
         """(whether a list was asked for, settings, what the song begins with, notes). Everything is checked here."""
         if "guidance" in options and options["guidance"] is not None:
             raise TypeError(f"{self.family.identity['model']} does not take guidance")
-        as_list, rows, controls = self._asked(prompt, options, _OPTIONS)
-        if any(text.strip() for text, _ in rows):
-            raise ValueError(
-                f"a prompt is given, {rows[0][0][:60]!r}; {self.family.identity['model']} is told an artist, genres "
-                "and lyrics instead (artist, genre, lyrics)"
-            )
+        as_list, rows, controls = self._asked(prompt, options, CASCADE_OPTIONS)
+        for text, _ in rows:
+            check_no_prompt(self.family.identity["model"], text)
         check_seconds(seconds)
         controls |= {"continue_from": options.get("continue_from")}
         drawing = {name: options.get(name) for name in ("temperature", "top_k", "top_p")}
@@ -237,6 +234,15 @@ class Singer(Model):
 def _held(job: str | Path | Journal):
     """A job's journal, closed at the end unless it was open already."""
     return nullcontext(job) if isinstance(job, Journal) else Journal(Path(job))
+
+
+def check_no_prompt(model: str, prompt: str) -> None:
+    """Raise ValueError for a prompt: a cascade is told other things."""
+    if prompt.strip():
+        raise ValueError(
+            f"a prompt is given, {prompt[:60]!r}; {model} is told an artist, genres and lyrics instead (artist, genre, "
+            "lyrics)"
+        )
 
 
 class _Work:

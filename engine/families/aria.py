@@ -90,6 +90,12 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
     return Aria(composer, styles, {"model": config.get("name", folder.name), "model_sha256": digest, **numbers})
 
 
+def check_controls(folder: Path, config: dict[str, Any], prompt: str, controls: dict[str, Any]) -> None:
+    """Refuse what a job would refuse of these words and controls. ValueError, TypeError as `resolve`."""
+    controls = dict(controls)
+    resolve(check_understood(prompt, controls.pop("anything", False)), seed=0, **controls)
+
+
 def vocabulary_hash() -> str:
     return hashlib.sha256("\n".join(score_tokens().names).encode()).hexdigest()
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..audio.codecs import encodec
 from ..checkpoint_io import read_torch
 from ..errors import CheckpointError
-from . import int8
+from . import frames, int8
 from .blueprint import Blueprint, Melody
 from .frames import Conditioner, FrameFamily
 from .musicgen import SAMPLING, STRIDE_S, WINDOW_S, assembled, facts_of, fitting, linear_of, model_name
@@ -143,7 +143,22 @@ def _text_width(tensors: Mapping[str, Weight]) -> int | None:
 
 def memory_needed(folder: Path, config: Mapping[str, Any], seconds: float, batch: int = 1, dtype: str = "auto") -> int:
     """About the bytes that a render takes at its peak, loading included. Raises CheckpointError."""
-    return describe(folder, read(folder)[0]).memory_bytes(seconds, batch, dtype)
+    return described(folder).memory_bytes(seconds, batch, dtype)
+
+
+def described(folder: Path) -> Blueprint:
+    """What a folder's settings say; its tensors are not read. Raises CheckpointError."""
+    return describe(folder, _read(folder, mmap=True)[0])
+
+
+def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The controls that the model takes. CheckpointError."""
+    return frames.accepts_of(described(folder))
+
+
+def check_controls(folder: Path, config: Mapping[str, Any], prompt: str, controls: dict[str, Any]) -> None:
+    """Refuse controls out of range. ValueError; CheckpointError as `describe`."""
+    frames.check_controls(described(folder), controls)
 
 
 def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,8 +216,12 @@ def shapes(blueprint: Blueprint) -> Shapes:
 
 def read(folder: Path) -> tuple[Settings, dict[str, Weight]]:
     """The settings and the tensors of the decoder's file."""
+    return _read(folder)
+
+
+def _read(folder: Path, mmap: bool = False) -> tuple[Settings, dict[str, Weight]]:
     path = folder / "state_dict.bin"
-    content = read_torch(path)
+    content = read_torch(path, mmap=mmap)
     for part, kind in (("best_state", Mapping), ("xp.cfg", str)):
         if not isinstance(content.get(part), kind):
             raise CheckpointError(f"{str(path)!r} holds no {part!r}; a decoder that audiocraft exported has one")

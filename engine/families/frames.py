@@ -66,7 +66,7 @@ class FrameFamily:
     ):
         self.name, self.blueprint, self.identity = name, blueprint, identity
         self.sampling = blueprint.sampling
-        self.accepts = _ACCEPTS | ({} if blueprint.melody is None else {"melody": _MELODY})
+        self.accepts = accepts_of(blueprint)
         self.stages = (Stage(decoder, blueprint.layout, blueprint.windows, codec),)
         self._conditioner, self._text = conditioner, text
 
@@ -86,9 +86,7 @@ class FrameFamily:
             if unread:
                 notes.append(f"the last {unread} tokens of the prompt were too many to be read")
             padding = controls.setdefault("padding", "masked")
-            if padding not in PADDINGS:
-                raise ValueError(f"padding is {padding!r}; it should be {' or '.join(PADDINGS)}")
-            windows = self._windows(controls)
+            windows = check_controls(self.blueprint, controls)
             heard = self._heard(controls, notes, melodies, self._offsets(request, windows))
             conditionings = self._conditionings(states, heard, longest if padding == "unmasked" else None)
             jobs.append(FrameJob(self, request, conditionings, windows, controls, notes))
@@ -172,14 +170,23 @@ class FrameFamily:
         empty = Conditioning(memory=nothing[:, :1], memory_mask=torch.zeros(1, 1, dtype=torch.bool, device=text.device))
         return (empty if states is None else Conditioning(memory=text)), empty
 
-    def _windows(self, controls: dict[str, Any]) -> Windows:
-        blueprint = self.blueprint
-        most_s = blueprint.context_frames / blueprint.frame_rate
-        stride_s = blueprint.stride_frames / blueprint.frame_rate
-        window_s = _seconds("window_s", controls.get("window_s", most_s), most_s)
-        stride_s = _seconds("stride_s", controls.get("stride_s", min(stride_s, 0.6 * window_s)), window_s)
-        frames = max(2, round(window_s * blueprint.frame_rate))
-        return blueprint.windows_of(frames, min(frames - 1, max(1, round(stride_s * blueprint.frame_rate))))
+
+def accepts_of(blueprint: Blueprint) -> dict[str, Any]:
+    """The controls that a model takes, and what they may be."""
+    return _ACCEPTS | ({} if blueprint.melody is None else {"melody": _MELODY})
+
+
+def check_controls(blueprint: Blueprint, controls: dict[str, Any]) -> Windows:
+    """The windows that the controls ask for. ValueError for a control out of range."""
+    padding = controls.get("padding", PADDINGS[0])
+    if padding not in PADDINGS:
+        raise ValueError(f"padding is {padding!r}; it should be {' or '.join(PADDINGS)}")
+    most_s = blueprint.context_frames / blueprint.frame_rate
+    stride_s = blueprint.stride_frames / blueprint.frame_rate
+    window_s = _seconds("window_s", controls.get("window_s", most_s), most_s)
+    stride_s = _seconds("stride_s", controls.get("stride_s", min(stride_s, 0.6 * window_s)), window_s)
+    frames = max(2, round(window_s * blueprint.frame_rate))
+    return blueprint.windows_of(frames, min(frames - 1, max(1, round(stride_s * blueprint.frame_rate))))
 
 
 class FrameJob:

@@ -31,6 +31,7 @@ from .text import TextEncoder, from_name
 
 BY_CLASS = SamplingSpec(temperature=1.0, top_k=2000, guidance=4.0)
 BY_WORDS = SamplingSpec(temperature=1.0, top_k=1000, guidance=7.5)
+ACCEPTS = {"class_id": "the number of an ImageNet class"}  # of those that are told a class
 T5, T5_PARAMETERS = "flan-t5-xl", 1_223_527_424  # its encoder
 _PATCH, _SIZE = 16, 256  # where nothing says otherwise
 _SIZE_IN_NAME = re.compile(r"(?<!\d)(256|384|512)(?!\d)")

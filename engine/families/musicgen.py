@@ -19,7 +19,7 @@ from ..checkpoint_io import read_json
 from ..errors import CheckpointError
 from ..precision import prepare
 from ..sampling import SamplingSpec
-from . import int8
+from . import frames, int8
 from .blueprint import Blueprint, Melody, count, delays_of, t5_parameters
 from .frames import Conditioner, FrameFamily
 from .tensors import NameMap, Rows, Shapes, check, count_numbers, decoder_of, fingerprint, mapped, read_folder, under
@@ -101,6 +101,16 @@ def memory_needed(folder: Path, config: Mapping[str, Any], seconds: float, batch
     """About the bytes that a render takes at its peak, loading included; no weights are read. CheckpointError."""
     rounded = bool(int8.facts_of(folder / "model.safetensors"))
     return describe(folder, config).memory_bytes(seconds, batch, dtype, rounded=rounded)
+
+
+def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The controls that the model takes. CheckpointError."""
+    return frames.accepts_of(describe(folder, config))
+
+
+def check_controls(folder: Path, config: Mapping[str, Any], prompt: str, controls: dict[str, Any]) -> None:
+    """Refuse controls out of range. ValueError; CheckpointError as `describe`."""
+    frames.check_controls(describe(folder, config), controls)
 
 
 def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -322,10 +332,15 @@ def _sampling(generation: Mapping[str, Any]) -> SamplingSpec:
 
     return SamplingSpec(
         temperature=0.0 if generation.get("do_sample") is False else stated("temperature", "temperature"),
-        top_k=stated("top_k", "top_k"),
+        top_k=_whole(stated("top_k", "top_k")),
         top_p=stated("top_p", "top_p"),
         guidance=float(stated("guidance", "guidance_scale")),
     )
+
+
+def _whole(value: Any) -> Any:
+    """50.0 as 50, which some tools write; what is not whole stays, to be refused."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _generation_config(folder: Path) -> dict[str, Any]:
