@@ -124,14 +124,6 @@ def _kind_of(value: Any) -> str:
     return {list: "array", str: "string", bool: "boolean", type(None): "null"}.get(type(value), "number")
 
 
-def section(config: Mapping[str, Any], name: str, default: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """An object inside a config. ValueError for what is none; KeyError if there is none, unless there is a default."""
-    value = config[name] if default is None else config.get(name, default)
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} is {short(value)}; it should be an object")
-    return value
-
-
 def short(value: object) -> str:
     """A value of a config as an error shows it."""
     text = repr(value)

@@ -21,6 +21,7 @@ from .checkpoint import FAMILIES, PICTURES, PRETRAINED, bundled, read_config
 from .checkpoint_io import open_safetensors, read_json, unwrapped_names
 from .decoder import DecoderSpec
 from .errors import CheckpointError
+from .families.configs import describing, section
 from .families.musicgen import licence
 from .families.recognise import JUKEBOX, LLAMAGEN, folder_of_file
 from .files import check_readable
@@ -97,10 +98,8 @@ def checkpoint_facts(folder: Path, seconds: float = 30.0, batch: int = 1) -> dic
     if hasattr(module, "facts"):
         needed = module.memory_needed(folder, config, seconds, batch)
         return module.facts(folder, config) | {f"memory_for_{batch}_x_{seconds:g}_s_bytes": needed}
-    try:
-        spec = DecoderSpec.from_dict(config["decoder"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"the config.json in {str(folder)!r} describes no decoder: {error}") from None
+    with describing(f"the config.json in {str(folder)!r}", "decoder"):
+        spec = DecoderSpec.from_dict(section(config, "decoder"))
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise CheckpointError(f"{str(folder)!r} holds no safetensors file, so its weights are missing")

@@ -9,6 +9,8 @@ NORMS = ("layer", "rms")
 ACTIVATIONS = ("gelu", "quick_gelu", "swiglu")
 POSITIONS = ("none", "learned", "sinusoidal", "rope", "grid")
 SPANS = ("full", *KINDS, "none")
+# Larger than any model there is; above these a number is a broken config, found before its layers are built.
+MOST_LAYERS, LARGEST = 1024, 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +104,15 @@ class DecoderSpec:
     def _check_numbers(self):
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.type in (int, int | None) and value is not None:
+            if field.type is int or field.type == int | None and value is not None:
                 least = 0 if field.name == "grid_prefix" else 1
+                most = MOST_LAYERS if field.name == "layers" else LARGEST
                 if type(value) is not int:
                     raise TypeError(f"{field.name} is {value!r}; it should be a whole number")
                 if value < least:
                     raise ValueError(f"{field.name} is {value}; it should be at least {least}")
+                if value > most:
+                    raise ValueError(f"{field.name} is {value}; it should be at most {most}")
             elif field.type is bool and type(value) is not bool:
                 raise TypeError(f"{field.name} is {value!r}; it should be True or False")
             elif field.name in ("eps", "rope_theta") and not (isinstance(value, (int, float)) and value > 0):

@@ -22,6 +22,7 @@ from ..audio.harmony import find_chords, find_key
 from ..audio.loudness import normalise
 from ..audio.score import Score, bar_quarters
 from ..audio.synth import SoundFont
+from ..checkpoint_io import short
 from ..composer.conditions import (
     MODES,
     PREFIX_LENGTH,
@@ -43,6 +44,7 @@ from ..model import Request, Stage
 from ..precision import prepare
 from ..sampling import SamplingSpec
 from ..windows import Windows
+from .configs import describing, section
 from .tensors import read_weights
 
 # Choirs of voices begin several notes at once, single voices one for each player; others as hands allow.
@@ -70,10 +72,8 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
         raise CheckpointError(
             f"{str(folder)!r} was made for another score vocabulary; it needs the MidiTok that it was trained with"
         )
-    try:
-        spec, styles = DecoderSpec.from_dict(config["decoder"]), tuple(config["styles"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{str(folder / 'config.json')!r} does not describe a composer: {error}") from None
+    with describing(repr(str(folder / "config.json")), "composer"):
+        spec, styles = DecoderSpec.from_dict(section(config, "decoder")), _styles(config["styles"])
     if spec.vocabulary != len(tokens):
         raise CheckpointError(
             f"{str(folder / 'config.json')!r} gives the decoder {spec.vocabulary} ids; the score vocabulary that it "
@@ -88,6 +88,13 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
     numbers = prepare(composer, composer.decoder, device, dtype)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     return Aria(composer, styles, {"model": config.get("name", folder.name), "model_sha256": digest, **numbers})
+
+
+def _styles(names: Any) -> tuple[str, ...]:
+    """The styles that were learned, in the order of their table. ValueError for what is no list of their names."""
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"styles is {short(names)}; it should be a list of names")
+    return tuple(names)
 
 
 def check_controls(folder: Path, config: dict[str, Any], prompt: str, controls: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from ..checkpoint_io import read_torch
 from ..errors import CheckpointError
 from . import frames, int8
 from .blueprint import Blueprint, Melody
+from .configs import describing
 from .frames import Conditioner, FrameFamily
 from .musicgen import SAMPLING, STRIDE_S, WINDOW_S, assembled, facts_of, fitting, linear_of, model_name
 from .tensors import NameMap, Rows, Shapes, Weight, check, decoder_of, fingerprint, mapped
@@ -125,10 +126,8 @@ def describe(folder: Path, settings: Settings, text_width: int | None = None, ho
         text_width: of the text encoder; None: as its name says.
         hop: samples a frame of the codec; None: that of the released codec of this sample rate.
     """
-    try:
+    with describing(f"the settings in {str(folder / 'state_dict.bin')!r}", "decoder of audiocraft's that is known"):
         return _blueprint(settings, text_width, hop)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"the settings in {str(folder / 'state_dict.bin')!r} do not do: {error}") from None
 
 
 def sizes_of(folder: Path, tensors: Mapping[str, Weight]) -> tuple[int | None, int]:

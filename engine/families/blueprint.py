@@ -214,7 +214,8 @@ def t5_parameters(config: Mapping[str, Any]) -> int:
     d, inner = config["d_model"], config["num_heads"] * config["d_kv"]
     wide = 3 if "gated" in str(config.get("feed_forward_proj", "relu")) else 2
     layer = 4 * d * inner + wide * d * config["d_ff"] + 2 * d
-    buckets = config.get("relative_attention_num_buckets", 32) * config["num_heads"]
+    buckets = count("relative_attention_num_buckets", config.get("relative_attention_num_buckets", 32), 1 << 20)
+    buckets *= config["num_heads"]
     return config["vocab_size"] * d + config["num_layers"] * layer + buckets + d
 
 

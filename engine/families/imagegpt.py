@@ -21,6 +21,7 @@ from ..painting import PictureJob, PictureRequest
 from ..sampling import SamplingSpec
 from ..spec import DecoderSpec
 from .blueprint import count
+from .configs import describing
 from .musicgen import model_name
 from .pictures import GridFamily, checked, facts_of, memory_bytes, placed, tensors_of
 from .tensors import check, fingerprint
@@ -89,7 +90,7 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
 def describe(folder: Path, config: Mapping[str, Any]) -> DecoderSpec:
     """What the config says. CheckpointError for what it lacks or cannot be."""
     sizes = {name: config.get(name, value) for name, value in _DEFAULTS.items()}
-    try:
+    with describing(f"the config.json in {str(folder)!r}", "ImageGPT"):
         for name, most in _MOST.items():
             count(name, sizes[name], most)
         width, heads, positions = sizes["n_embd"], sizes["n_head"], sizes["n_positions"]
@@ -112,8 +113,6 @@ def describe(folder: Path, config: Mapping[str, Any]) -> DecoderSpec:
             activation=config.get("activation_function", "quick_gelu"), attention_bias=True, ffn_bias=True,
             positions="learned",
         )  # fmt: skip
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"the config.json in {str(folder)!r} describes no ImageGPT: {error}") from None
 
 
 def memory_needed(folder: Path, config: Mapping[str, Any], size: int, batch: int = 1, dtype: str = "auto") -> int:

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..checkpoint_io import short
 from ..conditioning import Conditioning
 from ..decoder import Decoder
 from ..errors import CheckpointError
@@ -24,6 +25,7 @@ from ..painting import PictureJob, PictureRequest
 from ..sampling import SamplingSpec
 from ..spec import DecoderSpec
 from .blueprint import count
+from .configs import describing, section
 from .musicgen import model_name
 from .pictures import VQ_FLOATS, VQ_PARAMETERS, GridFamily, checked, facts_of, memory_bytes, placed, tensors_of
 from .tensors import check, fingerprint
@@ -165,11 +167,8 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
 
 def describe(folder: Path, config: Mapping[str, Any]) -> Sizes:
     """What the config says. CheckpointError for what it lacks or cannot be."""
-    try:
+    with describing(f"the config.json in {str(folder)!r}", "Janus"):
         return _from_transformers(config) if config.get("model_type") == "janus" else _from_original(config)
-    except (KeyError, TypeError, ValueError) as error:
-        said = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise CheckpointError(f"the config.json in {str(folder)!r} describes no Janus: {said}") from None
 
 
 def memory_needed(folder: Path, config: Mapping[str, Any], size: int, batch: int = 1, dtype: str = "auto") -> int:
@@ -181,8 +180,12 @@ def memory_needed(folder: Path, config: Mapping[str, Any], size: int, batch: int
 
 def picture_size(folder: Path, config: Mapping[str, Any]) -> int:
     """Pixels a side that the model was trained on. Raises CheckpointError."""
-    multipliers = config.get("vq_config", {}).get("channel_multiplier", (1,) * 5)
-    return describe(folder, config).columns * (1 << (len(multipliers) - 1))
+    columns = describe(folder, config).columns
+    with describing(f"the config.json in {str(folder)!r}", "Janus"):
+        multipliers = section(config, "vq_config", {}).get("channel_multiplier", [1] * 5)
+        if not isinstance(multipliers, list) or not 1 <= len(multipliers) <= 16:
+            raise ValueError(f"channel_multiplier is {short(multipliers)}; it should be a list of 1 to 16 numbers")
+    return columns * (1 << (len(multipliers) - 1))
 
 
 def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,7 +197,7 @@ def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_transformers(config: Mapping[str, Any]) -> Sizes:
-    codec, vision = config["vq_config"], config["vision_config"]
+    codec, vision = section(config, "vq_config"), section(config, "vision_config")
     if codec.get("hidden_act", "gelu") != "gelu":
         raise ValueError(f"its vq_config's hidden_act is {codec['hidden_act']!r}; it should be 'gelu'")
     tokens = count("num_image_tokens", vision.get("num_image_tokens", _COLUMNS**2), 1 << 16)
@@ -203,16 +206,17 @@ def _from_transformers(config: Mapping[str, Any]) -> Sizes:
     depth = count("num_hidden_layers", codec.get("num_hidden_layers", 2), 64)
     wide = codec.get("projection_dim", 2048)
     vocabulary, width = codec.get("num_embeddings", 16384), codec.get("embed_dim", 8)
-    return _sizes(config["text_config"], _transformers(depth), vocabulary, width, wide, math.isqrt(tokens))
+    return _sizes(section(config, "text_config"), _transformers(depth), vocabulary, width, wide, math.isqrt(tokens))
 
 
 def _from_original(config: Mapping[str, Any]) -> Sizes:
-    tokens, aligner, head = (config[f"gen_{name}_config"]["params"] for name in ("vision", "aligner", "head"))
+    parts = [section(config, f"gen_{name}_config") for name in ("vision", "aligner", "head")]
+    tokens, aligner, head = (section(part, "params") for part in parts)
     if aligner.get("projector_type", "mlp_gelu") != "mlp_gelu":
         raise ValueError(f"its projector_type is {aligner['projector_type']!r}; it should be 'mlp_gelu'")
     depth = count("depth", aligner.get("depth", 1), 64)
     vocabulary, width, wide = tokens["image_token_size"], tokens["n_embed"], head["image_token_embed"]
-    return _sizes(config["language_config"], _original(depth), vocabulary, width, wide, _COLUMNS)
+    return _sizes(section(config, "language_config"), _original(depth), vocabulary, width, wide, _COLUMNS)
 
 
 def _sizes(llama: Mapping[str, Any], layout: Layout, vocabulary, token_width, wide, columns: int) -> Sizes:
@@ -227,7 +231,7 @@ def _sizes(llama: Mapping[str, Any], layout: Layout, vocabulary, token_width, wi
     for name, only in (_FIXED | {"num_key_value_heads": heads}).items():
         if llama.get(name, only) not in (only, None):
             raise ValueError(f"{name} is {llama[name]!r}; it should be {only!r}")
-    turning = llama.get("rope_parameters") or {}
+    turning = section({"rope_parameters": llama.get("rope_parameters") or {}}, "rope_parameters")
     if turning.get("rope_type", "default") != "default":
         raise ValueError(f"rope_type is {turning['rope_type']!r}; it should be 'default'")
     spec = DecoderSpec(

@@ -26,6 +26,7 @@ from ..audio.codecs import vqvae
 from ..audio.codecs.vqvae import VQVAE, VQVAESpec
 from ..checkpoint_io import FOLDER_FILES, read_json, read_torch
 from ..errors import CheckpointError
+from .configs import describing
 from .jukebox_config import WORDS, from_original, from_transformers
 from .jukebox_names import Source, file_source, filled, folder_source
 from .jukebox_prior import Prior
@@ -95,12 +96,8 @@ def find(folder: Path, config: Mapping[str, Any]) -> JukeboxFiles:
     Raises:
         CheckpointError: files that are missing, damaged, of another level, or that do not fit each other.
     """
-    try:
+    with describing(f"what lies in {str(folder)!r}", "Jukebox"):
         return _transformers(folder, config) if config else _original(folder)
-    except KeyError as error:
-        raise CheckpointError(f"the Jukebox in {str(folder)!r} lacks {error.args[0]!r}") from None
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise CheckpointError(f"the Jukebox in {str(folder)!r} is not understood: {error}") from None
 
 
 def _transformers(folder: Path, config: Mapping[str, Any]) -> JukeboxFiles:

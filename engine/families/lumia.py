@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..checkpoint_io import short
 from ..conditioning import Conditioning
 from ..decoder import Decoder, DecoderSpec
 from ..errors import CheckpointError
@@ -30,6 +31,7 @@ from ..painter.words import COLOURS
 from ..painting import PictureJob, PictureRequest
 from ..precision import prepare
 from ..sampling import SamplingSpec
+from .configs import describing, section
 from .int8 import SCALE
 from .pictures import GridFamily, checked, facts_of, memory_bytes
 from .tensors import fingerprint, read_weights
@@ -131,8 +133,11 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
 
 def describe(folder: Path, config: Mapping[str, Any]) -> tuple[DecoderSpec, ResidualVQSpec, list[str]]:
     """The decoder, the codec and the words that the config says. CheckpointError for what it lacks or cannot be."""
-    try:
-        spec, sizes = DecoderSpec.from_dict(config["decoder"]), ResidualVQSpec.from_dict(config["codec"])
+    with describing(repr(str(folder / "config.json")), "painter"):
+        spec = DecoderSpec.from_dict(section(config, "decoder"))
+        sizes = ResidualVQSpec.from_dict(section(config, "codec"))
+        if not isinstance(config["words"], str):
+            raise ValueError(f"words is {short(config['words'])}; it should be a text of words")
         words = config["words"].split()
         if (spec.codebooks, spec.output_vocabulary) != (sizes.codebooks, sizes.vocabulary):
             raise ValueError("its decoder and its codec differ in their codebooks")
@@ -143,8 +148,6 @@ def describe(folder: Path, config: Mapping[str, Any]) -> tuple[DecoderSpec, Resi
             raise ValueError(f"its decoder has room for {places} places; there should be a square")
         if not words or len(set(words)) < len(words):
             raise ValueError("its words should be different ones")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{str(folder / 'config.json')!r} does not describe a painter: {error}") from None
     return spec, sizes, words
 
 

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from ..audio.codecs import encodec
-from ..checkpoint_io import read_json
+from ..checkpoint_io import read_json, short
 from ..errors import CheckpointError
 from ..precision import prepare
 from ..sampling import SamplingSpec
 from . import frames, int8
 from .blueprint import Blueprint, Melody, count, delays_of, t5_parameters
+from .configs import describing, section
 from .frames import Conditioner, FrameFamily
 from .tensors import NameMap, Rows, Shapes, check, count_numbers, decoder_of, fingerprint, mapped, read_folder, under
 from .text import TextEncoder, from_tensors, installed
@@ -89,12 +90,8 @@ def body_of(tensors: Mapping[str, Any]) -> dict[str, Any]:
 
 def describe(folder: Path, config: Mapping[str, Any]) -> Blueprint:
     """What a folder's configs say. CheckpointError for what they lack or cannot be."""
-    try:
+    with describing(f"the config.json in {str(folder)!r}", "MusicGen"):
         return _blueprint(config, _generation_config(folder))
-    except KeyError as error:
-        raise CheckpointError(f"the config.json in {str(folder)!r} lacks {error.args[0]!r}") from None
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise CheckpointError(f"the config.json in {str(folder)!r} describes no MusicGen: {error}") from None
 
 
 def memory_needed(folder: Path, config: Mapping[str, Any], seconds: float, batch: int = 1, dtype: str = "auto") -> int:
@@ -281,11 +278,15 @@ def model_name(folder: Path) -> str:
 
 
 def _blueprint(config: Mapping[str, Any], generation: Mapping[str, Any]) -> Blueprint:
-    decoder, text, codec = _DEFAULTS | config["decoder"], config["text_encoder"], config["audio_encoder"]
+    decoder, text, codec = (section(config, name) for name in ("decoder", "text_encoder", "audio_encoder"))
+    decoder = _DEFAULTS | decoder
     for name, most in _MOST.items():
         count(name, decoder[name], most)
     rate = count("sampling_rate", codec["sampling_rate"], 384_000)
-    hop = math.prod(count("an upsampling ratio", ratio, 1024) for ratio in codec.get("upsampling_ratios", (8, 5, 4, 2)))
+    ratios = codec.get("upsampling_ratios", [8, 5, 4, 2])
+    if not isinstance(ratios, list):
+        raise ValueError(f"upsampling_ratios is {short(ratios)}; it should be a list")
+    hop = math.prod(count("an upsampling ratio", ratio, 1024) for ratio in ratios)
     if decoder["activation_function"] != "gelu":
         raise ValueError(f"activation_function is {decoder['activation_function']!r}; it should be 'gelu'")
     if decoder["tie_word_embeddings"]:
@@ -301,7 +302,7 @@ def _blueprint(config: Mapping[str, Any], generation: Mapping[str, Any]) -> Blue
     if config["model_type"] == "musicgen_melody":
         melody = Melody(config.get("num_chroma", 12), config.get("chroma_length", 235))
     context_frames = min(round(WINDOW_S * rate / hop), decoder["max_position_embeddings"])
-    channels = decoder["audio_channels"]
+    channels = count("audio_channels", decoder["audio_channels"], 2)
     return Blueprint(
         width=decoder["hidden_size"],
         layers=decoder["num_hidden_layers"],

@@ -118,8 +118,8 @@ def test_another_size_is_refused(model):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"words": None}, "does not describe a painter: 'words'"),
-        ({"words": 5}, "does not describe a painter"),
+        ({"words": None}, "lacks 'words'"),
+        ({"words": 5}, "describes no painter: words is 5"),
         ({"words": "cat cat"}, "its words should be different ones"),
         ({"words": ""}, "its words should be different ones"),
         ({"words": "cat"}, "conditioner.word.weight is .* not"),
