@@ -21,6 +21,7 @@ from clavilux.kernels.norm_linear import norm_linear
 from clavilux.kernels.weights import Int8Weight, dense, pack, quantise
 from clavilux.layers import Layer, Norm
 from clavilux.positions import grid_table, rope_table, sinusoidal_table
+from clavilux.skeleton import skeletons
 from clavilux.spec import DecoderSpec
 from clavilux.state import DecodeState
 
@@ -50,7 +51,8 @@ class Decoder(nn.Module):
         self.embed = nn.Embedding(spec.codebooks * spec.vocabulary, spec.width)
         if spec.positions == "learned":
             self.positions = nn.Parameter(torch.empty(spec.max_positions, spec.width))
-        self._make_tables()
+        if not self.embed.weight.is_meta:
+            self.make_tables()
         self.layers = nn.ModuleList(Layer(spec, index) for index in range(spec.layers))
         self.norm = Norm(spec.width, spec.norm_bias) if spec.final_norm else None
         # One head a codebook, kept as one matrix: [K * V, D].
@@ -76,7 +78,7 @@ class Decoder(nn.Module):
         Raises:
             RuntimeError: a name that is missing, unexpected or misshapen; all are listed.
         """
-        with torch.device("meta"):
+        with skeletons():
             decoder = cls(spec)
         plain = dict(weights)
         for name, linear in decoder.matrices().items():
@@ -85,11 +87,11 @@ class Decoder(nn.Module):
                 linear.weight = plain.pop(f"{name}.weight")
         plain = {name: dense(weight, torch.float32) for name, weight in plain.items()}
         decoder.load_state_dict(plain, strict=True, assign=True)
-        decoder._make_tables()
+        decoder.make_tables()
         return decoder
 
-    def _make_tables(self):
-        """What is computed from positions alone: part of no checkpoint."""
+    def make_tables(self) -> None:
+        """What is computed from positions alone: part of no checkpoint. A skeleton waits for its weights."""
         spec = self.spec
         if spec.positions != "learned":
             table = sinusoidal_table(spec.max_positions, spec.width) if spec.positions == "sinusoidal" else None
@@ -108,7 +110,7 @@ class Decoder(nn.Module):
         other._buffers = dict(self._buffers)
         other.spec = replace(self.spec, grid_columns=columns, max_positions=positions)
         with self.embed.weight.device:
-            other._make_tables()
+            other.make_tables()
         return other
 
     def _initialise(self):

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clavilux.checkpoint_io import check_tensors, read_json, read_tensors, read_torch
+from clavilux.skeleton import skeletons
 
 from .dac_spec import DacSpec
 from .pieces import Chain, Conv, Residual, Snake, State, Upsample
@@ -277,7 +278,7 @@ def from_original(content: Mapping[str, Any], label: str = "the codec") -> Dac:
 
 
 def _filled(spec: DacSpec, weights: Mapping[str, Tensor], label: str, *, original: bool) -> Dac:
-    with torch.device("meta"):  # nothing is allocated for sizes that the file does not have
+    with skeletons():  # nothing is allocated for sizes that the file does not have
         codec = Dac(spec)
     names = {ours: _their_name(ours, spec, original) for ours in codec.state_dict()}
     fill(codec, fold_weight_norm(check_tensors(weights, label)), label, names=names)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clavilux.checkpoint_io import check_tensors, read_json, read_tensors, read_torch
+from clavilux.skeleton import skeletons
 
 from .encodec_spec import EncodecSpec
 from .encodec_stereo import StereoEncodec
@@ -308,7 +309,7 @@ def _filled(spec: EncodecSpec | None, weights: Mapping[str, Tensor], label: str,
         spec = spec or EncodecSpec.from_shapes({name: tuple(tensor.shape) for name, tensor in weights.items()})
     except ValueError as error:
         raise ValueError(f"{label}: {error}") from None
-    with torch.device("meta"):
+    with skeletons():
         codec = Encodec(spec)
     names = checkpoint_names(codec, original)
     # what training keeps beside the vectors: running sums, and whether they were initialised

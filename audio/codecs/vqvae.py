@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clavilux.checkpoint_io import beginning_with, check_tensors, read_json, read_tensors, read_torch, unwrapped
+from clavilux.skeleton import skeletons
 
 from .encodec_stream import PieceStream
 from .pieces import Chain, Conv, State, Upsample
@@ -292,7 +293,7 @@ def from_original(content: Mapping[str, Any], label: str = "the VQ-VAE", *, spec
 
 
 def _filled(spec: VQVAESpec, weights: Mapping[str, Tensor], label: str, *, original: bool, prefix="", skip=()) -> VQVAE:
-    with torch.device("meta"):  # nothing is allocated for sizes that the file does not have
+    with skeletons():  # nothing is allocated for sizes that the file does not have
         model = VQVAE(spec)
     names = {ours: prefix + theirs for ours, theirs in checkpoint_names(model, original).items()}
     fill(model, check_tensors(weights, label), label, names=names, skip=skip)

@@ -14,6 +14,7 @@ from clavilux.kernels.catalog import Case
 from clavilux.kernels.models import MODELS, Model
 from clavilux.precision import DTYPES, prepare
 from clavilux.sampling import SamplingSpec
+from clavilux.skeleton import skeletons
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 TEXT_LENGTH = 32  # positions of a prompt's memory; T5 makes one of each word or two
@@ -113,7 +114,7 @@ def build(model: Model, device: torch.device, dtype: torch.dtype = torch.float32
 
 def num_parameters(model: Model) -> int:
     """Of the decoder, without building it."""
-    with torch.device("meta"):
+    with skeletons():
         return sum(p.numel() for p in Decoder(DecoderSpec(**model.decoder)).parameters())
 
 

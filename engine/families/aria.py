@@ -43,6 +43,7 @@ from ..layout import parallel
 from ..model import Request, Stage
 from ..precision import prepare
 from ..sampling import SamplingSpec
+from ..skeleton import skeletons
 from ..windows import Windows
 from .configs import describing, section
 from .tensors import read_weights
@@ -79,12 +80,12 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
             f"{str(folder / 'config.json')!r} gives the decoder {spec.vocabulary} ids; the score vocabulary that it "
             f"names has {len(tokens)}"
         )
-    with torch.device("meta"):
+    with skeletons():
         composer = Composer(spec, len(styles))
     path = folder / "model.safetensors"
     weights = read_weights(path, {name: tuple(p.shape) for name, p in composer.named_parameters()})
-    composer = Composer(spec, len(styles))
-    composer.load_state_dict(weights, strict=True)
+    composer.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=True, assign=True)
+    composer.decoder.make_tables()
     numbers = prepare(composer, composer.decoder, device, dtype)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     return Aria(composer, styles, {"model": config.get("name", folder.name), "model_sha256": digest, **numbers})

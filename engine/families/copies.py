@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from ..checkpoint_io import read_torch
 from ..decoder import Decoder
 from ..errors import CheckpointError
+from ..skeleton import skeletons
 from . import audiocraft, musicgen
 from .blueprint import Blueprint
 from .int8 import ERROR, Rounding, copy_beside, new_folder
@@ -93,7 +94,7 @@ def _plain(tensors: dict[str, Any], folder: Path) -> dict[str, torch.Tensor]:
 
 def _matrices(blueprint: Blueprint, names: NameMap) -> set[str]:
     """The file's names of what holds nothing but rows of matrices that every step reads."""
-    with torch.device("meta"):
+    with skeletons():
         every_step = {f"{name}.weight" for name in Decoder(blueprint.spec).matrices()}
     rounded, others = set(), set()
     for ours, parts in names.items():

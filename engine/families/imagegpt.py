@@ -19,6 +19,7 @@ from ..errors import CheckpointError
 from ..image.codecs import clusters
 from ..painting import PictureJob, PictureRequest
 from ..sampling import SamplingSpec
+from ..skeleton import skeletons
 from ..spec import DecoderSpec
 from .blueprint import count
 from .configs import describing
@@ -145,7 +146,7 @@ def _names(spec: DecoderSpec) -> dict[str, str]:
 
 
 def _shapes(spec: DecoderSpec, names: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
+    with skeletons():
         ours = {name: tuple(part.shape) for name, part in Decoder(spec).named_parameters()}
     return {theirs: ours[name][::-1] if _is_turned(name) else ours[name] for name, theirs in names.items()}
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..checkpoint_io import check_names, open_safetensors, read_torch, shards_of, unwrapped_names
 from ..errors import CheckpointError
+from ..skeleton import skeletons
 from .jukebox_prior import Prior
 from .jukebox_sizes import PriorSizes
 from .tensors import fingerprint
@@ -209,7 +210,7 @@ def filled(sizes: PriorSizes, source: Source, dtype: torch.dtype) -> Prior:
     Raises:
         CheckpointError: tensors that are missing, unexpected, misshapen or not finite; they are named.
     """
-    with torch.device("meta"):
+    with skeletons():
         prior = Prior(sizes)
     wanted = {name: tuple(tensor.shape) for name, tensor in prior.state_dict().items()}
     where = places(sizes, list(wanted), source.original)

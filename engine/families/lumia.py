@@ -31,6 +31,7 @@ from ..painter.words import COLOURS
 from ..painting import PictureJob, PictureRequest
 from ..precision import prepare
 from ..sampling import SamplingSpec
+from ..skeleton import skeletons
 from .configs import describing, section
 from .int8 import SCALE
 from .pictures import GridFamily, checked, facts_of, memory_bytes
@@ -116,7 +117,7 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
         ValueError: as `clavilux.precision.prepare`.
     """
     spec, sizes, words = describe(folder, config)
-    with torch.device("meta"):
+    with skeletons():
         parts, codec = Parts(spec, len(words)), ResidualVQ(sizes)
     path = folder / "model.safetensors"
     shapes = stored(parts) | {f"codec.{name}": tuple(p.shape) for name, p in codec.named_parameters()}
@@ -125,8 +126,8 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
     painted = {name: weights.pop(name) for name in list(weights) if name.startswith("codec.")}
     painted = {name.removeprefix("codec."): tensor.float() for name, tensor in painted.items()}
     codec = checked(residual.from_weights, sizes, painted, f"the codec in {str(path)!r}").to(device)
-    parts = Parts(spec, len(words))
-    parts.load_state_dict(unpacked(weights), strict=True)
+    parts.load_state_dict(unpacked(weights), strict=True, assign=True)
+    parts.decoder.make_tables()
     identity |= prepare(parts, parts.decoder, device, dtype)
     return Lumia(parts, codec, words, _size(spec, sizes), identity)
 
@@ -202,6 +203,6 @@ def _size(spec: DecoderSpec, sizes: ResidualVQSpec) -> int:
 
 def _beside(spec: DecoderSpec, sizes: ResidualVQSpec, words: list[str]) -> int:
     """Parameters of the codec and of the prefix."""
-    with torch.device("meta"):
+    with skeletons():
         parts = (ResidualVQ(sizes), PrefixConditioner(len(words), spec.width))
     return sum(p.numel() for part in parts for p in part.parameters())

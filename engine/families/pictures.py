@@ -20,6 +20,7 @@ from ..model import Stage
 from ..painting import PictureJob, PictureRequest
 from ..precision import BYTES, prepare, step_bytes
 from ..sampling import SamplingSpec
+from ..skeleton import skeletons
 from ..spec import DecoderSpec
 from .musicgen import licence
 
@@ -92,7 +93,7 @@ def memory_bytes(spec: DecoderSpec, size: int, batch: int, dtype: str, *, blocks
 
 def num_parameters(spec: DecoderSpec) -> int:
     """Numbers that a decoder learned."""
-    with torch.device("meta"):
+    with skeletons():
         return Decoder(spec).num_parameters
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..skeleton import skeletons
 from .tensors import check
 
 LONGEST = 512  # tokens; what T5 was trained on
@@ -76,7 +77,7 @@ def from_tensors(
         from transformers import T5Config, T5EncoderModel
 
         try:
-            with torch.device("meta"):
+            with skeletons():
                 model = T5EncoderModel(T5Config.from_dict(config))
         except Exception as error:  # whatever its own checks raise: the config is at fault
             raise CheckpointError(f"{str(folder)!r}: its text_encoder describes no T5 ({_short(error)})") from None

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clavilux.skeleton import skeletons
+
 from .boundary import checked_pixels, checked_tokens
 from .vq import Double, Halve, Residual
 from .weights import fill
@@ -101,7 +103,8 @@ class ResidualVQ(nn.Module):
         self.spec = spec
         self.codebooks, self.vocabulary, self.downsampling = spec.codebooks, spec.vocabulary, spec.downsampling
         self.encoder, self.decoder = _encoder(spec), _decoder(spec)
-        self.codebook = nn.Parameter(torch.randn(spec.codebooks, spec.vocabulary, spec.embedding_width))
+        self.codebook = nn.Parameter(torch.empty(spec.codebooks, spec.vocabulary, spec.embedding_width))
+        nn.init.normal_(self.codebook)
 
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> Tensor:
@@ -166,7 +169,7 @@ class ResidualVQ(nn.Module):
 
 def from_weights(spec: ResidualVQSpec, weights: Mapping[str, Tensor], label: str = "the codec") -> ResidualVQ:
     """A codec with these weights, float32 on the CPU. ValueError, all named: missing, extra or misshapen tensors."""
-    with torch.device("meta"):
+    with skeletons():
         codec = ResidualVQ(spec)
     fill(codec, weights, label)
     return codec.requires_grad_(False).eval()

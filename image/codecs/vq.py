@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from clavilux.checkpoint_io import parse_json, read_json, read_metadata
 from clavilux.image.io import atomic_path
+from clavilux.skeleton import skeletons
 
 from .boundary import checked_pixels, checked_tokens
 from .vq_spec import VQSpec
@@ -306,7 +307,7 @@ def from_weights(weights: Mapping[str, Tensor], label: str = "the codec", *, spe
     weights = {name: weights[name] for name in layout.select(weights)}
     if spec is None:
         spec = VQSpec.from_shapes({layout.ours(name): tuple(tensor.shape) for name, tensor in weights.items()}, label)
-    with torch.device("meta"):  # nothing is allocated for sizes that the file does not have
+    with skeletons():  # nothing is allocated for sizes that the file does not have
         codec = VQ(spec)
     fill(codec, weights, label, names={ours: layout.theirs(ours) for ours in codec.state_dict()}, skip=layout.skipped)
     return codec.requires_grad_(False).eval()
