@@ -116,25 +116,29 @@ class Key:
 
 @dataclass(frozen=True)
 class Chord:
-    """A chord: root as a pitch class 0..11 and a quality, one of `QUALITIES`."""
+    """A chord: root as a pitch class 0..11, a quality, one of `QUALITIES`, and the bass where that is another note."""
 
     root: int
     quality: str
+    bass: int | None = None
 
     def __post_init__(self):
         if self.quality not in QUALITIES:
             raise ValueError(f"Unknown chord quality {self.quality!r}: it must be one of {', '.join(QUALITIES)}.")
         if not 0 <= self.root <= 11:
             raise ValueError(f"A chord's root must be a pitch class from 0 (C) to 11 (B), not {self.root}.")
+        if self.bass is not None and not 0 <= self.bass <= 11:
+            raise ValueError(f"A chord's bass must be a pitch class from 0 (C) to 11 (B), not {self.bass}.")
 
     @classmethod
     def parse(cls, text: str) -> Chord:
-        """Read "Gm", "C#dim", "D7", "Bbmaj7", "F#m7b5" or "Am7/G"; a bass after the slash is ignored."""
-        match = re.fullmatch(r"([A-Ga-g])([#b]?)([^/]*)(/[A-Ga-g][#b]?)?", _plain_accidentals(text))
+        """Read "Gm", "C#dim", "D7", "Bbmaj7", "F#m7b5" or "Am7/G". `clavilux.audio.chart` reads many more."""
+        match = re.fullmatch(r"([A-Ga-g])([#b]?)([^/]*)(?:/([A-Ga-g])([#b]?))?", _plain_accidentals(text))
         if not match or match[3] not in SPELLINGS:
             known = ", ".join(f"C{suffix}" for suffix in SUFFIXES.values())
             raise ValueError(f"Unknown chord {text!r}: write a root A to G and a quality, such as {known}.")
-        return cls(_pitch_class(match[1], match[2]), SPELLINGS[match[3]])
+        bass = None if match[4] is None else _pitch_class(match[4], match[5])
+        return cls(_pitch_class(match[1], match[2]), SPELLINGS[match[3]], bass)
 
     @property
     def pitch_classes(self) -> frozenset[int]:
@@ -142,29 +146,16 @@ class Chord:
 
     def name(self, key: Key | None = None) -> str:
         """The chord's symbol, its root spelled for `key` (C major if None): A#dim in B minor."""
-        return _spell_root(self, key or Key(0, "major")) + SUFFIXES[self.quality]
+        key = key or Key(0, "major")
+        bass = "" if self.bass is None else "/" + _spell_root(Chord(self.bass, "maj"), key)
+        return _spell_root(self, key) + SUFFIXES[self.quality] + bass
 
     def __str__(self) -> str:
         return self.name()
 
     def transposed(self, semitones: int) -> Chord:
-        return Chord((self.root + semitones) % 12, self.quality)
-
-
-def parse_chords(text: str) -> list[list[Chord]]:
-    """Read a chord chart as a list of bars, each a list of chords.
-
-    "Gm Cm D7 Gm" is four bars of one chord; "Gm Cm | D7 | Gm" is three bars, the first with two chords.
-    """
-    if not text.strip(" |,\n\t"):
-        raise ValueError('No chords were given: write them like "Gm Cm D7 Gm", or "Gm Cm | D7" for several in a bar.')
-    if "|" not in text:
-        return [[Chord.parse(word)] for word in text.replace(",", " ").split()]
-    bars = [bar.replace(",", " ").split() for bar in text.strip(" |\n\t").split("|")]
-    for number, bar in enumerate(bars, 1):
-        if not bar:
-            raise ValueError(f'Bar {number} of the chords {text!r} is empty: write a chord between every two "|".')
-    return [[Chord.parse(word) for word in bar] for bar in bars]
+        bass = None if self.bass is None else (self.bass + semitones) % 12
+        return Chord((self.root + semitones) % 12, self.quality, bass)
 
 
 # Spelling works on the line of fifths (… Bb -2, F -1, C 0, G 1, D 2 …): the chords of a key lie in a window

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..audio.harmony import Chord, Key, parse_chords
+from ..audio.chart import read_chart
+from ..audio.harmony import Chord, Key
 from .instruments import INSTRUMENTS, NO_DRUMS, instruments_named, unknown
 from .notation import TEMPO_RANGE
 from .phrases import PACES
@@ -31,7 +32,7 @@ ACCEPTS: dict[str, Any] = {
     "key": "a tonic and a mode, such as 'G minor' or 'F# major'",
     "tempo": f"{SLOWEST:g} to {FASTEST:g} quarter notes a minute",
     "metre": [f"{a}/{b}" for a, b in METRES],
-    "chords": "a chord a bar, 'Gm Cm D7 Gm', or bars between lines, 'Gm Cm | D7 | Gm'",
+    "chords": "a chord a bar, 'Gm Cm D7 Gm', or bars between lines, 'Gm Cm | D7/F# | N.C.'",
     "density": list(DENSITIES),
     "section": list(SECTIONS),
     "anything": "yes, to make a piece even of a prompt of which nothing is understood",
@@ -85,7 +86,7 @@ def resolve(
         key: such as "G minor".
         tempo: 20 to 300 quarters a minute.
         metre: one of `METRES`, as "3/4" or (3, 4).
-        chords: a chart for `parse_chords`: a chord a bar, or bars between "|".
+        chords: a chart for `read_chart`: a chord a bar, or bars between "|".
         density: one of `DENSITIES`.
         section: one of `SECTIONS`.
 
@@ -98,7 +99,7 @@ def resolve(
     settled_metre = _metre(metre) if metre is not None else said.metre
     settled_metre = settled_metre or _weighted(_allowed(habits.metres, said, "metre"), seed, "metre")
     pace = _tempo(tempo) if tempo is not None else said.tempo
-    chart = _chords(chords if chords is not None else said.chords)
+    chart, played_as = _chords(chords if chords is not None else said.chords)
     return Controls(
         style=habits.name,
         instruments=names or _usual_instruments(habits, said, seed),
@@ -108,7 +109,7 @@ def resolve(
         density=_one_of("density", density, DENSITIES) if density is not None else _density(said),
         section=_one_of("section", section, SECTIONS) if section is not None else said.section or "whole",
         chords=chart,
-        unmet=unmet,
+        unmet=(*unmet, *played_as),
     )
 
 
@@ -256,9 +257,11 @@ def _metre(given: str | Metre) -> Metre:
     return metre
 
 
-def _chords(given: str | None) -> tuple[tuple[Chord, ...], ...] | None:
+def _chords(given: str | None) -> tuple[tuple[tuple[Chord, ...], ...] | None, tuple[str, ...]]:
+    """(the bars of a chart, what is not played as it is written)."""
     if given is None:
-        return None
+        return None, ()
     if not isinstance(given, str):
         raise TypeError(f"chords is {given!r}; it should be a text such as 'Gm Cm D7 Gm'")
-    return tuple(tuple(bar) for bar in parse_chords(given))
+    bars, played_as = read_chart(given)
+    return bars if any(bars) else None, played_as

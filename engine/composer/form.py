@@ -70,7 +70,7 @@ def plan_bars(
     for index, name in enumerate(names):
         asked = None
         if chords is not None:
-            asked = _spread(chords[index % len(chords)], metre)
+            asked = _spread(chords[index % len(chords)], metre) or None  # a bar without chords is the model's own
         elif name == "last" and key is not None:
             asked = ((0.0, Chord(key.tonic, "maj" if key.mode == "major" else "min")),)
         bars.append(Bar(metre, name, asked))

@@ -18,6 +18,7 @@ from ..audio.score import bar_quarters
 from .form import Bar
 
 MOST_NOTES_AT_ONCE = 10  # begun at one position by all parts together
+BASS_SPAN = 23  # semitones above a part's lowest note in which a bass that was asked for lies
 ENTRY_BARS = 4  # a part that was silent for so many bars comes in again
 
 # Comfortable ranges as MIDI pitches, from orchestration handbooks.
@@ -77,6 +78,7 @@ class ScoreGrammar:
         self._positions = np.round(grid_quarters(bar.metre) * 3 * self._unit).astype(int)  # twelfths of a beat
         self._position_ids = np.array([tokens.ids[f"Position_{p}"] for p in self._positions])
         self._due = {round(q * 3 * self._unit): tokens.chord_id(c) for q, c in bar.chords or ()}
+        self._bass_at = {round(q * 3 * self._unit): c.bass for q, c in bar.chords or () if c.bass is not None}
         self._free = bar.chords is None
         self._forced = [
             tokens.metre_id(bar.metre),
@@ -91,7 +93,7 @@ class ScoreGrammar:
             self._forced.append(self._due.pop(0))
         self._position, self._program, self._notes, self._last = 0, None, 0, ""
         self._at_position: dict[int, int] = {}
-        self._lowest = 0
+        self._lowest = self._floor = 0
         for program in self._silent:
             self._silent[program] += 1
         due = self._index % ENTRY_BARS == min(2, len(self._bars) - 1)
@@ -133,7 +135,7 @@ class ScoreGrammar:
             else:
                 self._open_bar()
         elif kind == "Position":
-            self._position, self._at_position, self._lowest = value, {}, 0
+            self._position, self._at_position, self._lowest, self._floor = value, {}, 0, 0
             if value in self._due:
                 self._forced = [self._due.pop(value)]
         elif kind == "Program":
@@ -141,15 +143,22 @@ class ScoreGrammar:
         elif kind == "Pitch":
             self._at_position[self._program] = self._at_position.get(self._program, 0) + 1
             self._lowest, self._notes = value + 1, self._notes + 1
+            if self._bass_at.pop(self._position, None) is not None:
+                self._floor = value  # nothing that begins here is below the bass
             self._silent[self._program] = 0
             self._entering.discard(self._program)
 
     def _allow_pitches(self) -> None:
         """The part's pitches above those it has here; in a last bar whose chord is given, that chord's alone."""
         part = self._parts[self._program]
-        low, high = max(part.low, self._lowest), part.high
+        low, high = max(part.low, self._lowest, self._floor), part.high
+        bass = self._bass_at.get(self._position)
+        if bass is not None:
+            high = min(high, low + BASS_SPAN)
         here = self._pitch_ids[max(0, low - self._first_pitch) : max(0, high + 1 - self._first_pitch)]
-        if self._bars[self._index].section == "last" and not self._free:
+        if bass is not None:
+            here = here[[self._values[i] % 12 == bass for i in here]]
+        elif self._bars[self._index].section == "last" and not self._free:
             here = here[[self._values[i] % 12 in self._chord.pitch_classes for i in here]]
         self._mask[here] = True
 
@@ -159,18 +168,30 @@ class ScoreGrammar:
         beats = self._tokens.duration_beats[self._duration_ids]
         self._mask[self._duration_ids[beats <= quarters_left * self._unit / 4 + 1e-6]] = True
 
+    def _allow_bass(self) -> None:
+        """A chord over a bass begins with that note, in the part that reaches lowest."""
+        program = min(self._parts.values(), key=lambda part: part.low).program
+        if self._program == program:
+            self._allow_pitches()
+        else:
+            self._mask[self._program_ids[program]] = True
+
     def _allow_content(self) -> None:
         """At a position: a chord where one may change, notes, a later position, or the bar's end."""
         mask = self._mask
+        if self._position in self._bass_at:
+            self._allow_bass()
+            return
         begun = sum(self._at_position.values())
         here = self._at_position.get(self._program, 0)
         part = self._parts.get(self._program)
         if begun < MOST_NOTES_AT_ONCE:
-            if part and here < part.most_notes and self._lowest <= part.high:
+            if part and here < part.most_notes and max(self._lowest, self._floor) <= part.high:
                 self._allow_pitches()
             others = self._entering or self._parts
             for program in others:
-                if program not in self._at_position and program != self._program:
+                reaches = self._parts[program].high >= self._floor
+                if program not in self._at_position and program != self._program and reaches:
                     mask[self._program_ids[program]] = True
         if self._last == "Position":
             if self._free and self._position % 12 == 0:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..audio.harmony import Key, parse_chords
+from ..audio.chart import parse_chords
+from ..audio.harmony import Key
 from .instruments import fold
 from .phrases import EXACT, WORD, Claim
 from .styles import METRES
@@ -31,7 +32,10 @@ class Span:
 
 
 _NUMBER = r"(?<![\d.,/])(\d{1,4}(?:\.\d{1,3})?)"
-_CHORD = r"[A-G][#b♯♭]?(?:maj7|min7|m7b5|dim7|sus4|maj|min|dim|aug|m7|m|7)?(?:/[A-G][#b♯♭]?)?"
+_CHORD = (
+    r"(?:N\.C\.|(?:[A-G][#b♯♭]?|H)(?:maj|min|dim|aug|sus|add|alt|[mMΔø°+]|[#b♯♭]?(?:13|11|[245679])|6/9){0,4}"
+    r"(?:/[A-H][#b♯♭]?)?)"
+)
 _GAP = r"(?:\s{0,2}(?:[|,→–—-]|->)\s{0,2}|\s{1,3})"
 _CHORDS_NAMED = re.compile(rf"(?i:\b(?:chords?|progression|changes)\s?(?:of|are|:|=)?)\s{{1,3}}\|?\s?"
                            rf"({_CHORD}(?:{_GAP}{_CHORD})+)(?![\w#♯♭])")  # fmt: skip

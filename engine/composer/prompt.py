@@ -32,7 +32,7 @@ class Understanding:
     `instruments` are names out of `INSTRUMENTS`, at most `MAX_INSTRUMENTS`; where none is named, `players` is
     their number ("trio") and `ensemble` what a composer or a form is usually played on. `tempo` is exact, in
     quarters a minute; `pace` is one of `PACES`, relative to the style; `span` is a form's usual tempi (a
-    jig's, a sarabande's), slowest and fastest. `chords` is text for `parse_chords`. `avoid` are
+    jig's, a sarabande's), slowest and fastest. `chords` is text for `read_chart`. `avoid` are
     (slot, value) that were refused: ("instrument", "drums"). `taken` are (words as written, what they mean),
     in order; where two contradict each other both stand here, and the later one holds. `unknown` are the
     first `MAX_LISTED` different words that were not understood, of `unknown_count` in all; `hints` are

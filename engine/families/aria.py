@@ -380,7 +380,7 @@ def _receipt(aria: Aria, request: Request, said, controls: Controls, tempo: floa
             "density": controls.density,
             "section": controls.section,
             **({"anything": True} if request.controls.get("anything") else {}),
-            "chords": "drawn" if chords is None else " | ".join(" ".join(map(str, bar)) for bar in chords),
+            "chords": "drawn" if chords is None else " | ".join(" ".join(map(str, bar)) or "N.C." for bar in chords),
         },
         "notes": notes,
     }

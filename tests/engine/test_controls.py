@@ -121,6 +121,16 @@ def test_refusing_every_instrument_is_one_sentence():
         settle("no " + " or ".join(INSTRUMENTS))
 
 
+def test_chords_that_are_played_as_others_are_said():
+    got = settle("piano", chords="C9 | N.C. | F/A")
+    assert [[str(chord) for chord in bar] for bar in got.chords] == [["C7"], [], ["F/A"]]
+    assert got.unmet == ("C9 (played as C7)", "N.C. (a bar's chords are left to the composer)")
+    assert settle("piano", chords="N.C.").chords is None
+    assert settle("chords C9 H7 F6 N.C. Cadd9").unmet[0] == "C9 (played as C7)"
+    assert settle(instruments="drums, piano").instruments == ("piano",)
+    assert settle(instruments="drums, piano").unmet[0].startswith("drums (")
+
+
 @pytest.mark.parametrize(
     ("chords", "key"),
     [("Gm Cm D7 Gm", "G minor"), ("C Am Dm G7", "C major"), ("Am F C G", "A minor"), ("D G A D", "D major"),
@@ -150,6 +160,7 @@ def test_chords_settle_the_key_that_was_not_said(chords, key):
         ("metre", "3/5", "metre is '3/5'"),
         ("metre", "waltz", "metre is 'waltz'"),
         ("metre", (3,), "metre is '3'"),
+        ("instruments", "drums", "instruments is 'drums'; the composer has read no music for drums"),
         ("chords", "H#", "unknown chord 'H#'"),
         ("chords", "", "no chords were given"),
         ("chords", "C || G", "bar 2 of the chords"),

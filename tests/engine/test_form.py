@@ -2,7 +2,8 @@
 
 import pytest
 
-from clavilux.audio.harmony import Chord, Key, parse_chords
+from clavilux.audio.chart import parse_chords
+from clavilux.audio.harmony import Chord, Key
 from clavilux.composer.form import fit_bars, plan_bars, sections_of
 
 

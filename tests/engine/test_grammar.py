@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from clavilux.audio.chart import parse_chords
 from clavilux.audio.codecs.remi import score_tokens
-from clavilux.audio.harmony import Key, parse_chords
+from clavilux.audio.harmony import Key
 from clavilux.audio.score import bar_quarters
 from clavilux.composer.form import plan_bars
 from clavilux.composer.grammar import Part, ScoreGrammar
@@ -77,3 +78,14 @@ def test_under_way_no_tempo_is_said():
     tokens = score_tokens()
     drawn = walk(1, plan_bars(2, (4, 4), continues=True), tempo=None)
     assert "Tempo" not in {tokens.kinds[i] for i in drawn}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("parts", [PARTS, PARTS[:1], PARTS[1:], [Part(42, 36, 74, 1), Part(43, 28, 55, 1)]])
+def test_a_bass_is_the_lowest_note_that_begins_with_its_chord(parts, seed):
+    tokens = score_tokens()
+    bars = plan_bars(4, (4, 4), chords=parse_chords("C/E | F/G Am7/G | N.C. | C/E"))
+    score = tokens.decode(walk(seed, bars, parts)[:-1])
+    for quarter, bass in ((0, 4), (4, 7), (6, 7), (12, 4)):
+        here = score.notes["pitch"][np.abs(score.notes["start"] - quarter) < 1e-6]
+        assert here.min() % 12 == bass

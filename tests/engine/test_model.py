@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import clavilux
+from clavilux.audio.chart import parse_chords
 from clavilux.audio.clip import Audio
-from clavilux.audio.harmony import parse_chords
 from clavilux.checkpoint import PRETRAINED
 
 PROMPT = "slow church organ chorale in G minor"
