@@ -272,7 +272,8 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
             load_tokens(path)
         assert "\n" not in str(error.value)
 
-    for length in (0, 4, 8, 100, len(whole) - 1):
+    refused(b"", "is empty")
+    for length in (4, 8, 100, len(whole) - 1):
         refused(whole[:length], "no readable safetensors file")
     refused(b"\xff" * 8 + whole[8:], "no readable safetensors file")
     for position in range(8, len(whole), 7):  # a flipped bit anywhere: in the header, the metadata or the tokens
