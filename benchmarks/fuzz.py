@@ -8,8 +8,8 @@ from this one, which has imported the package once: a fresh interpreter would ta
     fine        success without a remark: the damage does not matter, or cannot be seen
     hang, crash, traceback (or a sentence that admits a fault of ours), silent (a known part is missing and nothing is
     said), half (a file was written and the exit code is not 0), ran (a pickle ran code), raw (an escape sequence or
-    more than 50 kB on the terminal, or `--json` that is none), noise (other people's lines on stderr), memory (more than
-    1.5 GiB for a small file)
+    more than 50 kB on the terminal, or `--json` that is none), noise (other people's lines on stderr), memory (more
+    than 1.5 GiB for a small file)
 
 Those of the last group are findings; any of them makes the exit code 1. Linux only.
 """

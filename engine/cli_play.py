@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from clavilux.cli_options import AsJson, Loudness, Output, Plot, Quiet
+from clavilux.cli_options import AsJson, Loudness, Output, Plot, Quiet, Strict
 from clavilux.cli_outputs import check_outputs, save_song
 
 
@@ -22,6 +22,7 @@ def play(
     output: Output = Path("song.wav"),
     plot: Plot = None,
     loudness: Loudness = True,
+    strict: Strict = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -33,7 +34,7 @@ def play(
     from clavilux.audio.score import Score
     from clavilux.audio.synth import SAMPLE_RATE, SoundFont, render_score
 
-    score = Score.from_midi(file)
+    score = Score.from_midi(file, strict=strict)
     if instrument is not None:
         score = score.with_programs(_one_program(instrument))
     font = SoundFont.bundled()
@@ -41,6 +42,7 @@ def play(
     replaced = {program: font.nearest(program) for program in missing}
     started = time.perf_counter()
     receipt = {"played": file.name, "instrument": instrument, "replaced_programs": replaced}
+    receipt |= {"remarks": list(score.remarks)} if score.remarks else {}
     song = Audio(render_score(score, SAMPLE_RATE), SAMPLE_RATE, score=score, receipt=receipt)
     elapsed_s = time.perf_counter() - started
     files = [save_song(ctx, song, output, None, plot, loudness)]

@@ -131,6 +131,7 @@ def show_played(song: Audio, replaced: dict[int, int], files: list[Files], elaps
     from clavilux.audio.programs import program_name
 
     console = Console(highlight=False, soft_wrap=True)
+    show_remarks(song.receipt.get("remarks", ()))
     for asked, used in replaced.items():
         _say(
             console,
