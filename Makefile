@@ -7,10 +7,15 @@ TORCH_INDEX ?=
 
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+NUMERIC := $(addprefix tests/,\
+  kernels/test_weights.py kernels/test_steady.py kernels/test_linear.py kernels/test_decode_attention.py \
+  kernels/test_prefill_attention.py engine/test_precision.py engine/test_decoder.py engine/test_loop.py \
+  engine/test_musicgen.py engine/test_llamagen.py engine/test_jukebox_priors.py audio/test_encodec.py audio/test_dac.py \
+  audio/test_vqvae.py audio/test_codec_music.py image/test_vq.py image/test_residual.py)
 SETUP := .venv/.setup
 DEV := .venv/.setup-dev
 
-.PHONY: help setup song test lint bench kernels-check train-aria train-lumia clean
+.PHONY: help setup song test test-limited lint bench kernels-check train-aria train-lumia clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -36,6 +41,10 @@ song: $(SETUP)  ## write song.wav (another one: make song PROMPT="irish jig on f
 
 test: $(DEV)  ## run the tests
 	$(BIN)/python -m pytest
+
+test-limited: $(DEV)  ## run the numeric tests as on lesser processors: without AVX-512, then without AVX2
+	CLAVILUX_CPU=avx2 $(BIN)/python -m pytest $(NUMERIC)
+	CLAVILUX_CPU=baseline $(BIN)/python -m pytest $(NUMERIC)
 
 lint: $(DEV)  ## check style and formatting
 	$(BIN)/ruff check .

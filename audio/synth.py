@@ -257,13 +257,19 @@ def stream_score(
     renderer = ScoreRenderer(
         sample_rate=sample_rate, duration_s=duration_s, soundfont=soundfont, programs=programs or None
     )
-    let_go_s = float((events["start"] + events["duration"]).max(initial=0))
-    ends_s = max(min(score.duration_s, let_go_s + LONGEST_REST_S), float(events["start"].max(initial=0)) + 1e-6)
+    ends_s = max(played_s(score), float(events["start"].max(initial=0)) + 1e-6)
     for until_s in [*np.arange(PIECE_S, ends_s, PIECE_S).tolist(), ends_s]:
         count = int(np.searchsorted(events["start"], until_s))
         yield renderer.feed(events[:count], until_s)
         events = events[count:]
     yield renderer.finish()
+
+
+def played_s(score: Score) -> float:
+    """Seconds that `stream_score` plays of a score, but for what rings on."""
+    notes = score.notes
+    let_go_s = float(score.seconds_at(notes["start"] + notes["duration"]).max(initial=0))
+    return min(score.duration_s, let_go_s + LONGEST_REST_S)
 
 
 def events_of(notes: np.ndarray, seconds_at: Callable) -> np.ndarray:

@@ -8,8 +8,8 @@ from this one, which has imported the package once: a fresh interpreter would ta
     fine        success without a remark: the damage does not matter, or cannot be seen
     hang, crash, traceback (or a sentence that admits a fault of ours), silent (a known part is missing and nothing is
     said), half (a file was written and the exit code is not 0), ran (a pickle ran code), raw (an escape sequence or
-    more than 50 kB on the terminal, or JSON that is none), noise (other people's lines on stderr), memory (more than
-    1.5 GiB for a small file)
+    more than 50 kB on the terminal, or `--json` that is none), noise (other people's lines on stderr), memory (more
+    than 1.5 GiB for a small file)
 
 Those of the last group are findings; any of them makes the exit code 1. Linux only.
 """
@@ -153,7 +153,9 @@ def _end(case: Case, status: int, usage: resource.struct_rusage, out: str, err: 
         return "traceback"
     if usage.ru_maxrss * 1024 > MOST_BYTES + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024:
         return "memory"
-    if set(out + err) & set("\x1b\x07\x9b\u202e") or len(out + err) > MOST_SHOWN:
+    if set(out + err) & set("\x1b\x07\x9b\u202e") or len(err) > MOST_SHOWN:
+        return "raw"
+    if len(out) > MOST_SHOWN and "--json" not in case.arguments:
         return "raw"
     if code == 2:
         left = {name for name in left if not name.endswith("lock")}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from clavilux.image.picture import Picture
 
 # Units of numbers, by the end of their name.
-UNITS = {"_s": "s", "_dbfs": "dBFS", "_lufs": "LUFS", "_bpm": "quarters a minute", "_bytes": "MiB"}
+UNITS = {"_s": "s", "_dbfs": "dBFS", "_lufs": "LUFS", "_bpm": "beats a minute", "_bytes": "MiB"}
 MOST_LINES, LONGEST_LABEL = 100, 80  # of a receipt, which a stranger may have written
 Files = dict[str, str]  # what was written: its kind ("audio", "midi", "plot", "picture" ...) to its path
 
@@ -131,6 +131,7 @@ def show_played(song: Audio, replaced: dict[int, int], files: list[Files], elaps
     from clavilux.audio.programs import program_name
 
     console = Console(highlight=False, soft_wrap=True)
+    show_remarks(song.receipt.get("remarks", ()))
     for asked, used in replaced.items():
         _say(
             console,

@@ -55,6 +55,16 @@ def check_readable(path: str | os.PathLike, kind: str) -> Path:
     return path
 
 
+def read_text(path: str | os.PathLike, kind: str = "text file") -> str:
+    """What a file of UTF-8 holds. Raises ValueError: as `check_readable`, or it is no UTF-8."""
+    try:
+        return check_readable(path, kind).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{str(path)!r} is no UTF-8 from byte {error.start:,} on; save it as UTF-8") from None
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} cannot be read: {error.strerror or error}") from None
+
+
 def free_memory_bytes() -> int | None:
     """Main memory that is free; None where the system does not say."""
     try:

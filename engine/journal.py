@@ -24,7 +24,7 @@ from torch import Tensor
 
 from .audio.io import atomic_path
 from .errors import CheckpointError
-from .files import check_readable
+from .files import check_readable, read_text
 from .job_settings import check_rest, check_settings
 
 FORMAT = 1
@@ -126,10 +126,8 @@ def read_job(folder: Path) -> dict[str, Any]:
     if not os.path.lexists(path):
         raise ValueError(f"{str(folder)!r} holds no job.json; give the folder of a render")
     try:
-        job = json.loads(check_readable(path, "JSON file").read_text(encoding="utf-8"), parse_constant=_no_number)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{str(path)!r} cannot be read: its byte {error.start:,} is no UTF-8") from None
-    except (OSError, ValueError) as error:
+        job = json.loads(read_text(path, "JSON file"), parse_constant=_no_number)
+    except ValueError as error:
         raise ValueError(f"{str(path)!r} cannot be read: {error}") from None
     except RecursionError:
         raise ValueError(f"{str(path)!r} cannot be read: its brackets are nested too deeply") from None

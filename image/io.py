@@ -103,7 +103,7 @@ def read(path: str | os.PathLike, *, strict: bool = False) -> Found:
         except MemoryError:
             raise
         except Exception as error:  # a damaged file can raise nearly anything
-            raise ValueError(f"{given!r} is damaged: {_reason(error)}.") from error
+            raise ValueError(f"{given!r} is damaged; Pillow says: {_reason(error)}.") from error
         described = _parsed(exif.get(_DESCRIPTION), remarks).get(RECEIPT_KEY)
         receipt = _parsed(image.info.get(RECEIPT_KEY), remarks) or (described if isinstance(described, dict) else {})
     if strict and remarks:
@@ -179,6 +179,8 @@ def _opened(path: str | os.PathLike) -> Iterator[tuple[Image.Image, int, list[st
         raise ValueError(f"{given!r} cannot be read: {error.strerror or error}.") from error
     too_large = f"{given!r} has more pixels than the {MOST_PIXELS:,} that are read; make it smaller first."
     depth, remarks = 0, []
+    if payload[:4] == b"RIFF" and payload[8:12] == b"WEBP" and len(payload) < (size := 8 + _little(payload[4:8])):
+        raise ValueError(f"{given!r} is cut short: its header promises {size:,} bytes, {len(payload):,} are there.")
     if payload.startswith(png.SIGNATURE):
         try:
             cleaned = png.clean(payload, MOST_PIXELS)
@@ -196,11 +198,15 @@ def _opened(path: str | os.PathLike) -> Iterator[tuple[Image.Image, int, list[st
         except MemoryError:
             raise
         except Exception as error:
-            raise ValueError(f"{given!r} is damaged: {_reason(error)}.") from error
+            raise ValueError(f"{given!r} is damaged; Pillow says: {_reason(error)}.") from error
         with image:  # warnings stay off while it is decoded
             if image.width * image.height > MOST_PIXELS:
                 raise ValueError(too_large)
             yield image, depth, remarks
+
+
+def _little(number: bytes) -> int:
+    return int.from_bytes(number, "little")
 
 
 def _decoded(image: Image.Image, given: str, remarks: list[str]) -> Image.Image:
@@ -212,13 +218,13 @@ def _decoded(image: Image.Image, given: str, remarks: list[str]) -> Image.Image:
         raise
     except Exception as error:
         if image.format != "JPEG" or "truncated" not in str(error):
-            raise ValueError(f"{given!r} is truncated or damaged: {_reason(error)}.") from error
+            raise ValueError(f"{given!r} is cut short or damaged; Pillow says: {_reason(error)}.") from error
     image.fp.seek(0)
     again = Image.open(io.BytesIO(image.fp.read() + _END_OF_JPEG), formats=("JPEG",))
     try:
         again.load()
     except Exception as error:
-        raise ValueError(f"{given!r} is truncated or damaged: {_reason(error)}.") from error
+        raise ValueError(f"{given!r} is cut short or damaged; Pillow says: {_reason(error)}.") from error
     remarks.append("the file is cut short: what is missing of its pixels is grey or blurred")
     return again
 

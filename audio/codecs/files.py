@@ -22,6 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from clavilux.files import check_readable
+
 from ..io import atomic_path, check_target
 
 if TYPE_CHECKING:
@@ -180,8 +182,7 @@ def decode_tokens(file: TokenFile, codec: nn.Module) -> Tensor:
 
 def _read(path: Path, label: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Metadata and tensors of a file that says that it holds tokens."""
-    if not path.is_file():
-        raise ValueError(f"there is no file {label}")
+    check_readable(path, "token file")
     try:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {}).get(_KEY, "null"))

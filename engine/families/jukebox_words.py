@@ -14,6 +14,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..files import read_text
+
 KINDS = ("artist", "genre")
 _V2 = ".v2"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -123,11 +125,11 @@ def _split(entry) -> Sequence:
 def _read(path: Path) -> list[dict[str, int]]:
     """The lists in a file. Raises ValueError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, "JSON file" if path.suffix.lower() == ".json" else "text file")
         content = json.loads(text) if path.suffix.lower() == ".json" else _lines(text)
         if not isinstance(content, dict) or not all(type(number) is int for number in content.values()):
             raise ValueError("it should hold names and whole numbers")
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is no list of names: {error}") from None
     second = {_key(name[: -len(_V2)]): number for name, number in content.items() if name.endswith(_V2)}
     first = {_key(name): number for name, number in content.items() if not name.endswith(_V2)}
@@ -160,9 +162,9 @@ def read_lyrics(asked: str) -> str:
     """
     if isinstance(asked, Path) or (isinstance(asked, str) and asked.endswith(".txt") and "\n" not in asked):
         try:
-            asked = Path(asked).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise ValueError(f"the lyrics {str(asked)!r} cannot be read: {error}") from None
+            asked = read_text(asked)
+        except ValueError as error:
+            raise ValueError(f"the lyrics cannot be read: {error}") from None
     if not isinstance(asked, str):
         raise TypeError(f"lyrics is {type(asked).__name__}; it should be the words, or a .txt file's name")
     if len(asked) > _LONGEST:
@@ -179,8 +181,8 @@ def alphabet_of(folder: Path, count: int) -> dict[str, int]:
     path = folder / "lyrics.json"
     if path.is_file():
         try:
-            found = {str(name): int(number) for name, number in json.loads(path.read_text(encoding="utf-8")).items()}
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            found = {str(name): int(number) for name, number in json.loads(read_text(path, "JSON file")).items()}
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"{str(path)!r} is no list of characters: {error}") from None
         found = {name: number for name, number in found.items() if len(name) == 1 and 0 <= number < count}
         if found:

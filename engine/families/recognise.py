@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint_io import read_json
+from ..checkpoint_io import check_file, read_json
 from ..errors import CheckpointError
 
 # model_type -> our family; multi_modality is Janus's own
@@ -106,7 +106,9 @@ def folder_of_file(path: Path) -> Path:
     Raises:
         CheckpointError: the folder holds no checkpoint, or another file's numbers would be read.
     """
-    if path.suffix == LLAMAGEN and path.is_file() and not (path.parent / "config.json").exists():
+    if not path.is_file():
+        check_file(path)  # says what it is instead
+    if path.suffix == LLAMAGEN and not (path.parent / "config.json").exists():
         return path
     try:
         family, _ = recognise(path.parent)

@@ -272,7 +272,8 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
             load_tokens(path)
         assert "\n" not in str(error.value)
 
-    for length in (0, 4, 8, 100, len(whole) - 1):
+    refused(b"", "is empty")
+    for length in (4, 8, 100, len(whole) - 1):
         refused(whole[:length], "no readable safetensors file")
     refused(b"\xff" * 8 + whole[8:], "no readable safetensors file")
     for position in range(8, len(whole), 7):  # a flipped bit anywhere: in the header, the metadata or the tokens
@@ -282,5 +283,6 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
     refused(whole[:-1] + bytes([whole[-1] ^ 1]), "damaged: its contents do not have the checksum")
     save_file({"tokens": torch.zeros(2, 3, dtype=torch.int16)}, path)
     refused(path.read_bytes(), "holds no tokens with the name of their codec")
-    with pytest.raises(ValueError, match="there is no file"):
-        load_tokens(tmp_path)
+    for place, message in ((tmp_path, "is a folder"), (tmp_path / "none.safetensors", "there is no file")):
+        with pytest.raises(ValueError, match=message):
+            load_tokens(place)

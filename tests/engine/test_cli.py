@@ -138,6 +138,17 @@ def test_play_says_what_it_replaced(midi, tmp_path):
     assert soundfile.info(output).duration >= 4.0
 
 
+def test_play_says_what_is_damaged(midi, tmp_path):
+    midi.write_bytes(midi.read_bytes()[:-20])
+    result = call("play", midi, "-o", tmp_path / "a.wav")
+    assert result.stdout.startswith("note: ") and "--strict" not in result.stdout
+    receipt = json.loads(call("play", midi, "-o", tmp_path / "a.wav", "--json").stdout)["songs"][0]["receipt"]
+    assert receipt["remarks"]
+    for arguments in (["play", midi], ["render", "waltz", "--continue-from", midi]):
+        assert "scale.mid" in refuse(*arguments, "--strict", "-o", tmp_path / "b.wav")
+    assert not (tmp_path / "b.wav").exists()
+
+
 def test_play_on_another_instrument(midi, tmp_path):
     result = call("play", midi, "--instrument", "church organ", "-o", tmp_path / "a.wav", "--json")
     receipt = json.loads(result.stdout)["songs"][0]["receipt"]

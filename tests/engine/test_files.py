@@ -38,3 +38,12 @@ def test_empty_and_large_files(tmp_path, monkeypatch):
     path.write_bytes(b"0" * (3 * files.MIB))
     with pytest.raises(ValueError, match="has 3 MiB; a MIDI file may have 1"):
         files.check_readable(path, "MIDI file")
+
+
+def test_text_of_another_encoding(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_bytes("\ufeffla la".encode())
+    assert files.read_text(path) == "la la"
+    path.write_bytes("café".encode("latin-1"))
+    with pytest.raises(ValueError, match="words.txt' is no UTF-8 from byte 3 on; save it as UTF-8"):
+        files.read_text(path)

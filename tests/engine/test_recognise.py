@@ -1,6 +1,7 @@
 """Which checkpoint a folder is."""
 
 import json
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -107,6 +108,12 @@ def test_one_render_asks_the_hub_once(tmp_path, monkeypatch):
     call("render", "waltz", "--seconds", 1, "--model", "owner/name", "-o", tmp_path / "song.wav")
     assert asked == ["what is in owner/name", "files of owner/name"]
     assert (tmp_path / "song.wav").exists()
+
+
+def test_a_pipe_stands_for_no_checkpoint(tmp_path):
+    os.mkfifo(tmp_path / "c2i_B_256.pt")
+    with pytest.raises(CheckpointError, match="is a pipe, a device or a socket; give the path of a checkpoint"):
+        clavilux.load(tmp_path / "c2i_B_256.pt")
 
 
 def test_a_file_stands_for_the_folder_that_it_is_read_from(tmp_path):
