@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..audio.codecs.vqvae_spec import VQVAESpec
+from ..checkpoint_io import short
 from .jukebox_sizes import PriorSizes, Stack, Upsampling, number, whole
 
 _PATTERNS = {
@@ -99,6 +100,8 @@ def _prior(c: Mapping[str, Any], shared: Mapping[str, Any], count: int, index: i
             downs=c["res_downs_t"][index], stride=c["res_strides_t"][index],
             growth=c["res_dilation_growth_rate"], cycle=c["res_dilation_cycle"], scaled=bool(c["conv_res_scale"]),
         )  # fmt: skip
+    if not isinstance(c["metadata_dims"], (list, tuple)) or len(c["metadata_dims"]) != 2:
+        raise ValueError(f"metadata_dims is {short(c['metadata_dims'])}; it should be two numbers, genres and artists")
     genres, artists = c["metadata_dims"]
     return _fitting(
         vqvae, level=level, stack=stack, context=context, vocabulary=c["music_vocab_size"], lyrics=lyrics,
