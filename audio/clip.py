@@ -60,7 +60,7 @@ class Audio:
             ValueError: as `reading.read`.
         """
         sound = reading.read(path, strict=strict)
-        receipt = saving.receipt_from(sound.comment)
+        receipt = reading.receipt_from(sound.comment)
         return cls(sound.samples, sound.sample_rate, receipt=receipt, remarks=sound.remarks)
 
     def save(self, path: str | os.PathLike, loudness: bool | float = True) -> None:

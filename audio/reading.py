@@ -6,16 +6,20 @@ Knows wav, flac, ogg, mp3 and what else libsndfile decodes. Does not know what t
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
-import torch
 
 from clavilux.audio import containers
 from clavilux.files import check_readable, free_memory_bytes
+
+if TYPE_CHECKING:
+    import torch
 
 KIND = "sound file"
 _BLOCK = 1 << 16  # samples a channel at a time
@@ -57,6 +61,8 @@ def read(path: str | os.PathLike, *, strict: bool = False) -> Sound:
             block = blocks.pop()
             samples[:, position - len(block) : position] = block.T
             position -= len(block)
+        import torch  # looking at a file needs none
+
         return Sound(torch.from_numpy(samples), reader.sample_rate, reader.comment, reader.remarks)
 
 
@@ -235,3 +241,12 @@ def _reason(error: soundfile.LibsndfileError) -> str:
 
 def _format(sample_rate: int, channels: int) -> str:
     return f"{sample_rate} Hz and {channels} channel{'s' * (channels != 1)}"
+
+
+def receipt_from(comment: str) -> dict:
+    """The receipt inside a comment tag; any other comment means that there is none."""
+    try:
+        receipt = json.loads(comment).get("clavilux", {})
+    except (ValueError, AttributeError, RecursionError):
+        return {}
+    return receipt if isinstance(receipt, dict) else {}

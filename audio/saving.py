@@ -87,15 +87,6 @@ def check_room(path: str | os.PathLike, seconds: float, sample_rate: int, channe
         )
 
 
-def receipt_from(comment: str) -> dict:
-    """The receipt inside a comment tag; any other comment means that there is none."""
-    try:
-        receipt = json.loads(comment).get("clavilux", {})
-    except (ValueError, AttributeError, RecursionError):
-        return {}
-    return receipt if isinstance(receipt, dict) else {}
-
-
 def _comment(receipt: dict | None) -> str:
     return json.dumps({"clavilux": receipt}, sort_keys=True) if receipt else ""
 

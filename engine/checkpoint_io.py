@@ -206,8 +206,8 @@ def shards_of(index: str | Path) -> dict[str, Path]:
 
 
 @contextmanager
-def open_safetensors(path: str | Path) -> Iterator[Any]:
-    """A safetensors file, as `safetensors.safe_open` gives it for torch, its header looked at first.
+def open_safetensors(path: str | Path, framework: str = "pt") -> Iterator[Any]:
+    """A safetensors file, as `safetensors.safe_open` gives it, for torch or "numpy", its header looked at first.
 
     Raises:
         CheckpointError: as `check_file`; or it is damaged, also where that shows as a tensor is read.
@@ -223,7 +223,7 @@ def open_safetensors(path: str | Path) -> Iterator[Any]:
         says = f"its header would be {length:,} bytes long" if len(head) == 8 else "it is shorter than any header"
         raise CheckpointError(f"{str(path)!r} is damaged, or no safetensors file: {says}, of {size:,} in all")
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(path, framework) as file:
             yield file
     except SafetensorError as error:
         why = "it is cut short" if "incomplete" in str(error).lower() else "its header is wrong"

@@ -14,7 +14,8 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from clavilux import cli_codecs, cli_errors, cli_jobs, cli_paint, cli_play, cli_render, interrupt
+from clavilux import uptime  # noqa: F401, I001  first: where there is no /proc it counts from here
+from clavilux import cli_codecs, cli_errors, cli_help, cli_jobs, cli_paint, cli_play, cli_render, interrupt
 from clavilux.cli_options import AsJson, Plot, Quiet, Strict
 from clavilux.cli_outputs import check_outputs
 
@@ -144,7 +145,7 @@ for command in (
     cli_render.render, cli_paint.paint, cli_play.play, cli_jobs.resume, cli_jobs.align, analyze,
     cli_codecs.encode, cli_codecs.decode, cli_codecs.quantize, models, info, bench,
 ):  # fmt: skip
-    app.command()(command)
+    app.command(cls=cli_help.Command)(command)
 
 
 def _what_was_written(ctx: typer.Context) -> str:

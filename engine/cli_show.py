@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clavilux.cli_errors import printable
+from clavilux.uptime import process_seconds
 
 if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
@@ -71,7 +72,8 @@ def report(songs: list[Audio], files: list[Files], elapsed_s: float) -> dict[str
         }
         for song, written in zip(songs, files, strict=True)
     ]
-    return {"songs": rows, "elapsed_s": elapsed_s, "real_time_factor": _real_time_factor(songs, elapsed_s)}
+    times = {"elapsed_s": elapsed_s, "process_s": process_seconds()}
+    return {"songs": rows, **times, "real_time_factor": _real_time_factor(songs, elapsed_s)}
 
 
 def picture_report(pictures: list[Picture], files: list[Files], elapsed_s: float) -> dict[str, Any]:
@@ -80,7 +82,7 @@ def picture_report(pictures: list[Picture], files: list[Files], elapsed_s: float
         {"files": written, "width": picture.width, "height": picture.height, "receipt": picture.receipt}
         for picture, written in zip(pictures, files, strict=True)
     ]
-    return {"pictures": rows, "elapsed_s": elapsed_s}
+    return {"pictures": rows, "elapsed_s": elapsed_s, "process_s": process_seconds()}
 
 
 def print_json(value: Any) -> None:
@@ -98,12 +100,15 @@ def print_json(value: Any) -> None:
 
 
 def show_songs(songs: list[Audio], files: list[Files], elapsed_s: float) -> None:
-    """What was taken from the words, what was chosen for the rest, and where the songs are."""
+    """What was taken from the words, what was chosen for the rest, and where the songs are.
+
+    What holds for the first song and for another one is said once.
+    """
     console = Console(highlight=False, soft_wrap=True)
-    for song, written in zip(songs, files, strict=True):
-        _say_receipt(console, song.receipt)
+    for number, (song, written) in enumerate(zip(songs, files, strict=True)):
+        _say_receipt(console, _new_in(song.receipt, songs[0].receipt) if number else song.receipt)
         _say_files(console, song, written)
-    _say(console, "made in", f"{elapsed_s:.1f} s, {_real_time_factor(songs, elapsed_s):.1f}x real time")
+    _say_time(console, elapsed_s, f"{_real_time_factor(songs, elapsed_s):.1f}x real time")
 
 
 def show_pictures(pictures: list[Picture], files: list[Files], elapsed_s: float) -> None:
@@ -111,19 +116,12 @@ def show_pictures(pictures: list[Picture], files: list[Files], elapsed_s: float)
     console = Console(highlight=False, soft_wrap=True)
     first, said = pictures[0].receipt, set()
     for number, (picture, written) in enumerate(zip(pictures, files, strict=True)):
-        receipt = picture.receipt
-        if number:
-            new = {
-                name: [each for each in receipt.get(name, ()) if each not in first.get(name, ())]
-                for name in ("unmet", "notes")
-            }
-            receipt = {"seed": receipt["seed"], **new}
-        _say_receipt(console, receipt)
+        _say_receipt(console, _new_in(picture.receipt, first) if number else first)
         for path in written.values():
             if path not in said:
                 _say(console, "wrote", path)
             said.add(path)
-    _say(console, "made in", f"{elapsed_s:.1f} s, {elapsed_s / len(pictures):.1f} s a picture")
+    _say_time(console, elapsed_s, f"{elapsed_s / len(pictures):.1f} s a picture")
 
 
 def show_played(song: Audio, replaced: dict[int, int], files: list[Files], elapsed_s: float) -> None:
@@ -140,7 +138,7 @@ def show_played(song: Audio, replaced: dict[int, int], files: list[Files], elaps
         )
     for written in files:
         _say_files(console, song, written)
-    _say(console, "made in", f"{elapsed_s:.1f} s, {_real_time_factor([song], elapsed_s):.1f}x real time")
+    _say_time(console, elapsed_s, f"{_real_time_factor([song], elapsed_s):.1f}x real time")
 
 
 def show_remarks(remarks: Iterable[str]) -> None:
@@ -208,6 +206,20 @@ def _say_receipt(console: Console, receipt: dict[str, Any]) -> None:
     for note in receipt.get("notes", ()):
         _say(console, "note", note)
     _say(console, "seed", str(receipt.get("seed", "")))
+
+
+def _new_in(receipt: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
+    """What a receipt says that the first one does not; always the seed."""
+    lists = ("unknown", "unmet", "taken", "notes")
+    new = {name: [each for each in receipt.get(name, ()) if each not in first.get(name, ())] for name in lists}
+    old = first.get("controls", {})
+    controls = {name: value for name, value in receipt.get("controls", {}).items() if old.get(name) != value}
+    return {"seed": receipt.get("seed", ""), "controls": controls, **new}
+
+
+def _say_time(console: Console, elapsed_s: float, pace: str) -> None:
+    """How long the user waited, and how fast the model was."""
+    _say(console, "made in", f"{process_seconds():.1f} s with the start; {elapsed_s:.1f} s without, {pace}")
 
 
 def _say_files(console: Console, song: Audio, written: Files) -> None:

@@ -2,13 +2,17 @@
 
 import ast
 import re
+import struct
 import subprocess
 import sys
 import tomllib
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {
@@ -160,6 +164,44 @@ def test_help_imports_nothing_heavy(command):
     run = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert "Usage: clavilux" in run.stdout
+
+
+def run_and_list(arguments: list[str]) -> set[str]:
+    """The modules that a command has imported when it is done."""
+    program = (
+        "import sys\nfrom clavilux.cli import main\n"
+        f"sys.argv = ['clavilux', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        "print(*sys.modules, file=sys.stderr)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return set(run.stderr.split())
+
+
+def test_looking_at_files_and_models_needs_no_torch(tmp_path):
+    tune, picture, sound = tmp_path / "tune.mid", tmp_path / "picture.png", tmp_path / "sound.wav"
+    track = bytes.fromhex("00903c40 60803c00 00ff2f00")  # a quarter note
+    tune.write_bytes(b"MThd" + struct.pack(">IHHH", 6, 0, 1, 96) + b"MTrk" + struct.pack(">I", len(track)) + track)
+    Image.new("RGB", (4, 4)).save(picture)
+    soundfile.write(sound, np.zeros((100, 2), np.float32), 44100)
+    heavy = {"torch", "scipy", "librosa", "symusic", "miditok", "matplotlib", "huggingface_hub"}
+    for arguments in (["models"], ["info", str(tune)], ["info", str(picture)], ["info", str(sound)]):
+        assert not heavy & run_and_list(arguments), arguments
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["render", "slow church organ chorale", "--seconds", "2", "--seed", "1", "--output", "song.wav"],
+        ["paint", "red apple", "--seed", "1", "--output", "picture.png"],
+    ],
+    ids=["render", "paint"],
+)
+def test_a_song_or_a_picture_is_made_without_the_compiler(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = run_and_list(arguments)
+    assert not {"torch._dynamo", "sympy", "librosa", "matplotlib", "huggingface_hub"} & found
 
 
 def test_importing_the_package_is_light():

@@ -25,7 +25,7 @@ from ..layout import Delay
 from ..model import Stage
 from ..painter.brief import Brief
 from ..painter.conditions import PREFIX_LENGTH, PrefixConditioner
-from ..painter.prompt import Said, check_understood
+from ..painter.prompt import ACCEPTS, Said, check_understood
 from ..painter.seen_colors import main_colours, on_nothing
 from ..painter.words import COLOURS
 from ..painting import PictureJob, PictureRequest
@@ -38,7 +38,6 @@ from .pictures import GridFamily, checked, facts_of, memory_bytes
 from .tensors import fingerprint, read_weights
 
 DELAYS = (0, 1, 2, 3)  # a codebook refines those before it, so it is drawn one step later
-ACCEPTS: dict[str, Any] = {"anything": "yes, to paint even where nothing of the prompt is understood"}
 SAMPLING = SamplingSpec(temperature=0.25)
 _FLOATS = 120  # a pixel that decoding keeps
 

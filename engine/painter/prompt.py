@@ -16,6 +16,7 @@ from .brief import NUM_COLOURS, NUM_WORDS, Brief
 from .reading import Token, tokens_of
 from .words import COLOURS, STOP_WORDS, plain, split_colours
 
+ACCEPTS = {"anything": "yes, to paint even where nothing of the prompt is understood"}
 MAX_LISTED = 20  # unknown words that are named, of however many there are
 _LONGEST = 2000  # characters of a prompt that are read
 _LONGEST_PHRASE = 3  # words

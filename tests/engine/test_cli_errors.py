@@ -10,7 +10,7 @@ import pytest
 import torch
 from commands import call, refuse
 
-from clavilux import cli_errors, cli_show, describe
+from clavilux import cli_errors, cli_show, describe, describe_models
 
 RUN = [sys.executable, "-c", "from clavilux.__main__ import main; main()"]
 
@@ -65,7 +65,7 @@ def test_a_fault_of_ours_is_called_one(monkeypatch, tmp_path):
     assert len(result.stderr.splitlines()) == 1
     assert "Traceback" in call("info", "--debug", tmp_path / "a.mid", code=1).stderr
     assert caught(lambda: json.loads("{"))[1] == caught(lambda: b"\xff".decode())[1] == 1
-    assert caught(lambda: describe.token_facts(tmp_path / "no.safetensors"))[1] == 2
+    assert caught(lambda: describe_models.token_facts(tmp_path / "no.safetensors"))[1] == 2
     assert caught((tmp_path / "no").read_bytes) == (f"'{tmp_path / 'no'}': No such file or directory", 2)
 
 

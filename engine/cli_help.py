@@ -1,0 +1,43 @@
+"""The help of a command: its options under headings, as plain text.
+
+Knows the names of options and click's formatter; rich, which typer would use for headings, takes longer than all else.
+"""
+
+from __future__ import annotations
+
+from typer.core import TyperCommand
+
+# Headings in the order in which they are shown; an option that is under none is under "Options".
+HEADINGS = {
+    "Song": (
+        "seconds", "seed", "key", "tempo", "metre", "chords", "instrument", "style", "density", "section",
+    ),
+    "Picture": ("size", "seeds", "sheet", "class_id"),
+    "Going on from a file": ("continue_from", "keep", "vary"),
+    "Drawing of tokens": ("temperature", "top_k", "top_p", "guidance"),
+    "MusicGen": ("melody", "padding", "window", "stride"),
+    "Jukebox": (
+        "artist", "genre", "lyrics", "labels", "song_seconds", "levels", "hop", "temperatures", "parallel_windows",
+        "prime", "prime_seconds", "tokens", "job",
+    ),
+    "Files": ("output", "batch", "midi", "plot", "preview", "explain", "loudness", "strict"),
+    "Model": ("model", "codec", "device", "dtype"),
+}  # fmt: skip
+_HEADING_OF = {name: heading for heading, names in HEADINGS.items() for name in names}
+_FEWEST = 12  # options that are worth headings
+
+
+class Command(TyperCommand):
+    """A command whose many options are shown under `HEADINGS`."""
+
+    def format_options(self, ctx, formatter) -> None:
+        shown = [(param, record) for param in self.get_params(ctx) if (record := param.get_help_record(ctx))]
+        arguments = [record for param, record in shown if param.param_type_name == "argument"]
+        options = [(param.name, record) for param, record in shown if param.param_type_name == "option"]
+        sections = {"Arguments": arguments, **{heading: [] for heading in HEADINGS}, "Options": []}
+        for name, record in options:
+            sections[_HEADING_OF.get(name, "Options") if len(options) >= _FEWEST else "Options"].append(record)
+        for heading, records in sections.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
