@@ -14,8 +14,17 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from clavilux import uptime  # noqa: F401, I001  first: where there is no /proc it counts from here
-from clavilux import cli_codecs, cli_errors, cli_help, cli_jobs, cli_paint, cli_play, cli_render, interrupt
+from clavilux import (
+    cli_codecs,
+    cli_errors,
+    cli_help,
+    cli_jobs,
+    cli_paint,
+    cli_play,
+    cli_render,
+    interrupt,
+    uptime,  # noqa: F401  where there is no /proc it counts from here
+)
 from clavilux.cli_options import AsJson, Plot, Quiet, Strict
 from clavilux.cli_outputs import check_outputs
 

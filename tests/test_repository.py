@@ -201,7 +201,7 @@ def test_looking_at_files_and_models_needs_no_torch(tmp_path):
 def test_a_song_or_a_picture_is_made_without_the_compiler(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = run_and_list(arguments)
-    assert not {"torch._dynamo", "sympy", "librosa", "matplotlib", "huggingface_hub"} & found
+    assert not {"torch._dynamo", "sympy", "librosa", "matplotlib"} & found
 
 
 def test_importing_the_package_is_light():
