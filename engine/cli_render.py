@@ -33,7 +33,9 @@ from clavilux.cli_outputs import MIDI_ENDINGS, check_outputs, save_song
 def render(
     ctx: typer.Context,
     prompt: Annotated[str, typer.Argument(help='Say "slow church organ chorale in G minor".')] = "",
-    seconds: Annotated[float, typer.Option(help="Length of the song.")] = 20.0,
+    seconds: Annotated[
+        float | None, typer.Option(help='Length of the song; if not given, as the words say, "16 bars", else 20.')
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same song; new if not given.")] = None,
     key: Annotated[str | None, typer.Option(help='"G minor", "F#", "Bb major" ...')] = None,
     tempo: Annotated[float | None, typer.Option(help="Quarter notes a minute.")] = None,
@@ -102,6 +104,7 @@ def render(
         check_understood(prompt, anything)
 
     from clavilux import checkpoint, cli_show, memory, preflight
+    from clavilux.model import USUAL_S
 
     remarks = cli_inputs.remarks_on({"--melody": melody, "--prime": prime, "--continue-from": continue_from}, strict)
 
@@ -109,7 +112,7 @@ def render(
     memory.check_makes(found, "music")
     notes = [path for path in [*outputs, *midis] if path and path.suffix.lower() in MIDI_ENDINGS]
     preflight.check_song(found, prompt, seconds, given | {"batch": batch}, notes)
-    memory.check_fits(found, seconds, batch, dtype, device)
+    memory.check_fits(found, USUAL_S if seconds is None else seconds, batch, dtype, device)
     loaded = clavilux.load(found, device=device, dtype=dtype)
     cli_jobs.keep(ctx, loaded, given, model, output, loudness)
     started = time.perf_counter()

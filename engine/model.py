@@ -29,7 +29,7 @@ from .sampling import Grammar, SamplingSpec
 from .threads import one_thread
 from .windows import Windows
 
-LONGEST_S = 3600.0
+LONGEST_S, USUAL_S = 3600.0, 20.0
 SMALL_DECODER = 30_000_000  # parameters
 SONG_OPTIONS = frozenset(("seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "progress"))
 
@@ -48,13 +48,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Request:
-    """What one row asks for."""
+    """What one row asks for. `open_length`: no length was given, `seconds` is the usual one; words may say another."""
 
     prompt: str
     seconds: float
     seed: int
     continue_from: str | Path | Audio | None = None
     controls: dict[str, Any] = field(default_factory=dict)
+    open_length: bool = False
 
 
 class Job(Protocol):
@@ -106,27 +107,28 @@ class Model:
         identity = self.family.identity
         return f"Model({identity['model']!r}, {size / 1e6:.1f} M parameters, {identity['dtype']})"
 
-    def generate(self, prompt: str | list[str] = "", *, seconds: float = 20.0, **options) -> Audio | list[Audio]:
+    def generate(self, prompt: str | list[str] = "", *, seconds: float | None = None, **options) -> Audio | list[Audio]:
         """Make a whole piece; a list of them where `prompt` is a list or `batch` is above 1.
 
         Args:
             prompt: words, or a list of prompts that are made side by side.
-            seconds: exact length, above 0 up to 3600; with `continue_from`, what is given counts.
+            seconds: exact length, above 0 up to 3600; with `continue_from`, what is given counts. If None, what the
+                prompt says of it ("16 bars", where the family reads it), else 20.
             options: as for `stream`.
         """
         rows, jobs, sampling = self._jobs(prompt, seconds, options)
         pieces: list[list[Tensor]] = [[] for _ in jobs]
-        for row, samples in self._run(jobs, sampling, seconds, options.get("progress")):
+        for row, samples in self._run(jobs, sampling, options.get("progress")):
             pieces[row].append(samples)
         songs = [job.complete(torch.cat(parts, dim=1)) for job, parts in zip(jobs, pieces, strict=True)]
         return songs if rows else songs[0]
 
-    def stream(self, prompt: str = "", *, seconds: float = 20.0, **options) -> Iterator[Audio]:
+    def stream(self, prompt: str = "", *, seconds: float | None = None, **options) -> Iterator[Audio]:
         """Give a piece out as it is made: `Audio` after `Audio`, together exactly what `generate` gives.
 
         Args:
             prompt: words.
-            seconds: exact length in all.
+            seconds: exact length in all; None as for `generate`.
             seed: the same seed gives the same piece; one is drawn if None.
             temperature, top_k, top_p, guidance: as `SamplingSpec`; the family's own values if None.
             batch: how many pieces, with seeds one after another (`generate` only).
@@ -141,7 +143,7 @@ class Model:
         if rows:
             raise ValueError("a stream gives one piece; use generate for a list of prompts or a batch")
         sample_rate = self.family.stages[-1].codec.sample_rate
-        pieces = self._run(jobs, sampling, seconds, options.get("progress"))
+        pieces = self._run(jobs, sampling, options.get("progress"))
         return (Audio(samples, sample_rate) for _, samples in pieces)
 
     @property
@@ -152,8 +154,9 @@ class Model:
     def _jobs(self, prompt, seconds, options) -> tuple[bool, list[Job], SamplingSpec]:
         """(whether a list was asked for, a job a row, how to draw). Everything is checked here."""
         as_list, rows, controls = self._asked(prompt, options, SONG_OPTIONS)
-        check_seconds(seconds)
-        requests = [Request(text, float(seconds), seed, options.get("continue_from"), controls) for text, seed in rows]
+        length = float(check_seconds(USUAL_S if seconds is None else seconds))
+        source = options.get("continue_from")
+        requests = [Request(text, length, seed, source, controls, seconds is None) for text, seed in rows]
         jobs = self.family.jobs(requests)
         return as_list, jobs, self._settled(jobs, options, options.get("guidance"))
 
@@ -177,10 +180,9 @@ class Model:
             job.receipt["settings"] = settings
         return SamplingSpec(seed=tuple(job.receipt["seed"] for job in jobs), **settings)
 
-    def _run(
-        self, jobs: list[Job], sampling: SamplingSpec, seconds: float, progress: Progress | None
-    ) -> Iterator[tuple[int, Tensor]]:
+    def _run(self, jobs: list[Job], sampling: SamplingSpec, progress: Progress | None) -> Iterator[tuple[int, Tensor]]:
         """(row, samples [C, N]) as they are settled."""
+        seconds = sum(job.receipt["seconds"] for job in jobs) / len(jobs)
         for rows, alike in kinds(jobs, sampling):
             for index, samples in self._run_together([jobs[row] for row in rows], alike):
                 yield rows[index], samples
@@ -245,12 +247,13 @@ def small_steps_alone(steps: Iterator[Tensor], decoder: Decoder) -> Iterator[Ten
         yield tokens
 
 
-def check_seconds(seconds) -> None:
-    """Raise TypeError or ValueError for what is no length of a piece."""
+def check_seconds(seconds) -> float:
+    """The length of a piece. TypeError or ValueError for what is none."""
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise TypeError(f"seconds is {seconds!r}; it should be a number")
     if not (math.isfinite(seconds) and 0 < seconds <= LONGEST_S):
         raise ValueError(f"seconds is {seconds}; it should be above 0 and at most {LONGEST_S:g}")
+    return seconds
 
 
 def check_taken(model: str, options: Iterable[str], takes: set[str]) -> None:

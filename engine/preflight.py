@@ -21,7 +21,7 @@ _DRAWING = ("temperature", "top_k", "top_p")
 
 
 def check_song(
-    found: Checkpoint, prompt: str, seconds: float, options: Mapping[str, Any], notes: Collection[Path] = ()
+    found: Checkpoint, prompt: str, seconds: float | None, options: Mapping[str, Any], notes: Collection[Path] = ()
 ) -> None:
     """Refuse what `Model.generate` would refuse, and notes that a family does not write.
 
@@ -44,7 +44,8 @@ def check_song(
     check_taken(found.name, options, {*(CASCADE_OPTIONS if cascade else SONG_OPTIONS), *accepts})
     if cascade:
         check_no_prompt(found.name, prompt)
-    check_seconds(seconds)
+    if seconds is not None:
+        check_seconds(seconds)
     _check_drawing(options, options.get("guidance"))
     if hasattr(found.module, "check_controls"):
         controls = {name: options[name] for name in accepts if options.get(name) is not None}

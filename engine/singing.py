@@ -18,7 +18,7 @@ from .audio.codecs.files import codec_identity
 from .cascade import LevelPlan, draw_level
 from .errors import CheckpointError
 from .journal import Journal
-from .model import Model, Progress, check_seconds
+from .model import USUAL_S, Model, Progress, check_seconds
 
 if TYPE_CHECKING:
     from .families.jukebox_alignment import Alignment
@@ -43,12 +43,12 @@ class Singer(Model):
         identity = self.family.identity
         return f"Singer({identity['model']!r}, {size / 1e6:.1f} M parameters, {identity['dtype']})"
 
-    def generate(self, prompt: str = "", *, seconds: float = 20.0, **options) -> Audio | list[Audio]:
+    def generate(self, prompt: str = "", *, seconds: float | None = None, **options) -> Audio | list[Audio]:
         """Make a whole song; a list of them where `batch` is above 1.
 
         Args:
             prompt: nothing: a cascade is told an artist, genres and lyrics instead.
-            seconds: exact length, above 0 up to 3600; what the song begins with counts.
+            seconds: exact length, above 0 up to 3600, 20 if None; what the song begins with counts.
             seed: the same seed gives the same song; one is drawn if None.
             temperature, top_k, top_p: as `SamplingSpec`; the family's own values if None.
             batch: how many songs, with seeds one after another.
@@ -144,7 +144,7 @@ class Singer(Model):
             raise CheckpointError(f"the settings of the job {str(journal.folder)!r} are damaged: {error}") from None
         return settings
 
-    def stream(self, prompt: str = "", *, seconds: float = 20.0, **options) -> Iterator[Audio]:
+    def stream(self, prompt: str = "", *, seconds: float | None = None, **options) -> Iterator[Audio]:
         """As `generate`, of one song, in pieces; the first one comes when the last level has been drawn."""
         song = self.generate(prompt, seconds=seconds, **options)
         if isinstance(song, list):
@@ -159,7 +159,7 @@ class Singer(Model):
         as_list, rows, controls = self._asked(prompt, options, CASCADE_OPTIONS)
         for text, _ in rows:
             check_no_prompt(self.family.identity["model"], text)
-        check_seconds(seconds)
+        seconds = check_seconds(USUAL_S if seconds is None else seconds)
         controls |= {"continue_from": options.get("continue_from")}
         drawing = {name: options.get(name) for name in ("temperature", "top_k", "top_p")}
         settings, given, notes = self.family.settled(float(seconds), controls, drawing)

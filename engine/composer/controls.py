@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..audio.chart import read_chart
 from ..audio.harmony import Chord, Key
 from .instruments import INSTRUMENTS, NO_DRUMS, instruments_named, unknown
-from .notation import TEMPO_RANGE
+from .notation import TEMPO_RANGE, no_metre
 from .phrases import PACES
 from .styles import METRES, STYLES, Metre, Style
 
@@ -253,7 +253,9 @@ def _metre(given: str | Metre) -> Metre:
     match = re.fullmatch(r"\s*(\d{1,3})\s*/\s*(\d{1,3})\s*", text)
     metre = (int(match[1]), int(match[2])) if match else None
     if metre not in METRES:
-        raise ValueError(f"metre is {text[:40]!r}; it should be one of {', '.join(f'{a}/{b}' for a, b in METRES)}")
+        near = f"; {no_metre((int(match[1]), int(match[2])))}" if match and int(match[2]) else ""
+        one_of = "" if near else f"; it should be one of {', '.join(f'{a}/{b}' for a, b in METRES)}"
+        raise ValueError(f"metre is {text[:40]!r}{near}{one_of}")
     return metre
 
 

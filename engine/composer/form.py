@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 from ..audio.harmony import Chord, Key
 from ..audio.score import bar_quarters
+from .notation import LONGEST_S
+from .prompt import Understanding
 
 FREE_TEMPO_SHARE = 0.25  # how far a tempo that nobody asked for may move so that bars fill the time
+SLOWEST_FREE, FASTEST_FREE = 36.0, 240.0  # to which a tempo moves that bars and seconds settle
 RING_S, RING_SHARE = 1.5, 0.08  # time left for the last chord to ring, where the tempo is free
 
 
@@ -50,6 +53,48 @@ def fit_bars(seconds: float, metre: tuple[int, int], tempo: float, *, tempo_is_f
         if abs(pace[num_bars] / tempo - 1) <= FREE_TEMPO_SHARE and 20 <= pace[num_bars] <= 300:
             return num_bars, round(pace[num_bars], 2)
     return max(1, int(seconds / bar_s + 1e-6)), tempo
+
+
+def fit_asked(
+    said: Understanding,
+    seconds: float,
+    metre: tuple[int, int],
+    tempo: float,
+    *,
+    before_s: float,
+    open_length: bool,
+    tempo_is_free: bool,
+) -> tuple[float, int | None, float, tuple[str, ...]]:
+    """(seconds, number of bars if it is settled, tempo, what cannot be done) for a length that words ask for.
+
+    `seconds` count from the beginning of what is given before, which lasts `before_s`; bars count from its end. Where
+    nobody gave a length (`open_length`) the words settle it; where one was given a free tempo moves until the bars
+    fill it.
+
+    Raises:
+        ValueError: the bars would last longer than a piece may.
+    """
+    if said.length is not None and open_length:
+        seconds, open_length = said.length, False
+    elif said.length is not None and said.length != seconds:
+        return seconds, None, tempo, (f"{said.length:g} s (an option says {seconds:g} s)",)
+    if said.bars is None:
+        return seconds, None, tempo, ()
+    quarters = said.bars * bar_quarters(metre)
+    if open_length:
+        bars_s = quarters * 60 / tempo
+        total = round(before_s + bars_s + min(RING_S, RING_SHARE * bars_s), 2)
+        if total > LONGEST_S:
+            raise ValueError(f"{said.bars} bars at {tempo:g} last {bars_s:.0f} s; a piece lasts up to {LONGEST_S:g} s")
+        return total, said.bars, tempo, ()
+    room_s = seconds - before_s
+    pace = round(quarters * 60 / (room_s - min(RING_S, RING_SHARE * room_s)), 2) if room_s > 0 else 0.0
+    if tempo_is_free and SLOWEST_FREE <= pace <= FASTEST_FREE:
+        return seconds, said.bars, pace, ()
+    held = max(1, int(room_s * tempo / 60 / bar_quarters(metre) + 1e-6))
+    if held == said.bars:
+        return seconds, held, tempo, ()
+    return seconds, None, tempo, (f"{said.bars} bars ({room_s:g} s at {tempo:g} quarters a minute are {held})",)
 
 
 def plan_bars(

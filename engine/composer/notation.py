@@ -125,7 +125,14 @@ def _metres(text: str) -> Iterator[Span]:
         if metre in METRES:
             yield Span(match.start(), match.end(), (("metre", metre, EXACT),))
         else:
-            yield Span(match.start(), match.end(), (), f"metres are {', '.join(f'{a}/{b}' for a, b in METRES)}")
+            yield Span(match.start(), match.end(), (), no_metre(metre))
+
+
+def no_metre(metre: tuple[int, int]) -> str:
+    """What can be asked for instead of a metre that the score tokens have no bars of."""
+    beats, unit = metre
+    a, b = min(METRES, key=lambda known: (abs(known[0] / known[1] - beats / max(unit, 1)), known[1] != unit))
+    return f"nearest is {a}/{b}; metres are {', '.join(f'{a}/{b}' for a, b in METRES)}"
 
 
 def _lengths(text: str) -> Iterator[Span]:

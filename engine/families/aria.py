@@ -32,7 +32,7 @@ from ..composer.conditions import (
     tempo_bin,
 )
 from ..composer.controls import ACCEPTS, DENSITIES, Controls, resolve
-from ..composer.form import fit_bars, plan_bars
+from ..composer.form import fit_asked, fit_bars, plan_bars
 from ..composer.grammar import RANGES, Part, ScoreGrammar
 from ..composer.instruments import INSTRUMENTS
 from ..composer.refusal import check_understood
@@ -232,15 +232,21 @@ class ScoreJob:
         tempo_is_free,
     ):
         before_s = given.duration_s if given is not None else 0.0
+        seconds, num_bars, tempo, unmet = fit_asked(
+            said, request.seconds, controls.metre, controls.tempo,
+            before_s=before_s, open_length=request.open_length, tempo_is_free=tempo_is_free,
+        )  # fmt: skip
+        request, controls = replace(request, seconds=seconds), replace(controls, unmet=controls.unmet + unmet)
         if before_s >= request.seconds:
             raise ValueError(
                 f"seconds is {request.seconds:g}, and what is to be continued lasts {before_s:.1f} s "
                 "already; ask for more"
             )
         self._controls, self._seconds, self._given = controls, request.seconds, given
-        num_bars, tempo = fit_bars(
-            request.seconds - before_s, controls.metre, controls.tempo, tempo_is_free=tempo_is_free
-        )
+        if num_bars is None:
+            num_bars, tempo = fit_bars(
+                request.seconds - before_s, controls.metre, controls.tempo, tempo_is_free=tempo_is_free
+            )
         self._tempo = tempo
         bars = plan_bars(
             num_bars,

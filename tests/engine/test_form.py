@@ -4,7 +4,8 @@ import pytest
 
 from clavilux.audio.chart import parse_chords
 from clavilux.audio.harmony import Chord, Key
-from clavilux.composer.form import fit_bars, plan_bars, sections_of
+from clavilux.composer.form import fit_asked, fit_bars, plan_bars, sections_of
+from clavilux.composer.prompt import understand
 
 
 def test_an_asked_tempo_stands():
@@ -43,3 +44,32 @@ def test_a_piece_that_closes_ends_on_its_tonic():
 def test_too_many_chords_in_a_bar():
     with pytest.raises(ValueError, match="7 chords are asked for in one bar of 3/4"):
         plan_bars(1, (3, 4), chords=parse_chords("C F G C F G C | C"))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "open_length", "tempo_is_free", "expected"),
+    [
+        ("16 bars", True, True, (33.5, 16, 120.0)),  # 32 s, and time to ring
+        ("16 bars", False, True, (20.0, 16, 207.57)),
+        ("16 bars", False, False, (20.0, None, 120.0)),
+        ("10 bars", False, False, (20.0, 10, 120.0)),
+        ("30 seconds", True, True, (30.0, None, 120.0)),
+        ("16 bars, 40 seconds", True, True, (40.0, 16, 99.74)),
+        ("piano", True, True, (20.0, None, 120.0)),
+    ],
+)
+def test_bars_and_seconds_that_words_ask_for(prompt, open_length, tempo_is_free, expected):
+    words = {"before_s": 0.0, "open_length": open_length, "tempo_is_free": tempo_is_free}
+    *got, unmet = fit_asked(understand(prompt), 20.0, (4, 4), 120.0, **words)
+    assert tuple(got) == expected
+    assert bool(unmet) == (expected == (20.0, None, 120.0) and prompt != "piano")
+
+
+def test_lengths_that_cannot_be():
+    words = {"open_length": True, "tempo_is_free": True}
+    with pytest.raises(ValueError, match="999 bars at 36 last 6660 s; a piece lasts up to 3600 s"):
+        fit_asked(understand("999 bars"), 20.0, (4, 4), 36.0, before_s=0.0, **words)
+    asked = understand("30 seconds")
+    *_, unmet = fit_asked(asked, 20.0, (4, 4), 120.0, before_s=0.0, open_length=False, tempo_is_free=True)
+    assert unmet == ("30 s (an option says 20 s)",)
+    assert fit_asked(understand("8 bars"), 20.0, (4, 4), 120.0, before_s=10.0, **words)[:2] == (27.28, 8)
