@@ -24,8 +24,7 @@ def check_outputs(sounds: list[Path], midis: list[Path | None], plots: list[Path
 
     midis, plots = [path for path in midis if path], [path for path in plots if path]
     for path in sounds:
-        if path.suffix.lower() not in MIDI_ENDINGS:
-            io.format_of(path)
+        check_ending(path, (*io.FORMATS, *MIDI_ENDINGS))
     for path in midis:
         check_ending(path, MIDI_ENDINGS)
     for path in plots:

@@ -3,7 +3,7 @@
 import os
 import time
 
-from commands import call
+from commands import call, refuse
 
 from clavilux.cli_help import HEADINGS
 from clavilux.cli_show import _new_in
@@ -40,3 +40,8 @@ def test_the_process_runs_since_its_start():
     before = process_seconds()
     assert 0 < before < time.clock_gettime(time.CLOCK_MONOTONIC) + 1 if os.name == "posix" else before > 0
     assert process_seconds() >= before
+
+
+def test_an_unknown_ending_is_answered_with_all_that_there_are():
+    said = refuse("render", "piano", "-o", "a.xyz")
+    assert all(ending in said for ending in ("'a.xyz'", ".wav", ".flac", ".ogg", ".mp3", ".mid"))
