@@ -9,9 +9,10 @@ import itertools
 
 import numpy as np
 
-from .notes import CONTROL, REST, SOSTENUTO, SUSTAIN
+from .notes import CONTROL, EXPRESSION, REST, SOSTENUTO, SUSTAIN, VOLUME
 
 DOWN = 64  # from here on a pedal is down
+LONGEST_HOLD_QUARTERS = 16.0  # behind the last note: a stray event must not make an organ sound for hours
 
 
 def controls_between(controls: np.ndarray, start: float, end: float) -> np.ndarray:
@@ -55,6 +56,24 @@ def parts_matched(first: np.ndarray, second: np.ndarray) -> dict[tuple[int, int,
     return matched
 
 
+def silent_parts(notes: np.ndarray, controls: np.ndarray) -> dict[int, int]:
+    """Parts that are never heard, since their volume or expression is 0 from each attack to its release -> notes."""
+    silent = {}
+    for part in np.unique(controls["part"]).tolist():
+        own = notes[notes["part"] == part]
+        heard = np.ones(len(own), bool)
+        for kind in (VOLUME, EXPRESSION):
+            moves = controls[(controls["part"] == part) & (controls["kind"] == kind)]
+            values = np.append(REST[kind], moves["value"])
+            first = np.searchsorted(moves["time"], own["start"], side="right")
+            last = np.searchsorted(moves["time"], own["start"] + own["duration"], side="left")
+            loudest = [values[a : max(a, b) + 1].max() for a, b in zip(first, last, strict=True)]
+            heard &= np.array(loudest, dtype=np.float64) > 0
+        if not heard.any():
+            silent[part] = len(own)
+    return silent
+
+
 def sounding_durations(notes: np.ndarray, controls: np.ndarray) -> np.ndarray:
     """How long each note sounds, in quarters: until its release, or until the pedal that then holds it is let go.
 
@@ -70,13 +89,14 @@ def sounding_durations(notes: np.ndarray, controls: np.ndarray) -> np.ndarray:
         starts = notes["start"][own]
         ends = starts + durations[own]
         last = float((notes["start"] + notes["duration"]).max())
+        latest = last + LONGEST_HOLD_QUARTERS
         held = ends.copy()
         for down, up in _presses(moves[moves["kind"] == SUSTAIN], last):
             caught = (ends > down + 1e-9) & (ends < up - 1e-9)
-            held[caught] = np.maximum(held[caught], up)
+            held[caught] = np.maximum(held[caught], min(up, latest))
         for down, up in _presses(moves[moves["kind"] == SOSTENUTO], last):
             caught = (starts <= down + 1e-9) & (ends > down + 1e-9) & (ends < up - 1e-9)
-            held[caught] = np.maximum(held[caught], up)
+            held[caught] = np.maximum(held[caught], min(up, latest))
         key = notes["program"][own].astype(np.int64) * 128 + notes["pitch"][own]
         order = np.lexsort((starts, key))
         again = np.append(np.where(np.diff(key[order]) == 0, starts[order][1:], np.inf), np.inf)

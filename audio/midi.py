@@ -16,9 +16,11 @@ import numpy as np
 
 from clavilux.files import check_readable
 
+from .controllers import silent_parts
 from .midi_parts import notes_and_controls
 from .midi_tracks import KEY_SIGNATURE, MARKER, METRE, TEMPO, Track, plural, read_header, read_tracks, unwrapped
 from .notes import tidy_controls, tidy_notes
+from .programs import program_name
 
 MOST_QUARTERS, MOST_HOURS = 500_000, 24  # beyond lies a stray event: 500,000 quarters at 120 a minute are 69 hours
 DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
@@ -79,12 +81,19 @@ def read_midi(path: str | os.PathLike) -> MidiFile:
     if len(kept) < len(notes):
         twice = plural(len(notes) - len(kept), "note")
         remarks.append(f"{twice} struck at once with another of the same pitch and part, which is kept")
+    controls = tidy_controls(controls)
+    if silent := silent_parts(kept, controls):
+        said = []
+        for part, count in silent.items():
+            drum, program = kept[kept["part"] == part][["drum", "program"]][0].tolist()
+            said.append(f"{'drums' if drum else program_name(program)} ({plural(count, 'note')})")
+        remarks.append(f"not heard, as its volume is 0: {', '.join(said)}")
     metas = sorted((event for track in tracks for event in track.metas), key=lambda event: event[0])
     tempos = {0.0: _PLAIN_TEMPO} if time_code else _tempos(metas, ticks, damage)
     _check_length(kept, tempos, given)
     return MidiFile(
         notes=kept,
-        controls=tidy_controls(controls),
+        controls=controls,
         tempos=tempos,
         metres=_metres(metas, ticks, damage),
         signature=_signature(metas),

@@ -127,6 +127,8 @@ def _moves(events: list[tuple], unplayed: set[str]) -> list[tuple[int, int, floa
             moves.append((tick, first, second))
         elif first in (_BANK, _BANK_FINE):
             bank[first == _BANK_FINE] = second
+            if moves and moves[-1][:2] == (tick, BANK):
+                moves.pop()  # the other byte of the same number
             moves.append((tick, BANK, bank[0] * 128 + bank[1]))
         elif first in (_RPN, _RPN_FINE):
             parameter[first == _RPN_FINE] = second

@@ -27,9 +27,18 @@ class Seat:
 
     def gains(self, key: int) -> tuple[float, float]:
         """Left and right amplitudes, constant power, 1 and 1 in the middle."""
-        pan = min(1.0, max(-1.0, self.pan + self.width * (key - 60) / 36))
-        angle = (pan + 1) * np.pi / 4
-        return float(np.sqrt(2) * np.cos(angle)), float(np.sqrt(2) * np.sin(angle))
+        left, right = pan_gains(self.position(key))
+        return float(left), float(right)
+
+    def position(self, key: int) -> float:
+        """Where a key is heard from, -1 left .. 1 right."""
+        return min(1.0, max(-1.0, self.pan + self.width * (key - 60) / 36))
+
+
+def pan_gains(position):
+    """Left and right amplitudes at a position (a number or an array), constant power, 1 and 1 in the middle."""
+    angle = (position + 1) * np.pi / 4
+    return np.sqrt(2) * np.cos(angle), np.sqrt(2) * np.sin(angle)
 
 
 _SEATS = (  # General MIDI programs, and how an orchestra sits, seen from the hall

@@ -12,6 +12,7 @@ interpolates linearly.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy.signal import lfilter
@@ -39,10 +40,19 @@ class Sampler:
         self._pitched: dict[tuple[int, int], np.ndarray] = {}  # by region and key
         self._held = 0  # samples in `_pitched`
 
-    def note(self, region: Region, key: int, num_samples: int) -> np.ndarray:
-        """The waveform of a key held for `num_samples`, with its release: float32 [N], N at least 1."""
+    def note(
+        self, region: Region, key: int, num_samples: int, bend: Callable[[int], np.ndarray | None] | None = None
+    ) -> np.ndarray:
+        """The waveform of a key held for `num_samples`, with its release: float32 [N], N at least 1.
+
+        `bend` gives the cents by which each of so many samples is bent, float64 [N], or None where none is.
+        """
         envelope = volume_envelope(region.envelope, num_samples, self.sample_rate)
-        wave = self._pitched_wave(region, key, len(envelope))
+        cents = None if bend is None else bend(len(envelope))
+        if cents is None:
+            wave = self._pitched_wave(region, key, len(envelope))
+        else:
+            wave = self._render(region, key, len(envelope), cents)
         if len(wave) < len(envelope):  # the sample ends before the envelope
             envelope = envelope[: len(wave)]
             fade = min(len(wave), round(_LAST_FADE_S * self.sample_rate))
@@ -66,13 +76,18 @@ class Sampler:
             self._held += len(wave)
         return wave
 
-    def _render(self, region: Region, key: int, num_samples: int) -> np.ndarray:
+    def _render(self, region: Region, key: int, num_samples: int, bend: np.ndarray | None = None) -> np.ndarray:
         data, rate = self._twice(region)
         cents = (key - region.root) * region.cents_per_key
         step = rate / self.sample_rate * 2 ** (cents / 1200)
-        if region.loop is None:
-            num_samples = max(1, int((len(data) - 4) / step))
-        position = np.arange(num_samples, dtype=np.float64) * step
+        if bend is not None:
+            position = np.append(0.0, np.cumsum(step * 2 ** (bend[:-1] / 1200)))
+            if region.loop is None:
+                position = position[: max(1, int(np.searchsorted(position, len(data) - 4)))]
+        else:
+            if region.loop is None:
+                num_samples = max(1, int((len(data) - 4) / step))
+            position = np.arange(num_samples, dtype=np.float64) * step
         if region.loop is not None:
             start, end = (at * rate / self.soundfont.sample_rate(region.sample) for at in region.loop)
             behind = position >= end

@@ -129,14 +129,21 @@ class SoundFont:
         """The gain that makes a held preset as loud as the others; 0 without a measured table."""
         return self._settings.get("levels_db", {}).get("drums" if drum else str(program), 0.0)
 
-    def regions(self, program: int, drum: bool, key: int, velocity: int) -> list[Region]:
-        """What sounds for a key and velocity (0..127 each) of a held program; drums ignore the program.
+    def bank(self, program: int, select: int) -> int:
+        """The bank that a bank select (0..16383) of a held program means, if it is held; otherwise bank 0.
+
+        Files select by both bytes, by the first alone (GS) or by the second alone (XG).
+        """
+        return next((bank for bank in (select, select >> 7, select & 127) if (bank, program) in self._presets), 0)
+
+    def regions(self, program: int, drum: bool, key: int, velocity: int, bank: int = 0) -> list[Region]:
+        """What sounds for a key and velocity (0..127 each) of a held program; drums ignore program and bank.
 
         A key outside an instrument's range is played by the nearest region, a drum's by none.
         """
         fitting = [
             region
-            for region in self._presets.get((DRUM_BANK, 0) if drum else (0, program), ())
+            for region in self._presets.get((DRUM_BANK, 0) if drum else (bank, program), ())
             if region.velocities[0] <= velocity <= region.velocities[1]
         ]
         away = [max(region.keys[0] - key, key - region.keys[1], 0) for region in fitting]

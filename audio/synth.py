@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from clavilux.audio.controllers import sounding_durations
+from clavilux.audio.expression import PartExpression, part_expressions
+from clavilux.audio.notes import BANK, CONTROL
 from clavilux.audio.programs import DRUM_KEYS, program_name
-from clavilux.audio.room import DRUMS, Reverb, Seat, seat_of
+from clavilux.audio.room import DRUMS, Reverb, Seat, pan_gains, seat_of
 from clavilux.audio.sampler import Sampler
 from clavilux.audio.soundfont import SoundFont
 
@@ -44,6 +47,9 @@ EVENT = np.dtype(
         ("pitch", "i2"), ("velocity", "i2"), ("program", "i2"), ("drum", "?"),
     ]
 )  # fmt: skip
+# And who plays it, whose controllers move it; an `EVENT` has no part and no controllers.
+PART_EVENT = np.dtype([*((name, EVENT[name]) for name in EVENT.names), ("part", "i4")])
+NO_PART = -1
 BLOCK = 8192
 END_FADE_S = 0.04
 MASTER = 0.25  # leaves a full orchestra below full scale; saving brings a clip to its loudness anyway
@@ -57,7 +63,11 @@ _SHORTEST_NOTE_S = 0.03
 
 @dataclass
 class _Voice:
-    """A sounding note: what is left of its waveform, from sample `start` on."""
+    """A sounding note: what is left of its waveform, from sample `start` on.
+
+    `left` and `right` hold for an instrument in its seat; one that is panned stands between `position` and a side, with
+    the amplitudes `sides` of its own there.
+    """
 
     start: int
     wave: np.ndarray
@@ -65,6 +75,24 @@ class _Voice:
     right: float
     wet: float
     choke: int
+    position: float
+    sides: tuple[float, float]
+    moves: PartExpression | None
+
+    def gains(self, begin: int, count: int) -> tuple:
+        """Amplitudes left, right and into the hall of `count` samples: float32 [count] or numbers."""
+        left, right, wet = np.float32(self.left), np.float32(self.right), np.float32(self.wet)
+        if self.moves is None:
+            return left, right, wet
+        gain, pan = self.moves.gain(begin, count), self.moves.pan(begin, count)
+        if not (isinstance(pan, float) and pan == 0):
+            room = 1 - np.sign(pan) * self.position  # from the seat to the side
+            sides = pan_gains(self.position + pan * room)
+            left, right = (np.float32(own) * np.float32(side) for own, side in zip(self.sides, sides, strict=True))
+        if isinstance(gain, float) and gain == 1:
+            return left, right, wet
+        gain = np.asarray(gain, np.float32)
+        return left * gain, right * gain, wet * gain
 
 
 class ScoreRenderer:
@@ -76,6 +104,7 @@ class ScoreRenderer:
             None lets the last notes ring out.
         soundfont: whose instruments play; the bundled one if None.
         programs: the programs that the music uses, if they are known: a single instrument sits in the middle.
+        controls: `CONTROL` records of all the music, their times in seconds; they move the notes of their part.
     """
 
     def __init__(
@@ -85,6 +114,7 @@ class ScoreRenderer:
         duration_s: float | None = None,
         soundfont: SoundFont | None = None,
         programs: Iterable[int] | None = None,
+        controls: np.ndarray | None = None,
     ) -> None:
         if not 8000 <= sample_rate <= 192000 or sample_rate != int(sample_rate):
             raise ValueError(f"The sample rate must be whole and from 8000 to 192000 Hz, not {sample_rate}.")
@@ -95,6 +125,7 @@ class ScoreRenderer:
         self._sampler = _sampler(self.soundfont, self.sample_rate)
         self._alone = programs is not None and len(set(programs)) == 1
         self._reverb = Reverb(self.sample_rate, BLOCK)
+        self._moves = part_expressions(np.empty(0, CONTROL) if controls is None else controls, self.sample_rate)
         self._waiting: list[np.void] = []
         self._voices: list[_Voice] = []
         self._blocks = 0  # rendered so far
@@ -107,8 +138,8 @@ class ScoreRenderer:
         """Add the notes that start before `until_s` and get the sound that they settle.
 
         Args:
-            notes: `EVENT` records, or tuples (start_s, duration_s, pitch, velocity, program, drum), in any
-                order; all start at or after the `until_s` of the call before, and before this one's.
+            notes: `EVENT` or `PART_EVENT` records, or tuples (start_s, duration_s, pitch, velocity, program, drum),
+                in any order; all start at or after the `until_s` of the call before, and before this one's.
             until_s: seconds; no later note starts before it.
 
         Returns:
@@ -188,9 +219,10 @@ class ScoreRenderer:
             first, last = max(voice.start, begin), min(voice.start + len(voice.wave), begin + BLOCK)
             part = voice.wave[first - voice.start : last - voice.start]
             here = slice(first - begin, last - begin)
-            dry[0, here] += np.float32(voice.left) * part
-            dry[1, here] += np.float32(voice.right) * part
-            send[here] += np.float32(voice.wet) * part
+            left, right, wet = voice.gains(first, len(part))
+            dry[0, here] += left * part
+            dry[1, here] += right * part
+            send[here] += wet * part
         self._voices = [v for v in self._voices if v.start + len(v.wave) > begin + BLOCK]
         return np.float32(MASTER) * (dry + self._reverb.process(send))
 
@@ -212,13 +244,21 @@ class ScoreRenderer:
         seat: Seat = DRUMS if drum else seat_of(program, alone=self._alone)
         left, right = seat.gains(key)
         gain = (velocity / 127) ** 2 * 10 ** (self.soundfont.level_db(program, drum) / 20)
-        for region in self.soundfont.regions(program, drum, key, velocity):
+        moves, bend, bank = self._moves.get(int(event["part"])), None, 0
+        if moves is not None:
+            gain *= moves.soft_gain(start)
+            bend = functools.partial(moves.bend, start)
+            bank = self.soundfont.bank(program, int(moves.at(BANK, start)))
+        for region in self.soundfont.regions(program, drum, key, velocity, bank):
             if region.choke and drum:
                 self._choke(region.choke, start)
-            wave = self._sampler.note(region, key, held)
+            wave = self._sampler.note(region, key, held, bend)
             own_left, own_right = Seat(region.pan).gains(60)
             sides = gain * left * own_left, gain * right * own_right
-            self._voices.append(_Voice(start, wave, *sides, gain * seat.wet, region.choke))
+            own = gain * own_left, gain * own_right
+            self._voices.append(
+                _Voice(start, wave, *sides, gain * seat.wet, region.choke, seat.position(key), own, moves)
+            )
 
     def _choke(self, group: int, start: int) -> None:
         """A closing hi-hat silences the open one."""
@@ -249,13 +289,17 @@ def stream_score(
 
     Rests at the end of a score are played, up to `LONGEST_REST_S` of them.
     """
-    events = events_of(score.notes, score.seconds_at)
+    events, controls = score_events(score)
     events = events[np.argsort(events["start"], kind="stable")]
     if duration_s is None and not len(events):
         duration_s = min(max(score.duration_s, 1 / sample_rate), LONGEST_REST_S)
     programs = events["program"][~events["drum"]].tolist() + [-1] * bool(events["drum"].any())
     renderer = ScoreRenderer(
-        sample_rate=sample_rate, duration_s=duration_s, soundfont=soundfont, programs=programs or None
+        sample_rate=sample_rate,
+        duration_s=duration_s,
+        soundfont=soundfont,
+        programs=programs or None,
+        controls=controls,
     )
     ends_s = max(played_s(score), float(events["start"].max(initial=0)) + 1e-6)
     for until_s in [*np.arange(PIECE_S, ends_s, PIECE_S).tolist(), ends_s]:
@@ -272,10 +316,18 @@ def played_s(score: Score) -> float:
     return min(score.duration_s, let_go_s + LONGEST_REST_S)
 
 
+def score_events(score: Score) -> tuple[np.ndarray, np.ndarray]:
+    """(notes as `PART_EVENT` records that sound as long as pedals hold them, `CONTROL` records in seconds)."""
+    notes, controls = score.notes.copy(), score.controls.copy()
+    notes["duration"] = sounding_durations(notes, controls)
+    controls["time"] = score.seconds_at(controls["time"])
+    return events_of(notes, score.seconds_at), controls
+
+
 def events_of(notes: np.ndarray, seconds_at: Callable) -> np.ndarray:
-    """A score's `NOTE` records as `EVENT` records in the same order; `seconds_at` maps quarters to seconds."""
-    events = np.zeros(len(notes), EVENT)
-    for field in ("pitch", "velocity", "program", "drum"):
+    """A score's notes as `PART_EVENT` records in the same order; `seconds_at` maps quarters to seconds."""
+    events = np.zeros(len(notes), PART_EVENT)
+    for field in ("pitch", "velocity", "program", "drum", "part"):
         events[field] = notes[field]
     events["start"] = seconds_at(notes["start"])
     events["duration"] = seconds_at(notes["start"] + notes["duration"]) - events["start"]
@@ -283,8 +335,8 @@ def events_of(notes: np.ndarray, seconds_at: Callable) -> np.ndarray:
 
 
 def _checked(notes: np.ndarray | Iterable[tuple], from_s: float, until_s: float) -> np.ndarray:
-    """Notes as `EVENT` records in one fixed order, whatever the order that they came in."""
-    events = np.asarray(notes if isinstance(notes, np.ndarray) else list(notes), EVENT).reshape(-1)
+    """Notes as `PART_EVENT` records in one fixed order, whatever the order that they came in."""
+    events = _with_parts(notes if isinstance(notes, np.ndarray) else list(notes))
     if not len(events):
         return events
     if not (np.isfinite(events["start"]).all() and np.isfinite(events["duration"]).all()):
@@ -298,8 +350,18 @@ def _checked(notes: np.ndarray | Iterable[tuple], from_s: float, until_s: float)
         wrong = events[field][(events[field] < 0) | (events[field] > 127)]
         if len(wrong):
             raise ValueError(f"A note's {field} must lie between 0 and 127, not at {wrong[0]}.")
-    fields = ("duration", "velocity", "pitch", "program", "drum", "start")  # the last is the first to sort by
+    fields = ("part", "duration", "velocity", "pitch", "program", "drum", "start")  # the last is the first to sort by
     return events[np.lexsort([events[field] for field in fields])]
+
+
+def _with_parts(notes: np.ndarray | list) -> np.ndarray:
+    if isinstance(notes, np.ndarray) and notes.dtype == PART_EVENT:
+        return notes.reshape(-1)
+    events = np.asarray(notes, EVENT).reshape(-1)
+    whole = np.full(len(events), NO_PART, PART_EVENT)
+    for field in EVENT.names:
+        whole[field] = events[field]
+    return whole
 
 
 def _fade_out(num_samples: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..notes import PART_NOTE
 from ..score import Score, bar_quarters
-from ..synth import SAMPLE_RATE, ScoreRenderer, events_of, render_score
+from ..synth import NO_PART, SAMPLE_RATE, ScoreRenderer, events_of, render_score, score_events
 from .remi import score_tokens
 
 
@@ -96,7 +96,10 @@ class ScorePlayer:
         self._start_s = before.duration_s if before is not None else 0.0
         self._duration_s, self._num_bars = duration_s, num_bars
         used = set(self._programs.values()) | (set(before.notes["program"].tolist()) if before is not None else set())
-        self._renderer = ScoreRenderer(sample_rate=SAMPLE_RATE, duration_s=duration_s, programs=used or None)
+        self._before_events, controls = (None, None) if before is None else score_events(before)
+        self._renderer = ScoreRenderer(
+            sample_rate=SAMPLE_RATE, duration_s=duration_s, programs=used or None, controls=controls
+        )
         self._bar: list[int] = []
         self._bars = 0
         self._notes: list[np.ndarray] = []
@@ -140,8 +143,7 @@ class ScorePlayer:
         if self._given:
             return torch.zeros(2, 0)
         self._given = True
-        score = self._before
-        return self._feed(score.notes, score.seconds_at, self._start_s)
+        return self._feed(self._before_events, self._start_s)
 
     def _finish_bar(self) -> Tensor:
         before = self._feed_before()
@@ -160,7 +162,9 @@ class ScorePlayer:
         if self._bars == self._num_bars:
             notes = self._held(notes)
         self._notes.append(notes)
-        return torch.cat([before, self._feed(notes, self._seconds_at, self.at_s)], dim=1)
+        events = events_of(notes, self._seconds_at)
+        events["part"] = NO_PART  # the controllers of what came before are at rest here, as in `Score.concat`
+        return torch.cat([before, self._feed(events, self.at_s)], dim=1)
 
     def _held(self, notes: np.ndarray) -> np.ndarray:
         """The last notes ring until the piece ends, where it ends later than the bar."""
@@ -173,7 +177,6 @@ class ScorePlayer:
     def _seconds_at(self, quarters):
         return self._start_s + (np.asarray(quarters) - self._offset) * 60 / self._tempo
 
-    def _feed(self, notes: np.ndarray, seconds_at, until_s: float) -> Tensor:
-        events = events_of(notes, seconds_at)
+    def _feed(self, events: np.ndarray, until_s: float) -> Tensor:
         until_s = max(until_s, 0.0)
         return self._renderer.feed(events[events["start"] < until_s], until_s)

@@ -89,7 +89,7 @@ def test_controllers(tmp_path):
     score = read(tmp_path, file(track(*moves, tune()), track(after(0, 0xC1, 40), note(60, channel=1))))
     assert score.remarks == ()
     assert score.controls.tolist() == [
-        (0, 0, 7, 90), (0, 0, BEND, 6), (0, 0, BANK, 128), (0, 0, BANK, 130), (1, 0, 64, 127), (1, 0, BEND, 0),
+        (0, 0, 7, 90), (0, 0, BEND, 6), (0, 0, BANK, 130), (1, 0, 64, 127), (1, 0, BEND, 0),
         (2, 0, 64, 0),
     ]  # fmt: skip
 
