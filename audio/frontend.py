@@ -5,8 +5,9 @@ resampling, loudness, Griffin-Lim. All but the choice in the chroma can be diffe
 onsets, beats, the constant-Q transform, tuning, pitch. soxr resamples the sound of files, and pyloudnorm measures it.
 
 soxr stays beside torchaudio because it is the better one for files: `benchmarks/resampling.py` finds aliases and images
-at -145 to -178 dB (-114 to -132 here, and -8 with torchaudio's own defaults), a band as wide, more speed, and it takes
-any two rates, where a filter between rates without a common factor would fill the memory.
+at -137 to -178 dB (-114 to -132 by `resample` here, -7 with torchaudio's own defaults) and a band as wide, and it takes
+any two rates, where a filter between rates without a common factor would fill the memory. Its ripple is 0.006 dB at
+most, where that of `resample` is below 0.0001.
 
 All four are imported by the functions that use them, so that what needs no features starts, and runs, without them.
 Knows no files, and nothing of what the features are for.
