@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoint_io import check_names, open_safetensors, read_torch, shards_of, unwrapped_names
+from ..decoder import Decoder
 from ..errors import CheckpointError
 from ..skeleton import skeletons
 from .jukebox_prior import Prior
@@ -225,6 +226,9 @@ def filled(sizes: PriorSizes, source: Source, dtype: torch.dtype) -> Prior:
     if "decoder.head.weight" in wanted and not sizes.untied:
         weights["decoder.head.weight"] = weights["decoder.embed.weight"][: sizes.vocabulary]
     prior.load_state_dict(weights, strict=True, assign=True)
+    for part in prior.modules():
+        if isinstance(part, Decoder):
+            part.make_tables()  # which no file holds, and a skeleton lacks
     prior.fingerprint = fingerprint(weights)
     return prior.requires_grad_(False).eval()
 
