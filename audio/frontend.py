@@ -15,6 +15,7 @@ Knows no files, and nothing of what the features are for.
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import lru_cache
 from typing import Any
@@ -25,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MELODY_N_FFT, MELODY_HOP = 16384, 4096
+ONSET_BANDS = 128
 # A Kaiser window over 96 zero crossings on each side: flat up to 0.9 of the lower Nyquist frequency, -3 dB at 0.952
 # (as soxr), closed at 1.0.
 _CROSSINGS, _CUTOFF, _BETA = 96, 0.958, 12.8
@@ -289,11 +291,16 @@ def _gain_of_weighting(frequencies: np.ndarray) -> np.ndarray:
 # Arrays, by librosa
 
 
-def onset_strength(samples: np.ndarray, sample_rate: int, hop: int) -> np.ndarray:
-    """How much begins in a frame: float32 [N] -> [1 + N // hop], the rise of a mel spectrogram in dB."""
+def onset_strength(samples: np.ndarray, sample_rate: int, hop: int, bands: tuple[int, ...]) -> np.ndarray:
+    """How much begins in a frame: float32 [N] -> [len(bands) - 1, 1 + N // hop], the rise of mel bands in dB.
+
+    `bands` are the edges of groups of the `ONSET_BANDS` bands from 0 Hz to the Nyquist frequency; a group gives the
+    mean of its bands.
+    """
     import librosa
 
-    return librosa.onset.onset_strength(y=samples, sr=sample_rate, hop_length=hop)
+    edges = [slice(low, high) for low, high in itertools.pairwise(bands)]
+    return librosa.onset.onset_strength_multi(y=samples, sr=sample_rate, hop_length=hop, channels=edges)
 
 
 def track_beats(strength: np.ndarray, sample_rate: int, hop: int, tempo: float) -> np.ndarray:

@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
+import math
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from quality import cases
 
-from clavilux.audio.analysis import analyze
+from clavilux.audio.analysis import TEMPI, analyze, onsets_of, tempo_features
 from clavilux.audio.clip import Audio
-from clavilux.audio.score import Score
+from clavilux.audio.score import NOTE, Score
 from clavilux.audio.synth import SAMPLE_RATE, render_score
 from clavilux.bench.machine import machine
 from clavilux.training.data import read_index
@@ -114,6 +117,27 @@ def scores(count: int, part: str, seconds: float, folder: Path, sounds: Path) ->
     return pieces
 
 
+def loops(seconds: float, sounds: Path) -> list[Piece]:
+    """Plain chords in quarters over a bass, which songs and scores have few of; to adjust to, with the others."""
+    pieces = []
+    for program, tempo in itertools.product((0, 19, 24, 48, 52), (52.0, 63.0, 76.0, 88.0, 108.0, 120.0, 132.0, 152.0)):
+        tonic, third = int(tempo) % 12, 3 + (int(tempo) // 4) % 2
+        notes = []
+        for bar in range(math.ceil(seconds * tempo / 240)):
+            root = 48 + tonic + (0, 5, 7, 0)[bar % 4]
+            notes.append((4 * bar, 3.8, root - 12, 85, program, False))
+            chord = [root + step for step in (12, 12 + third, 19)]
+            notes += [
+                (4 * bar + beat, 0.9, key, 90 - 20 * (beat > 0), program, False) for beat in range(4) for key in chord
+            ]
+        piece = Piece(f"loop-{program}-{tempo:g}.flac", "loop", "loop", (4, 4), tempo)
+        if not (sounds / piece.name).exists():
+            score = Score(np.array(notes, NOTE), tempos=((0.0, tempo),))
+            Audio(render_score(score, duration_s=seconds), SAMPLE_RATE).save(sounds / piece.name)
+        pieces.append(piece)
+    return pieces
+
+
 def beginning(score: Score, seconds: float) -> Score:
     """As much of a score as sounds in that time."""
     return score.slice(0, min(score.length, float(score.quarters_at(seconds))))
@@ -140,6 +164,28 @@ def counts(rows: list[dict], of: str) -> dict[str, int]:
     return {name: found[name] for name in order if found[name]}
 
 
+def fit(pieces: list[Piece], sounds: Path) -> list[float]:
+    """The weights of `tempo_features` with which the true tempi are likeliest: a softmax over all tempi, with a little
+    decay of the weights as a share of what their features spread over."""
+    features = [tempo_features(onsets_of(Audio.load(sounds / piece.name))) for piece in pieces]
+    away = np.log(TEMPI) - np.log([[piece.tempo] for piece in pieces])  # [pieces, tempi]
+    wanted = torch.softmax(torch.from_numpy(-0.5 * (away / 0.012) ** 2), 1)
+    features = torch.from_numpy(np.stack(features))  # [pieces, tempi, features]
+    spread = features.flatten(0, 1).std(0)
+    weights = torch.zeros_like(spread, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        likely = torch.log_softmax(features / spread @ weights, 1)
+        value = -(wanted * likely).sum(1).mean() + 0.001 * weights.square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    return [round(weight, 2) for weight in (weights / spread).tolist()]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scores", type=Path, required=True, help="folder of MIDI files with index.tsv")
@@ -147,6 +193,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=70)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--part", choices=sorted(SEEDS), default="test")
+    parser.add_argument("--fit", action="store_true", help="give the analysis' weights for these renders, and stop")
     parser.add_argument("--json", type=Path, help="write the report here")
     args = parser.parse_args()
     args.sounds.mkdir(parents=True, exist_ok=True)
@@ -154,6 +201,11 @@ def main() -> None:
         "songs by aria": songs(args.count, args.part, args.seconds, args.sounds),
         "rendered scores": scores(args.count, args.part, args.seconds, args.scores, args.sounds),
     }
+    if args.part == "tune":
+        groups["loops of chords"] = loops(args.seconds, args.sounds)
+    if args.fit:
+        print(fit([piece for pieces in groups.values() for piece in pieces], args.sounds))
+        return
     report = {"what": __doc__.splitlines()[0], "machine": machine(torch.device("cpu"))}
     report |= {"seconds": args.seconds, "part": args.part}
     for name, pieces in groups.items():

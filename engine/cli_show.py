@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from clavilux.image.picture import Picture
 
 # Units of numbers, by the end of their name.
-UNITS = {"_s": "s", "_dbfs": "dBFS", "_lufs": "LUFS", "_bpm": "beats a minute", "_bytes": "MiB"}
+UNITS = {"_s": "s", "_dbfs": "dBFS", "_lufs": "LUFS", "_bpm": "quarters a minute", "_bytes": "MiB"}
 MOST_LINES, LONGEST_LABEL = 100, 80  # of a receipt, which a stranger may have written
 Files = dict[str, str]  # what was written: its kind ("audio", "midi", "plot", "picture" ...) to its path
 
