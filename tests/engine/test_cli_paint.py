@@ -211,7 +211,7 @@ def test_values_that_cannot_be(paint, tmp_path, options, said):
 def test_numbers_that_are_none(paint):
     for option in ("--class cat", "--size big", "--vary some"):
         result = paint(option, functools.partial(call, code=2))
-        assert result.stderr.splitlines()[-1].startswith("Error: ")
+        assert result.stderr.startswith(f"clavilux: {option.split()[0]} should be a ")
 
 
 def bomb() -> bytes:

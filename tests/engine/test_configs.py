@@ -7,7 +7,7 @@ import re
 import pytest
 
 from clavilux.checkpoint import PRETRAINED, find
-from clavilux.describe import checkpoint_facts
+from clavilux.describe_models import checkpoint_facts
 from clavilux.errors import CheckpointError
 from clavilux.families.configs import describing
 
