@@ -51,8 +51,22 @@ def fit_bars(seconds: float, metre: tuple[int, int], tempo: float, *, tempo_is_f
         pace = {bars: bar_quarters(metre) * 60 * bars / room_s for bars in (below, below + 1)}
         num_bars = min(pace, key=lambda bars: abs(pace[bars] / tempo - 1))
         if abs(pace[num_bars] / tempo - 1) <= FREE_TEMPO_SHARE and 20 <= pace[num_bars] <= 300:
-            return num_bars, round(pace[num_bars], 2)
+            return num_bars, _plain(pace[num_bars], room_s, seconds)
     return max(1, int(seconds / bar_s + 1e-6)), tempo
+
+
+def _plain(pace: float, bars_s: float, seconds: float) -> float:
+    """The tempo with the fewest decimals, near `pace`, at which bars that last `bars_s` at it still fill the time:
+    52 rather than 51.89. They may end 0.1 s earlier, or take half of the time in which the last chord rings.
+    """
+    earliest, latest = bars_s - 0.1, (bars_s + seconds) / 2
+    for digits in (0, 1):
+        step = 10.0**-digits
+        near = round(pace, digits)
+        for tempo in (near, round(near + (step if near < pace else -step), digits)):
+            if tempo > 0 and earliest <= bars_s * pace / tempo <= latest:
+                return tempo
+    return round(pace, 2)
 
 
 def fit_asked(
@@ -88,9 +102,10 @@ def fit_asked(
             raise ValueError(f"{said.bars} bars at {tempo:g} last {bars_s:.0f} s; a piece lasts up to {LONGEST_S:g} s")
         return total, said.bars, tempo, ()
     room_s = seconds - before_s
-    pace = round(quarters * 60 / (room_s - min(RING_S, RING_SHARE * room_s)), 2) if room_s > 0 else 0.0
+    bars_s = room_s - min(RING_S, RING_SHARE * room_s)
+    pace = quarters * 60 / bars_s if room_s > 0 else 0.0
     if tempo_is_free and SLOWEST_FREE <= pace <= FASTEST_FREE:
-        return seconds, said.bars, pace, ()
+        return seconds, said.bars, _plain(pace, bars_s, room_s), ()
     held = max(1, int(room_s * tempo / 60 / bar_quarters(metre) + 1e-6))
     if held == said.bars:
         return seconds, held, tempo, ()

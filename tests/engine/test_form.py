@@ -23,6 +23,12 @@ def test_a_free_tempo_moves_until_bars_end_shortly_before_the_piece(seconds, met
     assert abs(tempo / 80 - 1) <= 0.25
 
 
+def test_a_tempo_that_nobody_asked_for_is_a_plain_number():
+    tempos = [fit_bars(20, (4, 4), tempo, tempo_is_free=True)[1] for tempo in range(44, 200, 3)]
+    assert all(tempo == round(tempo) for tempo in tempos) and len(set(tempos)) > 10
+    assert fit_bars(20, (2, 4), 52, tempo_is_free=True) == (8, 52)  # 51.89 would fill the time
+
+
 def test_sections():
     assert sections_of(9) == ["opening"] * 4 + ["middle"] + ["closing"] * 3 + ["last"]
     assert sections_of(1) == ["last"]
@@ -50,11 +56,11 @@ def test_too_many_chords_in_a_bar():
     ("prompt", "open_length", "tempo_is_free", "expected"),
     [
         ("16 bars", True, True, (33.5, 16, 120.0)),  # 32 s, and time to ring
-        ("16 bars", False, True, (20.0, 16, 207.57)),
+        ("16 bars", False, True, (20.0, 16, 208.0)),
         ("16 bars", False, False, (20.0, None, 120.0)),
         ("10 bars", False, False, (20.0, 10, 120.0)),
         ("30 seconds", True, True, (30.0, None, 120.0)),
-        ("16 bars, 40 seconds", True, True, (40.0, 16, 99.74)),
+        ("16 bars, 40 seconds", True, True, (40.0, 16, 100.0)),
         ("piano", True, True, (20.0, None, 120.0)),
     ],
 )
