@@ -20,9 +20,12 @@ CHUNKS = (32, 24, 16, 8, 4, 2, 1)
 Product = Callable[[torch.Tensor], torch.Tensor]
 
 
-def steady(product: Product, width: int) -> Product:
-    """A product like `product`, x [rows, width] -> [rows, N], whose rows do not depend on each other's number."""
-    counts = row_counts(product, width)
+def steady(product: Product, width: int, counts: list[int] | None = None) -> Product:
+    """A product like `product`, x [rows, width] -> [rows, N], whose rows do not depend on each other's number.
+
+    `counts`: what `row_counts` gives for products of this kind and shape, if it is known.
+    """
+    counts = row_counts(product, width) if counts is None else counts
     chunk = len(counts) - 1
     if counts == list(range(chunk + 1)):
         return lambda x: product(x) if len(x) <= chunk else _in_chunks(product, x, chunk)

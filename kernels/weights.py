@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import linear, pad
 
 from clavilux.kernels import processor
-from clavilux.kernels.steady import steady
+from clavilux.kernels.steady import row_counts, steady
 
 KINDS = ("float32", "float16", "bfloat16", "int8")
 LARGEST_HALF = 65504.0
@@ -157,8 +157,11 @@ def pack(weight: torch.Tensor | Int8Weight, kind: str) -> PackedWeight:
         if largest > LARGEST_HALF:
             raise ValueError(f"a weight is {largest:g}; float16 holds numbers up to {LARGEST_HALF:g}")
     rounded = exact.to(getattr(torch, kind))
-    product = steady(_PRODUCTS[kind](rounded), exact.shape[1])
-    return PackedWeight(kind, tuple(exact.shape), _relative_error(rounded.float(), exact), product)
+    product, shape = _PRODUCTS[kind](rounded), tuple(exact.shape)
+    if (kind, shape) not in _ROW_COUNTS:
+        _ROW_COUNTS[kind, shape] = row_counts(product, shape[1])
+    steadied = steady(product, shape[1], _ROW_COUNTS[kind, shape])
+    return PackedWeight(kind, shape, _relative_error(rounded.float(), exact), steadied)
 
 
 def _float32(exact):
@@ -187,6 +190,8 @@ def _bfloat16(halves):
     return product
 
 
+# By kind and shape: what a library does for one matrix it does for every other, and looking takes 25 products or more.
+_ROW_COUNTS: dict[tuple[str, tuple[int, int]], list[int]] = {}
 _PRODUCTS = {"float32": _float32, "float16": _float16, "bfloat16": _bfloat16}
 
 
