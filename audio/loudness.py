@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from scipy.ndimage import convolve1d, minimum_filter1d
 
 from clavilux.audio import frontend
 from clavilux.audio.blocks import ArrayBlocks, Blocks
@@ -122,6 +121,8 @@ class _Limiter:
         self._frame = max(1, sample_rate // 1000)
         half = max(1, round(_LIMITER_S * sample_rate / self._frame))
         needed = np.minimum(1.0, ceiling / np.maximum(peaks, 1e-9))
+        from scipy.ndimage import convolve1d, minimum_filter1d  # here: a picture's process has no use for it
+
         lowest = minimum_filter1d(needed, 2 * (half + 1) + 1, mode="nearest")
         window = np.hanning(2 * half + 3)[1:-1]
         self._smooth = convolve1d(lowest, window / window.sum(), mode="nearest")

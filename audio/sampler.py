@@ -15,7 +15,6 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.signal import lfilter
 
 from clavilux.audio.frontend import resample_array
 from clavilux.audio.soundfont import Envelope, Region, SoundFont
@@ -94,6 +93,8 @@ class Sampler:
             position[behind] = start + (position[behind] - start) % (end - start)
         wave = _interpolate(data, position)
         if region.cutoff_hz < 0.45 * self.sample_rate:
+            from scipy.signal import lfilter  # here: its import takes a third as long as torch's
+
             wave = lfilter(*low_pass(region.cutoff_hz, region.resonance_db, self.sample_rate), wave)
         delay_s, rate_hz, depth_db = region.tremolo
         if depth_db:

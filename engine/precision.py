@@ -65,7 +65,8 @@ def prepare(module: nn.Module, decoder: Decoder, device: torch.device, dtype: st
     if dtype == "int8" or packs:
         module.to(device=device, dtype=torch.float32 if packs else torch.bfloat16)
         error = decoder.pack(dtype)
-        pages.collapse()
+        if decoder.num_parameters >= LARGE:  # it takes a second, which a small model's steps do not win back
+            pages.collapse()
         return {"dtype": dtype, "weights_error": round(error, 6)} if dtype == "int8" else {"dtype": dtype}
     module.to(device=device, dtype=DTYPES[dtype])
     return {"dtype": dtype}
