@@ -119,7 +119,7 @@ def _figure(audio: Audio):
     heights = (3, 3, 2) if audio.score is not None else (3, 2)
     figure = Figure(figsize=(10, 1.12 * sum(heights)), layout="constrained")
     axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
-    axes[0].set_title(f"{audio.duration_s:.1f} s at {audio.sample_rate} Hz", loc="right", fontsize=10)
+    figure.suptitle(f"{audio.duration_s:.1f} s at {audio.sample_rate} Hz", fontsize=10)  # above the names of chords
     if audio.score is not None:
         pianoroll.draw(axes[0], audio.score)
     _draw_mel(axes[-2], samples)

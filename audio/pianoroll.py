@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from clavilux.audio.score import Score
 
-MOST_LABELS = 40  # chord names beyond this would be a black line
+CHORD_SIZE = 7  # points
+CHORD_SPACING = 11  # points from one chord's name to the next; nearer ones would overlap, and are left out
 
 
 def draw(axes: Axes, score: Score) -> None:
@@ -38,11 +39,19 @@ def draw(axes: Axes, score: Score) -> None:
         handles.append(Patch(color=colour, label="drums" if player < 0 else program_name(player)))
     for bar in score.seconds_at(score.bar_starts()):
         axes.axvline(bar, color="0.85", linewidth=0.6, zorder=0)
-    if len(score.chords) <= MOST_LABELS:
-        above = axes.get_xaxis_transform()
-        for quarter, chord in score.chords:
-            at = (score.seconds_at(quarter), 1.01)
-            axes.text(*at, chord.name(score.key), transform=above, fontsize=7, rotation=60)
     axes.set(ylabel="MIDI pitch", xlim=(0, max(score.duration_s, 1e-3)))
+    _name_chords(axes, score)
     if handles:
         axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.005, 1.0), fontsize=8, frameon=False)
+
+
+def _name_chords(axes: Axes, score: Score) -> None:
+    """Write the chords above `axes`, whose limits are set, as many as there is room for."""
+    width = axes.get_window_extent().width * 72 / axes.figure.dpi  # points
+    apart_s = CHORD_SPACING / width * (axes.get_xlim()[1] - axes.get_xlim()[0])
+    above, free_s = axes.get_xaxis_transform(), 0.0
+    for quarter, chord in score.chords:
+        at_s = float(score.seconds_at(quarter))
+        if at_s >= free_s:
+            axes.text(at_s, 1.01, chord.name(score.key), transform=above, fontsize=CHORD_SIZE, rotation=60)
+            free_s = at_s + apart_s
