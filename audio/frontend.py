@@ -256,6 +256,8 @@ def integrated_loudness(data: np.ndarray, sample_rate: int) -> float:
     import pyloudnorm
 
     block_s = min(max(BLOCK_S, 4 / sample_rate), len(data) / sample_rate)  # its step is a quarter: a sample at least
+    if block_s * sample_rate > len(data):  # a division that was rounded up: pyloudnorm would find the clip too short
+        block_s = math.nextafter(block_s, 0.0)
     filters = "DeMan"
     if sample_rate < LOWEST_FILTERED_HZ:
         size = len(data) + sample_rate  # a second of silence keeps the end off the beginning

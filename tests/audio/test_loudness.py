@@ -129,3 +129,10 @@ def test_loudness_of_tensors_is_that_of_files(rate, channels):
 
 def test_loudness_of_silent_tensors():
     assert frontend.loudness(torch.zeros(2, 1, 9000), 16000).tolist() == [-math.inf] * 2
+
+
+@pytest.mark.parametrize(("count", "rate"), [(2007, 8000), (104, 22050)])
+def test_a_clip_shorter_than_a_block_whose_length_in_seconds_is_rounded_up(count, rate):
+    """2007 / 8000 * 8000 is above 2007, for which pyloudnorm refused the clip."""
+    tone = sine(997, 1, rate, 0.5)[:, 1 : 1 + count]
+    assert loudness.integrated_loudness(tone, rate) == pytest.approx(-9, abs=3)
