@@ -155,8 +155,10 @@ def captured(calls: Sequence[Callable[[], object]], device: torch.device) -> Cal
     """run(n): n replays of one CUDA graph that holds all the calls, without what starting each from Python costs.
 
     Raises:
-        RuntimeError: a call that cannot be captured.
+        RuntimeError: a call that cannot be captured, or a device that captures none.
     """
+    if device.type != "cuda":  # builds of torch differ in what they raise
+        raise RuntimeError(f"a graph is captured on a GPU; the device is {device}")
     stream = torch.cuda.Stream(device)
     stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(stream):
