@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from clavilux.audio.score import Score
+    from clavilux.audio.soundfont import SoundFont
 
 LONGEST_PLOT_S = 600.0  # its spectrogram and constant-Q transform are made of the whole sound at once
 
@@ -52,7 +53,8 @@ def play(
     replaced = {program: font.nearest(program) for program in missing}
     started = time.perf_counter()
     receipt = {"played": file.name, "instrument": instrument, "replaced_programs": replaced}
-    receipt |= {"remarks": list(score.remarks)} if score.remarks else {}
+    remarks = [*score.remarks, *_banks_not_held(score, font)]
+    receipt |= {"remarks": remarks} if remarks else {}
     if output.suffix.lower() in MIDI_ENDINGS:
         score.save_midi(output)
         song, samples = Played(seconds, receipt), None
@@ -77,6 +79,16 @@ class Played:
     duration_s: float
     receipt: dict
     sample_rate: int = 44100
+
+
+def _banks_not_held(score: Score, font: SoundFont) -> list[str]:
+    """A remark on bank selects that no instrument of the SoundFont answers."""
+    from clavilux.audio.notes import BANK
+
+    asked = {int(select) for select in score.controls["value"][score.controls["kind"] == BANK]} - {0}
+    missing = sorted(select for select in asked if not any(font.bank(program, select) for program in font.programs))
+    named = ", ".join(f"{select >> 7}/{select & 127}" for select in missing)
+    return [f"banks that the SoundFont does not have are played as bank 0: {named}"] if missing else []
 
 
 def _check_length(file: Path, seconds: float, plot: Path | None) -> None:

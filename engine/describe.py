@@ -81,10 +81,11 @@ def describe(path: str | Path, seconds: float = 30.0, batch: int = 1, *, strict:
         return _model_facts(path, seconds, batch)
     if path.suffix.lower() in _PICTURES:
         return picture_facts(path, strict)
-    check_readable(path, "sound file")  # or a MIDI file, which its own reader limits further
+    named_midi = path.suffix.lower() in (".mid", ".midi", ".rmi")
+    check_readable(path, "MIDI file" if named_midi else "sound file")
     with open(path, "rb") as file:
         head = file.read(12)
-    is_midi = head[:4] == b"MThd" or head[8:] == b"RMID" or path.suffix.lower() in (".mid", ".midi", ".rmi")
+    is_midi = named_midi or head[:4] == b"MThd" or head[8:] == b"RMID"
     return midi_facts(path, strict) if is_midi else sound_facts(path, strict)
 
 

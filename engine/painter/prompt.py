@@ -111,7 +111,7 @@ def _refusal(prompt: str, said: Said, numbers: Mapping[str, int]) -> str:
         + (f" (of it only {only} was understood)" if only else ""),
         *([f"known words that are spelled most like it are {', '.join(near)}"] if near else []),
         f"it knows the {len(numbers)} English words of emoji's names, such as apple, cat or house, and what emoji are "
-        "called in fifteen other languages",
+        "called in sixteen other languages",
         "anything=True (--anything) paints a picture all the same",
     ]
     return "; ".join(parts)

@@ -84,3 +84,16 @@ def test_notes_alone_need_no_sound(midi, tmp_path, monkeypatch):
     monkeypatch.setattr(cli_play, "_play_to", None)
     call("play", midi, "--instrument", "flute", "-o", tmp_path / "a.mid")
     assert set(Score.from_midi(tmp_path / "a.mid").notes["program"].tolist()) == {73}
+
+
+def test_a_bank_that_is_not_held_is_said(tmp_path):
+    score = symusic.Score(480)
+    track = symusic.Track(program=0)
+    track.notes.append(symusic.Note(480, 480, 60, 90))
+    track.controls.append(symusic.ControlChange(0, 0, 8))
+    score.tracks.append(track)
+    score.dump_midi(tmp_path / "variation.mid")
+    report = json.loads(call("play", tmp_path / "variation.mid", "-o", tmp_path / "a.wav", "--json").stdout)
+    assert report["songs"][0]["receipt"]["remarks"] == [
+        "banks that the SoundFont does not have are played as bank 0: 8/0"
+    ]
