@@ -91,7 +91,7 @@ def analyze(audio: Audio) -> Analysis:
         loudness_lufs=integrated_loudness(audio.samples, audio.sample_rate) if audio.channels <= 5 else None,
         peak_dbfs=peak_dbfs(audio.samples, audio.sample_rate),
         tempo_bpm=tempo,
-        beats_s=beats,
+        beats_s=tuple(beat for beat in beats if beat < audio.duration_s),  # `_mono` fills a short one up
         key=None if key is None else str(key),
         key_confidence=confidence,
     )

@@ -79,3 +79,10 @@ def test_bad_pictures(tmp_path):
         analysis.plot(clip, tmp_path / "a.gif")
     with pytest.raises(ValueError, match="no folder"):
         analysis.plot(clip, tmp_path / "nowhere" / "a.png")
+
+
+def test_beats_lie_within_a_sound_shorter_than_a_window():
+    clicks = torch.zeros(1, 3500)
+    clicks[0, ::900] = 0.9
+    found = analysis.analyze(Audio(clicks, 22050))
+    assert all(0 <= beat < found.duration_s for beat in found.beats_s)
