@@ -18,6 +18,7 @@ import torch
 from clavilux.audio import frontend, io, reading, saving
 from clavilux.audio.blocks import ArrayBlocks
 from clavilux.audio.loudness import normalise
+from clavilux.files import MIDI_ENDINGS
 
 if TYPE_CHECKING:
     from clavilux.audio.score import Score
@@ -75,7 +76,7 @@ class Audio:
             ValueError: unknown ending, a folder that is missing or not writable, .mid without a score.
             OSError: writing failed (a full disk); nothing is left behind.
         """
-        if Path(path).suffix.lower() in (".mid", ".midi"):
+        if Path(path).suffix.lower() in MIDI_ENDINGS:
             if self.score is None:
                 raise ValueError(
                     f"This clip has no score, so it cannot be saved as {str(path)!r}; "

@@ -17,13 +17,15 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import soundfile
-import torch
 
 from clavilux.audio.blocks import ArrayBlocks, rechunked
+
+if TYPE_CHECKING:
+    import torch  # looking at a file's name needs none
 
 # ending -> (libsndfile format, subtype, most channels)
 FORMATS = {
@@ -149,6 +151,8 @@ def check_rate(sample_rate: int) -> int:
 
 def check_samples(samples: torch.Tensor | np.ndarray) -> torch.Tensor:
     """Samples as a contiguous float32 CPU tensor [C, N]; [N] becomes [1, N]. TypeError or ValueError."""
+    import torch
+
     if not isinstance(samples, (torch.Tensor, np.ndarray)):
         raise TypeError(f"Samples must be a tensor or an array, not {type(samples).__name__}.")
     samples = torch.as_tensor(samples).detach()

@@ -20,6 +20,8 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 PICTURES = ("imagegpt", "janus", "llamagen", "lumia")
 CASCADES = ("jukebox",)
 FAMILIES = {name: f"clavilux.families.{name}" for name in ("aria", "audiocraft", "musicgen", *CASCADES, *PICTURES)}
+# Who refuses a prompt of which nothing is understood: `check_prompt(config, prompt, anything)`, without torch.
+READERS = {"aria": "clavilux.composer.refusal", "lumia": "clavilux.painter.prompt"}
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w.-]+))?")
 _HUB_S = 10.0  # that the hub may take to say what it has
 
@@ -49,6 +51,15 @@ class Checkpoint:
     def module(self) -> ModuleType:
         """The family's, imported now: most of them need torch."""
         return import_module(FAMILIES[self.family])
+
+    def check_prompt(self, prompt: str, anything: bool = False) -> None:
+        """Refuse a prompt as the model itself would, before its weights and torch are read.
+
+        Raises:
+            ValueError: nothing was understood, unless `anything`; the families of `READERS` alone say so.
+        """
+        if self.family in READERS:
+            import_module(READERS[self.family]).check_prompt(self.config, prompt, anything)
 
 
 def find(source: str | Path | Checkpoint) -> Checkpoint:

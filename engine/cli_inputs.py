@@ -1,4 +1,4 @@
-"""Sound files that a command is given: looked at before any work, and what is wrong with them said.
+"""Files of music that a command is given: looked at before any work, and what is wrong with them said.
 
 Knows options and files. Does not know what a command does with them.
 """
@@ -6,6 +6,15 @@ Knows options and files. Does not know what a command does with them.
 from __future__ import annotations
 
 from pathlib import Path
+
+from clavilux.files import check_readable, is_midi
+
+
+def check(files: dict[str, Path | None]) -> None:
+    """Refuse what is no file that can be read, before a model is looked for. Arguments and errors as `remarks_on`."""
+    for path in files.values():
+        if path is not None:
+            check_readable(path, "MIDI file" if is_midi(path) else "sound file")
 
 
 def remarks_on(files: dict[str, Path | None], strict: bool) -> list[str]:
@@ -21,13 +30,12 @@ def remarks_on(files: dict[str, Path | None], strict: bool) -> list[str]:
     """
     from clavilux.audio.reading import SoundReader
     from clavilux.audio.score import Score
-    from clavilux.cli_outputs import MIDI_ENDINGS
 
     remarks = []
     for option, path in files.items():
         if path is None:
             continue
-        if path.suffix.lower() in (*MIDI_ENDINGS, ".rmi"):
+        if is_midi(path):
             if strict:
                 Score.from_midi(path, strict=True)
             continue

@@ -11,24 +11,26 @@ from typing import TYPE_CHECKING
 import typer
 
 from clavilux.cli_options import check_ending, note_written
+from clavilux.files import MIDI_ENDINGS
 
 if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
 
-MIDI_ENDINGS = (".mid", ".midi")
-
 
 def check_outputs(sounds: list[Path], midis: list[Path | None], plots: list[Path | None]) -> None:
     """Find out before any work that a file cannot be written, or that two would be the same file."""
-    from clavilux.audio import analysis, io
+    from clavilux.audio import io
 
     midis, plots = [path for path in midis if path], [path for path in plots if path]
     for path in sounds:
         check_ending(path, (*io.FORMATS, *MIDI_ENDINGS))
     for path in midis:
         check_ending(path, MIDI_ENDINGS)
-    for path in plots:
-        check_ending(path, analysis.PICTURES)
+    if plots:
+        from clavilux.audio.analysis import PICTURES
+
+        for path in plots:
+            check_ending(path, PICTURES)
     targets = [*sounds, *midis, *plots]
     for path in targets:
         io.check_target(path)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import clavilux
+from clavilux.checkpoint import find
 from clavilux.cli_options import Anything, AsJson, Device, Dtype, Quiet, Strict, note_written, numbered
 
 if TYPE_CHECKING:
@@ -79,15 +80,11 @@ def paint(
     }  # fmt: skip
     options = {name: value for name, value in given.items() if value is not None} | {"size": size, "batch": count}
 
-    if model == "lumia":  # as the model itself does, before its weights are read
-        from clavilux.painter.prompt import check_understood
-        from clavilux.painter.words import bundled_words
+    found = find(model)
+    found.check_prompt(prompt, anything)
 
-        check_understood(prompt, bundled_words(), anything)
+    from clavilux import cli_show, memory, preflight
 
-    from clavilux import checkpoint, cli_show, memory, preflight
-
-    found = checkpoint.find(model)
     memory.check_makes(found, "pictures")
     preflight.check_picture(found, size, options)
     memory.check_fits(found, size, count, dtype, device)

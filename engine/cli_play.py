@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clavilux.cli_options import AsJson, Loudness, Output, Plot, Quiet, Strict, note_written
-from clavilux.cli_outputs import MIDI_ENDINGS, check_outputs
+from clavilux.cli_outputs import check_outputs
+from clavilux.files import MIDI_ENDINGS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,6 +14,7 @@ import typer
 
 import clavilux
 from clavilux import cli_inputs, cli_jobs
+from clavilux.checkpoint import find
 from clavilux.cli_options import (
     Anything,
     AsJson,
@@ -27,7 +28,8 @@ from clavilux.cli_options import (
     Strict,
     numbered,
 )
-from clavilux.cli_outputs import MIDI_ENDINGS, check_outputs, save_song
+from clavilux.cli_outputs import check_outputs, save_song
+from clavilux.files import MIDI_ENDINGS
 
 
 def render(
@@ -98,17 +100,14 @@ def render(
     }  # fmt: skip
     given = {name: value for name, value in controls.items() if value is not None}
 
-    if model == "aria":  # as the model itself does, before its weights are read
-        from clavilux.composer.refusal import check_understood
+    cli_inputs.check({"--melody": melody, "--prime": prime, "--continue-from": continue_from})
+    found = find(model)
+    found.check_prompt(prompt, anything)
 
-        check_understood(prompt, anything)
-
-    from clavilux import checkpoint, cli_show, memory, preflight
+    from clavilux import cli_show, memory, preflight
     from clavilux.model import USUAL_S
 
     remarks = cli_inputs.remarks_on({"--melody": melody, "--prime": prime, "--continue-from": continue_from}, strict)
-
-    found = checkpoint.find(model)
     memory.check_makes(found, "music")
     notes = [path for path in [*outputs, *midis] if path and path.suffix.lower() in MIDI_ENDINGS]
     preflight.check_song(found, prompt, seconds, given | {"batch": batch}, notes)

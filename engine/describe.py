@@ -14,7 +14,7 @@ from .audio.programs import program_name
 from .checkpoint import PICTURES, PRETRAINED, bundled, read_config
 from .checkpoint_io import open_safetensors, read_json
 from .families.recognise import JUKEBOX, LLAMAGEN, folder_of_file
-from .files import check_readable
+from .files import check_readable, is_midi
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 _CODECS = ("encodec", "dac", "jukebox_vqvae")  # model_type
@@ -81,12 +81,9 @@ def describe(path: str | Path, seconds: float = 30.0, batch: int = 1, *, strict:
         return _model_facts(path, seconds, batch)
     if path.suffix.lower() in _PICTURES:
         return picture_facts(path, strict)
-    named_midi = path.suffix.lower() in (".mid", ".midi", ".rmi")
-    check_readable(path, "MIDI file" if named_midi else "sound file")
-    with open(path, "rb") as file:
-        head = file.read(12)
-    is_midi = named_midi or head[:4] == b"MThd" or head[8:] == b"RMID"
-    return midi_facts(path, strict) if is_midi else sound_facts(path, strict)
+    midi = is_midi(path)
+    check_readable(path, "MIDI file" if midi else "sound file")
+    return midi_facts(path, strict) if midi else sound_facts(path, strict)
 
 
 def _is_of_a_model(path: Path) -> bool:

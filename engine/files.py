@@ -10,6 +10,8 @@ import stat
 from pathlib import Path
 
 MIB = 2**20
+MIDI_ENDINGS = (".mid", ".midi")  # of what is written; those of what is read are more
+_READ_AS_MIDI = (*MIDI_ENDINGS, ".rmi", ".kar")
 # Bytes that a file of a kind may have; more is a mistake (a disk image, a video) or an attack.
 LARGEST_BYTES = {
     "MIDI file": 64 * MIB,
@@ -53,6 +55,18 @@ def check_readable(path: str | os.PathLike, kind: str) -> Path:
     if not os.access(path, os.R_OK):
         raise ValueError(f"{given!r} may not be read; its permissions forbid it")
     return path
+
+
+def is_midi(path: str | os.PathLike) -> bool:
+    """Whether a file is called one of MIDI, or is one by its first bytes; False for what cannot be read."""
+    path = Path(path)
+    if path.suffix.lower() in _READ_AS_MIDI:
+        return True
+    if not path.is_file() or not os.access(path, os.R_OK):
+        return False
+    with open(path, "rb") as file:
+        head = file.read(12)
+    return head[:4] == b"MThd" or head[:4] == b"RIFF" and head[8:] == b"RMID"
 
 
 def read_text(path: str | os.PathLike, kind: str = "text file") -> str:

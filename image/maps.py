@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from clavilux.image import io
-from clavilux.image.picture import Picture
+
+if TYPE_CHECKING:
+    import torch
+
+    from clavilux.image.picture import Picture
 
 __all__ = ["ENDINGS", "check_ending", "draw"]
 

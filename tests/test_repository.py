@@ -166,12 +166,13 @@ def test_help_imports_nothing_heavy(command):
     assert "Usage: clavilux" in run.stdout
 
 
-def run_and_list(arguments: list[str]) -> set[str]:
-    """The modules that a command has imported when it is done."""
+def run_and_list(arguments: list[str], code: int = 0) -> set[str]:
+    """The modules that a command has imported when it is done, with that exit code."""
     program = (
         "import sys\nfrom clavilux.cli import main\n"
         f"sys.argv = ['clavilux', *{arguments!r}]\n"
-        "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        "code = 0\ntry:\n    main()\nexcept SystemExit as stop:\n    code = stop.code or 0\n"
+        f"assert code == {code}, code\n"
         "print(*sys.modules, file=sys.stderr)\n"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -188,6 +189,11 @@ def test_looking_at_files_and_models_needs_no_torch(tmp_path):
     heavy = {"torch", "scipy", "librosa", "symusic", "miditok", "matplotlib", "huggingface_hub"}
     for arguments in (["models"], ["info", str(tune)], ["info", str(picture)], ["info", str(sound)]):
         assert not heavy & run_and_list(arguments), arguments
+
+
+@pytest.mark.parametrize("command", ["render", "paint"])
+def test_refusing_a_prompt_needs_no_torch(command):
+    assert "torch" not in run_and_list([command, "xyzzy"], code=2)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,19 @@ command can refuse a prompt before it loads a model.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from .account import nearest
 from .prompt import Understanding, understand
 from .styles import STYLES
 
 _SHOWN = 60  # characters of a prompt
+
+
+def check_prompt(config: Mapping[str, Any], prompt: str, anything: bool = False) -> None:
+    """As `check_understood`; the words that are known are the same for every checkpoint."""
+    check_understood(prompt, anything)
 
 
 def check_understood(prompt: str, anything: bool = False) -> Understanding:

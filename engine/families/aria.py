@@ -39,6 +39,7 @@ from ..composer.refusal import check_understood
 from ..conditioning import Conditioning
 from ..decoder import Decoder, DecoderSpec
 from ..errors import CheckpointError
+from ..files import is_midi
 from ..layout import parallel
 from ..model import Request, Stage
 from ..precision import prepare
@@ -178,7 +179,7 @@ def _given(source, notes: list[str]) -> Given | None:
     if source is None:
         return None
     score = source.score if isinstance(source, Audio) else None
-    if score is None and not isinstance(source, Audio) and Path(source).suffix.lower() in (".mid", ".midi", ".rmi"):
+    if score is None and not isinstance(source, Audio) and is_midi(source):
         score = Score.from_midi(source)
         notes.extend(f"of the score that is continued: {remark}" for remark in score.remarks)
     if score is not None:

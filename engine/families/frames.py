@@ -18,6 +18,7 @@ from ..audio.clip import Audio
 from ..audio.frontend import MELODY_HOP, melody_chroma
 from ..conditioning import Conditioning
 from ..decoder import Decoder
+from ..files import is_midi
 from ..layout import FrameReader
 from ..model import Request, Stage
 from ..windows import Windows
@@ -283,7 +284,7 @@ def clip_of(source, control: str) -> Audio:
         return source
     if not isinstance(source, (str, Path)):
         raise TypeError(f"{control} is {type(source).__name__}; it should be a sound file or an Audio")
-    if Path(source).suffix.lower() in (".mid", ".midi"):
+    if is_midi(source):
         raise ValueError(f"{control} is the MIDI file {str(source)!r}; this model reads sound files")
     return Audio.load(source)
 

@@ -85,7 +85,7 @@ class Jukebox:
         """
         controls, notes = dict(controls), []
         sizes, top = self.files.sizes, self.files.top
-        count = _whole("levels", controls.get("levels", self.files.spec.levels), 1, self.files.spec.levels)
+        count = _levels(self.files, controls)
         levels = list(range(top, top - count, -1))
         rate = self.files.spec.sample_rate
         song_s = self._song_seconds(seconds, controls)
@@ -100,7 +100,7 @@ class Jukebox:
             whole = total * self.files.spec.hop(top) // self.files.spec.hop(level)
             if level not in sizes and settings["given"].get(str(level), 0) < whole:
                 self.files.load_prior(level, torch.float32)  # says what there is
-        settings |= self._said(controls, notes) | self._drawing(controls, drawing)
+        settings |= _said(self.files, controls, notes) | _drawing(self.files, controls, drawing)
         self._check_lyrics(settings)
         return settings, given, notes
 
@@ -138,7 +138,7 @@ class Jukebox:
 
     @property
     def _top_sizes(self) -> PriorSizes | None:
-        return self.files.sizes.get(self.files.top)
+        return _top_sizes(self.files)
 
     def _window_s(self) -> float:
         return 0.0 if self._top_sizes is None else self._top_sizes.window_s
@@ -157,49 +157,6 @@ class Jukebox:
                 f"knows songs from {least:g} to {most:g} s"
             )
         return float(song_s)
-
-    def _said(self, controls: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
-        """Artist, genres and lyrics as each level's numbers."""
-        folder = controls.get("labels")
-        holds = (self.files.folder / "artists.json").is_file() or (self.files.folder / "artists.txt").is_file()
-        lists = jukebox_words.Lists(Path(folder) if folder else self.files.folder if holds else None)
-        ordered = sorted(self.files.sizes, reverse=True)
-        artists = {level: self.files.sizes[level].artists for level in ordered}
-        genres = {level: self.files.sizes[level].genres for level in ordered}
-        artist = jukebox_words.numbers("artist", controls.get("artist", 0), lists, artists, notes)
-        genre = jukebox_words.numbers("genre", controls.get("genre", 0), lists, genres, notes)
-        for level, found in artist.items():
-            most = self.files.sizes[level].most_genres
-            if len(found) != 1:
-                raise ValueError(f"there are {len(found)} artists ({controls['artist']}); a song has one")
-            if not 1 <= len(genre[level]) <= most:
-                raise ValueError(f"there are {len(genre[level])} genres; the prior of level {level} takes 1 to {most}")
-        text, characters = "", ()
-        if controls.get("lyrics"):
-            sizes = self._top_sizes
-            if sizes is None or not sizes.lyric_tokens:
-                raise ValueError(f"lyrics are given; {self.identity['model']} takes none")
-            alphabet = jukebox_words.alphabet_of(self.files.folder, sizes.lyric_vocabulary)
-            text, characters = jukebox_words.spelled(jukebox_words.read_lyrics(controls["lyrics"]), alphabet, notes)
-        return {
-            "artist": {str(level): found[0] for level, found in artist.items()},
-            "genres": {str(level): list(found) for level, found in genre.items()},
-            "lyrics": text, "characters": list(characters),
-        }  # fmt: skip
-
-    def _drawing(self, controls: Mapping[str, Any], drawing: Mapping[str, Any]) -> dict[str, Any]:
-        usual = {name: getattr(SAMPLING, name) for name in ("temperature", "top_k", "top_p")}
-        drawing = usual | {name: value for name, value in drawing.items() if value is not None}
-        everywhere = range(self.files.top, -1, -1)
-        hops = _each("hop", controls.get("hop", [TOP_HOP] + [HOP] * self.files.top), everywhere)
-        temperatures = _each("temperatures", controls.get("temperatures", drawing["temperature"]), everywhere)
-        for level in everywhere:
-            hop_of(hops[str(level)], 1)
-            SamplingSpec(temperature=temperatures[str(level)], top_k=drawing["top_k"], top_p=drawing["top_p"])
-        return {
-            "hops": hops, "temperatures": temperatures, "top_k": drawing["top_k"], "top_p": drawing["top_p"],
-            "parallel_windows": _whole("parallel_windows", controls.get("parallel_windows", 1), 1, MOST_LANES),
-        }  # fmt: skip
 
     def _check_lyrics(self, settings: Mapping[str, Any]) -> None:
         """Refuse lyrics of which some would be seen by no window."""
@@ -220,6 +177,19 @@ class Jukebox:
 def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> Jukebox:
     """Find a checkpoint's parts and load its VQ-VAE; priors are read when they are needed. Raises CheckpointError."""
     return Jukebox(jukebox_files.find(folder, config), device, dtype)
+
+
+def check_controls(folder: Path, config: Mapping[str, Any], prompt: str, controls: Mapping[str, Any]) -> None:
+    """Refuse what `Jukebox.settled` would refuse of these controls by themselves; no weights are read.
+
+    Raises:
+        ValueError, TypeError: as `settled`; what depends on the song's length or on what it begins with comes later.
+        CheckpointError: as `jukebox_files.find`.
+    """
+    files = jukebox_files.find(folder, config)
+    _levels(files, controls)
+    _said(files, controls, [])
+    _drawing(files, controls, {})
 
 
 def memory_needed(folder: Path, config: Mapping[str, Any], seconds: float, batch: int = 1, dtype: str = "auto") -> int:
@@ -253,6 +223,62 @@ def _prior_facts(sizes: PriorSizes) -> dict[str, Any]:
         "heads": stack.heads, "order": stack.order, "context": sizes.context,
         "window_s": round(sizes.window_s, 2), "lyrics": sizes.lyric_tokens, "artists": sizes.artists,
         "genres": sizes.genres,
+    }  # fmt: skip
+
+
+def _top_sizes(files: jukebox_files.JukeboxFiles) -> PriorSizes | None:
+    return files.sizes.get(files.top)
+
+
+def _levels(files: jukebox_files.JukeboxFiles, controls: Mapping[str, Any]) -> int:
+    """How many levels are drawn."""
+    return _whole("levels", controls.get("levels", files.spec.levels), 1, files.spec.levels)
+
+
+def _said(files: jukebox_files.JukeboxFiles, controls: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """Artist, genres and lyrics as each level's numbers."""
+    folder = controls.get("labels")
+    holds = (files.folder / "artists.json").is_file() or (files.folder / "artists.txt").is_file()
+    lists = jukebox_words.Lists(Path(folder) if folder else files.folder if holds else None)
+    ordered = sorted(files.sizes, reverse=True)
+    artists = {level: files.sizes[level].artists for level in ordered}
+    genres = {level: files.sizes[level].genres for level in ordered}
+    artist = jukebox_words.numbers("artist", controls.get("artist", 0), lists, artists, notes)
+    genre = jukebox_words.numbers("genre", controls.get("genre", 0), lists, genres, notes)
+    for level, found in artist.items():
+        most = files.sizes[level].most_genres
+        if len(found) != 1:
+            raise ValueError(f"there are {len(found)} artists ({controls['artist']}); a song has one")
+        if not 1 <= len(genre[level]) <= most:
+            raise ValueError(f"there are {len(genre[level])} genres; the prior of level {level} takes 1 to {most}")
+    text, characters = "", ()
+    if controls.get("lyrics"):
+        sizes = _top_sizes(files)
+        if sizes is None or not sizes.lyric_tokens:
+            raise ValueError(f"lyrics are given; {model_name(files.folder)} takes none")
+        alphabet = jukebox_words.alphabet_of(files.folder, sizes.lyric_vocabulary)
+        text, characters = jukebox_words.spelled(jukebox_words.read_lyrics(controls["lyrics"]), alphabet, notes)
+    return {
+        "artist": {str(level): found[0] for level, found in artist.items()},
+        "genres": {str(level): list(found) for level, found in genre.items()},
+        "lyrics": text, "characters": list(characters),
+    }  # fmt: skip
+
+
+def _drawing(
+    files: jukebox_files.JukeboxFiles, controls: Mapping[str, Any], drawing: Mapping[str, Any]
+) -> dict[str, Any]:
+    usual = {name: getattr(SAMPLING, name) for name in ("temperature", "top_k", "top_p")}
+    drawing = usual | {name: value for name, value in drawing.items() if value is not None}
+    everywhere = range(files.top, -1, -1)
+    hops = _each("hop", controls.get("hop", [TOP_HOP] + [HOP] * files.top), everywhere)
+    temperatures = _each("temperatures", controls.get("temperatures", drawing["temperature"]), everywhere)
+    for level in everywhere:
+        hop_of(hops[str(level)], 1)
+        SamplingSpec(temperature=temperatures[str(level)], top_k=drawing["top_k"], top_p=drawing["top_p"])
+    return {
+        "hops": hops, "temperatures": temperatures, "top_k": drawing["top_k"], "top_p": drawing["top_p"],
+        "parallel_windows": _whole("parallel_windows", controls.get("parallel_windows", 1), 1, MOST_LANES),
     }  # fmt: skip
 
 

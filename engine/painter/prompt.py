@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import foreign
 from .brief import NUM_COLOURS, NUM_WORDS, Brief
@@ -79,6 +79,13 @@ def understand(prompt: str, numbers: Mapping[str, int]) -> Said:
     brief = Brief(colours[:NUM_COLOURS], tuple(numbers[word] for word in words[:NUM_WORDS]))
     accounts = tuple((written, " ".join(words)) for written, words in taken.items())
     return Said(brief, accounts, tuple(_guessed(word, numbers) for word in unknown), tuple(notes))
+
+
+def check_prompt(config: Mapping[str, Any], prompt: str, anything: bool = False) -> None:
+    """As `check_understood`, of the words in a checkpoint's config. One without a list of them is refused later."""
+    words = config.get("words")
+    if isinstance(words, str):
+        check_understood(prompt, {word: number for number, word in enumerate(words.split())}, anything)
 
 
 def check_understood(prompt: str, numbers: Mapping[str, int], anything: bool = False) -> Said:

@@ -47,3 +47,13 @@ def test_text_of_another_encoding(tmp_path):
     path.write_bytes("café".encode("latin-1"))
     with pytest.raises(ValueError, match="words.txt' is no UTF-8 from byte 3 on; save it as UTF-8"):
         files.read_text(path)
+
+
+def test_midi_is_told_by_its_name_or_its_first_bytes(tmp_path):
+    for name in ("a.mid", "a.MIDI", "a.rmi", "a.kar"):
+        assert files.is_midi(tmp_path / name)  # which need not be there
+    contents = {"a.bin": b"MThd\0\0\0\6", "b.bin": b"RIFF\0\0\0\0RMID", "c.wav": b"RIFF\0\0\0\0WAVE", "d.bin": b""}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    assert [name for name in contents if files.is_midi(tmp_path / name)] == ["a.bin", "b.bin"]
+    assert not files.is_midi(tmp_path) and not files.is_midi(tmp_path / "none.wav")

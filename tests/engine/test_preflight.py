@@ -5,10 +5,11 @@ import shutil
 
 import pytest
 from commands import refuse
+from jukebox_goldens import save_toy
 
 import clavilux
 from clavilux import preflight
-from clavilux.checkpoint import find
+from clavilux.checkpoint import PRETRAINED, find
 
 
 @pytest.fixture(autouse=True)
@@ -83,8 +84,38 @@ def test_notes_that_a_family_does_not_write(config_alone, tmp_path, monkeypatch,
     ],
 )
 def test_a_song_that_musicgen_would_refuse(config_alone, options, sentence, monkeypatch):
+    monkeypatch.setattr("clavilux.cli_inputs.check", lambda *_: None)
     monkeypatch.setattr("clavilux.cli_inputs.remarks_on", lambda *_: [])
     assert sentence in refuse("render", "rain", "--model", config_alone("mono"), *options)
+
+
+@pytest.mark.parametrize("layout", ["transformers", "original"])
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--artist", "Nobody"], "the artist 'Nobody' is a name, and no labels are given"),
+        (["--artist", "7"], "the artist is number 7; the prior of level 2 knows 0 to 6"),
+        (["--genre", "polka"], "the genre 'polka' is a name, and no labels are given"),
+        (["--lyrics", "la la"], "lyrics are given; "),
+        (["--levels", "4"], "levels is 4"),
+        (["--hop", "0"], "the hop is 0.0"),
+        (["--temperatures", "1,-1,1"], "temperature is -1.0"),
+    ],
+)
+def test_a_song_that_jukebox_would_refuse(layout, options, sentence, tmp_path):
+    folder = save_toy(tmp_path / "toy", layout)
+    assert refuse("render", "--model", folder, "-o", tmp_path / "a.wav", *options).startswith(sentence)
+
+
+@pytest.mark.parametrize(("command", "name"), [("render", "aria"), ("paint", "lumia")])
+def test_a_copy_of_a_bundled_model_refuses_what_it_does_not_understand(command, name, tmp_path):
+    (tmp_path / "copy").mkdir()
+    shutil.copy(PRETRAINED / name / "config.json", tmp_path / "copy")
+    assert refuse(command, "xyzzy", "--model", tmp_path / "copy").startswith("not understood: 'xyzzy' names no")
+
+
+def test_files_are_looked_at_before_a_model_is(tmp_path):
+    assert "there is no file" in refuse("render", "--melody", tmp_path / "a.wav", "--model", "no/such-model")
 
 
 def test_what_can_be_made_passes(config_alone):
