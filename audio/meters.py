@@ -33,22 +33,19 @@ class LoudnessMeter:
         self._whole: list[np.ndarray] | None = [] if sample_rate < frontend.LOWEST_FILTERED_HZ else None
         self._block_s = min(frontend.BLOCK_S, num_samples / sample_rate)
         self._num_blocks = int(np.round((num_samples / sample_rate - self._block_s) / (self._block_s * 0.25)) + 1)
-        self._filters = [(b, a, np.zeros((channels, 2))) for b, a in frontend.weighting(sample_rate)]
+        self._filters = [frontend.BlockFilter(b, a) for b, a in frontend.weighting(sample_rate)]
         self._kept = np.zeros((channels, 0))  # weighted, from the beginning of the next block on
         self._first = 0  # where that is
         self._powers: list[np.ndarray] = []  # [C] a block: mean squares
 
     def add(self, samples: np.ndarray) -> None:
         """The next samples, float32 [C, n]."""
-        from scipy.signal import lfilter
-
         if self._whole is not None:
             self._whole.append(samples.T.astype(np.float64))
             return
-        weighted = samples.astype(np.float64)
-        for number, (b, a, state) in enumerate(self._filters):
-            weighted, state = lfilter(b, a, weighted, axis=1, zi=state)
-            self._filters[number] = b, a, state
+        weighted = samples
+        for each in self._filters:
+            weighted = each.process(weighted)
         self._kept = np.concatenate([self._kept, weighted], axis=1)
         while len(self._powers) < self._num_blocks and self._bounds()[1] <= self._first + self._kept.shape[1]:
             self._measure()

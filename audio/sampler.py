@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from clavilux.audio.frontend import resample_array
+from clavilux.audio.frontend import BlockFilter, resample_array
 from clavilux.audio.soundfont import Envelope, Region, SoundFont
 
 SILENCE_DB = 96.0  # a note ends where its envelope is this far below its top
@@ -93,9 +93,7 @@ class Sampler:
             position[behind] = start + (position[behind] - start) % (end - start)
         wave = _interpolate(data, position)
         if region.cutoff_hz < 0.45 * self.sample_rate:
-            from scipy.signal import lfilter  # here: its import takes a third as long as torch's
-
-            wave = lfilter(*low_pass(region.cutoff_hz, region.resonance_db, self.sample_rate), wave)
+            wave = BlockFilter(*low_pass(region.cutoff_hz, region.resonance_db, self.sample_rate)).process(wave)
         delay_s, rate_hz, depth_db = region.tremolo
         if depth_db:
             time = np.maximum(0, np.arange(len(wave)) / self.sample_rate - delay_s)

@@ -2,7 +2,8 @@
 
 Each command is a process of its own, from its start to its end, in turns, so that what else the machine does falls on
 all alike; medians are told, with the least and the most. "Cold" is the process, not the disk: one round before the
-others fills the system's cache of files. Run it on an idle machine; `--python` measures another checkout's.
+others fills the system's cache of files, and Python's compiled ones, where the environment forbids them too: an
+installed package has them. Run it on an idle machine; `--python` measures another checkout's.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ COMMANDS = {
 
 def seconds_of(python: str, arguments: tuple[str, ...], folder: str) -> float:
     """Of one process. RuntimeError where it fails: a failure is no measurement."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
-    run = subprocess.run([python, *arguments], cwd=folder, capture_output=True, text=True)
+    run = subprocess.run([python, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
     elapsed_s = time.perf_counter() - started
     if run.returncode:
         raise RuntimeError(f"{' '.join(arguments)} ended with {run.returncode}: {run.stderr.strip()[-300:]}")

@@ -57,33 +57,8 @@ class ScoreTokens:
     `kinds[i]` and `values[i]` are the two halves of token `i`: ("Pitch", 60), ("Chord", Chord(...)), ...
     """
 
-    def __init__(self):
-        from miditok import REMI, TokenizerConfig  # two seconds to import, needed only here
-
-        self._remi = REMI(
-            TokenizerConfig(
-                pitch_range=(PITCH_RANGE[0], PITCH_RANGE[1] + 1),
-                beat_res={(0, 2): 12, (2, 4): 6, (4, 12): 2},
-                special_tokens=["PAD"],
-                use_velocities=False,
-                use_chords=True,
-                chord_maps=QUALITIES,
-                chord_tokens_with_root_note=True,
-                use_programs=True,
-                programs=[*PROGRAMS, DRUMS],
-                one_token_stream_for_programs=True,
-                program_changes=True,
-                use_time_signatures=True,
-                time_signature_range=_TIME_SIGNATURES,
-                use_tempos=True,
-                num_tempos=281,
-                tempo_range=(20, 300),
-            )
-        )
-        for section in SECTIONS:
-            self._remi.add_to_vocab(f"Section_{section}")
-        vocabulary = self._remi.vocab
-        self.names: tuple[str, ...] = tuple(sorted(vocabulary, key=vocabulary.get))
+    def __init__(self) -> None:
+        self.names: tuple[str, ...] = _vocabulary()
         self.ids: dict[str, int] = {name: i for i, name in enumerate(self.names)}
         self.kinds: tuple[str, ...] = tuple(name.split("_", 1)[0] for name in self.names)
         self.values: tuple = tuple(_value(name) for name in self.names)
@@ -134,19 +109,17 @@ class ScoreTokens:
 
         Raises ValueError for a metre outside `WRITTEN_METRES`.
         """
-        source = _to_symusic(score)
-        encoded = self._remi.encode(source, encode_ids=False)
+        encoded = tokenizer().encode(_to_symusic(score), encode_ids=False)
         return self._with_chords(encoded.tokens, score, sections)
 
     def decode(self, tokens) -> Score:
-        """The score that token ids [T] say; unknown kinds are passed over. Velocities are 100 throughout."""
+        """The score that token ids [T] say, as MidiTok reads them; unknown kinds are passed over, and so is a pitch
+        without a duration behind it. Velocities are 100 throughout."""
         tokens = np.asarray(tokens)
         tokens = tokens[tokens != self.pad]
-        decoded = self._remi.decode(tokens)
-        notes = _notes_of(decoded)
-        chords, tempos, metres, length = [], [], [], 0.0
-        bar, metre = 0.0, None
-        here = 0.0
+        notes, chords, tempos, metres, length = [], [], [], [], 0.0
+        bar = here = 0.0
+        metre, program, pitch = None, 0, None
         for token in tokens:
             kind, value = self.kinds[token], self.values[token]
             if kind == "Bar":
@@ -158,16 +131,26 @@ class ScoreTokens:
                 length = bar + bar_quarters(metre)
             elif kind == "Position" and metre is not None:
                 here = bar + value / 12 * 4 / metre[1]
+            elif kind == "Program":
+                program = value
+            elif kind == "Duration" and pitch is not None and metre is not None:
+                start, duration = (
+                    round(q * _TICKS_PER_QUARTER) / _TICKS_PER_QUARTER for q in (here, value * 4 / metre[1])
+                )
+                notes.append((start, duration, pitch, 100, max(program, 0), program == DRUMS))
             elif kind == "Chord" and (not chords or chords[-1][1] != value):
                 chords.append((here, value))
             elif kind == "Tempo":
                 tempos.append((here, value))
+            pitch = value if kind in ("Pitch", "PitchDrum") else None
+        found = np.array(notes, dtype=NOTE)
+        found = found[np.lexsort((found["pitch"], found["program"], found["start"]))]
         return Score(
-            notes=notes,
+            notes=found,
             tempos=tuple(tempos) or ((0.0, 120.0),),
             metres=tuple(metres) or ((0.0, (4, 4)),),
             chords=tuple(chords),
-            length=max(length, float((notes["start"] + notes["duration"]).max(initial=0.0))),
+            length=max(length, float((found["start"] + found["duration"]).max(initial=0.0))),
         )
 
     def _with_chords(self, names: list[str], score: Score, sections: list[str] | None) -> np.ndarray:
@@ -190,8 +173,66 @@ class ScoreTokens:
 
 @lru_cache(maxsize=1)
 def score_tokens() -> ScoreTokens:
-    """The one vocabulary: building it imports MidiTok, so it is kept."""
+    """The one vocabulary."""
     return ScoreTokens()
+
+
+@lru_cache(maxsize=1)
+def tokenizer():
+    """MidiTok's tokenizer (`miditok.REMI`), whose vocabulary `score_tokens` has."""
+    from miditok import (
+        REMI,
+        TokenizerConfig,
+    )  # here: it asks for huggingface_hub, which a song made from words does not
+
+    remi = REMI(
+        TokenizerConfig(
+            pitch_range=(PITCH_RANGE[0], PITCH_RANGE[1] + 1),
+            beat_res={(0, 2): 12, (2, 4): 6, (4, 12): 2},
+            special_tokens=["PAD"],
+            use_velocities=False,
+            use_chords=True,
+            chord_maps=QUALITIES,
+            chord_tokens_with_root_note=True,
+            use_programs=True,
+            programs=[*PROGRAMS, DRUMS],
+            one_token_stream_for_programs=True,
+            program_changes=True,
+            use_time_signatures=True,
+            time_signature_range=_TIME_SIGNATURES,
+            use_tempos=True,
+            num_tempos=281,
+            tempo_range=(20, 300),
+        )
+    )
+    for section in SECTIONS:
+        remi.add_to_vocab(f"Section_{section}")
+    return remi
+
+
+def _vocabulary() -> tuple[str, ...]:
+    """The tokens in the order that MidiTok numbers them in (a test holds the two against each other)."""
+    low, high = PITCH_RANGE
+    durations = [
+        f"{beat}.{part}.{steps}"
+        for first, last, steps in ((0, 2, 12), (2, 4, 6), (4, 12, 2))
+        for beat in range(first, last)
+        for part in range(steps)
+    ]
+    values = {
+        "PAD": ["None"],
+        "Bar": ["None"],
+        "Pitch": range(low, high + 2),
+        "Duration": [*durations[1:], "12.0.2"],
+        "Position": range(144),
+        "PitchDrum": range(27, 89),
+        "Chord": [f"{root}:{quality}" for quality in QUALITIES for root in _ROOTS],
+        "Tempo": [float(tempo) for tempo in range(20, 301)],
+        "Program": [*PROGRAMS, DRUMS],
+        "TimeSig": [f"{beats}/{unit}" for unit, counts in _TIME_SIGNATURES.items() for beats in counts],
+        "Section": SECTIONS,
+    }
+    return tuple(f"{kind}_{value}" for kind, all_values in values.items() for value in all_values)
 
 
 def regular_bars(score: Score) -> Score:
@@ -317,16 +358,6 @@ def _absolute_grid(score: Score) -> np.ndarray:
 def _nearest(grid: np.ndarray, times: np.ndarray) -> np.ndarray:
     right = np.clip(np.searchsorted(grid, times), 1, len(grid) - 1)
     return right - (times - grid[right - 1] <= grid[right] - times)
-
-
-def _notes_of(score: symusic.Score) -> np.ndarray:
-    rows = [
-        (n.time / score.tpq, n.duration / score.tpq, n.pitch, n.velocity, track.program, track.is_drum)
-        for track in score.tracks
-        for n in track.notes
-    ]
-    notes = np.array(rows, dtype=NOTE)
-    return notes[np.lexsort((notes["pitch"], notes["program"], notes["start"]))]
 
 
 def _split_bars(names: list[str]) -> list[list[str]]:

@@ -145,3 +145,15 @@ def test_a_torchaudio_of_the_other_kind_is_named_in_one_sentence(monkeypatch, er
         melody_chroma(torch.zeros(1), 32000)
     said = str(caught.value)
     assert str(error) in said and torch.__version__ in said and "TORCH_INDEX" in said and "\n" not in said
+
+
+@pytest.mark.parametrize("sizes", [(40,), (0, 1, 1, 2, 30, 6), (39, 1)])
+def test_a_filter_block_by_block_is_the_filter_of_the_whole(sizes):
+    from scipy.signal import lfilter
+
+    samples = np.random.default_rng(1).standard_normal((2, 40)).astype(np.float32)
+    b, a = frontend.weighting(48000)[0]
+    filtered = frontend.BlockFilter(b, a)
+    blocks = np.split(samples, np.cumsum(sizes)[:-1], axis=1)
+    found = np.concatenate([filtered.process(block) for block in blocks], axis=1)
+    assert np.abs(found - lfilter(b, a, samples.astype(np.float64))).max() < 1e-13

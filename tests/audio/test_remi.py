@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from clavilux.audio.codecs.remi import WRITTEN_METRES, bar_quarters, grid_quarters, regular_bars, score_tokens
+from clavilux.audio.codecs.remi import (
+    WRITTEN_METRES,
+    bar_quarters,
+    grid_quarters,
+    regular_bars,
+    score_tokens,
+    tokenizer,
+)
 from clavilux.audio.harmony import Chord
 from clavilux.audio.score import NOTE, Score
 
@@ -79,3 +86,34 @@ def test_a_metre_that_cannot_be_written_is_named():
     notes = np.array([(0, 1, 60, 90, 0, False)], dtype=NOTE)
     with pytest.raises(ValueError, match="7/8 cannot be written"):
         score_tokens().encode(Score(notes, metres=((0.0, (7, 8)),)))
+
+
+def test_the_vocabulary_is_miditoks():
+    vocabulary = tokenizer().vocab
+    assert score_tokens().names == tuple(sorted(vocabulary, key=vocabulary.get))
+
+
+@pytest.mark.parametrize("metre", list(WRITTEN_METRES.values()))
+def test_any_tokens_decode_as_miditok_reads_them(metre):
+    """Also what no score becomes: pitches without durations, positions behind the bar, programs at every place."""
+    tokens, random = score_tokens(), np.random.default_rng(7)
+    kinds = ["Bar", "Position", "Program", "Chord", "Section"]
+    ids = [tokens.ids["Bar_None"], tokens.metre_id(metre), tokens.ids["Position_0"]]
+    for _ in range(400):
+        if random.random() < 0.5:
+            ids += [random.choice(tokens.of_kind("Pitch")), random.choice(tokens.of_kind("Duration"))]
+        elif random.random() < 0.2:
+            ids.append(random.choice(tokens.of_kind(str(random.choice(["Pitch", "Duration"])))))
+        else:
+            ids.append(random.choice(tokens.of_kind(str(random.choice(kinds)))))
+            ids += [tokens.metre_id(metre)] if tokens.kinds[ids[-1]] == "Bar" else []
+    decoded = tokenizer().decode(np.array(ids))
+    rows = [
+        (note.time / decoded.tpq, note.duration / decoded.tpq, note.pitch, 100, track.program, track.is_drum)
+        for track in decoded.tracks
+        for note in track.notes
+    ]
+    expected = Score(np.array(rows, dtype=NOTE))
+    found = tokens.decode(ids)
+    assert found.notes.tolist() == expected.notes.tolist()
+    assert len(found.notes) > 150
