@@ -12,6 +12,8 @@ import json
 import math
 import mmap
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,11 +98,20 @@ class SoundFont:
         self.path = Path(path)
         settings = self.path.with_suffix(".json")
         self._settings = json.loads(settings.read_text()) if settings.exists() else {}
-        try:
+        with self._reading():
             self._tables, self._samples, self._compressed = read_tables(self.path)
-            self._presets = self._read_presets()
+            headers = self._tables["phdr"]
+            self._presets = {(int(h["bank"]), int(h["preset"])): number for number, h in enumerate(headers[:-1])}
+        self._regions: dict[int, tuple[Region, ...]] = {}  # by preset, read when it is first played
+        self._instruments: dict[int, list[dict[int, int]]] = {}
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Errors of a broken file as one sentence."""
+        try:
+            yield
         except (KeyError, IndexError, struct.error, ValueError) as error:
-            raise ValueError(f"{str(path)!r} is not a SoundFont 2 or 3 file ({error}).") from error
+            raise ValueError(f"{str(self.path)!r} is not a SoundFont 2 or 3 file ({error}).") from error
 
     @classmethod
     @functools.cache
@@ -143,7 +154,7 @@ class SoundFont:
         """
         fitting = [
             region
-            for region in self._presets.get((DRUM_BANK, 0) if drum else (bank, program), ())
+            for region in self._preset((DRUM_BANK, 0) if drum else (bank, program))
             if region.velocities[0] <= velocity <= region.velocities[1]
         ]
         away = [max(region.keys[0] - key, key - region.keys[1], 0) for region in fitting]
@@ -163,23 +174,33 @@ class SoundFont:
         data, _ = soundfile.read(io.BytesIO(self._samples[start:end]), dtype="float32")
         return data
 
-    def _read_presets(self) -> dict[tuple[int, int], tuple[Region, ...]]:
-        instruments = {}
-        presets = {}
-        headers = self._tables["phdr"]
-        for number, header in enumerate(headers[:-1]):
-            regions = []
-            for zone in self._zones("p", int(header["bag"]), int(headers[number + 1]["bag"])):
-                if INSTRUMENT not in zone:
-                    continue
-                index = zone[INSTRUMENT]
-                if index not in instruments:
-                    bags = self._tables["inst"]["bag"]
-                    inner_zones = self._zones("i", bags[index], bags[index + 1])
-                    instruments[index] = [inner for inner in inner_zones if SAMPLE in inner]
-                regions += [self._region(zone, inner) for inner in instruments[index]]
-            presets[int(header["bank"]), int(header["preset"])] = tuple(r for r in regions if r is not None)
-        return presets
+    def _preset(self, name: tuple[int, int]) -> tuple[Region, ...]:
+        """The regions of a (bank, preset); none where it is not held."""
+        number = self._presets.get(name)
+        if number is None:
+            return ()
+        if number not in self._regions:
+            with self._reading():
+                self._regions[number] = self._read_preset(number)
+        return self._regions[number]
+
+    def _read_preset(self, number: int) -> tuple[Region, ...]:
+        bags = self._tables["phdr"]["bag"]
+        regions = [
+            self._region(zone, inner)
+            for zone in self._zones("p", int(bags[number]), int(bags[number + 1]))
+            if INSTRUMENT in zone
+            for inner in self._instrument(zone[INSTRUMENT])
+        ]
+        return tuple(region for region in regions if region is not None)
+
+    def _instrument(self, index: int) -> list[dict[int, int]]:
+        if index not in self._instruments:
+            bags = self._tables["inst"]["bag"]
+            self._instruments[index] = [
+                zone for zone in self._zones("i", bags[index], bags[index + 1]) if SAMPLE in zone
+            ]
+        return self._instruments[index]
 
     def _zones(self, kind: str, first: int, last: int) -> list[dict[int, int]]:
         """Zones of a preset or instrument, each with the global zone's values (the first, without target)."""
