@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import os
 import re
 import shutil
 import statistics
@@ -129,13 +130,15 @@ def tests(root: Path) -> dict[str, Any]:
     """How many there are, how they ended, and how long they took, with the slowest."""
     pytest = [sys.executable, "-m", "pytest", "-q"]
     listed = subprocess.run([*pytest, "--collect-only"], cwd=root, capture_output=True, text=True)
-    started = time.perf_counter()
+    started, before = time.perf_counter(), os.times()
     run = subprocess.run([*pytest, f"--durations={SHOWN}"], cwd=root, capture_output=True, text=True)
-    elapsed_s = time.perf_counter() - started
+    elapsed_s, after = time.perf_counter() - started, os.times()
+    cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
     return {
         "collected": sum("::" in line for line in listed.stdout.splitlines()),
         "outcome": (run.stdout.strip().splitlines() or ["nothing was printed"])[-1],
         "elapsed_s": round(elapsed_s, 1),
+        "cpu_s": round(cpu_s, 1),  # of all its processes: says more than the clock where others are at work
         "slowest": re.findall(r"^[\d.]+s (?:call|setup|teardown) .+$", run.stdout, re.M),
     }
 
