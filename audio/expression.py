@@ -6,6 +6,8 @@ the block's place alone, so pieces of a stream are the whole, bit for bit.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .notes import BANK, BEND, EXPRESSION, PAN, REST, SOFT, VOLUME
@@ -13,6 +15,7 @@ from .notes import BANK, BEND, EXPRESSION, PAN, REST, SOFT, VOLUME
 STEP = 128  # samples over which a change is spread, at most as many early: 3 ms, short enough for an attack
 SOFT_GAIN = 10 ** (-4 / 20)  # of the notes that begin under the soft pedal
 _DOWN = 64
+_LOOKED_AT = 1 << 20  # samples at once
 
 
 class PartExpression:
@@ -43,12 +46,16 @@ class PartExpression:
         pan = (self._smooth(PAN, begin, count) - 64) / 63
         return max(-1.0, pan) if isinstance(pan, float) else np.maximum(-1.0, pan)
 
-    def bend(self, begin: int, count: int) -> np.ndarray | None:
-        """Cents of `count` samples from `begin` on, float64 [count]; None if none is bent."""
-        cents = 100 * self._smooth(BEND, begin, count)
-        if isinstance(cents, float):
-            return np.full(count, cents) if cents else None
-        return cents
+    def bend(self, begin: int, count: int) -> np.ndarray:
+        """Cents of `count` samples from `begin` on, float64 [count]."""
+        return np.full(count, 100 * self._smooth(BEND, begin, count))
+
+    def is_bent(self, begin: int, count: int) -> bool:
+        """Whether `bend` gives other cents than 0."""
+        if BEND not in self._steps:
+            return False
+        starts = range(begin, begin + count, _LOOKED_AT)
+        return any(self._points(BEND, at, min(_LOOKED_AT, begin + count - at)).any() for at in starts)
 
     def at(self, kind: int, sample: int) -> float:
         """Where a control stands when a note begins."""
@@ -64,13 +71,31 @@ class PartExpression:
         """A control at each sample [count], or its one value there; changes lie within a step of `STEP` samples."""
         if kind not in self._steps:
             return float(REST[kind])
+        points = self._points(kind, begin, count)
+        if (points == points[0]).all():
+            return float(points[0])
+        return np.interp(np.arange(begin, begin + count), (begin // STEP + np.arange(len(points))) * STEP, points)
+
+    def _points(self, kind: int, begin: int, count: int) -> np.ndarray:
+        """A control where steps meet: at the last such place up to `begin`, and on to the first one behind."""
         at, values = self._steps[kind]
         first, last = begin // STEP, (begin + count - 1) // STEP
         edges = np.maximum(np.arange(first, last + 2) * STEP, STEP)  # nothing is faded at the start of all
-        points = values[np.searchsorted(at, edges)]
-        if (points == points[0]).all():
-            return float(points[0])
-        return np.interp(np.arange(begin, begin + count), np.arange(first, last + 2) * STEP, points)
+        return values[np.searchsorted(at, edges)]
+
+
+@dataclass(frozen=True)
+class NoteBend:
+    """The bend of a note that begins at the sample `start` (`clavilux.audio.sampler.Bend`)."""
+
+    moves: PartExpression
+    start: int
+
+    def is_none(self, count: int) -> bool:
+        return not self.moves.is_bent(self.start, count)
+
+    def cents(self, first: int, count: int) -> np.ndarray:
+        return self.moves.bend(self.start + first, count)
 
 
 def part_expressions(controls: np.ndarray, sample_rate: int) -> dict[int, PartExpression]:

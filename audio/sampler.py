@@ -1,4 +1,4 @@
-"""Sampler: one note of a SoundFont region as a waveform.
+"""Sampler: one note of a SoundFont region as a waveform, made piece by piece.
 
 Follows the synthesis model of the SoundFont Technical Specification 2.04, section 9: a sample, looped and
 played at the note's pitch, through a low-pass filter, a tremolo and a volume envelope. Knows nothing of rooms
@@ -12,7 +12,8 @@ interpolates linearly.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from copy import copy
+from typing import Protocol
 
 import numpy as np
 
@@ -25,6 +26,18 @@ _ATTACK_S = 0.001
 _LAST_FADE_S = 0.005  # at the end of a sample that is not looped
 _MARGIN = 64  # samples on behind the loop, for the resampler and the interpolation
 _CACHE_SAMPLES = 40_000_000  # 160 MB of waveforms
+_KEPT_SAMPLES = 1 << 20  # of a waveform, 24 s: what a longer note has beyond is made for it alone
+_PIECE = 1 << 15  # samples that are made at a time
+
+
+class Bend(Protocol):
+    """By how much a note is bent."""
+
+    def is_none(self, count: int) -> bool:
+        """Whether none of the first `count` samples is bent."""
+
+    def cents(self, first: int, count: int) -> np.ndarray:
+        """The cents of `count` samples of the note from its sample `first` on, float64 [count]."""
 
 
 class Sampler:
@@ -36,69 +49,37 @@ class Sampler:
     def __init__(self, soundfont: SoundFont, sample_rate: int) -> None:
         self.soundfont, self.sample_rate = soundfont, sample_rate
         self._doubled: dict[tuple, tuple[np.ndarray, int]] = {}  # by sample and loop
-        self._pitched: dict[tuple[int, int], np.ndarray] = {}  # by region and key
+        self._pitched: dict[tuple[int, int], tuple[np.ndarray, _Tone]] = {}  # by region and key; how it goes on
         self._held = 0  # samples in `_pitched`
 
-    def note(
-        self, region: Region, key: int, num_samples: int, bend: Callable[[int], np.ndarray | None] | None = None
-    ) -> np.ndarray:
-        """The waveform of a key held for `num_samples`, with its release: float32 [N], N at least 1.
+    def note(self, region: Region, key: int, num_samples: int, bend: Bend | None = None) -> Note:
+        """A key held for `num_samples`, with its release."""
+        envelope = VolumeEnvelope(region.envelope, num_samples, self.sample_rate)
+        if bend is None or bend.is_none(len(envelope)):
+            return Note(*self._pitched_wave(region, key, len(envelope)), envelope)
+        tone = _Tone(region, *self._twice(region), self.soundfont, key, self.sample_rate, bend)
+        # A sample that is not looped is made whole: it is short, and how much of it there is depends on the bend.
+        wave = tone.take(len(envelope) if region.loop is None else 0)
+        return Note(wave, None if region.loop is None else tone, envelope)
 
-        `bend` gives the cents by which each of so many samples is bent, float64 [N], or None where none is.
-        """
-        envelope = volume_envelope(region.envelope, num_samples, self.sample_rate)
-        cents = None if bend is None else bend(len(envelope))
-        if cents is None:
-            wave = self._pitched_wave(region, key, len(envelope))
-        else:
-            wave = self._render(region, key, len(envelope), cents)
-        if len(wave) < len(envelope):  # the sample ends before the envelope
-            envelope = envelope[: len(wave)]
-            fade = min(len(wave), round(_LAST_FADE_S * self.sample_rate))
-            envelope[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
-        return wave[: len(envelope)] * envelope
-
-    def _pitched_wave(self, region: Region, key: int, num_samples: int) -> np.ndarray:
-        """At least `num_samples` of the sample at the key's pitch, filtered; fewer only if it ends."""
+    def _pitched_wave(self, region: Region, key: int, num_samples: int) -> tuple[np.ndarray, _Tone | None]:
+        """The sample at the key's pitch, filtered: at least `num_samples`, or what follows; None if it ends."""
         name = (id(region), key)
-        wave = self._pitched.get(name)
-        if wave is None or (region.loop is not None and len(wave) < num_samples):
-            length = max(num_samples, self.sample_rate)
-            length = 1 << math.ceil(math.log2(length)) if region.loop is not None else length
-            if wave is not None:
-                self._held -= len(wave)
-            wave = self._render(region, key, length)
-            if self._held + len(wave) > _CACHE_SAMPLES:
-                self._pitched.clear()
-                self._held = 0
-            self._pitched[name] = wave
-            self._held += len(wave)
-        return wave
-
-    def _render(self, region: Region, key: int, num_samples: int, bend: np.ndarray | None = None) -> np.ndarray:
-        data, rate = self._twice(region)
-        cents = (key - region.root) * region.cents_per_key
-        step = rate / self.sample_rate * 2 ** (cents / 1200)
-        if bend is not None:
-            position = np.append(0.0, np.cumsum(step * 2 ** (bend[:-1] / 1200)))
-            if region.loop is None:
-                position = position[: max(1, int(np.searchsorted(position, len(data) - 4)))]
-        else:
-            if region.loop is None:
-                num_samples = max(1, int((len(data) - 4) / step))
-            position = np.arange(num_samples, dtype=np.float64) * step
-        if region.loop is not None:
-            start, end = (at * rate / self.soundfont.sample_rate(region.sample) for at in region.loop)
-            behind = position >= end
-            position[behind] = start + (position[behind] - start) % (end - start)
-        wave = _interpolate(data, position)
-        if region.cutoff_hz < 0.45 * self.sample_rate:
-            wave = BlockFilter(*low_pass(region.cutoff_hz, region.resonance_db, self.sample_rate)).process(wave)
-        delay_s, rate_hz, depth_db = region.tremolo
-        if depth_db:
-            time = np.maximum(0, np.arange(len(wave)) / self.sample_rate - delay_s)
-            wave = wave * 10 ** (depth_db / 20 * np.sin(2 * np.pi * rate_hz * time))
-        return (region.gain * wave).astype(np.float32)
+        wave, tone = self._pitched.get(name, (None, None))
+        if wave is None:
+            tone = _Tone(region, *self._twice(region), self.soundfont, key, self.sample_rate)
+            wave = np.zeros(0, np.float32)
+        elif region.loop is None or len(wave) >= min(num_samples, _KEPT_SAMPLES):
+            return wave, tone and tone.copied()
+        length = 1 << math.ceil(math.log2(max(num_samples, self.sample_rate)))
+        before, wave = len(wave), np.append(wave, tone.take(min(length, _KEPT_SAMPLES) - len(wave)))
+        tone = tone if region.loop is not None else None
+        if self._held + len(wave) - before > _CACHE_SAMPLES:
+            self._pitched.clear()
+            self._held = before = 0
+        self._pitched[name] = wave, tone
+        self._held += len(wave) - before
+        return wave, tone and tone.copied()
 
     def _twice(self, region: Region) -> tuple[np.ndarray, int]:
         """The region's sample at about twice its rate, for clean four-point interpolation; and that rate.
@@ -118,23 +99,178 @@ class Sampler:
         return self._doubled[name]
 
 
-def volume_envelope(shape: Envelope, num_samples: int, sample_rate: int) -> np.ndarray:
-    """The amplitude of a note held for `num_samples`, float32 [N], down to `SILENCE_DB` after its release."""
-    attack, hold_end = max(shape.attack, _ATTACK_S), shape.delay + max(shape.attack, _ATTACK_S) + shape.hold
-    fall = 100 / max(shape.decay, 1e-3)  # dB a second
-    release = 100 / min(LONGEST_RELEASE_S, max(SHORTEST_RELEASE_S, shape.release))
-    if shape.sustain_db >= SILENCE_DB:
-        num_samples = min(num_samples, round((hold_end + SILENCE_DB / fall) * sample_rate))
-    num_samples = max(1, num_samples)
-    left_db = SILENCE_DB - min(shape.sustain_db, max(0.0, (num_samples / sample_rate - hold_end) * fall))
-    tail = max(1, round(max(0.0, left_db) / release * sample_rate))
-    time = np.arange(num_samples + tail, dtype=np.float32) / np.float32(sample_rate)
-    level_db = -np.clip((time - hold_end) * fall, 0, shape.sustain_db)
-    since = time[num_samples:] - time[num_samples - 1]
-    level_db[num_samples:] = level_db[num_samples - 1] - since * release
-    rise = np.clip((time - shape.delay) / attack, 0, 1)
-    rise[num_samples:] = rise[num_samples - 1]
-    return (rise * 10 ** (level_db / 20)).astype(np.float32)
+class Note:
+    """A sounding note, which is taken piece by piece: one that is held for hours takes no more memory than a short one.
+
+    Args:
+        wave: what is there of the sample at its pitch, float32 [N]; shared, so it is not changed.
+        tone: makes what follows; None if the sample ends there.
+        envelope: of its volume.
+    """
+
+    def __init__(self, wave: np.ndarray, tone: _Tone | None, envelope: VolumeEnvelope) -> None:
+        self._wave, self._tone, self._envelope = wave, tone, envelope
+        self._made = np.zeros(0, np.float32)  # and not taken
+        self._at = self._taken = 0  # samples made, and taken
+        self._fades: list[tuple[int, np.ndarray]] = []
+        self._length = len(envelope)
+        if tone is None and len(wave) < len(envelope):
+            self._length = len(wave)
+            envelope.end(len(wave))
+
+    def __len__(self) -> int:
+        """Samples in all."""
+        return self._length
+
+    def end(self, at: int, fade: np.ndarray) -> None:
+        """Have it end, from its sample `at` on, by factors float32 [n]; not before what was taken."""
+        fade = fade[: max(0, self._length - at)]
+        if len(fade):
+            self._fades.append((at, fade))
+            self._length = at + len(fade)
+
+    def take(self, count: int) -> np.ndarray:
+        """The next `count` samples, float32 [count]; fewer at its end."""
+        count = min(count, self._length - self._taken)
+        while len(self._made) < count:
+            self._made = np.append(self._made, self._next())
+        piece, self._made = self._made[:count], self._made[count:]
+        for at, fade in self._fades:
+            piece = _faded(piece, self._taken, at, fade)
+        self._taken += count
+        return piece
+
+    def _next(self) -> np.ndarray:
+        """What follows, without fades: `_PIECE` samples, or what is left."""
+        count = min(_PIECE, self._length - self._at)
+        wave = self._wave[self._at : self._at + count]
+        if len(wave) < count:
+            wave = np.append(wave, self._tone.take(count - len(wave)))
+        self._at += count
+        return wave * self._envelope.piece(self._at - count, count)
+
+
+class _Tone:
+    """A region's sample at a key's pitch, filtered: it is taken piece by piece, and the pieces are the whole."""
+
+    def __init__(
+        self,
+        region: Region,
+        data: np.ndarray,
+        rate: int,
+        soundfont: SoundFont,
+        key: int,
+        sample_rate: int,
+        bend: Bend | None = None,
+    ) -> None:
+        self._region, self._data, self._bend, self._sample_rate = region, data, bend, sample_rate
+        self._step = rate / sample_rate * 2 ** ((key - region.root) * region.cents_per_key / 1200)
+        self._loop = None
+        if region.loop is not None:
+            self._loop = tuple(at * rate / soundfont.sample_rate(region.sample) for at in region.loop)
+        self._made = 0
+        self._position = 0.0  # in the data, of the next sample; of a bent tone alone
+        self._filter = None
+        if region.cutoff_hz < 0.45 * sample_rate:
+            self._filter = BlockFilter(*low_pass(region.cutoff_hz, region.resonance_db, sample_rate))
+
+    def copied(self) -> _Tone:
+        """Another one that goes on from here."""
+        other = copy(self)
+        other._filter = copy(self._filter)
+        return other
+
+    def take(self, count: int) -> np.ndarray:
+        """The next samples, float32 [count]; fewer only if the sample ends."""
+        pieces = [np.zeros(0, np.float32)]
+        while count > 0:
+            piece = self._piece(min(count, _PIECE))
+            pieces.append(piece)
+            count = count - len(piece) if len(piece) == min(count, _PIECE) else 0
+        return np.concatenate(pieces)
+
+    def _piece(self, count: int) -> np.ndarray:
+        position = self._positions(count)
+        if self._loop is not None:
+            start, end = self._loop
+            behind = position >= end
+            position[behind] = start + (position[behind] - start) % (end - start)
+        wave = _interpolate(self._data, position)
+        if self._filter is not None:
+            wave = self._filter.process(wave)
+        delay_s, rate_hz, depth_db = self._region.tremolo
+        if depth_db:
+            at = np.arange(self._made, self._made + len(wave))
+            time = np.maximum(0, at / self._sample_rate - delay_s)
+            wave = wave * 10 ** (depth_db / 20 * np.sin(2 * np.pi * rate_hz * time))
+        self._made += len(wave)
+        return (self._region.gain * wave).astype(np.float32)
+
+    def _positions(self, count: int) -> np.ndarray:
+        """Where in the data the next `count` samples lie, float64; fewer where the data end."""
+        if self._bend is None:
+            if self._loop is None:
+                count = max(0, min(count, max(1, int((len(self._data) - 4) / self._step)) - self._made))
+            return np.arange(self._made, self._made + count, dtype=np.float64) * self._step
+        steps = self._step * 2 ** (self._bend.cents(self._made, count) / 1200)
+        position = np.cumsum(np.append(self._position, steps))
+        self._position, position = float(position[-1]), position[:-1]
+        if self._loop is None:
+            least = 0 if self._made else 1
+            position = position[: max(least, int(np.searchsorted(position, len(self._data) - 4)))]
+        return position
+
+
+class VolumeEnvelope:
+    """The amplitude of a note, down to `SILENCE_DB` after its release; its length is that of the note in samples.
+
+    Args:
+        shape: of the region.
+        num_samples: for which the key is held.
+        sample_rate: Hz.
+    """
+
+    def __init__(self, shape: Envelope, num_samples: int, sample_rate: int) -> None:
+        self.sample_rate, self._delay, self._sustain_db = sample_rate, shape.delay, shape.sustain_db
+        self._attack = max(shape.attack, _ATTACK_S)
+        self._hold_end = shape.delay + self._attack + shape.hold
+        self._fall = 100 / max(shape.decay, 1e-3)  # dB a second
+        self._release = 100 / min(LONGEST_RELEASE_S, max(SHORTEST_RELEASE_S, shape.release))
+        if shape.sustain_db >= SILENCE_DB:
+            num_samples = min(num_samples, round((self._hold_end + SILENCE_DB / self._fall) * sample_rate))
+        self._held = max(1, num_samples)
+        fallen_db = max(0.0, (self._held / sample_rate - self._hold_end) * self._fall)
+        left_db = SILENCE_DB - min(shape.sustain_db, fallen_db)
+        self._length = self._held + max(1, round(max(0.0, left_db) / self._release * sample_rate))
+        self._fade = 0, np.zeros(0, np.float32)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def end(self, length: int) -> None:
+        """Have it fade out to end after so many samples: the region's sample is no longer."""
+        fade = min(length, round(_LAST_FADE_S * self.sample_rate))
+        self._length, self._fade = length, (length - fade, np.linspace(1, 0, fade, dtype=np.float32))
+
+    def piece(self, first: int, count: int) -> np.ndarray:
+        """The amplitudes of `count` samples from `first` on, float32 [count]."""
+        time = self._times(first, count)
+        rise, level_db = self._while_held(time)
+        held = max(0, self._held - first)
+        if held < count:
+            last = self._times(self._held - 1, 1)
+            last_rise, last_db = self._while_held(last)
+            rise[held:] = last_rise
+            level_db[held:] = last_db - (time[held:] - last) * self._release
+        return _faded((rise * 10 ** (level_db / 20)).astype(np.float32), first, *self._fade)
+
+    def _times(self, first: int, count: int) -> np.ndarray:
+        return np.arange(first, first + count).astype(np.float32) / np.float32(self.sample_rate)
+
+    def _while_held(self, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(share of the attack that is over, level in dB)"""
+        level_db = -np.clip((time - self._hold_end) * self._fall, 0, self._sustain_db)
+        return np.clip((time - self._delay) / self._attack, 0, 1), level_db
 
 
 def low_pass(cutoff_hz: float, resonance_db: float, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
@@ -145,6 +281,15 @@ def low_pass(cutoff_hz: float, resonance_db: float, sample_rate: int) -> tuple[n
     b = np.array([1 - cosine, 2 * (1 - cosine), 1 - cosine]) / 2 / math.sqrt(max(1.0, quality))
     a = np.array([1 + alpha, -2 * cosine, 1 - alpha])
     return b / a[0], a / a[0]
+
+
+def _faded(piece: np.ndarray, begin: int, at: int, fade: np.ndarray) -> np.ndarray:
+    """A piece that begins at the sample `begin` of a note, times the factors `fade` that begin at its sample `at`."""
+    first, last = max(at, begin), min(at + len(fade), begin + len(piece))
+    if first < last:
+        piece = piece.copy()
+        piece[first - begin : last - begin] *= fade[first - at : last - at]
+    return piece
 
 
 def _interpolate(data: np.ndarray, position: np.ndarray) -> np.ndarray:

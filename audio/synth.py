@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from clavilux.audio.controllers import sounding_durations
-from clavilux.audio.expression import PartExpression, part_expressions
+from clavilux.audio.expression import NoteBend, PartExpression, part_expressions
 from clavilux.audio.notes import BANK, CONTROL
 from clavilux.audio.programs import DRUM_KEYS, program_name
 from clavilux.audio.room import DRUMS, Reverb, Seat, pan_gains, seat_of
-from clavilux.audio.sampler import Sampler
+from clavilux.audio.sampler import Note, Sampler
 from clavilux.audio.soundfont import SoundFont
 
 if TYPE_CHECKING:
@@ -63,14 +63,14 @@ _SHORTEST_NOTE_S = 0.03
 
 @dataclass
 class _Voice:
-    """A sounding note: what is left of its waveform, from sample `start` on.
+    """A sounding note, from sample `start` on.
 
     `left` and `right` hold for an instrument in its seat; one that is panned stands between `position` and a side, with
     the amplitudes `sides` of its own there.
     """
 
     start: int
-    wave: np.ndarray
+    note: Note
     left: float
     right: float
     wet: float
@@ -78,6 +78,10 @@ class _Voice:
     position: float
     sides: tuple[float, float]
     moves: PartExpression | None
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.note)
 
     def gains(self, begin: int, count: int) -> tuple:
         """Amplitudes left, right and into the hall of `count` samples: float32 [count] or numbers."""
@@ -194,7 +198,7 @@ class ScoreRenderer:
         """Everything that is left, up to where it can no longer be heard."""
         latest = self._last + round(_LONGEST_TAIL_S * self.sample_rate)
         self._render_until(-(-(self._last + 1) // BLOCK))
-        ends = [voice.start + len(voice.wave) for voice in self._voices] + [self._last]
+        ends = [voice.end for voice in self._voices] + [self._last]
         self._render_until(-(-min(latest, max(ends) + self._reverb.num_samples) // BLOCK))
         loud = np.flatnonzero(np.abs(self._kept).max(axis=0, initial=0) > _INAUDIBLE)
         audible = int(loud[-1]) + 1 if len(loud) else 0
@@ -216,14 +220,14 @@ class ScoreRenderer:
         self._start_voices(begin + BLOCK)
         dry, send = np.zeros((2, BLOCK), np.float32), np.zeros(BLOCK, np.float32)
         for voice in self._voices:
-            first, last = max(voice.start, begin), min(voice.start + len(voice.wave), begin + BLOCK)
-            part = voice.wave[first - voice.start : last - voice.start]
-            here = slice(first - begin, last - begin)
+            first = max(voice.start, begin)
+            part = voice.note.take(begin + BLOCK - first)
+            here = slice(first - begin, first - begin + len(part))
             left, right, wet = voice.gains(first, len(part))
             dry[0, here] += left * part
             dry[1, here] += right * part
             send[here] += wet * part
-        self._voices = [v for v in self._voices if v.start + len(v.wave) > begin + BLOCK]
+        self._voices = [v for v in self._voices if v.end > begin + BLOCK]
         return np.float32(MASTER) * (dry + self._reverb.process(send))
 
     def _start_voices(self, end: int) -> None:
@@ -247,17 +251,17 @@ class ScoreRenderer:
         moves, bend, bank = self._moves.get(int(event["part"])), None, 0
         if moves is not None:
             gain *= moves.soft_gain(start)
-            bend = functools.partial(moves.bend, start)
+            bend = NoteBend(moves, start)
             bank = self.soundfont.bank(program, int(moves.at(BANK, start)))
         for region in self.soundfont.regions(program, drum, key, velocity, bank):
             if region.choke and drum:
                 self._choke(region.choke, start)
-            wave = self._sampler.note(region, key, held, bend)
+            note = self._sampler.note(region, key, held, bend)
             own_left, own_right = Seat(region.pan).gains(60)
             sides = gain * left * own_left, gain * right * own_right
             own = gain * own_left, gain * own_right
             self._voices.append(
-                _Voice(start, wave, *sides, gain * seat.wet, region.choke, seat.position(key), own, moves)
+                _Voice(start, note, *sides, gain * seat.wet, region.choke, seat.position(key), own, moves)
             )
 
     def _choke(self, group: int, start: int) -> None:
@@ -265,8 +269,8 @@ class ScoreRenderer:
         for voice in self._voices:
             if voice.choke == group and voice.start < start:
                 at = start - voice.start
-                fade = min(round(_CHOKE_S * self.sample_rate), max(0, len(voice.wave) - at))
-                voice.wave = np.append(voice.wave[:at], voice.wave[at : at + fade] * _fade_out(fade))
+                fade = min(round(_CHOKE_S * self.sample_rate), max(0, len(voice.note) - at))
+                voice.note.end(at, _fade_out(fade))
 
 
 def render_score(

@@ -45,7 +45,7 @@ def sharpness(sampler: Sampler, region: Region) -> float | None:
     if not 30 <= key <= 100 or region.cents_per_key != 100:
         return None
     hz = 440 * 2 ** ((key - 69) / 12)
-    wave = sampler.note(region, key, 2 * RATE)[RATE // 10 : 2 * RATE].astype(np.float64)
+    wave = sampler.note(region, key, 2 * RATE).take(2 * RATE)[RATE // 10 :].astype(np.float64)
     if len(wave) < RATE // 3:
         return None
     by_harmonics = _by_harmonics(wave, hz)
