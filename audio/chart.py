@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from .harmony import LETTERS, QUALITIES, SUFFIXES, Chord
+from clavilux.audio.harmony import LETTERS, QUALITIES, SUFFIXES, Chord
 
 _WORD = re.compile(r"([A-Ga-g][#b]?|[Hh])(.*?)(?:/([A-Ga-g][#b]?|[Hh]))?")
 _NO_CHORD = frozenset(("n.c.", "n.c", "nc", "nc."))

@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 
-from .notes import CONTROL, EXPRESSION, REST, SOSTENUTO, SUSTAIN, VOLUME
+from clavilux.audio.notes import CONTROL, EXPRESSION, REST, SOSTENUTO, SUSTAIN, VOLUME
 
 DOWN = 64  # from here on a pedal is down
 LONGEST_HOLD_QUARTERS = 16.0  # behind the last note: a stray event must not make an organ sound for hours

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .notes import BANK, BEND, EXPRESSION, PAN, REST, SOFT, VOLUME
+from clavilux.audio.notes import BANK, BEND, EXPRESSION, PAN, REST, SOFT, VOLUME
 
 STEP = 128  # samples over which a change is spread, at most as many early: 3 ms, short enough for an attack
 SOFT_GAIN = 10 ** (-4 / 20)  # of the notes that begin under the soft pedal

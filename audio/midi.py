@@ -14,13 +14,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clavilux.audio.controllers import silent_parts
+from clavilux.audio.midi_parts import notes_and_controls
+from clavilux.audio.midi_tracks import (
+    KEY_SIGNATURE,
+    MARKER,
+    METRE,
+    TEMPO,
+    Track,
+    plural,
+    read_header,
+    read_tracks,
+    unwrapped,
+)
+from clavilux.audio.notes import tidy_controls, tidy_notes
+from clavilux.audio.programs import program_name
 from clavilux.files import check_readable
-
-from .controllers import silent_parts
-from .midi_parts import notes_and_controls
-from .midi_tracks import KEY_SIGNATURE, MARKER, METRE, TEMPO, Track, plural, read_header, read_tracks, unwrapped
-from .notes import tidy_controls, tidy_notes
-from .programs import program_name
 
 MOST_QUARTERS, MOST_HOURS = 500_000, 24  # beyond lies a stray event: 500,000 quarters at 120 a minute are 69 hours
 DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)

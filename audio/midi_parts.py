@@ -10,8 +10,20 @@ from collections import Counter
 
 import numpy as np
 
-from .midi_tracks import CONTROLLER, KEY_PRESSURE, PRESSURE, PROGRAM, WHEEL, Track, plural
-from .notes import BANK, BEND, CONTROL, EXPRESSION, LEAST_QUARTERS, PAN, PART_NOTE, SOFT, SOSTENUTO, SUSTAIN, VOLUME
+from clavilux.audio.midi_tracks import CONTROLLER, KEY_PRESSURE, PRESSURE, PROGRAM, WHEEL, Track, plural
+from clavilux.audio.notes import (
+    BANK,
+    BEND,
+    CONTROL,
+    EXPRESSION,
+    LEAST_QUARTERS,
+    PAN,
+    PART_NOTE,
+    SOFT,
+    SOSTENUTO,
+    SUSTAIN,
+    VOLUME,
+)
 
 DRUM_CHANNEL = 9
 _PLAYED = (VOLUME, PAN, EXPRESSION, SUSTAIN, SOSTENUTO, SOFT)

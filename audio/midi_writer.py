@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .midi_parts import DRUM_CHANNEL
-from .notes import BANK, BEND
-from .programs import program_name
+from clavilux.audio.midi_parts import DRUM_CHANNEL
+from clavilux.audio.notes import BANK, BEND
+from clavilux.audio.programs import program_name
 
 if TYPE_CHECKING:
-    from .score import Score
+    from clavilux.audio.score import Score
 
 TICKS_PER_QUARTER = 1920  # a multiple of 384, 480 and 960, so most files keep their exact times
 OWN_MARKER = "Clavilux"  # the first marker of a file written here; without it markers are not read as chords

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .controllers import controls_between, controls_joined, parts_matched
-from .harmony import Chord, Key
-from .midi import MidiFile, read_midi
-from .midi_writer import OWN_MARKER, midi_bytes
-from .notes import CONTROL, NOTE, as_parts, tidy_controls, tidy_notes
+from clavilux.audio.controllers import controls_between, controls_joined, parts_matched
+from clavilux.audio.harmony import Chord, Key
+from clavilux.audio.midi import MidiFile, read_midi
+from clavilux.audio.midi_writer import OWN_MARKER, midi_bytes
+from clavilux.audio.notes import CONTROL, NOTE, as_parts, tidy_controls, tidy_notes
 
 __all__ = ["NOTE", "Score", "bar_quarters"]
 
@@ -246,7 +246,7 @@ class Score:
         a quarter. Raises ValueError if there are more than 15 programs beside the drums (MIDI has 16
         channels) or if `path` cannot be written.
         """
-        from .io import atomic_path  # here, because reading a score needs no sound library
+        from clavilux.audio.io import atomic_path  # here, because reading a score needs no sound library
 
         data = midi_bytes(self)
         with atomic_path(path) as temporary:

@@ -72,7 +72,7 @@ def prepare() -> None:
     import torch
 
     torch.set_num_threads(1)
-    from clavilux import cli, cli_show, describe, memory  # noqa: F401
+    from clavilux import memory  # noqa: F401
     from clavilux.audio import analysis, synth  # noqa: F401
 
 
@@ -108,7 +108,7 @@ def _inside(case: Case, folder: Path, said: Path) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         resource.setrlimit(resource.RLIMIT_CPU, (int(LIMIT_S), int(LIMIT_S) + 5))
         sys.argv = ["clavilux", *case.arguments]
-        from clavilux import cli
+        from clavilux.cli import app as cli
 
         cli.main()
     except SystemExit as stop:

@@ -75,8 +75,8 @@ def ours(folder: Path, dtype: str):
 
     from clavilux.audio.codecs.vqvae_spec import VQVAESpec
     from clavilux.conditioning import Conditioning
-    from clavilux.families.jukebox_config import from_transformers
-    from clavilux.families.jukebox_names import filled, held_source
+    from clavilux.families.jukebox.checkpoint_config import from_transformers
+    from clavilux.families.jukebox.weights import filled, held_source
     from clavilux.layout import OPEN
     from clavilux.loop import draw
     from clavilux.precision import prepare

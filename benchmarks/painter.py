@@ -33,10 +33,10 @@ from resvg_py import svg_to_bytes
 from torch import Tensor
 
 import clavilux
+from clavilux.families.lumia.seen_colors import main_colours, on_nothing
+from clavilux.families.lumia.words import COLOURS, words_of
 from clavilux.image.codecs.residual import ResidualVQ
 from clavilux.image.sheet import contact_sheet
-from clavilux.painter.seen_colors import main_colours, on_nothing
-from clavilux.painter.words import COLOURS, words_of
 from clavilux.training import pictures
 from clavilux.training.album import Album, floats
 from clavilux.training.augment import on_white, variants

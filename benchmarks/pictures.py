@@ -20,11 +20,11 @@ from clavilux.bench import report
 from clavilux.bench.suite import Bench, Mismatch
 from clavilux.bench.timing import Side
 from clavilux.decoder import Decoder
+from clavilux.families.grid_family import placed
 from clavilux.families.llamagen import BY_CLASS, LlamaGen, sizes_of, weights_of
-from clavilux.families.pictures import placed
 from clavilux.image.codecs.vq import VQ, VQSpec
+from clavilux.image_model import Painter
 from clavilux.kernels.models import MODELS
-from clavilux.painting import Painter
 
 SIZES = ("b", "l", "xl", "xxl", "3b")
 CLASSES, PATCH, CLASS = 1000, 16, 207

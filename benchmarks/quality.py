@@ -35,7 +35,7 @@ from measures import (
 from clavilux.audio.frontend import decibels, mel_spectrogram
 from clavilux.audio.harmony import Chord, Key, find_chords
 from clavilux.audio.score import Score, bar_quarters
-from clavilux.composer.styles import STYLES, style_of
+from clavilux.families.aria.styles import STYLES, style_of
 from clavilux.training.data import read_index, read_score, split
 
 FEWEST_PIECES = 12  # a style with fewer held-out pieces borrows training pieces for its ranges

@@ -9,16 +9,16 @@ torch is imported when a name that needs it is first used, so that the command l
 import os
 from importlib import import_module
 
-from .errors import CheckpointError
+from clavilux.errors import CheckpointError
 
 TYPE_CHECKING = False  # as type checkers know it; `typing` itself takes 10 ms to import
 if TYPE_CHECKING:
-    from .audio.clip import Audio
-    from .image.picture import Picture
-    from .model import Model, load
+    from clavilux.audio.clip import Audio
+    from clavilux.image.picture import Picture
+    from clavilux.model import Model, load
 
 if os.environ.get("CLAVILUX_CPU"):  # has to be told to the libraries before torch computes anything
-    from .kernels import processor  # noqa: F401
+    from clavilux.kernels import processor  # noqa: F401
 
 __all__ = ["Audio", "CheckpointError", "Model", "Picture", "load"]
 

@@ -2,14 +2,14 @@
 
 import _signal  # `signal` itself takes 10 ms to import
 
-from clavilux.interrupt import stop
+from clavilux.cli.interrupt import stop
 
 
 def main() -> None:
     """The console script."""
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:  # where it is ignored, that stays so
         _signal.signal(_signal.SIGINT, stop)
-    from clavilux import cli
+    from clavilux.cli import app as cli
 
     cli.main()
 

@@ -13,15 +13,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import CheckpointError
-from .families.recognise import folder_of_file, needed, recognise
+from clavilux.errors import CheckpointError
+from clavilux.families.registry import folder_of_file, needed, recognise
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 PICTURES = ("imagegpt", "janus", "llamagen", "lumia")
 CASCADES = ("jukebox",)
-FAMILIES = {name: f"clavilux.families.{name}" for name in ("aria", "audiocraft", "musicgen", *CASCADES, *PICTURES)}
+_HOMES = {
+    "aria": "aria.family", "audiocraft": "musicgen.audiocraft_layout", "musicgen": "musicgen.transformers_layout",
+    "jukebox": "jukebox.family", "lumia": "lumia.family",
+}  # fmt: skip
+_NAMES = ("aria", "audiocraft", "musicgen", *CASCADES, *PICTURES)
+FAMILIES = {name: f"clavilux.families.{_HOMES.get(name, name)}" for name in _NAMES}
 # Who refuses a prompt of which nothing is understood: `check_prompt(config, prompt, anything)`, without torch.
-READERS = {"aria": "clavilux.composer.refusal", "lumia": "clavilux.painter.prompt"}
+READERS = {"aria": "clavilux.families.aria.refusal", "lumia": "clavilux.families.lumia.prompt"}
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w.-]+))?")
 _HUB_S = 10.0  # that the hub may take to say what it has
 

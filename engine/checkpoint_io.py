@@ -18,8 +18,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import CheckpointError
-from .files import MIB, check_readable
+from clavilux.errors import CheckpointError
+from clavilux.files import MIB, check_readable
 
 if TYPE_CHECKING:
     from torch import Tensor

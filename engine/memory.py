@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from .checkpoint import Checkpoint, find
-from .files import free_memory_bytes
-from .model import check_seconds, device_named
+from clavilux.checkpoint import Checkpoint, find
+from clavilux.files import free_memory_bytes
+from clavilux.model import check_seconds, device_named
 
 
 def needed_bytes(

@@ -17,17 +17,17 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from .audio.clip import Audio
-from .audio.codecs import Codec
-from .checkpoint import CASCADES, PICTURES, Checkpoint, find
-from .conditioning import Conditioning
-from .decoder import Decoder
-from .layout import Layout
-from .loop import draw
-from .precision import check
-from .sampling import Grammar, SamplingSpec
-from .threads import one_thread
-from .windows import Windows
+from clavilux.audio.clip import Audio
+from clavilux.audio.codecs import Codec
+from clavilux.checkpoint import CASCADES, PICTURES, Checkpoint, find
+from clavilux.conditioning import Conditioning
+from clavilux.decoder import Decoder
+from clavilux.layout import Layout
+from clavilux.loop import draw
+from clavilux.precision import check
+from clavilux.sampling import Grammar, SamplingSpec
+from clavilux.threads import one_thread
+from clavilux.windows import Windows
 
 LONGEST_S, USUAL_S = 3600.0, 20.0
 SMALL_DECODER = 30_000_000  # parameters
@@ -299,7 +299,8 @@ def load(
         codec: a file or folder with the codec, where it does not lie beside the model (LlamaGen).
 
     Returns:
-        A model; of pictures, a `clavilux.painting.Painter`; of a cascade, a `clavilux.singing.Singer`.
+        A model; of pictures, a `clavilux.image_model.Painter`; of a cascade, a
+        `clavilux.families.jukebox.model.Singer`.
 
     Raises:
         CheckpointError: nothing is there, or it is damaged or of an unknown family.
@@ -313,12 +314,12 @@ def load(
         raise ValueError(f"a codec is given; a model of the family {name!r} has its own")
     family = found.module.load(found.folder, found.config, device_named(device), dtype, **words)
     if name in CASCADES:
-        from .singing import Singer  # as below
+        from clavilux.families.jukebox.model import Singer  # as below
 
         return Singer(family)
     if name not in PICTURES:
         return Model(family)
-    from .painting import Painter  # it builds on this module
+    from clavilux.image_model import Painter  # it builds on this module
 
     return Painter(family)
 

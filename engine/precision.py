@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .decoder import HALF_CACHE, Decoder
-from .kernels import pages, processor
-from .kernels.weights import Int8Weight, packing_supported
+from clavilux.decoder import HALF_CACHE, Decoder
+from clavilux.kernels import pages, processor
+from clavilux.kernels.weights import Int8Weight, packing_supported
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Of a weight at the peak of loading, for estimates; "auto": on a CPU, float32 with what is packed beside it.

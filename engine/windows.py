@@ -1,6 +1,6 @@
 """Sequences longer than a decoder's context: which tokens each window holds.
 
-A pure plan; `clavilux.loop` carries it out for `Windows`, `clavilux.cascade` for `overlapping`.
+A pure plan; `clavilux.loop` carries it out for `Windows`, `clavilux.families.jukebox.cascade` for `overlapping`.
 """
 
 import math

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from clavilux.cli import app
+from clavilux.cli.app import app
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 FENCE = re.compile(

@@ -12,7 +12,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..clip import Audio
+    from clavilux.audio.clip import Audio
 
 __all__ = ["Encoded", "encode_clip"]
 

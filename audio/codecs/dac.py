@@ -16,12 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clavilux.audio.codecs.dac_spec import DacSpec
+from clavilux.audio.codecs.pieces import Chain, Conv, Residual, Snake, State, Upsample
+from clavilux.audio.codecs.weights import fill, fold_weight_norm
 from clavilux.checkpoint_io import check_tensors, read_json, read_tensors, read_torch
 from clavilux.skeleton import skeletons
-
-from .dac_spec import DacSpec
-from .pieces import Chain, Conv, Residual, Snake, State, Upsample
-from .weights import fill, fold_weight_norm
 
 __all__ = ["Dac", "DacSpec", "DacStream", "from_config", "from_original", "load"]
 

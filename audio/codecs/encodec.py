@@ -16,14 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clavilux.audio.codecs.encodec_spec import EncodecSpec
+from clavilux.audio.codecs.encodec_stereo import StereoEncodec
+from clavilux.audio.codecs.encodec_stream import ROWS, ChunkStream, PieceStream
+from clavilux.audio.codecs.seanet import Conv, Lstm, Upsample, decoder, encoder
+from clavilux.audio.codecs.weights import fill, fold_weight_norm
 from clavilux.checkpoint_io import check_tensors, read_json, read_tensors, read_torch
 from clavilux.skeleton import skeletons
-
-from .encodec_spec import EncodecSpec
-from .encodec_stereo import StereoEncodec
-from .encodec_stream import ROWS, ChunkStream, PieceStream
-from .seanet import Conv, Lstm, Upsample, decoder, encoder
-from .weights import fill, fold_weight_norm
 
 __all__ = ["Encodec", "EncodecSpec", "StereoEncodec", "checkpoint_names", "from_config", "load", "pretrained_name"]
 

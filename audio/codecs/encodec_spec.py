@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .seanet import SeanetSpec, check_count, shortened
+from clavilux.audio.codecs.seanet import SeanetSpec, check_count, shortened
 
 _DEFAULT_BANDWIDTHS = (1.5, 3.0, 6.0, 12.0, 24.0)
 

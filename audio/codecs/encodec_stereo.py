@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from .encodec import Encodec
+    from clavilux.audio.codecs.encodec import Encodec
 
 __all__ = ["StereoEncodec"]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from .encodec import Encodec
+    from clavilux.audio.codecs.encodec import Encodec
 
 ROWS = 4  # chunks decoded at once: an LSTM's step costs the same for one row as for four
 

@@ -22,9 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from clavilux.audio.io import atomic_path, check_target
 from clavilux.files import check_readable
-
-from ..io import atomic_path, check_target
 
 if TYPE_CHECKING:
     from torch import nn

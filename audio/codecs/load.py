@@ -8,15 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clavilux.audio.codecs import dac, encodec, vqvae
+from clavilux.audio.codecs.vqvae import VQVAE
 from clavilux.checkpoint_io import FOLDER_FILES, beginning_with, read_json, read_tensors, read_torch
 
-from . import dac, encodec, vqvae
-from .vqvae import VQVAE
-
 if TYPE_CHECKING:
-    from .dac import Dac
-    from .encodec import Encodec, StereoEncodec
-    from .vqvae import VQVAELevel
+    from clavilux.audio.codecs.dac import Dac
+    from clavilux.audio.codecs.encodec import Encodec, StereoEncodec
+    from clavilux.audio.codecs.vqvae import VQVAELevel
 
 __all__ = ["load_codec"]
 

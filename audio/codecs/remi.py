@@ -20,8 +20,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 import symusic
 
-from ..harmony import QUALITIES, Chord
-from ..score import NOTE, Score, bar_quarters
+from clavilux.audio.harmony import QUALITIES, Chord
+from clavilux.audio.score import NOTE, Score, bar_quarters
 
 PROGRAMS = (
     (0, 4, 6, 8, 10, 11, 12, 16, 19, 21, 24, 25, 32, 40, 41, 42, 43, 45, 46, 47, 48, 52, 56, 57, 58, 60, 61)

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..notes import PART_NOTE
-from ..score import Score, bar_quarters
-from ..synth import NO_PART, SAMPLE_RATE, ScoreRenderer, events_of, render_score, score_events
-from .remi import score_tokens
+from clavilux.audio.codecs.remi import score_tokens
+from clavilux.audio.notes import PART_NOTE
+from clavilux.audio.score import Score, bar_quarters
+from clavilux.audio.synth import NO_PART, SAMPLE_RATE, ScoreRenderer, events_of, render_score, score_events
 
 
 class ScoreCodec:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ..checkpoint_io import short
-from ..errors import CheckpointError
+from clavilux.checkpoint_io import short
+from clavilux.errors import CheckpointError
 
 
 @contextmanager

@@ -13,19 +13,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..conditioning import Conditioning
-from ..decoder import Decoder
-from ..errors import CheckpointError
-from ..image.codecs import clusters
-from ..painting import PictureJob, PictureRequest
-from ..sampling import SamplingSpec
-from ..skeleton import skeletons
-from ..spec import DecoderSpec
-from .blueprint import count
-from .configs import describing
-from .musicgen import model_name
-from .pictures import GridFamily, checked, facts_of, memory_bytes, placed, tensors_of
-from .tensors import check, fingerprint
+from clavilux.conditioning import Conditioning
+from clavilux.decoder import Decoder
+from clavilux.errors import CheckpointError
+from clavilux.families.configs import describing
+from clavilux.families.grid_family import GridFamily, checked, facts_of, memory_bytes, placed, tensors_of
+from clavilux.families.musicgen.config import count
+from clavilux.families.musicgen.transformers_layout import model_name
+from clavilux.families.tensors import check, fingerprint
+from clavilux.image.codecs import clusters
+from clavilux.image_model import PictureJob, PictureRequest
+from clavilux.sampling import SamplingSpec
+from clavilux.skeleton import skeletons
+from clavilux.spec import DecoderSpec
 
 SAMPLING = SamplingSpec(temperature=1.0)
 # What the library takes where a config leaves something out; and more than any model has.

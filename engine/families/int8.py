@@ -20,9 +20,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ..checkpoint_io import open_safetensors
-from ..errors import CheckpointError
-from ..kernels.weights import Int8Weight, quantise
+from clavilux.checkpoint_io import open_safetensors
+from clavilux.errors import CheckpointError
+from clavilux.kernels.weights import Int8Weight, quantise
 
 ERROR = "clavilux.int8_error"  # float32 [1]: root mean square, relative
 SCALE = "_scale"  # ends the name of what a matrix of whole numbers is multiplied with, row by row

@@ -16,20 +16,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checkpoint_io import short
-from ..conditioning import Conditioning
-from ..decoder import Decoder
-from ..errors import CheckpointError
-from ..image.codecs import vq
-from ..painting import PictureJob, PictureRequest
-from ..sampling import SamplingSpec
-from ..spec import DecoderSpec
-from .blueprint import count
-from .configs import describing, section
-from .musicgen import model_name
-from .pictures import VQ_FLOATS, VQ_PARAMETERS, GridFamily, checked, facts_of, memory_bytes, placed, tensors_of
-from .tensors import check, fingerprint
-from .text import read_tokenizer
+from clavilux.checkpoint_io import short
+from clavilux.conditioning import Conditioning
+from clavilux.decoder import Decoder
+from clavilux.errors import CheckpointError
+from clavilux.families.configs import describing, section
+from clavilux.families.grid_family import (
+    VQ_FLOATS,
+    VQ_PARAMETERS,
+    GridFamily,
+    checked,
+    facts_of,
+    memory_bytes,
+    placed,
+    tensors_of,
+)
+from clavilux.families.musicgen.config import count
+from clavilux.families.musicgen.transformers_layout import model_name
+from clavilux.families.t5 import read_tokenizer
+from clavilux.families.tensors import check, fingerprint
+from clavilux.image.codecs import vq
+from clavilux.image_model import PictureJob, PictureRequest
+from clavilux.sampling import SamplingSpec
+from clavilux.spec import DecoderSpec
 
 SAMPLING = SamplingSpec(temperature=1.0, guidance=5.0)
 LONGEST = 1024  # tokens of a prompt; the model was trained on far fewer

@@ -16,18 +16,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..conditioning import Conditioning
-from ..decoder import Decoder
-from ..errors import CheckpointError
-from ..image.codecs import vq
-from ..image.codecs.vq_spec import VQSpec
-from ..painting import PictureJob, PictureRequest
-from ..sampling import SamplingSpec
-from ..spec import DecoderSpec
-from .pictures import VQ_FLOATS, VQ_PARAMETERS, GridFamily, checked, facts_of, memory_bytes, placed, tensors_of
-from .recognise import llamagen_files
-from .tensors import check, fingerprint
-from .text import TextEncoder, from_name
+from clavilux.conditioning import Conditioning
+from clavilux.decoder import Decoder
+from clavilux.errors import CheckpointError
+from clavilux.families.grid_family import (
+    VQ_FLOATS,
+    VQ_PARAMETERS,
+    GridFamily,
+    checked,
+    facts_of,
+    memory_bytes,
+    placed,
+    tensors_of,
+)
+from clavilux.families.registry import llamagen_files
+from clavilux.families.t5 import TextEncoder, from_name
+from clavilux.families.tensors import check, fingerprint
+from clavilux.image.codecs import vq
+from clavilux.image.codecs.vq_spec import VQSpec
+from clavilux.image_model import PictureJob, PictureRequest
+from clavilux.sampling import SamplingSpec
+from clavilux.spec import DecoderSpec
 
 BY_CLASS = SamplingSpec(temperature=1.0, top_k=2000, guidance=4.0)
 BY_WORDS = SamplingSpec(temperature=1.0, top_k=1000, guidance=7.5)

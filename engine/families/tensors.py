@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..checkpoint_io import check_names, listed, open_safetensors, read_tensors, unwrapped_names
-from ..decoder import Decoder, DecoderSpec
-from ..errors import CheckpointError
-from ..kernels.weights import Int8Weight, dense
-from . import int8
+from clavilux.checkpoint_io import check_names, listed, open_safetensors, read_tensors, unwrapped_names
+from clavilux.decoder import Decoder, DecoderSpec
+from clavilux.errors import CheckpointError
+from clavilux.families import int8
+from clavilux.kernels.weights import Int8Weight, dense
 
 _SAMPLED = 1024  # numbers of each tensor that a fingerprint reads
 

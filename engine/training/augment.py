@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..painter.seen_colors import main_colours
-from .pictures import Named
+from clavilux.families.lumia.seen_colors import main_colours
+from clavilux.training.pictures import Named
 
 SIDE = 64
 PLAIN, TURNED = 6, 6  # variants in the picture's own colours, and with its hues turned

@@ -19,12 +19,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ..audio.codecs.remi import DRUMS, score_tokens
-from ..composer.conditions import PREFIX_LENGTH, Brief, tempo_bin
-from ..conditioning import Conditioning
-from ..decoder import DecoderSpec
-from ..families.aria import Composer, vocabulary_hash
-from . import data
+from clavilux.audio.codecs.remi import DRUMS, score_tokens
+from clavilux.conditioning import Conditioning
+from clavilux.decoder import DecoderSpec
+from clavilux.families.aria.family import Composer, vocabulary_hash
+from clavilux.families.aria.prefix import PREFIX_LENGTH, Brief, tempo_bin
+from clavilux.training import data
 
 FORCED_KINDS = ("TimeSig", "Section", "Tempo", "PAD")  # the grammar always says these, so they teach nothing
 CONDITION_DROPOUT = 0.1

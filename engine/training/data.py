@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..audio.codecs.remi import PROGRAMS, regular_bars, score_tokens
-from ..audio.harmony import find_chords, find_key
-from ..audio.score import Score
-from ..audio.synth import SoundFont
-from ..composer.conditions import shift_to_c
-from ..composer.form import sections_of
-from ..composer.styles import STYLES, style_of
+from clavilux.audio.codecs.remi import PROGRAMS, regular_bars, score_tokens
+from clavilux.audio.harmony import find_chords, find_key
+from clavilux.audio.score import Score
+from clavilux.audio.synth import SoundFont
+from clavilux.families.aria.form import sections_of
+from clavilux.families.aria.prefix import shift_to_c
+from clavilux.families.aria.styles import STYLES, style_of
 
 HELD_OUT_SHARE = 0.04
 

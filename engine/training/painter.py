@@ -23,18 +23,18 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
-from ..conditioning import Conditioning
-from ..decoder import DecoderSpec
-from ..families.int8 import Rounding
-from ..families.lumia import DELAYS, Parts, layout_of
-from ..image.codecs.residual import ResidualVQ, ResidualVQSpec
-from ..painter.brief import Brief
-from ..painter.conditions import PREFIX_LENGTH
-from . import augment, pairs, pictures
-from .album import Album, Clock, Report, go_on, save_state
-from .pairs import Pairs
-from .picture_codec import CodecRun, CodecSpec
-from .tokens import Lessons, load_tokens, save_tokens, vocabulary_of
+from clavilux.conditioning import Conditioning
+from clavilux.decoder import DecoderSpec
+from clavilux.families.int8 import Rounding
+from clavilux.families.lumia.brief import Brief
+from clavilux.families.lumia.family import DELAYS, Parts, layout_of
+from clavilux.families.lumia.prefix import PREFIX_LENGTH
+from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
+from clavilux.training import augment, pairs, pictures
+from clavilux.training.album import Album, Clock, Report, go_on, save_state
+from clavilux.training.pairs import Pairs
+from clavilux.training.picture_codec import CodecRun, CodecSpec
+from clavilux.training.tokens import Lessons, load_tokens, save_tokens, vocabulary_of
 
 PLACES = 64
 CODEC_SHARE, PAINTING_SHARE = 0.25, 0.25  # of the time: the codec first, and what paints once more at the end

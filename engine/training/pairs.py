@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .album import Album, floats
-from .augment import SIDE
+from clavilux.training.album import Album, floats
+from clavilux.training.augment import SIDE
 
 SMALL = 40  # pixels a side of each: five of the codec's places
 COUNT = 80_000

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..image.codecs.residual import ResidualVQ, ResidualVQSpec
-from .album import Album, Clock, Report, go_on, save_state
-from .pairs import Pairs, pixels_of
-from .perception import Features, perceptual_loss
+from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
+from clavilux.training.album import Album, Clock, Report, go_on, save_state
+from clavilux.training.pairs import Pairs, pixels_of
+from clavilux.training.perception import Features, perceptual_loss
 
 DEAD = 0.15  # how seldom a batch has a vector that is given up; there are about two places to a vector
 

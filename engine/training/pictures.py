@@ -19,7 +19,7 @@ from typing import Protocol
 
 from PIL import Image
 
-from ..painter.words import words_of
+from clavilux.families.lumia.words import words_of
 
 FONT = "usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
 EMOJI_TEST = "usr/share/unicode/emoji/emoji-test.txt"

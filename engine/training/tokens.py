@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..painter.brief import NUM_WORDS, Brief
-from ..painter.words import split_colours
-from .pairs import Pairs
+from clavilux.families.lumia.brief import NUM_WORDS, Brief
+from clavilux.families.lumia.words import split_colours
+from clavilux.training.pairs import Pairs
 
 FIRST_SHOWN = 6.0  # how often a picture is shown as it is, compared to each of its variants
 PAIR_SHARE = 0.35  # of what is shown are two pictures in one

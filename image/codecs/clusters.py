@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clavilux.checkpoint_io import read_json
-
-from .boundary import checked_pixels, checked_tokens
+from clavilux.image.codecs.boundary import checked_pixels, checked_tokens
 
 __all__ = ["ColourClusters", "load"]
 

@@ -14,11 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clavilux.image.codecs.boundary import checked_pixels, checked_tokens
+from clavilux.image.codecs.vq import Double, Halve, Residual
+from clavilux.image.codecs.weights import fill
 from clavilux.skeleton import skeletons
-
-from .boundary import checked_pixels, checked_tokens
-from .vq import Double, Halve, Residual
-from .weights import fill
 
 __all__ = ["ResidualVQ", "ResidualVQSpec", "from_weights"]
 

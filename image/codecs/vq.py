@@ -19,13 +19,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from clavilux.checkpoint_io import parse_json, read_json, read_metadata
+from clavilux.image.codecs.boundary import checked_pixels, checked_tokens
+from clavilux.image.codecs.vq_spec import VQSpec
+from clavilux.image.codecs.vq_weights import Layout
+from clavilux.image.codecs.weights import fill, read_tensors
 from clavilux.image.io import atomic_path
 from clavilux.skeleton import skeletons
-
-from .boundary import checked_pixels, checked_tokens
-from .vq_spec import VQSpec
-from .vq_weights import Layout
-from .weights import fill, read_tensors
 
 __all__ = ["VQ", "VQSpec", "from_config", "from_weights", "load", "save"]
 

@@ -2,17 +2,7 @@ import numpy as np
 import pytest
 
 from clavilux.audio.chart import parse_chords
-from clavilux.audio.harmony import (
-    CHORDS,
-    KEYS,
-    QUALITIES,
-    Chord,
-    Key,
-    beat_group,
-    chord_grid,
-    find_chords,
-    find_key,
-)
+from clavilux.audio.harmony import CHORDS, KEYS, QUALITIES, Chord, Key, beat_group, chord_grid, find_chords, find_key
 from clavilux.audio.score import NOTE, Score
 
 

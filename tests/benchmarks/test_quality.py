@@ -8,7 +8,7 @@ import pytest
 
 from clavilux.audio.harmony import Chord, Key, find_chords
 from clavilux.audio.score import NOTE, Score
-from clavilux.composer.styles import STYLES
+from clavilux.families.aria.styles import STYLES
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 

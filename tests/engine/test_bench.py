@@ -18,7 +18,7 @@ from clavilux.bench.sides import eager, graph_then_sampler, whole_graph
 from clavilux.bench.subjects import build, layer_cost, named, num_parameters, shortened, step_cost
 from clavilux.bench.suite import Bench, Mismatch
 from clavilux.bench.timing import Side, Timing, buffers_needed, measure, rotating, seconds, turns
-from clavilux.cli import app
+from clavilux.cli.app import app
 from clavilux.kernels.models import MODELS
 
 CPU = torch.device("cpu")

@@ -10,14 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from clavilux.checkpoint_io import (
-    check_names,
-    open_safetensors,
-    read_json,
-    read_tensors,
-    read_torch,
-    unwrapped_names,
-)
+from clavilux.checkpoint_io import check_names, open_safetensors, read_json, read_tensors, read_torch, unwrapped_names
 from clavilux.errors import CheckpointError
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 2364426112\n"

@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from clavilux.audio.codecs import vqvae
 from clavilux.audio.codecs.vqvae_spec import VQVAESpec
-from clavilux.families.jukebox_config import from_transformers
-from clavilux.families.jukebox_names import filled, held_source
-from clavilux.families.jukebox_prior import Labels
+from clavilux.families.jukebox.checkpoint_config import from_transformers
+from clavilux.families.jukebox.prior import Labels
+from clavilux.families.jukebox.weights import filled, held_source
 
 GOLDEN = Path(__file__).parent / "jukebox_priors.safetensors"
 NAMES = ("plain", "separate", "merged", "upsampler")

@@ -2,7 +2,7 @@
 
 from typer.testing import CliRunner
 
-from clavilux.cli import app
+from clavilux.cli.app import app
 
 
 def call(*arguments, code=0):

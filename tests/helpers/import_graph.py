@@ -17,29 +17,22 @@ Graph = dict[str, set[str]]  # file -> the files that it imports, all relative t
 # Rows from the ground up: a file may import its own layer and those of the rows below, not a neighbour in its row.
 # A name with "/" at its end is a folder. The most particular name counts, so a folder's file can stand elsewhere.
 LAYERS: tuple[dict[str, tuple[str, ...]], ...] = (
-    {"ground": tuple(f"engine/{name}.py" for name in (
-        "errors", "files", "checkpoint_io", "checks", "skeleton", "interrupt", "uptime",
-    ))},
+    {"ground": tuple(f"engine/{name}.py" for name in ("errors", "files", "checkpoint_io", "checks", "skeleton"))},
     {"kernels": ("kernels/",)},
     {"audio": ("audio/",), "image": ("image/",)},
     {"core": tuple(f"engine/{name}.py" for name in (
-        "conditioning", "context_window", "decoder", "family", "graph", "image_family", "layers", "layout", "loop",
-        "positions", "precision", "sampling", "spec", "state", "threads", "windows",
+        "conditioning", "context_window", "decoder", "graph", "layers", "layout", "loop", "positions", "precision",
+        "sampling", "spec", "state", "threads", "windows",
     ))},
-    {"families": ("engine/families/", "engine/composer/", "engine/painter/")},
-    {"loading": ("engine/loading.py", "engine/checkpoint.py")},
     {"models": tuple(f"engine/{name}.py" for name in (
-        "cascade", "editing", "explaining", "image_model", "inpainting", "job_settings", "journal", "model",
-        "music_model", "painting", "requests", "singing", "surprisal",
+        "family", "image_family", "image_model", "inpainting", "model", "music_model", "requests", "surprisal",
     ))},
+    {"families": ("engine/families/",)},
+    {"loading": ("engine/loading.py", "engine/checkpoint.py", "engine/memory.py")},
     {"arts": ("engine/arts/",), "provenance": ("engine/provenance/",)},
     {"public": ("engine/__init__.py",)},
     {"bench": ("engine/bench/",), "training": ("engine/training/",), "serve": ("engine/serve/",)},
-    {"cli": ("engine/cli/", "engine/__main__.py", *(f"engine/{name}.py" for name in (
-        "cli", "cli_bench", "cli_codecs", "cli_errors", "cli_help", "cli_inputs", "cli_jobs", "cli_options",
-        "cli_outputs", "cli_paint", "cli_play", "cli_render", "cli_show", "describe", "describe_models", "memory",
-        "preflight",
-    )))},
+    {"cli": ("engine/cli/", "engine/__main__.py")},
 )  # fmt: skip
 
 

@@ -1,0 +1,57 @@
+"""The files that `render` and `play` write: checked before any work, then written and noted.
+
+Knows endings and paths. Does not know how a song is made.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from clavilux.cli.options import check_ending, note_written
+from clavilux.files import MIDI_ENDINGS
+
+if TYPE_CHECKING:
+    from clavilux.audio.clip import Audio
+
+
+def check_outputs(sounds: list[Path], midis: list[Path | None], plots: list[Path | None]) -> None:
+    """Find out before any work that a file cannot be written, or that two would be the same file."""
+    from clavilux.audio import io
+
+    midis, plots = [path for path in midis if path], [path for path in plots if path]
+    for path in sounds:
+        check_ending(path, (*io.FORMATS, *MIDI_ENDINGS))
+    for path in midis:
+        check_ending(path, MIDI_ENDINGS)
+    if plots:
+        from clavilux.audio.analysis import PICTURES
+
+        for path in plots:
+            check_ending(path, PICTURES)
+    targets = [*sounds, *midis, *plots]
+    for path in targets:
+        io.check_target(path)
+    if len({path.resolve() for path in targets}) < len(targets):
+        raise ValueError("two of the files to write have the same name; give each its own")
+
+
+def save_song(
+    ctx: typer.Context, song: Audio, output: Path, midi: Path | None, plot: Path | None, loudness: bool
+) -> dict:
+    """Write a song's files; their paths by kind, also noted in the context in case a later one fails."""
+    from clavilux.audio import analysis
+
+    written = {}
+    for kind, path in (("audio", output), ("midi", midi), ("plot", plot)):
+        if path is None:
+            continue
+        if kind == "plot":
+            analysis.plot(song, path)
+        else:
+            song.save(path, loudness=loudness)
+        written[kind] = str(path)
+        note_written(ctx, path)
+    return written

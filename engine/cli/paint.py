@@ -1,0 +1,159 @@
+"""The `paint` command: a picture from a sentence.
+
+Knows arguments and files; how a picture is made is `painting`'s. torch is imported inside the command only, so that
+`--help` is instant.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import clavilux
+from clavilux.checkpoint import find
+from clavilux.cli.options import Anything, AsJson, Device, Dtype, Quiet, Strict, note_written, numbered
+
+if TYPE_CHECKING:
+    from clavilux.image.picture import Picture
+    from clavilux.image_model import Painter
+
+Files = dict[str, str]
+PREVIEWS = 8  # of a picture. Each decodes all that is there: on two CPU cores 16 of them take longer than the picture.
+
+
+def paint(
+    ctx: typer.Context,
+    prompt: Annotated[str, typer.Argument(help='Say "red apple"; some models take no words.')] = "",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to: .png, .jpg or .webp.")] = Path(
+        "picture.png"
+    ),
+    class_id: Annotated[int | None, typer.Option("--class", help="LlamaGen: the number of an ImageNet class.")] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels a side; the model's own if not given.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", "--seed", help="One picture each: 3, or 1,2,3,4; new if not given.")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Several pictures, where --seeds does not list them.", min=1)] = 1,
+    sheet: Annotated[bool, typer.Option("--sheet", help="All pictures on one sheet, not in numbered files.")] = False,
+    preview: Annotated[Path | None, typer.Option(help="A picture file that fills in while rows arrive.")] = None,
+    guidance: Annotated[
+        str | None, typer.Option(help='How strictly the words are followed, 1 is freely; or a schedule, "1:7.5".')
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(help="0 is greedy; higher is bolder.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest tokens only.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens that make up p.")] = None,
+    continue_from: Annotated[Path | None, typer.Option(help="A picture whose rows are kept; the rest is new.")] = None,
+    keep: Annotated[str | None, typer.Option(help="X,Y,W,H in pixels: what is kept of --continue-from.")] = None,
+    vary: Annotated[float | None, typer.Option(help="The share of --continue-from's tokens that is kept.")] = None,
+    explain: Annotated[
+        Path | None, typer.Option(help="Also draw how open and how surprising each place was (.png, .svg, .pdf).")
+    ] = None,
+    strict: Strict = False,
+    anything: Anything = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    model: Annotated[str, typer.Option(help="Bundled, a folder, a file or a hub id.")] = "lumia",
+    codec: Annotated[Path | None, typer.Option(help="LlamaGen: the VQ codec's file, if not beside the model.")] = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+) -> None:
+    """Paint a picture from a sentence."""
+    drawn_with = None if seeds is None else _whole_numbers("seeds", seeds, "1,2,3,4")
+    count = batch if drawn_with is None or len(drawn_with) == 1 else len(drawn_with)
+    if batch not in (1, count):
+        raise ValueError(f"--batch is {batch} and there are {count} seeds; leave --batch out")
+    separate = 1 if sheet else count
+    outputs = [numbered(output, i, separate) for i in range(1, separate + 1)]
+    explained = [numbered(explain, i, count) for i in range(1, count + 1)] if explain else []
+    _check_outputs([*outputs, *([preview] if preview else [])], explained)
+    if continue_from is not None:
+        from clavilux.image.picture import Picture
+
+        continue_from = Picture.load(continue_from, strict=strict)  # before the model is loaded
+    given = {
+        "class_id": class_id, "guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p,
+        "continue_from": continue_from, "vary": vary, "anything": anything or None,
+        "seed": drawn_with if drawn_with is None or len(drawn_with) > 1 else drawn_with[0],
+        "keep": None if keep is None else tuple(_whole_numbers("keep", keep, "0,0,128,64")),
+    }  # fmt: skip
+    options = {name: value for name, value in given.items() if value is not None} | {"size": size, "batch": count}
+
+    found = find(model)
+    found.check_prompt(prompt, anything)
+
+    from clavilux import memory
+    from clavilux.cli import display, preflight
+
+    memory.check_makes(found, "pictures")
+    preflight.check_picture(found, size, options)
+    memory.check_fits(found, size, count, dtype, device)
+    loaded = clavilux.load(found, device=device, dtype=dtype, codec=codec)
+    started = time.perf_counter()
+    with display.token_bar(hidden=quiet or as_json) as progress:
+        pictures = _painted(ctx, loaded, prompt, options | {"progress": progress}, preview)
+    elapsed_s = time.perf_counter() - started
+    files = _saved(ctx, pictures, outputs, sheet)
+    for picture, path, written in zip(pictures, explained, files, strict=False):
+        loaded.explain(picture, prompt).save(path)
+        note_written(ctx, path)
+        written["explained"] = str(path)
+    if as_json:
+        display.print_json(display.picture_report(pictures, files, elapsed_s))
+    elif not quiet:
+        display.show_pictures(pictures, files, elapsed_s)
+
+
+def _painted(
+    ctx: typer.Context, model: Painter, prompt: str, options: dict[str, Any], preview: Path | None
+) -> list[Picture]:
+    """The pictures; while they are painted, `preview` shows them as far as they are."""
+    from clavilux.image.sheet import contact_sheet
+
+    if preview is None:
+        pictures = model.generate(prompt, **options)
+    else:
+        rows = (options["size"] or model.family.size) // model.family.stages[0].codec.downsampling
+        for number, pictures in enumerate(model.stream(prompt, every=max(1, rows // PREVIEWS), **options)):
+            (contact_sheet(pictures) if isinstance(pictures, list) else pictures).save(preview)
+            if number == 0:
+                note_written(ctx, preview)
+    return pictures if isinstance(pictures, list) else [pictures]
+
+
+def _saved(ctx: typer.Context, pictures: list[Picture], outputs: list[Path], sheet: bool) -> list[Files]:
+    """Write the pictures, or the sheet of them; what was written, by kind, for each."""
+    from clavilux.image.sheet import contact_sheet
+
+    for picture, path in zip([contact_sheet(pictures)] if sheet else pictures, outputs, strict=True):
+        picture.save(path)
+        note_written(ctx, path)
+    if sheet:
+        return [{"sheet": str(outputs[0])} for _ in pictures]
+    return [{"picture": str(path)} for path in outputs]
+
+
+def _check_outputs(pictures: list[Path], maps: list[Path]) -> None:
+    """Find out before any work that a file cannot be written, or that two would be the same file."""
+    from clavilux.image import io
+    from clavilux.image.maps import check_ending
+
+    for path in pictures:
+        io.format_of(path)
+    for path in maps:
+        check_ending(path)
+    targets = [*pictures, *maps]
+    for path in targets:
+        io.check_target(path)
+    if len({path.resolve() for path in targets}) < len(targets):
+        raise ValueError("two of the files to write have the same name; give each its own")
+
+
+def _whole_numbers(name: str, text: str, example: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"--{name} is {text!r}; it should be whole numbers with commas between them, such as {example}"
+        ) from None

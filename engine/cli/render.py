@@ -1,0 +1,131 @@
+"""The `render` command: music from a sentence.
+
+Knows arguments and files; how music is made is the model's. torch is imported inside the command only, so that
+`--help` is instant.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import clavilux
+from clavilux.checkpoint import find
+from clavilux.cli import inputs, jobs
+from clavilux.cli.options import (
+    Anything,
+    AsJson,
+    Device,
+    Dtype,
+    Instruments,
+    Loudness,
+    Output,
+    Plot,
+    Quiet,
+    Strict,
+    numbered,
+)
+from clavilux.cli.outputs import check_outputs, save_song
+from clavilux.files import MIDI_ENDINGS
+
+
+def render(
+    ctx: typer.Context,
+    prompt: Annotated[str, typer.Argument(help='Say "slow church organ chorale in G minor".')] = "",
+    seconds: Annotated[
+        float | None, typer.Option(help='Length of the song; if not given, as the words say, "16 bars", else 20.')
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same song; new if not given.")] = None,
+    key: Annotated[str | None, typer.Option(help='"G minor", "F#", "Bb major" ...')] = None,
+    tempo: Annotated[float | None, typer.Option(help="Quarter notes a minute.")] = None,
+    metre: Annotated[str | None, typer.Option(help="3/4, 4/4, 6/8 ...")] = None,
+    chords: Annotated[str | None, typer.Option(help='A chord a bar, "Gm Cm D7"; or "Gm Cm | D7".')] = None,
+    instrument: Instruments = None,
+    style: Annotated[str | None, typer.Option(help="One of the styles that `clavilux models` lists.")] = None,
+    density: Annotated[str | None, typer.Option(help="sparse, medium or dense.")] = None,
+    section: Annotated[str | None, typer.Option(help="whole, opening, middle or closing.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="0 is greedy; higher is bolder.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest tokens only.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens that make up p.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="How strictly the words are followed; 1 is freely.")] = None,
+    melody: Annotated[Path | None, typer.Option(help="MusicGen-melody: a sound file whose tune is followed.")] = None,
+    padding: Annotated[str | None, typer.Option(help="MusicGen: masked, or unmasked as audiocraft has it.")] = None,
+    window: Annotated[float | None, typer.Option(help="MusicGen: seconds that are seen at once.")] = None,
+    stride: Annotated[float | None, typer.Option(help="MusicGen: seconds by which that window moves on.")] = None,
+    artist: Annotated[str | None, typer.Option(help="Jukebox: a number, or a name that --labels knows.")] = None,
+    genre: Annotated[str | None, typer.Option(help="Jukebox: as --artist; several by commas.")] = None,
+    lyrics: Annotated[str | None, typer.Option(help="Jukebox: the words, or a .txt file with them.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Jukebox: a folder with lists of artists and genres.")] = None,
+    song_seconds: Annotated[
+        float | None, typer.Option(help="Jukebox: how long the whole song is, of which this is the beginning.")
+    ] = None,
+    levels: Annotated[int | None, typer.Option(help="Jukebox: how many are drawn; 1 is a quick sketch.")] = None,
+    hop: Annotated[str | None, typer.Option(help="Jukebox: what share of a window is new; or one a level.")] = None,
+    temperatures: Annotated[str | None, typer.Option(help="Jukebox: one a level, from the top, by commas.")] = None,
+    parallel_windows: Annotated[int | None, typer.Option(help="Jukebox: parts of a level drawn at once.")] = None,
+    prime: Annotated[Path | None, typer.Option(help="Jukebox: a sound file with whose first seconds to begin.")] = None,
+    prime_seconds: Annotated[float | None, typer.Option(help="Jukebox: how many of them.")] = None,
+    tokens: Annotated[Path | None, typer.Option(help="Jukebox: tokens of a level to begin with.")] = None,
+    job: Annotated[Path | None, typer.Option(help="Jukebox: where tokens are kept; beside the song as .job.")] = None,
+    continue_from: Annotated[Path | None, typer.Option(help="A MIDI or sound file to carry on from.")] = None,
+    anything: Anything = False,
+    strict: Strict = False,
+    output: Output = Path("song.wav"),
+    midi: Annotated[Path | None, typer.Option(help="Also save the notes as a MIDI file.")] = None,
+    plot: Plot = None,
+    batch: Annotated[int, typer.Option(help="Several songs, in numbered files.", min=1)] = 1,
+    loudness: Loudness = True,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    model: Annotated[str, typer.Option(help="Bundled, a folder, a file or a hub id.")] = "aria",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+) -> None:
+    """Write music from a sentence."""
+    outputs = [numbered(output, i, batch) for i in range(1, batch + 1)]
+    midis = [midi and numbered(midi, i, batch) for i in range(1, batch + 1)]
+    plots = [plot and numbered(plot, i, batch) for i in range(1, batch + 1)]
+    check_outputs([*outputs], [*midis], [*plots])
+    controls = {
+        "key": key, "tempo": tempo, "metre": metre, "chords": chords, "instruments": instrument,
+        "style": style, "density": density, "section": section, "temperature": temperature, "top_k": top_k,
+        "top_p": top_p, "guidance": guidance, "melody": melody, "padding": padding, "window_s": window,
+        "stride_s": stride, "continue_from": continue_from, "seed": seed, "artist": artist, "genre": genre,
+        "lyrics": lyrics, "labels": labels, "song_s": song_seconds, "levels": levels, "hop": hop,
+        "temperatures": temperatures, "parallel_windows": parallel_windows, "prime": prime, "prime_s": prime_seconds,
+        "tokens": tokens, "job": job, "anything": anything or None,
+    }  # fmt: skip
+    given = {name: value for name, value in controls.items() if value is not None}
+
+    inputs.check({"--melody": melody, "--prime": prime, "--continue-from": continue_from})
+    found = find(model)
+    found.check_prompt(prompt, anything)
+
+    from clavilux import memory
+    from clavilux.cli import display, preflight
+    from clavilux.model import USUAL_S
+
+    remarks = inputs.remarks_on({"--melody": melody, "--prime": prime, "--continue-from": continue_from}, strict)
+    memory.check_makes(found, "music")
+    notes = [path for path in [*outputs, *midis] if path and path.suffix.lower() in MIDI_ENDINGS]
+    preflight.check_song(found, prompt, seconds, given | {"batch": batch}, notes)
+    memory.check_fits(found, USUAL_S if seconds is None else seconds, batch, dtype, device)
+    loaded = clavilux.load(found, device=device, dtype=dtype)
+    jobs.keep(ctx, loaded, given, model, output, loudness)
+    started = time.perf_counter()
+    with display.progress_bar(hidden=quiet or as_json, at=lambda: getattr(loaded, "at", "")) as progress:
+        songs = loaded.generate(prompt, seconds=seconds, batch=batch, progress=progress, **given)
+    songs = songs if isinstance(songs, list) else [songs]
+    elapsed_s = time.perf_counter() - started
+    files = []
+    for song, *targets in zip(songs, outputs, midis, plots, strict=True):
+        files.append(save_song(ctx, song, *targets, loudness))
+    report = display.report(songs, files, elapsed_s) | {"remarks": remarks}
+    if as_json:
+        display.print_json(report)
+    elif not quiet:
+        display.show_remarks(remarks)
+        display.show_songs(songs, files, elapsed_s)

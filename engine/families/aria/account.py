@@ -1,0 +1,124 @@
+"""An account of what was read in a prompt: what each phrase was taken for, whether that says which music is meant,
+and the known words that are spelled nearly as the unknown ones.
+
+Knows claims and their meanings in words. Does not know how phrases are found in a text (`prompt`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from clavilux.audio.harmony import Key
+from clavilux.families.aria.instruments import fold, words_of
+from clavilux.families.aria.lexicon import PHRASES, Claim
+
+_MAX_TAKEN = 50
+# What any music has: a number of beats, "16 bars" or "song" beside words that are not known says nothing of them.
+_GENERIC_SLOTS = frozenset(("tempo", "bars", "length", "metre", "section", "density", "count"))
+_GENERIC_PHRASES = frozenset((("song",), ("songs",), ("ballad",), ("ballads",)))
+_MOST_NEAREST = 5
+
+
+class Event(NamedTuple):
+    """One thing read: kind "claims", "unknown", "unmet" (understood, and cannot be done), "not", "join", "number",
+    "break" or "idle" (stop words)."""
+
+    kind: str
+    text: str
+    claims: tuple[Claim, ...] = ()
+    negated: bool = False
+
+
+def is_definite(events: list[Event]) -> bool:
+    """Whether something says which music is meant: a style, an instrument, a key, a mood, a pace, chords."""
+    return any(
+        slot not in _GENERIC_SLOTS
+        for event in events
+        if event.kind == "claims" and not event.negated and words_of(event.text) not in _GENERIC_PHRASES
+        for slot, _, _ in event.claims
+    )
+
+
+def account(events: list[Event], winners: dict[str, Claim]) -> tuple[tuple[str, str], ...]:
+    taken: dict[tuple[str, str], None] = {}
+    for event in events:
+        if event.kind != "claims" or len(taken) >= _MAX_TAKEN:
+            continue
+        text = event.text[:60]
+        if event.negated:
+            taken[(text, f"not wanted: {_meaning(event.claims)}")] = None
+            continue
+        holding = tuple(c for c in event.claims if _holds(c, winners))
+        if holding:
+            taken[(text, _meaning(holding))] = None
+        else:
+            taken[(text, f"{_meaning(event.claims)}, but other words say otherwise")] = None
+    return tuple(taken)
+
+
+def _holds(claim: Claim, winners: dict[str, Claim]) -> bool:
+    slot, value, _ = claim
+    if slot == "instruments":
+        return True
+    held = winners[slot][1] if slot in winners else None
+    if slot == "ensemble" and value[0] != winners["style"][1]:
+        return False
+    return held == value or (slot == "key" and held.tonic == value)
+
+
+def _meaning(claims: tuple[Claim, ...]) -> str:
+    parts = []
+    for slot, value, _ in claims:
+        if slot == "instruments":
+            parts.append(", ".join(dict.fromkeys(value)))
+        elif slot == "metre":
+            parts.append(f"{value[0]}/{value[1]}")
+        elif slot == "span":
+            parts.append(f"{value[0]} to {value[1]} quarters a minute")
+        elif slot == "tempo":
+            parts.append(f"{value:g} quarters a minute")
+        elif slot == "key":
+            parts.append(str(value) if isinstance(value, Key) else f"key of {str(Key(value, 'major')).split()[0]}")
+        elif slot == "ensemble":
+            parts.append(f"for {', '.join(value[1])}")
+        elif slot == "count":
+            parts.append(f"{value} players")
+        elif slot == "chords":
+            parts.append("these chords")
+        elif slot == "bars":
+            parts.append(f"{value} bars")
+        elif slot == "length":
+            parts.append(f"{value:g} s")
+        else:
+            parts.append({"mode": f"{value} key", "pace": f"{value} tempo"}.get(slot, f"{value} {slot}"))
+    return ", ".join(parts)
+
+
+def nearest(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Known words that are spelled most like unknown ones, at most five; alike enough to be worth showing."""
+    from difflib import SequenceMatcher, get_close_matches
+
+    known = [phrase[0] for phrase, claims in PHRASES.items() if claims and len(phrase) == 1]
+    found: dict[str, float] = {}
+    for word in map(fold, words[:_MOST_NEAREST]):
+        for near in get_close_matches(word, known, n=2, cutoff=0.75):
+            found[near] = max(found.get(near, 0.0), SequenceMatcher(None, word, near).ratio())
+    return tuple(sorted(found, key=lambda near: (-found[near], near))[:_MOST_NEAREST])
+
+
+def hints(unknown: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """For words that are one slip away from a known one: that word. Anything less near is not guessed at."""
+    from difflib import get_close_matches
+
+    by_initial: dict[str, list[str]] = {}
+    for phrase in PHRASES:
+        if len(phrase) == 1 and len(phrase[0]) >= 4:
+            by_initial.setdefault(phrase[0][0], []).append(phrase[0])
+    found_for = []
+    for written in unknown:
+        word = fold(written)
+        if len(word) >= 4 and word.isalpha():
+            near = [w for w in by_initial.get(word[0], ()) if abs(len(w) - len(word)) <= 1]
+            found = get_close_matches(word, near, n=1, cutoff=0.83)
+            found_for += [(written, found[0])] if found else []
+    return tuple(found_for)

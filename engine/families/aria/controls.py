@@ -1,0 +1,269 @@
+"""The composer's controls: what may be asked, and what is chosen where nothing was asked.
+
+Knows ranges, and draws from a style's habits. Does not know how words are read (`prompt`) or what a control
+does to the tokens (`grammar`, `conditions`).
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clavilux.audio.chart import read_chart
+from clavilux.audio.harmony import Chord, Key
+from clavilux.families.aria.instruments import INSTRUMENTS, NO_DRUMS, instruments_named, unknown
+from clavilux.families.aria.lexicon import PACES
+from clavilux.families.aria.literals import TEMPO_RANGE, no_metre
+from clavilux.families.aria.styles import METRES, STYLES, Metre, Style
+
+if TYPE_CHECKING:
+    from clavilux.families.aria.prompt import Understanding
+
+SLOWEST, FASTEST = TEMPO_RANGE
+DENSITIES = ("sparse", "medium", "dense")
+SECTIONS = ("whole", "opening", "middle", "closing")
+
+ACCEPTS: dict[str, Any] = {
+    "style": list(STYLES),
+    "instruments": list(INSTRUMENTS),
+    "key": "a tonic and a mode, such as 'G minor' or 'F# major'",
+    "tempo": f"{SLOWEST:g} to {FASTEST:g} quarter notes a minute",
+    "metre": [f"{a}/{b}" for a, b in METRES],
+    "chords": "a chord a bar, 'Gm Cm D7 Gm', or bars between lines, 'Gm Cm | D7/F# | N.C.'",
+    "density": list(DENSITIES),
+    "section": list(SECTIONS),
+    "anything": "yes, to make a piece even of a prompt of which nothing is understood",
+}
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Every control settled.
+
+    `instruments` are names out of `INSTRUMENTS`, one a player; `tempo` is in quarters a minute; `chords` is
+    a list of chords a bar, repeated as often as the piece needs, or None where the composer draws them.
+    `unmet` says what was asked for and cannot be done.
+    """
+
+    style: str
+    instruments: tuple[str, ...]
+    key: Key
+    tempo: float
+    metre: Metre
+    density: str
+    section: str
+    chords: tuple[tuple[Chord, ...], ...] | None
+    unmet: tuple[str, ...] = ()
+
+
+def resolve(
+    said: Understanding,
+    *,
+    seed: int,
+    style: str | None = None,
+    instruments: str | Sequence[str] | None = None,
+    key: str | Key | None = None,
+    tempo: float | None = None,
+    metre: str | Metre | None = None,
+    chords: str | None = None,
+    density: str | None = None,
+    section: str | None = None,
+) -> Controls:
+    """Settle every control: options first, then the words, then a draw from the style's habits.
+
+    The draws depend on the seed and on the control alone, so that asking for one leaves the others as they
+    were. Nothing is drawn that the words refuse. Chords without a key settle the key.
+
+    Args:
+        said: what `understand` read.
+        seed: any integer.
+        style: a name out of `STYLES`.
+        instruments: names such as "organ", "flute, guitar" or "string quartet", or several; at most 12
+        players.
+        key: such as "G minor".
+        tempo: 20 to 300 quarters a minute.
+        metre: one of `METRES`, as "3/4" or (3, 4).
+        chords: a chart for `read_chart`: a chord a bar, or bars between "|".
+        density: one of `DENSITIES`.
+        section: one of `SECTIONS`.
+
+    Raises:
+        ValueError, TypeError: an option outside its range, in one sentence that names what would be right.
+    """
+    names, unmet = (said.instruments, ()) if instruments is None else _pitched(instruments_named(instruments))
+    style = _one_of("style", style, tuple(STYLES)) if style is not None else said.style
+    habits = STYLES[style] if style else _style_for(names, said, seed)
+    settled_metre = _metre(metre) if metre is not None else said.metre
+    settled_metre = settled_metre or _weighted(_allowed(habits.metres, said, "metre"), seed, "metre")
+    pace = _tempo(tempo) if tempo is not None else said.tempo
+    chart, played_as = _chords(chords if chords is not None else said.chords)
+    return Controls(
+        style=habits.name,
+        instruments=names or _usual_instruments(habits, said, seed),
+        key=_key(key) if key is not None else said.key or _usual_key(habits, said, chart, seed),
+        tempo=pace if pace is not None else _usual_tempo(habits, settled_metre, said, seed),
+        metre=settled_metre,
+        density=_one_of("density", density, DENSITIES) if density is not None else _density(said),
+        section=_one_of("section", section, SECTIONS) if section is not None else said.section or "whole",
+        chords=chart,
+        unmet=(*unmet, *played_as),
+    )
+
+
+def _pitched(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(the names without drums, what cannot be done). Raises ValueError where only drums are left."""
+    pitched = tuple(name for name in names if name != "drums")
+    if not pitched:
+        raise ValueError(f"instruments is 'drums'; {NO_DRUMS}: name an instrument that plays pitches")
+    return pitched, ((f"drums ({NO_DRUMS})",) if pitched != names else ())
+
+
+def _draw(seed: int, name: str) -> float:
+    """0 to 1, the same for the same seed and control everywhere (strings seed by SHA-512)."""
+    return random.Random(f"{seed}:{name}").random()
+
+
+def _weighted(choices, seed: int, name: str):
+    at = _draw(seed, name) * sum(weight for _, weight in choices)
+    for choice, weight in choices:
+        at -= weight
+        if at < 0:
+            return choice
+    return choices[-1][0]
+
+
+def _allowed(weighted, said: Understanding, slot: str) -> list:
+    """The choices of (choice, weight) that the words do not refuse; all of them, if they refuse every one."""
+    return [pair for pair in weighted if (slot, pair[0]) not in said.avoid] or list(weighted)
+
+
+def _style_for(names: tuple[str, ...], said: Understanding, seed: int) -> Style:
+    """A style whose ensemble the named instruments are, or at home on them; any, where there is none.
+
+    Each is as likely as its habits make the mode, the metre and the pace that were said.
+    """
+    usual = _allowed([(s.name, s.weight) for s in STYLES.values() if s.weight > 0], said, "style")
+    styles = [STYLES[name] for name, _ in usual]
+    exact = [s for s in styles if any(set(names) == set(e) for _, e in s.ensembles)]
+    at_home = [s for s in styles if set(names) <= {*s.at_home, *(n for _, e in s.ensembles for n in e)}]
+    sized = [s for s in styles if any(len(e) == said.players for _, e in s.ensembles)]
+    fitting = (exact or at_home or styles) if names else (sized or styles)
+    return _weighted([(style, style.weight * _likelihood(style, said)) for style in fitting], seed, "style")
+
+
+def _likelihood(style: Style, said: Understanding) -> float:
+    rare = 0.02  # so that a style nothing speaks for can still be drawn when it is the only one that fits
+    share = 1.0
+    if said.mode:
+        share *= style.minor if said.mode == "minor" else 1 - style.minor
+    if said.metre:
+        share *= dict(style.metres).get(said.metre, 0) / sum(weight for _, weight in style.metres) + rare
+    if said.pace in ("very slow", "slow", "unhurried") and style.brisk:
+        share *= rare
+    return share
+
+
+def _usual_instruments(habits: Style, said: Understanding, seed: int) -> tuple[str, ...]:
+    """One of the style's ensembles, without the instruments that were refused."""
+    refused = {value for slot, value in said.avoid if slot == "instrument"}
+    if said.ensemble and said.style == habits.name and not said.players and not refused & set(said.ensemble):
+        return said.ensemble
+    ensembles = [(names, weight) for weight, names in habits.ensembles if not refused & set(names)]
+    if said.players:
+        usual = dict.fromkeys((*habits.ensembles[0][1], *habits.at_home, "violin", "viola", "cello", "flute", "oboe"))
+        players = tuple(name for name in usual if name not in refused)[: said.players]
+        ensembles = [pair for pair in ensembles if len(pair[0]) == said.players] or [(players, 1.0)]
+    if ensembles:
+        return _weighted(ensembles, seed, "instruments")
+    for _, names in habits.ensembles:
+        if left := tuple(name for name in names if name not in refused):
+            return left
+    for name in (*habits.at_home, *INSTRUMENTS):
+        if name not in refused and name != "drums":
+            return (name,)
+    raise ValueError("every instrument is refused; leave at least one to play")
+
+
+def _usual_key(habits: Style, said: Understanding, chart, seed: int) -> Key:
+    if chart is not None:
+        return _key_of_chords([chord for bar in chart for chord in bar], said.mode)
+    mode = said.mode or ("minor" if _draw(seed, "mode") < habits.minor else "major")
+    tonics = (habits.major_keys if mode == "major" else habits.minor_keys).split()
+    keys = [(Key.parse(f"{tonic} {mode}"), 1.0) for tonic in tonics]
+    return _weighted(_allowed(keys, said, "key"), seed, "key")
+
+
+def _key_of_chords(chords: list[Chord], mode: str | None) -> Key:
+    """The key that holds most of the chords' notes; among nearly equals, that of the last or the first
+    chord."""
+
+    def fit(key: Key) -> float:
+        tonic = Chord(key.tonic, "maj" if key.mode == "major" else "min").pitch_classes
+        inside = sum(len(chord.pitch_classes & key.scale) / len(chord.pitch_classes) for chord in chords)
+        # A minor key's scale counts nine notes and a major key's seven, so any chart fits some minor key
+        # well.
+        inside -= 0.05 * len(chords) * (key.mode == "minor")
+        last, first = (tonic <= chord.pitch_classes for chord in (chords[-1], chords[0]))
+        return inside + 0.9 * last + 0.8 * first
+
+    modes = (mode,) if mode else ("major", "minor")
+    return max((Key(tonic, m) for m in modes for tonic in range(12)), key=fit)
+
+
+def _usual_tempo(habits: Style, metre: Metre, said: Understanding, seed: int) -> float:
+    """A whole number of quarters a minute within the form's or the style's usual range, moved by a tempo
+    word."""
+    slowest, fastest = said.span or habits.tempo_in(metre)
+    low, high = PACES[said.pace] if said.pace else (0.2, 0.8)
+    place = low + (high - low) * _draw(seed, "tempo")
+    return float(round(min(240.0, max(36.0, slowest * (fastest / slowest) ** place))))
+
+
+def _density(said: Understanding) -> str:
+    return said.density or _allowed([(d, 1.0) for d in ("medium", "sparse", "dense")], said, "density")[0][0]
+
+
+def _one_of(kind: str, given: str, valid: tuple[str, ...]) -> str:
+    if not isinstance(given, str):
+        raise TypeError(f"{kind} is {given!r}; it should be one of {', '.join(valid)}")
+    if given.strip().lower() not in valid:
+        raise ValueError(unknown(kind, given, valid))
+    return given.strip().lower()
+
+
+def _key(given: str | Key) -> Key:
+    if not isinstance(given, (str, Key)):
+        raise TypeError(f"key is {given!r}; it should be a text such as 'G minor'")
+    return given if isinstance(given, Key) else Key.parse(given)
+
+
+def _tempo(given: float) -> float:
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise TypeError(f"tempo is {given!r}; it should be a number of quarters a minute")
+    if not SLOWEST <= given <= FASTEST:  # a NaN is not in range either
+        raise ValueError(f"tempo is {given:g}; it should be from {SLOWEST:g} to {FASTEST:g} quarters a minute")
+    return float(given)
+
+
+def _metre(given: str | Metre) -> Metre:
+    text = "/".join(map(str, given)) if isinstance(given, tuple) else str(given)
+    match = re.fullmatch(r"\s*(\d{1,3})\s*/\s*(\d{1,3})\s*", text)
+    metre = (int(match[1]), int(match[2])) if match else None
+    if metre not in METRES:
+        near = f"; {no_metre((int(match[1]), int(match[2])))}" if match and int(match[2]) else ""
+        one_of = "" if near else f"; it should be one of {', '.join(f'{a}/{b}' for a, b in METRES)}"
+        raise ValueError(f"metre is {text[:40]!r}{near}{one_of}")
+    return metre
+
+
+def _chords(given: str | None) -> tuple[tuple[tuple[Chord, ...], ...] | None, tuple[str, ...]]:
+    """(the bars of a chart, what is not played as it is written)."""
+    if given is None:
+        return None, ()
+    if not isinstance(given, str):
+        raise TypeError(f"chords is {given!r}; it should be a text such as 'Gm Cm D7 Gm'")
+    bars, played_as = read_chart(given)
+    return bars if any(bars) else None, played_as

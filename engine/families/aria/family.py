@@ -1,0 +1,386 @@
+"""aria: the bundled musician. Its composer writes a score token by token; the score codec plays it.
+
+Knows the checkpoint's files and how controls become a prefix, a grammar and a player. A second stage, a
+neural player over codec tokens, will stand after the composer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from clavilux.audio.clip import Audio
+from clavilux.audio.codecs.remi import PROGRAMS, WRITTEN_METRES, regular_bars, score_tokens
+from clavilux.audio.codecs.score import ScoreCodec, ScorePlayer
+from clavilux.audio.harmony import find_chords, find_key
+from clavilux.audio.loudness import normalise
+from clavilux.audio.score import Score, bar_quarters
+from clavilux.audio.synth import SoundFont
+from clavilux.checkpoint_io import short
+from clavilux.conditioning import Conditioning
+from clavilux.decoder import Decoder, DecoderSpec
+from clavilux.errors import CheckpointError
+from clavilux.families.aria.controls import ACCEPTS, DENSITIES, Controls, resolve
+from clavilux.families.aria.form import fit_asked, fit_bars, plan_bars
+from clavilux.families.aria.grammar import RANGES, Part, ScoreGrammar
+from clavilux.families.aria.instruments import INSTRUMENTS
+from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, Brief, PrefixConditioner, shift_to_c, tempo_bin
+from clavilux.families.aria.refusal import check_understood
+from clavilux.families.configs import describing, section
+from clavilux.families.tensors import read_weights
+from clavilux.files import is_midi
+from clavilux.layout import parallel
+from clavilux.model import Request, Stage
+from clavilux.precision import prepare
+from clavilux.sampling import SamplingSpec
+from clavilux.skeleton import skeletons
+from clavilux.windows import Windows
+
+# Choirs of voices begin several notes at once, single voices one for each player; others as hands allow.
+_HANDS = {
+    0: 6, 4: 6, 6: 6, 8: 4, 10: 4, 11: 4, 12: 4, 16: 6, 19: 6, 21: 5, 24: 5, 25: 5, 46: 5, 48: 5, 61: 4, 105: 4,
+}  # fmt: skip
+_CHOIR_NOTES = 4
+_PLAIN_TEMPO = 100.0  # for a recording in which no beat is found
+_GIVEN_LUFS = -23.0  # about what the renderer gives out, so that a given recording and what follows match
+
+
+class Composer(nn.Module):
+    """The decoder and its prefix: the two parts of the checkpoint."""
+
+    def __init__(self, spec: DecoderSpec, num_styles: int):
+        super().__init__()
+        self.decoder = Decoder(spec)
+        self.conditioner = PrefixConditioner(num_styles, spec.width)
+
+
+def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> Aria:
+    """Read `config.json` and `model.safetensors`. CheckpointError for what is missing, extra or misshapen."""
+    tokens = score_tokens()
+    if config.get("vocabulary_sha256") != vocabulary_hash():
+        raise CheckpointError(
+            f"{str(folder)!r} was made for another score vocabulary; it needs the MidiTok that it was trained with"
+        )
+    with describing(repr(str(folder / "config.json")), "composer"):
+        spec, styles = DecoderSpec.from_dict(section(config, "decoder")), _styles(config["styles"])
+    if spec.vocabulary != len(tokens):
+        raise CheckpointError(
+            f"{str(folder / 'config.json')!r} gives the decoder {spec.vocabulary} ids; the score vocabulary that it "
+            f"names has {len(tokens)}"
+        )
+    with skeletons():
+        composer = Composer(spec, len(styles))
+    path = folder / "model.safetensors"
+    weights = read_weights(path, {name: tuple(p.shape) for name, p in composer.named_parameters()})
+    composer.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=True, assign=True)
+    composer.decoder.make_tables()
+    numbers = prepare(composer, composer.decoder, device, dtype)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return Aria(composer, styles, {"model": config.get("name", folder.name), "model_sha256": digest, **numbers})
+
+
+def _styles(names: Any) -> tuple[str, ...]:
+    """The styles that were learned, in the order of their table. ValueError for what is no list of their names."""
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"styles is {short(names)}; it should be a list of names")
+    return tuple(names)
+
+
+def check_controls(folder: Path, config: dict[str, Any], prompt: str, controls: dict[str, Any]) -> None:
+    """Refuse what a job would refuse of these words and controls. ValueError, TypeError as `resolve`."""
+    controls = dict(controls)
+    resolve(check_understood(prompt, controls.pop("anything", False)), seed=0, **controls)
+
+
+def vocabulary_hash() -> str:
+    return hashlib.sha256("\n".join(score_tokens().names).encode()).hexdigest()
+
+
+class Aria:
+    """The family's side of a loaded model (`clavilux.model.Family`)."""
+
+    name = "aria"
+    accepts = ACCEPTS
+    sampling = SamplingSpec(temperature=1.05, top_p=0.99)
+
+    def __init__(self, composer: Composer, styles: tuple[str, ...], identity: dict[str, Any]):
+        self.composer, self.styles, self.identity = composer, styles, identity
+        context = composer.decoder.spec.max_positions - PREFIX_LENGTH
+        self.stages = (
+            Stage(
+                composer.decoder,
+                parallel(1, len(score_tokens())),
+                Windows(context, context * 3 // 8),
+                ScoreCodec(),
+            ),
+        )
+
+    def jobs(self, requests: list[Request]) -> list[ScoreJob]:
+        """A piece for each request; none depends on the others."""
+        return [self.job(request) for request in requests]
+
+    def job(self, request: Request) -> ScoreJob:
+        """Read the words, settle every control, plan the bars. ValueError where nothing was understood."""
+        controls = dict(request.controls)
+        said = check_understood(request.prompt, controls.pop("anything", False))
+        notes: list[str] = []
+        given = _given(request.continue_from, notes)
+        if given is not None:
+            for name, value in given.controls().items():
+                controls.setdefault(name, value)
+        settled = resolve(said, seed=request.seed, **controls)
+        tempo_is_free = said.tempo is None and "tempo" not in controls
+        return ScoreJob(self, request, said, settled, given, notes, tempo_is_free)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What `continue_from` gives: a score of whole bars, or a recording; and what was found in it."""
+
+    key: Any
+    tempo: float
+    metre: tuple[int, int] | None
+    score: Score | None = None
+    recording: Audio | None = None
+
+    @property
+    def duration_s(self) -> float:
+        return self.score.duration_s if self.score is not None else self.recording.duration_s
+
+    def controls(self) -> dict[str, Any]:
+        """As options of `resolve`."""
+        found = {"key": str(self.key), "tempo": self.tempo}
+        if self.metre is not None:
+            found["metre"] = f"{self.metre[0]}/{self.metre[1]}"
+        if self.score is not None:
+            programs = dict.fromkeys(self.score.notes["program"][~self.score.notes["drum"]].tolist())
+            by_program = {i.program: name for name, i in reversed(INSTRUMENTS.items())}
+            font = SoundFont.bundled()
+            named = list(dict.fromkeys(by_program[font.nearest(p)] for p in programs))[:12]
+            found |= {"instruments": named} if named else {}  # drums alone: others join them
+        return found
+
+
+def _given(source, notes: list[str]) -> Given | None:
+    """Read `continue_from`: a MIDI file, a sound file, or an Audio."""
+    if source is None:
+        return None
+    score = source.score if isinstance(source, Audio) else None
+    if score is None and not isinstance(source, Audio) and is_midi(source):
+        score = Score.from_midi(source)
+        notes.extend(f"of the score that is continued: {remark}" for remark in score.remarks)
+    if score is not None:
+        return _given_score(score, notes)
+    clip = source if isinstance(source, Audio) else Audio.load(source)
+    from clavilux.audio.analysis import analyze  # librosa is slow to import
+    from clavilux.audio.harmony import Key
+
+    found = analyze(clip)
+    key = Key.parse(found.key or "C major")
+    tempo = round(found.tempo_bpm or _PLAIN_TEMPO, 2)
+    while tempo > 180:
+        tempo /= 2
+    while tempo < 45:
+        tempo *= 2
+    heard = [f"{key}" if found.key else f"no key (so {key})"]
+    heard.append(f"{tempo:g} quarters a minute" if found.tempo_bpm else f"no beat (so {tempo:g} quarters a minute)")
+    notes.append(f"continues a recording of {clip.duration_s:.1f} s, in which were found {' and '.join(heard)}")
+    return Given(key, tempo, None, recording=clip)
+
+
+def _given_score(score: Score, notes: list[str]) -> Given:
+    tempo, metre = score.tempos[-1][1], score.metre_at(score.bar_starts()[-1])
+    if metre not in WRITTEN_METRES:
+        raise ValueError(
+            f"the score to continue is in {metre[0]}/{metre[1]}; "
+            f"those that can be continued are {', '.join(f'{a}/{b}' for a, b in WRITTEN_METRES)}"
+        )
+    merged = score.merged()
+    key = score.key or find_key(merged)
+    whole = score.bar_starts()[-1] + bar_quarters(metre)
+    score = replace(score, key=key, chords=score.chords or find_chords(merged, key), length=max(whole, score.length))
+    notes.append(
+        f"continues a score of {len(score.bar_starts())} bars, {score.duration_s:.1f} s: "
+        f"{key}, {metre[0]}/{metre[1]}, {tempo:g} quarters a minute"
+    )
+    return Given(key, tempo, metre, score=score)
+
+
+class ScoreJob:
+    """One piece: what the composer is told, what it may write, and who plays it (`clavilux.model.Job`)."""
+
+    def __init__(
+        self,
+        aria: Aria,
+        request: Request,
+        said,
+        controls: Controls,
+        given: Given | None,
+        notes,
+        tempo_is_free,
+    ):
+        before_s = given.duration_s if given is not None else 0.0
+        seconds, num_bars, tempo, unmet = fit_asked(
+            said, request.seconds, controls.metre, controls.tempo,
+            before_s=before_s, open_length=request.open_length, tempo_is_free=tempo_is_free,
+        )  # fmt: skip
+        request, controls = replace(request, seconds=seconds), replace(controls, unmet=controls.unmet + unmet)
+        if before_s >= request.seconds:
+            raise ValueError(
+                f"seconds is {request.seconds:g}, and what is to be continued lasts {before_s:.1f} s "
+                "already; ask for more"
+            )
+        self._controls, self._seconds, self._given = controls, request.seconds, given
+        if num_bars is None:
+            num_bars, tempo = fit_bars(
+                request.seconds - before_s, controls.metre, controls.tempo, tempo_is_free=tempo_is_free
+            )
+        self._tempo = tempo
+        bars = plan_bars(
+            num_bars,
+            controls.metre,
+            section=controls.section,
+            chords=_shifted(controls.chords, controls.key),
+            key=controls.key.transposed(shift_to_c(controls.key.tonic)),
+            continues=given is not None,
+        )
+        shift = shift_to_c(controls.key.tonic)
+        parts, programs = _parts(controls.instruments, shift)
+        self.prompt = _prompt_tokens(aria, given, shift)
+        self.grammar = ScoreGrammar(score_tokens(), bars, parts, None if self.prompt.shape[2] else tempo)
+        brief = Brief(
+            style=aria.styles.index(controls.style),
+            mode=MODES.index(controls.key.mode),
+            tempo=tempo_bin(tempo),
+            density=DENSITIES.index(controls.density),
+            programs=tuple(part.program for part in parts),
+        )
+        self.plan, self.windows = None, aria.stages[0].windows
+        self.conditioning = Conditioning(prefix=aria.composer.conditioner([brief]))
+        self.unconditional = Conditioning(prefix=aria.composer.conditioner([Brief(-1, -1, -1, -1, ())]))
+        recording = given.recording if given is not None else None
+        self._recording = _recording_samples(recording)
+        self._player = ScorePlayer(
+            tempo=tempo,
+            duration_s=request.seconds - (before_s if recording is not None else 0.0),
+            metre=controls.metre,
+            num_bars=num_bars,
+            semitones=-shift,
+            programs=programs,
+            before=given.score if given is not None else None,
+        )
+        self.receipt = _receipt(aria, request, said, controls, tempo, num_bars, notes)
+
+    @property
+    def at_s(self) -> float:
+        before_s = self._given.duration_s if self._recording is not None else 0.0
+        return min(self._seconds, before_s + self._player.at_s)
+
+    def push(self, tokens: Tensor) -> Tensor | None:
+        """Take a step's token, int64 [1]; the samples of a finished bar, after the given recording."""
+        return self._after_recording(self._player.push(int(tokens[0])))
+
+    def finish(self) -> Tensor:
+        return self._after_recording(self._player.finish())
+
+    def complete(self, samples: Tensor) -> Audio:
+        """The piece with its score, its tokens (at their sounding pitch) and its receipt."""
+        total = round(self._seconds * ScoreCodec.sample_rate)
+        return Audio(
+            samples[:, :total],
+            ScoreCodec.sample_rate,
+            score=self._player.score(self._controls.key),
+            tokens=torch.tensor(self._player.drawn)[None],
+            receipt=self.receipt,
+        )
+
+    def _after_recording(self, samples: Tensor | None) -> Tensor | None:
+        if samples is None or self._recording is None:
+            return samples
+        recording, self._recording = self._recording, None
+        return torch.cat([recording, samples], dim=1)
+
+
+def _unknown(said) -> list[str]:
+    """The words that meant nothing, with the known word that is spelled nearly so; the others counted."""
+    near = dict(said.hints)
+    words = [f"{word} (did you mean {near[word]}?)" if word in near else word for word in said.unknown]
+    more = said.unknown_count - len(said.unknown)
+    words += [f"and {more} more"] if more > 0 else []
+    return words + ([f"{said.unread} characters were not read"] if said.unread else [])
+
+
+def _shifted(chords, key):
+    """Asked chords in the composer's key, which is C."""
+    if chords is None:
+        return None
+    return [[chord.transposed(shift_to_c(key.tonic)) for chord in bar] for bar in chords]
+
+
+def _parts(names, shift: int) -> tuple[list[Part], dict[int, int]]:
+    """Who plays, in the composer's key, and which program plays what each is written as."""
+    parts, programs = [], {}
+    for name in dict.fromkeys(names):
+        instrument = INSTRUMENTS[name]
+        written = instrument.written_as if instrument.written_as not in programs else instrument.program
+        if written in programs:
+            continue  # lute and guitar, voice and choir: one sound, one part
+        low, high = RANGES[instrument.program]
+        most = _HANDS.get(instrument.program, names.count(name))
+        most = _CHOIR_NOTES if name == "choir" else most
+        most = 2 if len(set(names)) == 1 and instrument.program in (40, 41, 42, 110) and most == 1 else most
+        programs[written] = instrument.program
+        parts.append(Part(written, low + shift, high + shift, most))
+    return parts, programs
+
+
+def _prompt_tokens(aria: Aria, given: Given | None, shift: int) -> Tensor:
+    """The end of the given score as tokens in C, at most half a window: int64 [1, 1, T]."""
+    if given is None or given.score is None:
+        return torch.zeros(1, 1, 0, dtype=torch.int64)
+    score, font = given.score, SoundFont.bundled()
+    programs = {p: font.nearest(p) if p not in PROGRAMS else p for p in range(128)}
+    tokens = score_tokens()
+    ids = tokens.encode(regular_bars(score.with_programs(programs)))
+    ids = tokens.transposition(shift)[ids][-(aria.stages[0].windows.context // 2) :]
+    return torch.from_numpy(np.ascontiguousarray(ids))[None, None]
+
+
+def _recording_samples(clip: Audio | None) -> Tensor | None:
+    if clip is None:
+        return None
+    clip = clip.resample(ScoreCodec.sample_rate)
+    samples = clip.samples if clip.channels == 2 else clip.to_mono().samples.expand(2, -1)
+    return normalise(samples, ScoreCodec.sample_rate, target_lufs=_GIVEN_LUFS)
+
+
+def _receipt(aria: Aria, request: Request, said, controls: Controls, tempo: float, num_bars: int, notes) -> dict:
+    chords = controls.chords
+    return {
+        **aria.identity,
+        "prompt": request.prompt[:500],
+        "seconds": request.seconds,
+        "seed": request.seed,
+        "unknown": _unknown(said),
+        "unmet": [*said.unmet, *controls.unmet],
+        "taken": [f"{word} = {meaning}" for word, meaning in said.taken],
+        "controls": {
+            "style": controls.style,
+            "instruments": list(controls.instruments),
+            "key": str(controls.key),
+            "tempo": tempo,
+            "metre": f"{controls.metre[0]}/{controls.metre[1]}",
+            "bars": num_bars,
+            "density": controls.density,
+            "section": controls.section,
+            **({"anything": True} if request.controls.get("anything") else {}),
+            "chords": "drawn" if chords is None else " | ".join(" ".join(map(str, bar)) or "N.C." for bar in chords),
+        },
+        "notes": notes,
+    }

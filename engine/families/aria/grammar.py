@@ -1,0 +1,207 @@
+"""What may be written next: bars, metres, tempo, sections and asked chords stand where they must, and only
+notes that the instruments can play can be drawn.
+
+Knows the order of score tokens (`clavilux.audio.codecs.remi`). Does not know why a bar's plan is as it is
+(`form`) or how likely a token is (the decoder).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from clavilux.audio.codecs.remi import WRITTEN_METRES, ScoreTokens, grid_quarters
+from clavilux.audio.score import bar_quarters
+from clavilux.families.aria.form import Bar
+
+MOST_NOTES_AT_ONCE = 10  # begun at one position by all parts together
+BASS_SPAN = 23  # semitones above a part's lowest note in which a bass that was asked for lies
+ENTRY_BARS = 4  # a part that was silent for so many bars comes in again
+
+# Comfortable ranges as MIDI pitches, from orchestration handbooks.
+RANGES = {
+    0: (28, 100), 4: (28, 96), 6: (29, 89), 8: (60, 100), 10: (55, 100), 11: (53, 89), 12: (48, 96),
+    16: (36, 96), 19: (36, 93), 21: (41, 93), 24: (40, 79), 25: (40, 83), 32: (28, 60), 40: (55, 93),
+    41: (48, 81), 42: (36, 74), 43: (28, 55), 45: (36, 88), 46: (29, 96), 47: (38, 57), 48: (36, 91),
+    52: (41, 81), 56: (54, 82), 57: (40, 70), 58: (28, 58), 60: (41, 76), 61: (36, 82), 65: (49, 80),
+    66: (44, 75), 68: (58, 86), 69: (52, 79), 70: (34, 70), 71: (50, 87), 72: (74, 100), 73: (60, 93),
+    74: (60, 88), 75: (60, 90), 105: (48, 82), 110: (55, 90),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the ensemble: the program it is written as, its pitches (low, high) in written pitch, and
+    how many notes it may begin at once."""
+
+    program: int
+    low: int
+    high: int
+    most_notes: int
+
+
+class ScoreGrammar:
+    """The tokens that may follow, for one row: `clavilux.sampling.Grammar`.
+
+    Args:
+        tokens: the vocabulary.
+        bars: what to write, bar by bar.
+        parts: who plays.
+        tempo: quarters a minute, said at the first bar's start; None where the piece is under way.
+    """
+
+    def __init__(self, tokens: ScoreTokens, bars: Sequence[Bar], parts: Sequence[Part], tempo: float | None):
+        self._tokens, self._bars, self._parts = tokens, list(bars), {part.program: part for part in parts}
+        self._kinds, self._values = tokens.kinds, tokens.values
+        pitches = tokens.of_kind("Pitch")
+        self._first_pitch, self._pitch_ids = int(tokens.values[pitches[0]]), pitches
+        self._program_ids = {tokens.values[i]: int(i) for i in tokens.of_kind("Program")}
+        self._chord_ids, self._duration_ids = tokens.of_kind("Chord"), tokens.of_kind("Duration")
+        self._bar_id = tokens.ids["Bar_None"]
+        self._mask = np.zeros(len(tokens), dtype=bool)
+        self._index = -1
+        self._silent = dict.fromkeys(self._parts, 0)  # bars since each part was heard
+        self._chord = None
+        self.done = False
+        self._open_bar(tempo)
+
+    def _open_bar(self, tempo: float | None = None) -> None:
+        """Say the head of the next bar: nothing is free in it but, where none was asked for, its first chord."""
+        self._index += 1
+        bar = self._bars[self._index]
+        self._quarters_left = sum(bar_quarters(b.metre) for b in self._bars[self._index :])
+        tokens = self._tokens
+        _, self._unit = WRITTEN_METRES[bar.metre]
+        self._positions = np.round(grid_quarters(bar.metre) * 3 * self._unit).astype(int)  # twelfths of a beat
+        self._position_ids = np.array([tokens.ids[f"Position_{p}"] for p in self._positions])
+        self._due = {round(q * 3 * self._unit): tokens.chord_id(c) for q, c in bar.chords or ()}
+        self._bass_at = {round(q * 3 * self._unit): c.bass for q, c in bar.chords or () if c.bass is not None}
+        self._free = bar.chords is None
+        self._forced = [
+            tokens.metre_id(bar.metre),
+            tokens.ids[f"Section_{bar.section}"],
+            tokens.ids["Position_0"],
+        ]
+        if self._index == 0:
+            self._forced.insert(0, self._bar_id)
+        if tempo is not None:
+            self._forced.append(tokens.ids[f"Tempo_{float(min(300, max(20, round(tempo))))}"])
+        if not self._free:
+            self._forced.append(self._due.pop(0))
+        self._position, self._program, self._notes, self._last = 0, None, 0, ""
+        self._at_position: dict[int, int] = {}
+        self._lowest = self._floor = 0
+        for program in self._silent:
+            self._silent[program] += 1
+        due = self._index % ENTRY_BARS == min(2, len(self._bars) - 1)
+        self._entering = {p for p, bars in self._silent.items() if due and bars >= min(ENTRY_BARS, self._index + 1)}
+
+    def allowed(self) -> torch.Tensor:
+        """int64 [1] for a token that must come, bool [1, V] otherwise."""
+        if self._forced:
+            return torch.tensor(self._forced[:1])
+        mask = self._mask
+        mask[:] = False
+        if self._last == "Position_0":
+            mask[self._chord_ids] = True
+        elif self._last == "Program":
+            self._allow_pitches()
+        elif self._last == "Pitch":
+            self._allow_durations()
+        else:
+            self._allow_content()
+        return torch.from_numpy(mask.copy())[None]
+
+    def advance(self, tokens: torch.Tensor) -> None:
+        """Take note of the token [1] that came."""
+        token = int(tokens[0])
+        kind, value = self._kinds[token], self._values[token]
+        if kind == "Chord":
+            self._chord = value
+        if self._forced:
+            self._forced.pop(0)
+            if not self._forced and self._last != "Position":
+                self._last = "Position_0" if self._free and kind in ("Position", "Tempo") else "Chord"
+            elif kind == "Chord":
+                self._last = "Chord"
+            return
+        self._last = kind
+        if kind == "Bar":
+            if self._index + 1 == len(self._bars):
+                self.done = True
+            else:
+                self._open_bar()
+        elif kind == "Position":
+            self._position, self._at_position, self._lowest, self._floor = value, {}, 0, 0
+            if value in self._due:
+                self._forced = [self._due.pop(value)]
+        elif kind == "Program":
+            self._program, self._lowest = value, 0
+        elif kind == "Pitch":
+            self._at_position[self._program] = self._at_position.get(self._program, 0) + 1
+            self._lowest, self._notes = value + 1, self._notes + 1
+            if self._bass_at.pop(self._position, None) is not None:
+                self._floor = value  # nothing that begins here is below the bass
+            self._silent[self._program] = 0
+            self._entering.discard(self._program)
+
+    def _allow_pitches(self) -> None:
+        """The part's pitches above those it has here; in a last bar whose chord is given, that chord's alone."""
+        part = self._parts[self._program]
+        low, high = max(part.low, self._lowest, self._floor), part.high
+        bass = self._bass_at.get(self._position)
+        if bass is not None:
+            high = min(high, low + BASS_SPAN)
+        here = self._pitch_ids[max(0, low - self._first_pitch) : max(0, high + 1 - self._first_pitch)]
+        if bass is not None:
+            here = here[[self._values[i] % 12 == bass for i in here]]
+        elif self._bars[self._index].section == "last" and not self._free:
+            here = here[[self._values[i] % 12 in self._chord.pitch_classes for i in here]]
+        self._mask[here] = True
+
+    def _allow_durations(self) -> None:
+        """Lengths that end with the piece at the latest."""
+        quarters_left = self._quarters_left - self._position / 3 / self._unit
+        beats = self._tokens.duration_beats[self._duration_ids]
+        self._mask[self._duration_ids[beats <= quarters_left * self._unit / 4 + 1e-6]] = True
+
+    def _allow_bass(self) -> None:
+        """A chord over a bass begins with that note, in the part that reaches lowest."""
+        program = min(self._parts.values(), key=lambda part: part.low).program
+        if self._program == program:
+            self._allow_pitches()
+        else:
+            self._mask[self._program_ids[program]] = True
+
+    def _allow_content(self) -> None:
+        """At a position: a chord where one may change, notes, a later position, or the bar's end."""
+        mask = self._mask
+        if self._position in self._bass_at:
+            self._allow_bass()
+            return
+        begun = sum(self._at_position.values())
+        here = self._at_position.get(self._program, 0)
+        part = self._parts.get(self._program)
+        if begun < MOST_NOTES_AT_ONCE:
+            if part and here < part.most_notes and max(self._lowest, self._floor) <= part.high:
+                self._allow_pitches()
+            others = self._entering or self._parts
+            for program in others:
+                reaches = self._parts[program].high >= self._floor
+                if program not in self._at_position and program != self._program and reaches:
+                    mask[self._program_ids[program]] = True
+        if self._last == "Position":
+            if self._free and self._position % 12 == 0:
+                mask[self._chord_ids] = True
+            if mask.any():
+                return
+        if self._entering and self._position == 0 and mask[list(self._program_ids.values())].any():
+            return
+        until = min(self._due, default=10**6)
+        later = (self._positions > self._position) & (self._positions <= until)
+        mask[self._position_ids[later]] = True
+        if not self._due and self._notes:
+            mask[self._bar_id] = True

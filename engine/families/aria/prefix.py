@@ -1,0 +1,76 @@
+"""What the composer is told before it writes: style, mode, tempo, density and instruments, as a prefix.
+
+Knows the controls' embedding. Does not know how controls are read from words (`prompt`) or which tokens they
+force (`grammar`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from clavilux.audio.codecs.remi import DRUMS, PROGRAMS
+from clavilux.families.aria.controls import DENSITIES
+
+MODES = ("major", "minor")
+TEMPO_EDGES = (54.0, 66.0, 76.0, 88.0, 100.0, 112.0, 126.0, 144.0, 168.0)  # quarters a minute
+PREFIX_LENGTH = 5
+
+
+@dataclass(frozen=True)
+class Brief:
+    """One row's controls as indices. -1 (and an empty `programs`) stands for "not said"."""
+
+    style: int
+    mode: int
+    tempo: int
+    density: int
+    programs: tuple[int, ...]
+
+
+def tempo_bin(quarters_per_minute: float) -> int:
+    return sum(quarters_per_minute >= edge for edge in TEMPO_EDGES)
+
+
+def shift_to_c(tonic: int) -> int:
+    """Semitones, -6 to 5, that bring a tonic to C."""
+    return (-tonic + 6) % 12 - 6
+
+
+class PrefixConditioner(nn.Module):
+    """Controls to a prefix [B, PREFIX_LENGTH, D]; the last row of every table means "not said"."""
+
+    def __init__(self, num_styles: int, width: int):
+        super().__init__()
+        self.style = nn.Embedding(num_styles + 1, width)
+        self.mode = nn.Embedding(len(MODES) + 1, width)
+        self.tempo = nn.Embedding(len(TEMPO_EDGES) + 2, width)
+        self.density = nn.Embedding(len(DENSITIES) + 1, width)
+        self.program = nn.Embedding(len(PROGRAMS) + 2, width)
+
+    def forward(self, briefs: list[Brief]) -> Tensor:
+        """Prefix [B, PREFIX_LENGTH, D] in the tables' dtype."""
+        device = self.style.weight.device
+        columns = []
+        for table, name in (
+            (self.style, "style"),
+            (self.mode, "mode"),
+            (self.tempo, "tempo"),
+            (self.density, "density"),
+        ):
+            last = table.num_embeddings - 1
+            ids = [getattr(b, name) if getattr(b, name) >= 0 else last for b in briefs]
+            columns.append(table(torch.tensor(ids, device=device)))
+        told = torch.zeros(len(briefs), self.program.num_embeddings, dtype=self.style.weight.dtype)
+        for row, brief in enumerate(briefs):
+            for program in set(brief.programs):
+                told[row, _PROGRAM_ROW[program]] = 1.0
+            if not brief.programs:
+                told[row, -1] = 1.0
+        columns.append(told.to(device) @ self.program.weight)
+        return torch.stack(columns, dim=1)  # [B, P, D]
+
+
+_PROGRAM_ROW = {program: row for row, program in enumerate((*PROGRAMS, DRUMS))}

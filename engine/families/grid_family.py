@@ -1,0 +1,124 @@
+"""What the families of pictures share: their class, how their files are read and described, and the memory they take.
+
+Knows no family's names or words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clavilux.decoder import Decoder
+from clavilux.errors import CheckpointError
+from clavilux.families.musicgen.transformers_layout import licence
+from clavilux.image.codecs import weights as files
+from clavilux.image_model import PictureJob, PictureRequest
+from clavilux.layout import parallel
+from clavilux.model import Stage
+from clavilux.precision import BYTES, prepare, step_bytes
+from clavilux.sampling import SamplingSpec
+from clavilux.skeleton import skeletons
+from clavilux.spec import DecoderSpec
+
+# What decoding keeps at its peak: so many float32 numbers a pixel, measured on VQ-16 at 256 and 384 pixels.
+VQ_FLOATS = 900
+VQ_PARAMETERS = 72_000_000  # VQ-16, with its encoder
+
+
+class GridFamily:
+    """A decoder of rows of picture tokens (`clavilux.image_model.PictureFamily`); `jobs` is each family's own.
+
+    Attributes:
+        decoder: of pictures of `size` pixels.
+    """
+
+    accepts: dict[str, Any] = {}
+    sizes: str | None = None
+
+    def __init__(
+        self, name: str, decoder: Decoder, codec: nn.Module, sampling: SamplingSpec, size: int, identity: dict[str, Any]
+    ):
+        self.name, self.sampling, self.size, self.identity = name, sampling, size, identity
+        self.decoder = decoder
+        self.stages = (Stage(decoder, parallel(1, codec.vocabulary), None, codec),)
+
+    def jobs(self, requests: list[PictureRequest]) -> list[PictureJob]:
+        """A job a request; one at a time, as none depends on another."""
+        return [self.job(request) for request in requests]
+
+    def job(self, request: PictureRequest) -> PictureJob:
+        """One picture."""
+        raise NotImplementedError
+
+
+def placed(decoder: Decoder, codec: nn.Module, device: torch.device, dtype: str) -> dict[str, Any]:
+    """Both on their device: the decoder in the numbers asked for, the codec in float32; what was settled on."""
+    codec.eval().requires_grad_(False).to(device=device, dtype=torch.float32)
+    return prepare(decoder, decoder, device, dtype)
+
+
+def tensors_of(path: Path, select: Callable = set) -> dict[str, Tensor]:
+    """Tensors of a file or a folder. CheckpointError as `image.codecs.weights.read_tensors`."""
+    return files.read_tensors(path, select)
+
+
+def checked(read: Callable, *arguments) -> Any:
+    """What a reader of `clavilux.image` gives; its ValueError is a CheckpointError here."""
+    try:
+        return read(*arguments)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
+
+
+def memory_bytes(spec: DecoderSpec, size: int, batch: int, dtype: str, *, blocks: int, beside: int, floats: int) -> int:
+    """About how much memory loading and painting take at their peak, in bytes.
+
+    Args:
+        spec: of the decoder.
+        size: pixels a side.
+        batch: pictures side by side.
+        dtype: as for `clavilux.load`; "auto" is reckoned as on a CPU, where weights pass through float32.
+        blocks: of rows, 2 with guidance.
+        beside: parameters of the codec and of what reads the words.
+        floats: numbers a pixel that decoding keeps.
+    """
+    cache = 2 * spec.layers * blocks * batch * spec.max_positions * spec.heads * spec.head_dim * step_bytes(dtype)
+    logits = 4 * blocks * batch * spec.output_vocabulary * 4
+    return num_parameters(spec) * BYTES[dtype] + 4 * beside + cache + logits + 4 * floats * size * size
+
+
+def num_parameters(spec: DecoderSpec) -> int:
+    """Numbers that a decoder learned."""
+    with skeletons():
+        return Decoder(spec).num_parameters
+
+
+def facts_of(
+    path: Path, family: str, spec: DecoderSpec, size: int, tokens: int, beside: int, read: list[Path]
+) -> dict[str, Any]:
+    """What `clavilux info` says of a checkpoint whose weights are in the files `read`; JSON values."""
+    return {
+        "kind": "checkpoint",
+        "family": family,
+        "parameters": num_parameters(spec),
+        "parameters_beside": beside,
+        "size_bytes": sum(file.stat().st_size for file in read),
+        "licence": licence(path if path.is_dir() else path.parent),
+        "picture": f"{size} x {size} pixels",
+        "tokens": tokens,
+        "vocabulary": spec.output_vocabulary,
+        "layers": spec.layers,
+        "width": spec.width,
+    }
+
+
+def number(config: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """A value of a config, or what stands for it; CheckpointError where there is neither."""
+    value = config.get(name, default)
+    if value is None:
+        raise CheckpointError(f"its config lacks {name!r}")
+    return value

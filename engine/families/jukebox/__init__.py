@@ -1,0 +1,1 @@
+"""OpenAI's Jukebox: three levels of priors over a VQ-VAE, rendered as jobs that can be resumed."""

@@ -1,0 +1,277 @@
+"""A loaded model that draws a song level by level, and can stop and go on (Jukebox).
+
+Knows requests, journals and progress. What a request becomes is the family's; how a level is drawn `cascade`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from clavilux.audio.clip import Audio
+from clavilux.audio.codecs.files import codec_identity
+from clavilux.errors import CheckpointError
+from clavilux.families.jukebox.cascade import LevelPlan, draw_level
+from clavilux.families.jukebox.journal import Journal
+from clavilux.model import USUAL_S, Model, Progress, check_seconds
+
+if TYPE_CHECKING:
+    from clavilux.families.jukebox.alignment import Alignment
+
+CASCADE_OPTIONS = frozenset(
+    ("seed", "temperature", "top_k", "top_p", "batch", "continue_from", "progress", "job", "job_words")
+)  # fmt: skip
+_PIECE_S = 1.0  # sound that a stream gives at a time
+
+
+class Singer(Model):
+    """A loaded cascade. Made by `clavilux.load`.
+
+    Attributes:
+        at: what is being drawn, in words.
+    """
+
+    at = ""
+
+    def __repr__(self) -> str:
+        size = sum(sizes.parameters for sizes in self.family.files.sizes.values())
+        identity = self.family.identity
+        return f"Singer({identity['model']!r}, {size / 1e6:.1f} M parameters, {identity['dtype']})"
+
+    def generate(self, prompt: str = "", *, seconds: float | None = None, **options) -> Audio | list[Audio]:
+        """Make a whole song; a list of them where `batch` is above 1.
+
+        Args:
+            prompt: nothing: a cascade is told an artist, genres and lyrics instead.
+            seconds: exact length, above 0 up to 3600, 20 if None; what the song begins with counts.
+            seed: the same seed gives the same song; one is drawn if None.
+            temperature, top_k, top_p: as `SamplingSpec`; the family's own values if None.
+            batch: how many songs, with seeds one after another.
+            continue_from: a sound file or an `Audio`, that comes first, all of it.
+            job: a new folder, to which every token goes as it is drawn: `resume` goes on from there.
+            progress: called with (seconds done, seconds in all); levels count by their work.
+            The family's controls, see `accepts`.
+
+        Raises:
+            ValueError, TypeError: an argument outside its range, or one that this model does not take.
+        """
+        as_list, settings, given, notes = self._settled(prompt, seconds, options)
+        job = options.get("job")
+        about = {
+            "checkpoint": self.family.identity["files"], "device": self.family.device.type, "settings": settings,
+            "notes": notes, "words": options.get("job_words") or {},
+        }  # fmt: skip
+        with nullcontext() if job is None else Journal.create(Path(job), about, given) as journal:
+            samples, tokens = self._made(settings, given, journal, options.get("progress"))
+        songs = self._songs(settings, notes, samples, tokens)
+        return songs if as_list else songs[0]
+
+    def resume(
+        self, job: str | Path | Journal, *, levels: int | None = None, progress: Progress | None = None
+    ) -> list[Audio]:
+        """Go on with a job that was cut off, or make it again from its tokens; the songs, the same as in one go.
+
+        Args:
+            job: the folder, or its journal, which stays open.
+            levels: how many levels to draw, where that is not what was asked for: a sketch's others, for one.
+            progress: as for `generate`.
+
+        Raises:
+            ValueError: no job there, or another process is at it.
+            CheckpointError: it was begun with another checkpoint, or its files are damaged.
+        """
+        with _held(job) as journal:
+            settings, given = self.checked(journal), journal.given()
+            if levels is not None:
+                top = self.family.files.top
+                if type(levels) is not int or not 1 <= levels <= top + 1:
+                    raise ValueError(f"levels is {levels!r}; it should be a whole number from 1 to {top + 1}")
+                settings["levels"] = list(range(top, top - levels, -1))
+                journal.update(settings=settings)
+            samples, tokens = self._made(settings, given, journal, progress)
+            return self._songs(settings, journal.job["notes"], samples, tokens)
+
+    def align(self, job: str | Path | Journal) -> list[Alignment]:
+        """When which of the lyrics is sung, for each song of a job (as `resume`) whose top level is drawn.
+
+        Raises:
+            ValueError: no job there, one that is not so far, or a song or model without lyrics.
+            CheckpointError: as `resume`.
+        """
+        from clavilux.families.jukebox.alignment import aligned
+
+        top = self.family.files.top
+        with _held(job) as journal:
+            settings, given = self.checked(journal), journal.given()
+            plan = self.family.plans(settings)[0]
+            begins = self._given(given, plan, settings)
+            if begins.shape[1] < plan.total:
+                with journal.level(top, self._head(plan, settings), len(settings["seeds"])) as kept:
+                    begins = kept.tokens
+        if begins.shape[1] < plan.total:
+            raise ValueError(
+                f"{begins.shape[1]} of {plan.total} tokens of the top level are drawn; `clavilux resume` draws the rest"
+            )
+        token_s = self.family.files.spec.hop(top) / self.family.files.spec.sample_rate
+        prior, labels = self.family.prior(top), self.family.labels(settings, top)
+        return [aligned(prior, labels, settings["lyrics"], row[None], plan.windows, token_s) for row in begins]
+
+    def checked(self, journal: Journal) -> dict[str, Any]:
+        """The settings of a job that this checkpoint began. Raises CheckpointError for another one's."""
+        settings = journal.settings
+        began, device = journal.job["checkpoint"], journal.job["device"]
+        files = self.family.identity["files"]
+        if began != files:
+            differ = ", ".join(sorted(name for name in {*began, *files} if began.get(name) != files.get(name)))
+            raise CheckpointError(
+                f"the job {str(journal.folder)!r} was begun with another checkpoint than "
+                f"{str(self.family.files.folder)!r}: they differ in {differ}"
+            )
+        if device != self.family.device.type:
+            raise CheckpointError(
+                f"the job {str(journal.folder)!r} was begun on {device}; on {self.family.device.type} its tokens would "
+                "not be the same"
+            )
+        try:
+            for plan in self.family.plans(settings):
+                self._head(plan, settings)
+        except (KeyError, ValueError, TypeError) as error:
+            raise CheckpointError(f"the settings of the job {str(journal.folder)!r} are damaged: {error}") from None
+        return settings
+
+    def stream(self, prompt: str = "", *, seconds: float | None = None, **options) -> Iterator[Audio]:
+        """As `generate`, of one song, in pieces; the first one comes when the last level has been drawn."""
+        song = self.generate(prompt, seconds=seconds, **options)
+        if isinstance(song, list):
+            raise ValueError("a stream gives one piece; use generate for a batch")
+        size = max(1, round(_PIECE_S * song.sample_rate))
+        return (Audio(piece, song.sample_rate) for piece in song.samples.split(size, dim=1))
+
+    def _settled(self, prompt, seconds, options):
+        """(whether a list was asked for, settings, what the song begins with, notes). Everything is checked here."""
+        if "guidance" in options and options["guidance"] is not None:
+            raise TypeError(f"{self.family.identity['model']} does not take guidance")
+        as_list, rows, controls = self._asked(prompt, options, CASCADE_OPTIONS)
+        for text, _ in rows:
+            check_no_prompt(self.family.identity["model"], text)
+        seconds = check_seconds(USUAL_S if seconds is None else seconds)
+        controls |= {"continue_from": options.get("continue_from")}
+        drawing = {name: options.get(name) for name in ("temperature", "top_k", "top_p")}
+        settings, given, notes = self.family.settled(float(seconds), controls, drawing)
+        settings |= {"seeds": [seed for _, seed in rows], "dtype": self.family.dtype}
+        return as_list, settings, given, notes
+
+    def _made(self, settings, given, journal: Journal | None, progress: Progress | None):
+        """(samples [B, C, N], tokens [B, T] by level)."""
+        plans = self.family.plans(settings)
+        work = _Work(self.family, plans, settings["seconds"], progress)
+        tokens: dict[int, Tensor] = {}
+        for plan in plans:
+            tokens[plan.level] = self._level(plan, settings, given, tokens.get(plan.level + 1), journal, work)
+        work.over()
+        self.at = "decoding"
+        last = plans[-1].level
+        count = self.family.num_samples(settings)
+        codec = self.family.codec.level(last)
+        samples = [codec.decode(row[None, None])[0, :, :count].float().cpu() for row in tokens[last]]
+        return samples, tokens
+
+    def _level(self, plan: LevelPlan, settings, given, above, journal: Journal | None, work: _Work) -> Tensor:
+        """All tokens of a level, int64 [B, T]."""
+        seeds = settings["seeds"]
+        begins = self._given(given, plan, settings)
+        if begins.shape[1] >= plan.total:
+            return begins[:, : plan.total].clone()
+        rows = len(seeds) * plan.lanes
+        with nullcontext() if journal is None else journal.level(plan.level, self._head(plan, settings), rows) as kept:
+            done = torch.zeros(rows, 0, dtype=torch.int64) if kept is None else kept.tokens
+            columns = [done]
+            work.begins(plan, done.shape[1])
+            if done.shape[1] < plan.length:
+                self.at = f"level {plan.level}: loading"
+                prior, labels = self.family.prior(plan.level), self.family.labels(settings, plan.level)
+                for column in draw_level(prior, plan, labels, seeds, begins, above, done):
+                    columns.append(column[:, None])
+                    if kept is not None:
+                        kept.append(column)
+                    self.at = f"level {plan.level}: {work.step()} of {plan.length} tokens"
+            return plan.joined(torch.cat(columns, dim=1))
+
+    def _given(self, given: dict[int, Tensor], plan: LevelPlan, settings) -> Tensor:
+        """What a level begins with, int64 [B, n]."""
+        return given.get(plan.level, torch.zeros(1, 0, dtype=torch.int64)).expand(len(settings["seeds"]), -1)
+
+    def _head(self, plan: LevelPlan, settings) -> dict[str, Any]:
+        """All that a level's tokens depend on."""
+        words = ("seeds", "dtype", "song_samples", "given")
+        codec = codec_identity(self.family.codec.level(plan.level))
+        return {
+            **plan.facts(), **{name: settings[name] for name in words}, "artist": settings["artist"][str(plan.level)],
+            "genres": settings["genres"][str(plan.level)], "lyrics": settings["lyrics"], "codec": codec["weights"][:16],
+            "vocabulary": codec["vocabulary"],
+        }  # fmt: skip
+
+    def _songs(self, settings, notes, samples: list[Tensor], tokens: dict[int, Tensor]) -> list[Audio]:
+        last = min(tokens)
+        songs = []
+        for row, (seed, sound) in enumerate(zip(settings["seeds"], samples, strict=True)):
+            receipt = {
+                **self.family.identity, "prompt": "", "seconds": settings["seconds"], "seed": seed,
+                "controls": {name: settings[name] for name in ("levels", "artist", "genres", "lyrics")},
+                "notes": notes,
+                "settings": {n: settings[n] for n in ("temperatures", "hops", "top_k", "top_p", "parallel_windows")},
+            }  # fmt: skip
+            songs.append(Audio(sound, self.family.files.spec.sample_rate, tokens=tokens[last][row : row + 1],
+                               receipt=receipt))  # fmt: skip
+        return songs
+
+
+def _held(job: str | Path | Journal):
+    """A job's journal, closed at the end unless it was open already."""
+    return nullcontext(job) if isinstance(job, Journal) else Journal(Path(job))
+
+
+def check_no_prompt(model: str, prompt: str) -> None:
+    """Raise ValueError for a prompt: a cascade is told other things."""
+    if prompt.strip():
+        raise ValueError(
+            f"a prompt is given, {prompt[:60]!r}; {model} is told an artist, genres and lyrics instead (artist, genre, "
+            "lyrics)"
+        )
+
+
+class _Work:
+    """How much of a render is done, its levels weighed by their parameters."""
+
+    def __init__(self, family, plans: list[LevelPlan], seconds: float, progress: Progress | None):
+        self._weights = {plan.level: _weight(family, plan) for plan in plans}
+        self._total = sum(self._weights[plan.level] * plan.length for plan in plans)
+        self._seconds, self._progress = seconds, progress
+        self._done, self._level, self._columns = 0, None, 0
+
+    def begins(self, plan: LevelPlan, columns: int) -> None:
+        """A level, so many columns of which are there."""
+        self._level, self._columns = plan.level, columns
+        self._done += columns * self._weights[plan.level]
+
+    def step(self) -> int:
+        """Another column; how many there are."""
+        self._columns += 1
+        self._done += self._weights[self._level]
+        if self._progress is not None:
+            self._progress(min(1.0, self._done / self._total) * self._seconds, self._seconds)
+        return self._columns
+
+    def over(self) -> None:
+        if self._progress is not None:
+            self._progress(self._seconds, self._seconds)
+
+
+def _weight(family, plan: LevelPlan) -> float:
+    sizes = family.files.sizes.get(plan.level)
+    return 0.0 if sizes is None else float(sizes.parameters)

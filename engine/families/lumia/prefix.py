@@ -1,0 +1,40 @@
+"""What the bundled painter is told beforehand, and how that becomes a prefix.
+
+Knows numbers of words and colours; does not know how a prompt is read.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from clavilux.families.lumia.brief import NUM_COLOURS, NUM_WORDS, Brief
+from clavilux.families.lumia.words import COLOURS
+
+PREFIX_LENGTH = NUM_COLOURS + NUM_WORDS
+WORD_WIDTH = 64
+
+
+class PrefixConditioner(nn.Module):
+    """A prefix of eight positions: two colours, six words; what is unsaid has a row of its own."""
+
+    def __init__(self, num_words: int, width: int):
+        super().__init__()
+        self.colour = nn.Embedding(len(COLOURS) + 1, width)
+        self.word = nn.Embedding(num_words + 1, WORD_WIDTH)
+        self.widen = nn.Linear(WORD_WIDTH, width, bias=False)
+
+    def forward(self, briefs: list[Brief]) -> Tensor:
+        """Prefix [B, PREFIX_LENGTH, D] in the tables' dtype."""
+        columns = [
+            self.colour(self._rows([brief.colours for brief in briefs], NUM_COLOURS, self.colour)),
+            self.widen(self.word(self._rows([brief.words for brief in briefs], NUM_WORDS, self.word))),
+        ]
+        return torch.cat(columns, dim=1)
+
+    @staticmethod
+    def _rows(numbers: list[tuple[int, ...]], count: int, table: nn.Embedding) -> Tensor:
+        """int64 [B, count], filled up with the last row, which says nothing."""
+        unsaid = table.num_embeddings - 1
+        rows = [(*each[:count], *(unsaid,) * (count - len(each))) for each in numbers]
+        return torch.tensor(rows, device=table.weight.device)

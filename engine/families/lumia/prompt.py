@@ -1,0 +1,210 @@
+"""From the words of a prompt to what the painter is told, and an account of it.
+
+Knows a vocabulary, given as a list, and how words are found in a text of any script; does not know how words become
+numbers in a decoder, and imports no torch, so that the command can refuse a prompt before it loads a model.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from clavilux.families.lumia import foreign
+from clavilux.families.lumia.brief import NUM_COLOURS, NUM_WORDS, Brief
+from clavilux.families.lumia.reading import Token, tokens_of
+from clavilux.families.lumia.words import COLOURS, STOP_WORDS, plain, split_colours
+
+ACCEPTS = {"anything": "yes, to paint even where nothing of the prompt is understood"}
+MAX_LISTED = 20  # unknown words that are named, of however many there are
+_LONGEST = 2000  # characters of a prompt that are read
+_LONGEST_PHRASE = 3  # words
+_NEAR = 0.8  # how alike words are spelled that one may be meant for the other, 1 is the same
+_SHOWN = 60  # characters of a prompt in a sentence about it
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a prompt says.
+
+    Attributes:
+        brief: in numbers.
+        taken: (as written, what it is taken for), in order.
+        unknown: words that are not known, the first `MAX_LISTED`, with a guess where one is spelled nearly so.
+        notes: sentences on what was left out.
+    """
+
+    brief: Brief
+    taken: tuple[tuple[str, str], ...] = ()
+    unknown: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class _Read(NamedTuple):
+    """A phrase as it is written and the English words that it means; `color`: it may be one, if something else is
+    there that can have it ("rosa" is a rose, and "elefante rosa" a pink elephant)."""
+
+    written: str
+    words: tuple[str, ...] = ()
+    color: str | None = None
+
+
+def understand(prompt: str, numbers: Mapping[str, int]) -> Said:
+    """Read a prompt.
+
+    English comes first; then names of other languages, the longest first. The order of words matters for colours
+    only, of which the first covers most.
+
+    Args:
+        prompt: words, in any language that `foreign` knows, or emoji.
+        numbers: the words that the painter knows -> their numbers.
+    """
+    reads = list(_read(_tokens(prompt[:_LONGEST]), numbers))
+    things = [read for read in reads if set(read.words) - {*COLOURS} and read.color is None]
+    meant = {read.written: (read.color,) if read.color and things else read.words for read in reads}
+    taken = {written: words for written, words in meant.items() if words}
+    others, colours = split_colours(tuple(dict.fromkeys(word for words in taken.values() for word in words)))
+    words = [word for word in others if word in numbers]
+    notes = []
+    if len(words) > NUM_WORDS:
+        notes.append(f"hears {NUM_WORDS} words beside colours; left out are {', '.join(words[NUM_WORDS:])}")
+    if len(colours) > NUM_COLOURS:
+        notes.append(
+            f"hears {NUM_COLOURS} colours; left out are {', '.join(COLOURS[c] for c in colours[NUM_COLOURS:])}"
+        )
+    if len(prompt) > _LONGEST:
+        notes.append(f"reads {_LONGEST} characters; {len(prompt) - _LONGEST} more are left out")
+    unknown = [written for written, words in meant.items() if not words][:MAX_LISTED]
+    brief = Brief(colours[:NUM_COLOURS], tuple(numbers[word] for word in words[:NUM_WORDS]))
+    accounts = tuple((written, " ".join(words)) for written, words in taken.items())
+    return Said(brief, accounts, tuple(_guessed(word, numbers) for word in unknown), tuple(notes))
+
+
+def check_prompt(config: Mapping[str, Any], prompt: str, anything: bool = False) -> None:
+    """As `check_understood`, of the words in a checkpoint's config. One without a list of them is refused later."""
+    words = config.get("words")
+    if isinstance(words, str):
+        check_understood(prompt, {word: number for number, word in enumerate(words.split())}, anything)
+
+
+def check_understood(prompt: str, numbers: Mapping[str, int], anything: bool = False) -> Said:
+    """What `understand` reads.
+
+    Something of the prompt must be a thing that the painter knows. A colour alone will do where no other word stands
+    beside it; an empty prompt leaves all to the seed.
+
+    Raises:
+        ValueError: nothing of that was understood, unless `anything`.
+        TypeError: `anything` is neither True nor False.
+    """
+    if not isinstance(anything, bool):
+        raise TypeError(f"anything is {anything!r}; it should be True or False")
+    said = understand(prompt, numbers)
+    things = [word for _, meaning in said.taken for word in meaning.split() if word not in COLOURS]
+    complete = bool(said.taken) and not said.unknown
+    if not (anything or not prompt.strip() or things or complete):
+        raise ValueError(_refusal(prompt, said, numbers))
+    return said
+
+
+def _refusal(prompt: str, said: Said, numbers: Mapping[str, int]) -> str:
+    words = " ".join(prompt.split())
+    shown = words if len(words) <= _SHOWN else words[:_SHOWN] + "..."
+    only = ", ".join(written for written, _ in said.taken[:3])
+    near = _nearest([token.folded for token in _tokens(prompt[:_LONGEST])], numbers)
+    parts = [
+        f"not understood: {shown!r} names nothing that the painter knows"
+        + (f" (of it only {only} was understood)" if only else ""),
+        *([f"known words that are spelled most like it are {', '.join(near)}"] if near else []),
+        f"it knows the {len(numbers)} English words of emoji's names, such as apple, cat or house, and what emoji are "
+        "called in sixteen other languages",
+        "anything=True (--anything) paints a picture all the same",
+    ]
+    return "; ".join(parts)
+
+
+def _tokens(text: str) -> list[Token]:
+    """The words of a text; where a script puts no spaces between them, those that are known."""
+    found: list[Token] = []
+    for token in tokens_of(text):
+        if not token.unspaced:
+            found.append(token)
+            continue
+        at = 0
+        for word in foreign.split_unspaced(token.folded):
+            written = token.written[at : at + len(word)] if len(token.written) == len(token.folded) else word
+            found.append(Token(written, word, word, unspaced=True))
+            at += len(word)
+    return found
+
+
+def _read(tokens: list[Token], numbers: Mapping[str, int]) -> Iterator[_Read]:
+    """Phrases in order, those that are passed over left out."""
+    at = 0
+    while at < len(tokens):
+        length = _phrase_length(tokens, at)
+        if length:
+            written = " ".join(token.written for token in tokens[at : at + length])
+            yield _Read(written, _known(_name(tokens[at : at + length]), numbers))
+        elif read := _read_one(tokens, at, numbers):
+            yield read
+        at += max(1, length)
+
+
+def _phrase_length(tokens: list[Token], at: int) -> int:
+    """How many words from `at` on are a name of several words; 0 if none."""
+    for length in range(min(_LONGEST_PHRASE, len(tokens) - at), 1, -1):
+        if _name(tokens[at : at + length]):
+            return length
+    return 0
+
+
+def _name(tokens: list[Token]) -> tuple[str, ...]:
+    """What a name, written with all its accents or without, means; () for none."""
+    table = foreign.names()
+    accented = table.get(" ".join(token.accented for token in tokens))
+    return accented or table.get(" ".join(token.folded for token in tokens), ())
+
+
+def _read_one(tokens: list[Token], at: int, numbers: Mapping[str, int]) -> _Read | None:
+    """What one word means; None where it is passed over."""
+    written, word, accented, _ = tokens[at]
+    color, thing = foreign.colors().get(word), foreign.colored_things().get(word)
+    english = () if accented in foreign.names() and accented != word else _known((plain(word),), numbers)
+    if english and word in foreign.ARTICLES and at + 1 < len(tokens):
+        following = tokens[at + 1].folded
+        if not _known((plain(following),), numbers) and (
+            foreign.meaning_of(following) or following in foreign.colors()
+        ):
+            return None
+    if word in STOP_WORDS or (not english and word in foreign.passed_over()):
+        return None
+    if english:
+        return _Read(written, english)
+    if color:
+        return _Read(written, _known((thing,), numbers), color) if thing else _Read(written, (color,))
+    if meaning := _known(foreign.meaning_of(accented) or foreign.meaning_of(word), numbers):
+        return _Read(written, meaning)
+    if word.isdigit() or (len(word) == 1 and word.isascii()):
+        return None
+    return _Read(written)
+
+
+def _known(words: Iterable[str], numbers: Mapping[str, int]) -> tuple[str, ...]:
+    return tuple(word for word in words if word in numbers or word in COLOURS)
+
+
+def _guessed(written: str, numbers: Mapping[str, int]) -> str:
+    near = _nearest([token.folded for token in tokens_of(written)], numbers, _NEAR)
+    return f"{written} (did you mean {near[0]}?)" if near else written
+
+
+def _nearest(words: Iterable[str], numbers: Mapping[str, int], cutoff: float = 0.7) -> list[str]:
+    """Known words of any language that are spelled most like some of the first of `words`; at most four."""
+    found: list[str] = []
+    for word in [word for word in words if len(word) > 3 and word not in STOP_WORDS][:5]:
+        known = [*numbers, *COLOURS]
+        known += [name for name in foreign.names() if name[0] == word[0] and abs(len(name) - len(word)) < 3]
+        found += difflib.get_close_matches(plain(word), known, 1 if word.isascii() else 2, cutoff)
+    return list(dict.fromkeys(found))[:4]

@@ -1,0 +1,1 @@
+"""MusicGen, as transformers and as audiocraft write it."""

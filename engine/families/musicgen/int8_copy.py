@@ -1,0 +1,106 @@
+"""Int8 copies of whole checkpoints: a folder that loads like the original, smaller.
+
+Knows which matrices of each layout every step reads, and which files a folder needs. How a matrix is rounded and what
+it is called then is `int8`'s.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from clavilux.checkpoint_io import read_torch
+from clavilux.decoder import Decoder
+from clavilux.errors import CheckpointError
+from clavilux.families.int8 import ERROR, Rounding, copy_beside, new_folder
+from clavilux.families.musicgen import audiocraft_layout, transformers_layout
+from clavilux.families.musicgen.config import Blueprint
+from clavilux.families.registry import SMALL_FILES, recognise
+from clavilux.families.tensors import NameMap, check, read_folder
+from clavilux.skeleton import skeletons
+
+# Where transformers says how weights are stored; it warns of a method that it does not know.
+_MARK = {"quantization_config": {"quant_method": "clavilux-int8"}}
+
+
+def write_int8(folder: Path, target: Path) -> dict[str, Any]:
+    """Write a copy of a checkpoint with the decoder's matrices in 8 bits, whole or not at all.
+
+    Returns:
+        {"family", "size_before_bytes", "size_bytes", "weights_error"}, JSON values.
+
+    Raises:
+        CheckpointError: a family of which no such copy can be made, or a checkpoint that would not load.
+        ValueError: `target` is there already, or is no place for a folder.
+        OSError: writing failed (a full disk); nothing is left behind.
+    """
+    family, config = recognise(folder)
+    if family not in _WRITERS:
+        raise CheckpointError(
+            f"{str(folder)!r} is of the family {family!r}; int8 copies are made of {', '.join(_WRITERS)}"
+        )
+    with new_folder(target) as temporary:
+        error = _WRITERS[family](folder, config, temporary)
+    return {
+        "family": family,
+        "size_before_bytes": transformers_layout.size_bytes(folder),
+        "size_bytes": transformers_layout.size_bytes(target),
+        "weights_error": round(error, 6),
+    }
+
+
+def _transformers(folder: Path, config: dict[str, Any], target: Path) -> float:
+    blueprint = transformers_layout.describe(folder, config)
+    tensors = _plain(read_folder(folder), folder)
+    for name in transformers_layout.NOT_READ:
+        tensors.pop(name, None)
+    body = transformers_layout.body_of(tensors)
+    check(body, transformers_layout.shapes(blueprint), f"the checkpoint {str(folder)!r}")
+    rounding = Rounding(_matrices(blueprint, transformers_layout.names(blueprint)))
+    rounded = rounding(tensors)
+    save_file(rounded | rounding.error_tensor, target / "model.safetensors", {"format": "pt"})
+    (target / "config.json").write_text(json.dumps(config | _MARK, indent=2) + "\n", encoding="utf-8")
+    copy_beside(folder, target, lambda name: _is_small(name) and name != "config.json", folders=False)
+    return rounding.error
+
+
+def _audiocraft(folder: Path, config: dict[str, Any], target: Path) -> float:
+    weights, codec = "state_dict.bin", "compression_state_dict.bin"
+    settings, tensors = audiocraft_layout.read(folder)
+    tensors = _plain(tensors, folder)
+    for name in audiocraft_layout.NOT_READ:
+        tensors.pop(name, None)
+    blueprint = audiocraft_layout.describe(folder, settings, *audiocraft_layout.sizes_of(folder, tensors))
+    check(tensors, audiocraft_layout.shapes(blueprint), f"the checkpoint {str(folder / weights)!r}")
+    rounding = Rounding(_matrices(blueprint, audiocraft_layout.names(blueprint)))
+    content = read_torch(folder / weights)
+    torch.save(content | {"best_state": rounding(tensors) | rounding.error_tensor}, target / weights)
+    copy_beside(folder, target, lambda name: _is_small(name) or name == codec, folders=True)
+    return rounding.error
+
+
+_WRITERS = {"musicgen": _transformers, "audiocraft": _audiocraft}
+
+
+def _plain(tensors: dict[str, Any], folder: Path) -> dict[str, torch.Tensor]:
+    if any(not isinstance(tensor, torch.Tensor) for tensor in tensors.values()) or ERROR in tensors:
+        raise CheckpointError(f"{str(folder)!r} is an int8 copy already")
+    return tensors
+
+
+def _matrices(blueprint: Blueprint, names: NameMap) -> set[str]:
+    """The file's names of what holds nothing but rows of matrices that every step reads."""
+    with skeletons():
+        every_step = {f"{name}.weight" for name in Decoder(blueprint.spec).matrices()}
+    rounded, others = set(), set()
+    for ours, parts in names.items():
+        (rounded if ours in every_step else others).update(part.name for part in parts)
+    return rounded - others
+
+
+def _is_small(name: str) -> bool:
+    return (name.endswith(SMALL_FILES) or name.upper().startswith("LICEN")) and not name.endswith(".index.json")
