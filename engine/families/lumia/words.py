@@ -51,7 +51,7 @@ STOP_WORDS = {
 
 def bundled_words() -> dict[str, int]:
     """The words that the bundled painter knows -> their numbers; its weights are not read."""
-    config = Path(__file__).parents[1] / "pretrained" / "lumia" / "config.json"
+    config = Path(__file__).parents[2] / "pretrained" / "lumia" / "config.json"
     return {word: number for number, word in enumerate(json.loads(config.read_text())["words"].split())}
 
 
