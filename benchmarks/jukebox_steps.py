@@ -69,7 +69,7 @@ def theirs(folder: Path) -> None:
 
 
 def ours(folder: Path, dtype: str):
-    """draw(start) -> (tokens, median milliseconds a step), with the peer's weights in a dtype."""
+    """generate_tokens(start) -> (tokens, median milliseconds a step), with the peer's weights in a dtype."""
     import torch
     from safetensors.torch import load_file
 
@@ -78,7 +78,7 @@ def ours(folder: Path, dtype: str):
     from clavilux.families.jukebox.checkpoint_config import from_transformers
     from clavilux.families.jukebox.weights import filled, held_source
     from clavilux.layout import OPEN
-    from clavilux.loop import draw
+    from clavilux.loop import generate_tokens
     from clavilux.precision import prepare
     from clavilux.sampling import SamplingSpec
 
@@ -99,7 +99,7 @@ def ours(folder: Path, dtype: str):
         tokens, times = [], []
         with torch.inference_mode():
             prompt = torch.zeros(1, 1, 0, dtype=torch.int64)
-            steps = draw(prior.decoder, SamplingSpec(temperature=0), prompt, plan=plan, conditioning=given)
+            steps = generate_tokens(prior.decoder, SamplingSpec(temperature=0), prompt, plan=plan, conditioning=given)
             for index, step in enumerate(steps):
                 if index >= start:
                     tokens.append(int(step))

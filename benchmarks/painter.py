@@ -352,7 +352,7 @@ def nearest_features(real: Real, features: np.ndarray) -> tuple[np.ndarray, np.n
 
 def codec_quality(model, album: Album) -> dict:
     """PSNR of held-out pictures through the codec, and through JPEG of as many bytes, its tables not counted."""
-    codec = model.family.stages[0].codec
+    codec = model.family.stage.codec
     pixels = album.batch(np.flatnonzero(album.first & album.held_out))
     tokens = codec.encode(pixels)
     error = (codec.decode(tokens) - pixels).square().mean((1, 2, 3)) / 4
@@ -427,7 +427,7 @@ def main() -> None:
     result["seconds"] = seconds_a_picture(model)
     album, features = Album(args.run / "pictures.npz"), Features()
     real = Real(album, features, args.run / "real.npy")
-    codec = model.family.stages[0].codec
+    codec = model.family.stage.codec
     drawn = others(
         args.pictures, args.others, features, codec, args.run / f"others-{model.family.identity['fingerprint']}.npz"
     )

@@ -23,7 +23,7 @@ from clavilux.decoder import Decoder
 from clavilux.families.grid_family import placed
 from clavilux.families.llamagen import BY_CLASS, LlamaGen, sizes_of, weights_of
 from clavilux.image.codecs.vq import VQ, VQSpec
-from clavilux.image_model import Painter
+from clavilux.image_model import ImageModel
 from clavilux.kernels.models import MODELS
 
 SIZES = ("b", "l", "xl", "xxl", "3b")
@@ -53,13 +53,13 @@ def random_checkpoint(size: str, pixels: int, layers: int | None) -> dict[str, T
     return found
 
 
-def painter(tensors: dict[str, Tensor], codec: VQ, device: torch.device, dtype: str) -> Painter:
+def painter(tensors: dict[str, Tensor], codec: VQ, device: torch.device, dtype: str) -> ImageModel:
     """The engine's model of these tensors."""
     sizes = sizes_of(Path("llamagen"), tensors)
     decoder = Decoder.from_weights(sizes.spec, weights_of(sizes.spec, tensors))
     identity = {"model": "llamagen", "fingerprint": None} | placed(decoder, codec, device, dtype)
     tables = {name: tensor.to(device) for name, tensor in tensors.items() if name.startswith("cls_embedding.")}
-    return Painter(LlamaGen(decoder, codec, sizes.size, identity, tables, None))
+    return ImageModel(LlamaGen(decoder, codec, sizes.size, identity, tables, None))
 
 
 class PlainLoop:
@@ -128,7 +128,7 @@ class PlainLoop:
         return torch.stack([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2).to(x)
 
 
-def compare(ours: Painter, plain: PlainLoop) -> int:
+def compare(ours: ImageModel, plain: PlainLoop) -> int:
     """Tokens that were compared. Raises Mismatch where a greedy one differs."""
     found = ours.generate(class_id=CLASS, seed=1, temperature=0).tokens
     expected, _ = plain.paint(1, 1, scale=BY_CLASS.guidance, top_k=0, greedy=True)

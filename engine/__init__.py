@@ -14,23 +14,36 @@ from clavilux.errors import CheckpointError
 TYPE_CHECKING = False  # as type checkers know it; `typing` itself takes 10 ms to import
 if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
+    from clavilux.families.jukebox.model import JukeboxModel
     from clavilux.image.picture import Picture
-    from clavilux.model import Model, load
+    from clavilux.image_model import ImageModel
+    from clavilux.loading import load
+    from clavilux.model import Model
+    from clavilux.music_model import MusicModel
 
 if os.environ.get("CLAVILUX_CPU"):  # has to be told to the libraries before torch computes anything
     from clavilux.kernels import processor  # noqa: F401
 
-__all__ = ["Audio", "CheckpointError", "Model", "Picture", "load"]
+__all__ = [
+    "Audio", "CheckpointError", "ImageModel", "JukeboxModel", "Model", "MusicModel", "Picture", "__version__", "load",
+]  # fmt: skip
 
 _HOMES = {
     "Audio": "clavilux.audio.clip",
+    "ImageModel": "clavilux.image_model",
+    "JukeboxModel": "clavilux.families.jukebox.model",
     "Model": "clavilux.model",
+    "MusicModel": "clavilux.music_model",
     "Picture": "clavilux.image.picture",
-    "load": "clavilux.model",
+    "load": "clavilux.loading",
 }
 
 
 def __getattr__(name: str):
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("clavilux")
     if name not in _HOMES:
         raise AttributeError(f"module 'clavilux' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

@@ -10,23 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from clavilux.errors import CheckpointError
-from clavilux.families.registry import folder_of_file, needed, recognise
+from clavilux.families.registry import FAMILIES, Entry, detect, folder_of_file, needed
+
+if TYPE_CHECKING:
+    from clavilux.family import FamilyModule
+    from clavilux.model import Model
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-PICTURES = ("imagegpt", "janus", "llamagen", "lumia")
-CASCADES = ("jukebox",)
-_HOMES = {
-    "aria": "aria.family", "audiocraft": "musicgen.audiocraft_layout", "musicgen": "musicgen.transformers_layout",
-    "jukebox": "jukebox.family", "lumia": "lumia.family",
-}  # fmt: skip
-_NAMES = ("aria", "audiocraft", "musicgen", *CASCADES, *PICTURES)
-FAMILIES = {name: f"clavilux.families.{_HOMES.get(name, name)}" for name in _NAMES}
-# Who refuses a prompt of which nothing is understood: `check_prompt(config, prompt, anything)`, without torch.
-READERS = {"aria": "clavilux.families.aria.refusal", "lumia": "clavilux.families.lumia.prompt"}
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w.-]+))?")
 _HUB_S = 10.0  # that the hub may take to say what it has
 
@@ -48,23 +41,34 @@ class Checkpoint:
     config: Mapping[str, Any]
 
     @property
-    def makes(self) -> str:
-        """ "music" or "pictures" """
-        return "pictures" if self.family in PICTURES else "music"
+    def entry(self) -> Entry:
+        """The family's row of the registry."""
+        return FAMILIES[self.family]
 
     @property
-    def module(self) -> ModuleType:
+    def makes(self) -> str:
+        """ "music" or "pictures" """
+        return self.entry.makes
+
+    @property
+    def module(self) -> FamilyModule:
         """The family's, imported now: most of them need torch."""
-        return import_module(FAMILIES[self.family])
+        return cast("FamilyModule", import_module(self.entry.module))
+
+    @property
+    def model(self) -> type[Model]:
+        """The class of its loaded model, imported now with torch."""
+        module, _, name = self.entry.model.rpartition(".")
+        return cast("type[Model]", getattr(import_module(module), name))
 
     def check_prompt(self, prompt: str, anything: bool = False) -> None:
         """Refuse a prompt as the model itself would, before its weights and torch are read.
 
         Raises:
-            ValueError: nothing was understood, unless `anything`; the families of `READERS` alone say so.
+            ValueError: nothing was understood, unless `anything`; families without `prompts` understand all.
         """
-        if self.family in READERS:
-            import_module(READERS[self.family]).check_prompt(self.config, prompt, anything)
+        if self.entry.prompts is not None:
+            import_module(self.entry.prompts).check_prompt(self.config, prompt, anything)
 
 
 def find(source: str | Path | Checkpoint) -> Checkpoint:
@@ -86,7 +90,7 @@ def bundled() -> list[str]:
 
 def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
     """A checkpoint's family, one of `FAMILIES`, and its config.json. Raises CheckpointError."""
-    name, config = recognise(folder)
+    name, config = detect(folder)
     if name not in FAMILIES:
         raise CheckpointError(
             f"{str(folder / 'config.json')!r} is of the family {name!r}; those known are {', '.join(sorted(FAMILIES))}"

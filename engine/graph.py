@@ -121,7 +121,8 @@ def drawn_on_device(
     """The steps int64 [B, K] of a plan, on the host, each chunk copied out while the next one is drawn.
 
     Args:
-        decoder, sampling, layout, conditioning, windows, retrace: as for `clavilux.loop.draw`, which checks them.
+        decoder, sampling, layout, conditioning, windows, retrace: as for `clavilux.loop.generate_tokens`, which
+            checks them.
         prompt: int64 [B, K, T] on the decoder's device.
         plan: int64 [B or 1, K, S], best on the host, where its known steps are counted.
 

@@ -1,172 +1,118 @@
-"""A loaded model that paints: from a call to a picture, for every family of pictures.
+"""A loaded model of pictures: from a call to a picture, for every family of them.
 
 Knows requests, rows of tokens and how they are shown as they arrive. What a prompt means is the family's; which
-tokens are known beforehand is `editing`'s; the loop that draws the others is `loop`.
+tokens are known beforehand is `inpainting`'s; the loop that draws the others is `loop`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
-from typing import Any, Protocol
+from typing import Any, Literal, overload
 
-import torch
-from torch import Tensor
-
-from clavilux.conditioning import Conditioning
-from clavilux.decoder import Decoder
 from clavilux.image.picture import Picture
+from clavilux.image_family import PictureFamily, PictureGeneration, PictureRequest
 from clavilux.inpainting import plan_of, tokens_of
-from clavilux.layout import FrameReader
-from clavilux.model import Model, Stage, drawn, kinds
+from clavilux.loop import group_by_prefix_length, sample_rows
+from clavilux.model import Model
 from clavilux.sampling import SamplingSpec, Schedule
-from clavilux.surprisal import Explanation, explained
+from clavilux.surprisal import SurprisalMaps, surprisal_maps
 
 LARGEST = 2048  # pixels a side
-PICTURE_OPTIONS = frozenset(
-    (
-        "seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "keep", "vary", "progress",
-    )
-)  # fmt: skip
-
+PictureProgress = Callable[[int, int], None]
+Box = tuple[int, int, int, int]  # x, y, width, height
 _SETTINGS = ("temperature", "guidance")  # that change what the model thinks, not only what is drawn
-_EXPLAINED = frozenset(("seed", *_SETTINGS))
 
 
-@dataclass(frozen=True)
-class PictureRequest:
-    """What one picture is asked to be.
+class ImageModel(Model):
+    """A loaded checkpoint that makes pictures. Made by `clavilux.load`."""
 
-    Attributes:
-        plan: int64 [1, K, rows * cols], the tokens that are known, `OPEN` for the others.
-        size: pixels a side.
-    """
-
-    prompt: str
-    size: int
-    seed: int
-    plan: Tensor
-    controls: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-
-class PictureFamily(Protocol):
-    """What a family of pictures adds to the shared core. Its codec is a picture codec."""
-
-    name: str
-    accepts: dict[str, Any]  # the controls it takes, and what they may be
-    sampling: SamplingSpec  # its defaults
-    stages: tuple[Stage, ...]  # one
-    identity: dict[str, Any]  # model, fingerprint and dtype, for receipts
-    size: int  # pixels a side that it was trained on
-    sizes: str | None  # why no other size can be painted; None: any can
-
-    def jobs(self, requests: list[PictureRequest]) -> list[PictureJob]:
-        """A job a request, all of the same size. Raises ValueError or TypeError for what the family cannot do."""
-
-
-class PictureJob:
-    """One picture: the tokens that are known, and those that are drawn.
-
-    Attributes:
-        decoder: the family's, for this size.
-        conditioning: what is said, one row.
-        unconditional: that nothing is said, the row of guidance's second block; None where there is nothing to say.
-        prompt: int64 [1, K, T], read before the first token.
-        plan: int64 [1, K, S], the request's as the stage lays it out in steps.
-        receipt: all that makes the picture again.
-    """
-
-    grammar = None
-
-    def __init__(
-        self,
-        family: PictureFamily,
-        request: PictureRequest,
-        decoder: Decoder,
-        conditioning: Conditioning,
-        unconditional: Conditioning | None,
-        prompt: Tensor | None = None,
-    ):
-        self._codec, layout = family.stages[0].codec, family.stages[0].layout
-        self.decoder, self.conditioning, self.unconditional = decoder, conditioning, unconditional
-        self.plan, self._size = layout.arrange(request.plan), request.size
-        device = decoder.embed.weight.device
-        nothing = torch.zeros(1, layout.streams, 0, dtype=torch.int64)
-        self.prompt = (nothing if prompt is None else prompt).to(device)
-        self.columns = request.size // self._codec.downsampling
-        self.num_tokens = request.plan.shape[2]  # places of the picture
-        self._reader = FrameReader(layout)
-        self._tokens: list[Tensor] = []  # each [K]
-        self.receipt: dict[str, Any] = {
-            **family.identity,
-            "prompt": request.prompt[:500],
-            "size": request.size,
-            "seed": request.seed,
-            "controls": dict(request.controls),
-            "notes": list(request.notes),
-        }
-
-    @property
-    def num_painted(self) -> int:
-        """The places whose tokens are there."""
-        return len(self._tokens)
-
-    def push(self, tokens: Tensor) -> bool:
-        """Take a step's tokens, int64 [K]; whether a row of the picture is now complete."""
-        frames = self._reader.push(tokens.cpu()[None, :, None])[0]  # [K, as many as this step completes]
-        self._tokens.extend(frames.unbind(1))
-        return frames.shape[1] > 0 and len(self._tokens) % self.columns == 0
-
-    @torch.inference_mode()
-    def picture(self) -> Picture:
-        """The picture as far as its rows are complete, grey below them; the whole one with its tokens and receipt."""
-        rows = self.num_painted // self.columns
-        pixels = torch.zeros(3, self._size, self._size)
-        if not rows:
-            return Picture.from_floats(pixels)
-        tokens = torch.stack(self._tokens[: rows * self.columns], dim=1)  # [K, n]
-        decoded = self._codec.decode(tokens[None], rows=rows)[0].float().cpu()
-        if self.num_painted == self.num_tokens:
-            return Picture.from_floats(decoded, tokens, self.receipt)
-        pixels[:, : decoded.shape[1]] = decoded
-        return Picture.from_floats(pixels)
-
-
-class Painter(Model):
-    """A loaded checkpoint that paints. Made by `clavilux.load`."""
-
+    OPTIONS = frozenset(
+        ("seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "keep", "vary", "progress")
+    )
     family: PictureFamily
 
-    def generate(self, prompt: str | list[str] = "", *, size: int | None = None, **options) -> Picture | list[Picture]:
+    @overload
+    def generate(
+        self, prompt: str = "", *, size: int | None = None, seed: int | None = None, temperature: float | None = None,
+        top_k: int | None = None, top_p: float | None = None, guidance: float | str | None = None,
+        batch: Literal[1] = 1, continue_from: Picture | str | PathLike[str] | None = None, keep: Box | None = None,
+        vary: float | None = None, progress: PictureProgress | None = None, **controls: Any,
+    ) -> Picture: ...  # fmt: skip
+
+    @overload
+    def generate(
+        self, prompt: str | Sequence[str] = "", *, size: int | None = None, seed: int | Sequence[int] | None = None,
+        temperature: float | None = None, top_k: int | None = None, top_p: float | None = None,
+        guidance: float | str | None = None, batch: int = 1,
+        continue_from: Picture | str | PathLike[str] | None = None, keep: Box | None = None,
+        vary: float | None = None, progress: PictureProgress | None = None, **controls: Any,
+    ) -> Picture | list[Picture]: ...  # fmt: skip
+
+    def generate(
+        self,
+        prompt: str | Sequence[str] = "",
+        *,
+        size: int | None = None,
+        seed: int | Sequence[int] | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        guidance: float | str | None = None,
+        batch: int = 1,
+        continue_from: Picture | str | PathLike[str] | None = None,
+        keep: Box | None = None,
+        vary: float | None = None,
+        progress: PictureProgress | None = None,
+        **controls: Any,
+    ) -> Picture | list[Picture]:
         """Paint a picture; a list of them where `prompt` is a list or `batch` is above 1.
 
         Args:
             prompt: words, or a list of prompts that are painted side by side.
             size: pixels a side, a multiple of the codec's patch; what the model was trained on if None.
             seed: the same seed gives the same picture; one is drawn if None; a list has one for each picture.
-            temperature, top_k, top_p: as `SamplingSpec`; the family's own values if None.
+            temperature: 0 takes the likeliest token each time; the family's own value if None, as those below.
+            top_k: only the so many likeliest tokens are drawn from; 0 is all.
+            top_p: only the likeliest tokens that together have this probability; 1 is all.
             guidance: how strictly the words are followed, 1 is freely; or text such as "1:7.5", a scale that goes in
                 a straight line from the first token to the last (more points are spread evenly).
-            batch: how many pictures, with seeds one after another.
+            batch: how many pictures, 1 to 64, with seeds one after another.
             continue_from: a picture, or its file: the rows that it has are kept, the rest is painted.
             keep: (x, y, width, height) in pixels of the picture: what `continue_from` has there is kept.
             vary: the share of `continue_from`'s tokens, 0 to 1, that is kept; which ones, the seed says.
             progress: called with (tokens painted, tokens in all).
-            The family's controls, see `accepts`.
+            controls: the family's own, see `accepts`.
 
         Raises:
             ValueError, TypeError: an argument outside its range, or one that this model does not take.
         """
-        as_list, jobs, sampling = self._jobs(prompt, size, options)
-        for _ in self._painted(jobs, sampling, options.get("progress")):
+        as_list, generations, sampling = self._prepare(
+            prompt, size, seed, batch, (continue_from, keep, vary), controls,
+            temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
+        )  # fmt: skip
+        for _ in self._run(generations, sampling, progress):
             pass
-        pictures = [job.picture() for job in jobs]
+        pictures = [generation.picture() for generation in generations]
         return pictures if as_list else pictures[0]
 
     def stream(
-        self, prompt: str | list[str] = "", *, size: int | None = None, every: int = 1, **options
+        self,
+        prompt: str | Sequence[str] = "",
+        *,
+        every: int = 1,
+        size: int | None = None,
+        seed: int | Sequence[int] | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        guidance: float | str | None = None,
+        batch: int = 1,
+        continue_from: Picture | str | PathLike[str] | None = None,
+        keep: Box | None = None,
+        vary: float | None = None,
+        progress: PictureProgress | None = None,
+        **controls: Any,
     ) -> Iterator[Picture] | Iterator[list[Picture]]:
         """The picture as its rows arrive, grey where nothing is painted yet; the last one is what `generate` gives.
 
@@ -177,75 +123,92 @@ class Painter(Model):
         """
         if type(every) is not int or every < 1:
             raise ValueError(f"every is {every!r}; it should be a whole number of rows, at least 1")
-        as_list, jobs, sampling = self._jobs(prompt, size, options)
+        as_list, generations, sampling = self._prepare(
+            prompt, size, seed, batch, (continue_from, keep, vary), controls,
+            temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
+        )  # fmt: skip
         pictures = (
-            [job.picture() for job in jobs]
-            for number, _ in enumerate(self._painted(jobs, sampling, options.get("progress")), 1)
-            if number % every == 0 or all(job.num_painted == job.num_tokens for job in jobs)
+            [generation.picture() for generation in generations]
+            for number, _ in enumerate(self._run(generations, sampling, progress), 1)
+            if number % every == 0 or all(each.num_painted == each.num_tokens for each in generations)
         )
         return pictures if as_list else (picture[0] for picture in pictures)
 
-    def explain(self, picture: Picture | str | PathLike, prompt: str | None = None, **options) -> Explanation:
+    def explain(
+        self,
+        picture: Picture | str | PathLike[str],
+        prompt: str | None = None,
+        *,
+        temperature: float | None = None,
+        guidance: float | str | None = None,
+        **controls: Any,
+    ) -> SurprisalMaps:
         """How open each place of a picture was to the model, and how much it is surprised by what stands there.
 
         Args:
             picture: one that it painted, or any other, or a file; of another the middle square is looked at, as its
                 codec sees it.
             prompt: words; None: those of the picture's receipt.
-            temperature, guidance, and the family's controls: as for `generate`; what is not given is as the picture's
-                receipt says if this model painted it, else as the family has it.
+            temperature, guidance, controls: as for `generate`; what is not given is as the picture's receipt says if
+                this model painted it, else as the family has it.
 
         Raises:
             ValueError, TypeError: as `generate`.
         """
-        stage, identity = self.family.stages[0], self.family.identity
+        stage, identity = self.family.stage, self.family.identity
         picture = picture if isinstance(picture, Picture) else Picture.load(picture)
         receipt = picture.receipt if picture.receipt.get("fingerprint") == identity["fingerprint"] else {}
-        settings, said = receipt.get("settings", {}), receipt.get("controls", {})
-        before = {name: settings[name] for name in _SETTINGS if name in settings}
-        before |= {name: said[name] for name in self.family.accepts if name in said}
-        options = before | options
+        drawing = {name: receipt.get("settings", {}).get(name) for name in _SETTINGS}
+        drawing |= {
+            n: value for n, value in (("temperature", temperature), ("guidance", guidance)) if value is not None
+        }
+        said = receipt.get("controls", {})
+        controls = {name: said[name] for name in self.family.accepts if name in said} | controls
         words = receipt.get("prompt", "") if prompt is None else prompt
-        _, [(text, seed)], controls = self._asked(words, {"seed": receipt.get("seed", 0)} | options, _EXPLAINED)
+        _, [(text, seed)], taken = self._parse_request(words, 1, receipt.get("seed", 0), controls)
         if "anything" in self.family.accepts:
-            controls["anything"] = True  # nothing is made here
+            taken["anything"] = True  # nothing is made here
         size = self._size(receipt.get("size"))
         tokens = tokens_of(stage.codec, picture, size, identity)
-        job = self.family.jobs([PictureRequest(text, size, seed, tokens.flatten(1)[None], controls)])[0]
-        sampling = self._drawing([job], options)
-        return Explanation(picture.fit(size), *explained(job, sampling, stage.layout))
+        generation = self.family.begin([PictureRequest(text, size, seed, tokens.flatten(1)[None], taken)])[0]
+        sampling = self._drawing([generation], **drawing)
+        return SurprisalMaps(picture.fit(size), *surprisal_maps(generation, sampling, stage.layout))
 
-    def _jobs(self, prompt, size, options) -> tuple[bool, list[PictureJob], SamplingSpec]:
-        """(whether a list was asked for, a job a picture, how to draw). Everything is checked here."""
-        as_list, rows, controls = self._asked(prompt, options, PICTURE_OPTIONS)
-        size, codec = self._size(size), self.family.stages[0].codec
-        source, keep, vary = (options.get(name) for name in ("continue_from", "keep", "vary"))
+    def _prepare(
+        self, prompt, size, seed, batch, source, controls, **drawing
+    ) -> tuple[bool, list[PictureGeneration], SamplingSpec]:
+        """(whether a list was asked for, a generation a picture, how to draw). Everything is checked here."""
+        as_list, rows, taken = self._parse_request(prompt, batch, seed, controls)
+        size, codec = self._size(size), self.family.stage.codec
+        continue_from, keep, vary = source
         requests = []
-        for text, seed in rows:
-            plan, notes = plan_of(codec, size, source, keep, vary, seed, self.family.identity)
-            requests.append(PictureRequest(text, size, seed, plan, controls, notes))
-        jobs = self.family.jobs(requests)
+        for text, own in rows:
+            plan, notes = plan_of(codec, size, continue_from, keep, vary, own, self.family.identity)
+            requests.append(PictureRequest(text, size, own, plan, taken, notes))
+        generations = self.family.begin(requests)
         edits = {"keep": None if keep is None else list(keep), "vary": vary}
-        for job in jobs:
-            job.receipt["controls"] |= {name: value for name, value in edits.items() if value is not None}
-        return as_list, jobs, self._drawing(jobs, options)
+        for generation in generations:
+            generation.receipt["controls"] |= {name: value for name, value in edits.items() if value is not None}
+        return as_list, generations, self._drawing(generations, **drawing)
 
-    def _drawing(self, jobs: list[PictureJob], options) -> SamplingSpec:
-        """How to draw, which every job's receipt notes."""
-        guidance = options.get("guidance")
-        sampling = self._settled(jobs, options, guidance_of(guidance, jobs[0].plan.shape[2]))
+    def _drawing(
+        self, generations: list[PictureGeneration], guidance: float | str | None = None, **drawing
+    ) -> SamplingSpec:
+        """How to draw, which every receipt notes."""
+        scale = guidance_of(guidance, generations[0].plan.shape[2])
+        sampling = self._sampling_spec([each.receipt for each in generations], guidance=scale, **drawing)
         if isinstance(sampling.guidance, Schedule):
-            for job in jobs:
-                job.receipt["settings"] = job.receipt["settings"] | {"guidance": guidance}
-        if len(sampling.weights) > 1 and jobs[0].unconditional is None:
+            for generation in generations:
+                generation.receipt["settings"] = generation.receipt["settings"] | {"guidance": guidance}
+        if len(sampling.weights) > 1 and generations[0].unconditional is None:
             raise ValueError(
                 f"guidance is {guidance}; {self.family.identity['model']} is told nothing that could guide it, so it "
                 "should be 1"
             )
         return sampling
 
-    def _size(self, size) -> int:
-        family, patch = self.family, self.family.stages[0].codec.downsampling
+    def _size(self, size: int | None) -> int:
+        family, patch = self.family, self.family.stage.codec.downsampling
         if size is None:
             return family.size
         if type(size) is not int:
@@ -256,20 +219,22 @@ class Painter(Model):
             raise ValueError(f"size is {size}; it should be {family.size}: {family.sizes}")
         return size
 
-    def _painted(self, jobs: list[PictureJob], sampling: SamplingSpec, progress) -> Iterator[None]:
+    def _run(
+        self, generations: list[PictureGeneration], sampling: SamplingSpec, progress: PictureProgress | None
+    ) -> Iterator[None]:
         """Draw all tokens; once for each row of tokens that is complete."""
-        total = sum(job.num_tokens for job in jobs)
-        for rows, alike in kinds(jobs, sampling):
-            together = [jobs[row] for row in rows]
-            for tokens in drawn(together[0].decoder, together, alike):
-                complete = [job.push(tokens[row]) for row, job in enumerate(together)]
+        total = sum(each.num_tokens for each in generations)
+        for rows, alike in group_by_prefix_length(generations, sampling):
+            together = [generations[row] for row in rows]
+            for tokens in sample_rows(together[0].decoder, together, alike):
+                complete = [generation.push(tokens[row]) for row, generation in enumerate(together)]
                 if progress is not None:
-                    progress(sum(job.num_painted for job in jobs), total)
+                    progress(sum(each.num_painted for each in generations), total)
                 if complete[0]:
                     yield
 
 
-def guidance_of(value, num_steps: int) -> float | Schedule | None:
+def guidance_of(value: float | str | None, num_steps: int) -> float | Schedule | None:
     """A scale, or a schedule where there are several with colons between them."""
     if not isinstance(value, str):
         return value

@@ -11,17 +11,18 @@ import torch
 
 from clavilux.checkpoint import Checkpoint, find
 from clavilux.files import free_memory_bytes
-from clavilux.model import check_seconds, device_named
+from clavilux.precision import device_named
+from clavilux.requests import check_seconds
 
 
 def needed_bytes(
     source: str | Path | Checkpoint, length: float | None, batch: int = 1, dtype: str = "auto", device: str = "auto"
-) -> int | None:
-    """About what loading a model and rendering with it take at their peak; None where a family does not say.
+) -> int:
+    """About what loading a model and rendering with it take at their peak.
 
     Args:
         source, dtype, device: as for `clavilux.load`.
-        length: seconds of a piece; or pixels a side of a picture, None for what its model was trained on.
+        length: seconds of a piece, or pixels a side of a picture; None for what is usual.
         batch: how many side by side.
 
     Raises:
@@ -29,14 +30,13 @@ def needed_bytes(
         ValueError, TypeError: what is no length of a piece.
     """
     found = find(source)
-    estimate = getattr(found.module, "memory_needed", None)
     if device_named(device).type == "cpu":
         dtype = "float32" if dtype == "float32" else "auto"  # weights pass through float32 on their way to being packed
-    if found.makes == "music" and length is not None:
+    if length is None:
+        length = found.module.usual_length(found.folder, found.config)
+    elif found.makes == "music":
         check_seconds(length)
-    elif found.makes == "pictures" and length is None:
-        length = found.module.picture_size(found.folder, found.config)
-    return None if estimate is None else estimate(found.folder, found.config, length, batch, dtype)
+    return found.module.memory_needed(found.folder, found.config, length, batch, dtype)
 
 
 def check_makes(source: str | Path | Checkpoint, what: str) -> None:
@@ -75,7 +75,7 @@ def check_fits(
     """
     found = find(source)
     needed, free = needed_bytes(found, length, batch, dtype, device), free_bytes(device)
-    if needed is not None and free is not None and needed > free:
+    if free is not None and needed > free:
         things = "picture" if found.makes == "pictures" else "piece"
         what = f"{batch} {things}{'s' if batch > 1 else ''}"
         if length is not None:

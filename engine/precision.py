@@ -115,3 +115,15 @@ def held_bytes(dtype: str, device: torch.device) -> tuple[int, int, int]:
 
 def _fits_half(decoder: Decoder) -> bool:
     return all(p.numel() == 0 or float(p.abs().max()) <= _LARGEST_HALF for p in decoder.parameters())
+
+
+def device_named(name: str) -> torch.device:
+    """The device of a word. Raises ValueError for one that is not available."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ValueError(f"the device {name!r} is not available; auto, cpu, cuda and mps are names") from None
+    return device

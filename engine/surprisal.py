@@ -22,7 +22,7 @@ _TOGETHER = 64  # steps read at once: 16,384 tokens with guidance take 8 MiB of 
 
 
 @dataclass(eq=False, repr=False)
-class Explanation:
+class SurprisalMaps:
     """A picture and two maps of it, in bits a place; the tokens of several codebooks are summed.
 
     Attributes:
@@ -41,18 +41,18 @@ class Explanation:
 
     def __repr__(self) -> str:
         entropy, surprise = float(self.entropy.mean()), float(self.surprise.mean())
-        return f"Explanation(entropy {entropy:.2f}, surprise {surprise:.2f} bits a place)"
+        return f"SurprisalMaps(entropy {entropy:.2f}, surprise {surprise:.2f} bits a place)"
 
 
 @torch.inference_mode()
-def explained(job, sampling: SamplingSpec, layout: Layout) -> tuple[Tensor, Tensor]:
+def surprisal_maps(job, sampling: SamplingSpec, layout: Layout) -> tuple[Tensor, Tensor]:
     """Entropy and surprise in bits, float32 [rows, cols] each, of a job whose tokens are all known.
 
     The distribution is the one that is drawn from, with guidance and temperature (0 counts as 1), before top_k and
     top_p cut it.
 
     Args:
-        job: a `clavilux.image_model.PictureJob`; its plan holds every token.
+        job: a `clavilux.image_family.PictureGeneration`; its plan holds every token.
         sampling: temperature and guidance.
         layout: the stage's.
     """

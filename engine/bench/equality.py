@@ -10,7 +10,7 @@ from clavilux.bench.peers import TransformersPeer
 from clavilux.bench.subjects import Subject
 from clavilux.bench.suite import Mismatch
 from clavilux.layout import Delay, Layout, parallel
-from clavilux.loop import draw
+from clavilux.loop import generate_tokens
 from clavilux.sampling import SamplingSpec
 
 # The error of logits against float32's: root mean square, relative. What a wrong map of names gives is above 1.
@@ -34,7 +34,7 @@ def generate(subject: Subject, num_frames: int, sampling: SamplingSpec, batch: i
     if subject.device.type != "cuda":
         plan = plan.to(subject.device)
     conditioning = subject.conditioning(batch, plan.shape[2] + 1)
-    steps = draw(subject.decoder, sampling, start, plan=plan, layout=layout, conditioning=conditioning)
+    steps = generate_tokens(subject.decoder, sampling, start, plan=plan, layout=layout, conditioning=conditioning)
     return layout.restore(torch.stack([step.cpu() for step in steps], 2))
 
 

@@ -32,8 +32,7 @@ def run(
 
     from clavilux.bench.subjects import named
     from clavilux.bench.suite import Bench, Mismatch
-    from clavilux.model import device_named
-    from clavilux.precision import check
+    from clavilux.precision import check, device_named
 
     check(dtype)
     for name in models:

@@ -112,7 +112,7 @@ def _codec(source: str, level: int | None):
 
 
 def _device(name: str):
-    from clavilux.model import device_named
+    from clavilux.precision import device_named
 
     return device_named(name)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clavilux.audio.programs import program_name
-from clavilux.checkpoint import PICTURES, PRETRAINED, bundled, read_config
+from clavilux.checkpoint import PRETRAINED, bundled, find
 from clavilux.checkpoint_io import open_safetensors, read_json
 from clavilux.families.registry import JUKEBOX, LLAMAGEN, folder_of_file
 from clavilux.files import check_readable, is_midi
@@ -29,17 +29,17 @@ def bundled_models() -> list[dict[str, Any]]:
 
     models = []
     for name in bundled():
-        family, config = read_config(PRETRAINED / name)
+        found = find(name)
         file = PRETRAINED / name / "model.safetensors"
         decoder, beside = _count_parameters(file)
-        pictures = family in PICTURES
+        pictures = found.makes == "pictures"
         facts = {
             "name": name,
             "kind": "checkpoint",
-            "family": family,
+            "family": found.family,
             "parameters": decoder if pictures else decoder + beside,
             "size_bytes": file.stat().st_size,
-            "licence": config.get("licence", "not stated"),
+            "licence": found.config.get("licence", "not stated"),
             "accepts": PAINTING if pictures else MUSIC,
         }
         models.append(facts)

@@ -5,71 +5,26 @@ Knows how to look without loading: a checkpoint's weights are not read, only the
 
 from __future__ import annotations
 
-import math
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from clavilux.audio.codecs.files import load_tokens
 from clavilux.audio.codecs.load import load_codec
-from clavilux.checkpoint import FAMILIES, PICTURES, read_config
-from clavilux.checkpoint_io import open_safetensors, unwrapped_names
-from clavilux.decoder import DecoderSpec
-from clavilux.errors import CheckpointError
-from clavilux.families.configs import describing, section
-from clavilux.families.musicgen.transformers_layout import licence
+from clavilux.checkpoint import find
+from clavilux.families.model_card import licence
 from clavilux.image.codecs import vq
-from clavilux.model import device_named
-from clavilux.precision import held_bytes, usual
 
 WEIGHTS = (".safetensors", ".bin", ".pth", ".th")
 
 
 def checkpoint_facts(folder: Path, seconds: float = 30.0, batch: int = 1) -> dict[str, Any]:
     """Family, size, licence, context and the memory needed. Raises CheckpointError."""
-    family, config = read_config(folder)
-    module = import_module(FAMILIES[family])
-    if family in PICTURES:
-        size = module.picture_size(folder, config)
-        needed = module.memory_needed(folder, config, size, batch)
-        return module.facts(folder, config) | {f"memory_for_{batch}_x_{size}_pixels_bytes": needed}
-    if hasattr(module, "facts"):
-        needed = module.memory_needed(folder, config, seconds, batch)
-        return module.facts(folder, config) | {f"memory_for_{batch}_x_{seconds:g}_s_bytes": needed}
-    with describing(f"the config.json in {str(folder)!r}", "decoder"):
-        spec = DecoderSpec.from_dict(section(config, "decoder"))
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise CheckpointError(f"{str(folder)!r} holds no safetensors file, so its weights are missing")
-    shapes = [shape for file in files for shape in _shapes(file).items()]
-    parameters = sum(math.prod(shape) for _, shape in shapes)
-    device = device_named("auto")
-    dtype = usual(parameters, device)
-    in_matrices, in_others, in_cache = held_bytes(dtype, device)
-    matrices = sum(math.prod(shape) for name, shape in shapes if name.startswith("decoder.layers.") and len(shape) == 2)
-    others = parameters - matrices
-    if spec.tied and in_matrices != in_others:  # the table is packed once more, as the head
-        matrices += spec.vocabulary * spec.width
-    cached = 2 * spec.layers * spec.heads * spec.head_dim * spec.max_positions
-    return {
-        "kind": "checkpoint",
-        "family": family,
-        "parameters": parameters,
-        "size_bytes": sum(file.stat().st_size for file in files),
-        "licence": config.get("licence", "not stated"),
-        "context_tokens": spec.max_positions,
-        "layers": spec.layers,
-        "width": spec.width,
-        "dtype": dtype,
-        "memory_for_weights_bytes": matrices * in_matrices + others * in_others,
-        "memory_for_each_piece_bytes": cached * in_cache,
-    }
-
-
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Of a safetensors file's tensors, by name. Raises CheckpointError."""
-    with open_safetensors(path) as file:
-        return {n: tuple(file.get_slice(theirs).get_shape()) for n, theirs in unwrapped_names(file.keys()).items()}
+    found = find(folder)
+    pictures = found.makes == "pictures"
+    length = found.module.usual_length(found.folder, found.config) if pictures else seconds
+    needed = found.module.memory_needed(found.folder, found.config, length, batch)
+    made = f"{length}_pixels" if pictures else f"{length:g}_s"
+    return found.module.facts(found.folder, found.config) | {f"memory_for_{batch}_x_{made}_bytes": needed}
 
 
 def codec_facts(path: Path) -> dict[str, Any]:

@@ -13,15 +13,18 @@ from typing import Annotated, Any
 
 import typer
 
+from clavilux.checkpoint import Checkpoint, find
 from clavilux.cli.options import AsJson, Device, Quiet, check_ending, note_written, numbered
 
 Job = Annotated[Path, typer.Argument(help="The folder of a render: beside its song, ending in .job.")]
 Model = Annotated[str | None, typer.Option(help="Where its checkpoint is now, if it was moved.")]
 
 
-def keep(ctx: typer.Context, loaded, given: dict[str, Any], model: str, output: Path, loudness: bool) -> None:
+def keep(
+    ctx: typer.Context, found: Checkpoint, given: dict[str, Any], model: str, output: Path, loudness: bool
+) -> None:
     """Have a model that can go on keep its tokens in a folder, beside the song unless another one is given."""
-    if not hasattr(loaded, "resume"):
+    if not found.entry.keeps_jobs:
         return
     from clavilux.families.jukebox.journal import check_free
 
@@ -126,11 +129,10 @@ def opened(job: Path, model: str | None, device: str):
         wrong = [name for name in ("model", "output") if not isinstance(words.get(name, ""), str)]
         if (lacking or wrong) and model is None:
             raise ValueError(f"the job {str(job)!r} does not say its {', '.join(lacking or wrong)}; it is damaged")
-        loaded = clavilux.load(model or words["model"], device=device, dtype=settings["dtype"])
-        if not hasattr(loaded, "resume"):
-            raise ValueError(
-                f"the model {str(model or words['model'])!r} keeps no jobs, so it did not begin {str(job)!r}"
-            )
+        found = find(model or words["model"])
+        if not found.entry.keeps_jobs:
+            raise ValueError(f"the model {found.name!r} keeps no jobs, so it did not begin {str(job)!r}")
+        loaded = clavilux.load(found, device=device, dtype=settings["dtype"])
         usual = {"output": "song.wav", "loudness": True}
         yield (
             loaded,

@@ -18,7 +18,7 @@ from clavilux.cli.options import Anything, AsJson, Device, Dtype, Quiet, Strict,
 
 if TYPE_CHECKING:
     from clavilux.image.picture import Picture
-    from clavilux.image_model import Painter
+    from clavilux.image_model import ImageModel
 
 Files = dict[str, str]
 PREVIEWS = 8  # of a picture. Each decodes all that is there: on two CPU cores 16 of them take longer than the picture.
@@ -106,7 +106,7 @@ def paint(
 
 
 def _painted(
-    ctx: typer.Context, model: Painter, prompt: str, options: dict[str, Any], preview: Path | None
+    ctx: typer.Context, model: ImageModel, prompt: str, options: dict[str, Any], preview: Path | None
 ) -> list[Picture]:
     """The pictures; while they are painted, `preview` shows them as far as they are."""
     from clavilux.image.sheet import contact_sheet
@@ -114,7 +114,7 @@ def _painted(
     if preview is None:
         pictures = model.generate(prompt, **options)
     else:
-        rows = (options["size"] or model.family.size) // model.family.stages[0].codec.downsampling
+        rows = (options["size"] or model.family.size) // model.family.stage.codec.downsampling
         for number, pictures in enumerate(model.stream(prompt, every=max(1, rows // PREVIEWS), **options)):
             (contact_sheet(pictures) if isinstance(pictures, list) else pictures).save(preview)
             if number == 0:

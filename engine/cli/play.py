@@ -94,7 +94,7 @@ def _banks_not_held(score: Score, font: SoundFont) -> list[str]:
 
 def _check_length(file: Path, seconds: float, plot: Path | None) -> None:
     """Raise a ValueError for what would take hours, or gigabytes for its plot."""
-    from clavilux.model import LONGEST_S
+    from clavilux.requests import LONGEST_S
 
     if seconds > LONGEST_S:
         raise ValueError(f"{str(file)!r} lasts {seconds:,.0f} s; play takes at most {LONGEST_S:,.0f} s")

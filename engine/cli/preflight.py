@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from clavilux.checkpoint import CASCADES, Checkpoint
-from clavilux.families.jukebox.model import CASCADE_OPTIONS, check_no_prompt
-from clavilux.image_model import LARGEST, PICTURE_OPTIONS, guidance_of
-from clavilux.model import SONG_OPTIONS, check_batch, check_seconds, check_taken, seeds_of
+from clavilux.checkpoint import Checkpoint
+from clavilux.families.registry import FAMILIES
+from clavilux.image_model import LARGEST, guidance_of
+from clavilux.requests import check_batch, check_seconds, check_taken, seeds_of
 from clavilux.sampling import SamplingSpec
 
-WRITE_NOTES = ("aria",)  # families whose pieces have a score
+if TYPE_CHECKING:
+    from clavilux.family import MusicModule
+
 _DRAWING = ("temperature", "top_k", "top_p")
 
 
@@ -34,36 +36,28 @@ def check_song(
         ValueError, TypeError: as `generate`; or a MIDI file is asked for and the family's pieces have no notes.
         CheckpointError: the config does not describe a model.
     """
-    if notes and found.family not in WRITE_NOTES:
+    if notes and not found.entry.writes_notes:
+        writers = ", ".join(name for name, entry in FAMILIES.items() if entry.writes_notes)
         raise ValueError(
             f"{str(min(notes))!r} would hold notes; {found.name!r} is of the family {found.family}, which makes sound "
-            f"without notes (those that write notes: {', '.join(WRITE_NOTES)})"
+            f"without notes (those that write notes: {writers})"
         )
-    cascade = found.family in CASCADES
-    accepts = _accepts(found)
-    check_taken(found.name, options, {*(CASCADE_OPTIONS if cascade else SONG_OPTIONS), *accepts})
-    if cascade:
-        check_no_prompt(found.name, prompt)
+    accepts = found.module.accepts_of(found.folder, found.config)
+    check_taken(found.name, options, {*found.model.OPTIONS, *accepts})
     if seconds is not None:
         check_seconds(seconds)
     _check_drawing(options, options.get("guidance"))
-    if hasattr(found.module, "check_controls"):
-        controls = {name: options[name] for name in accepts if options.get(name) is not None}
-        found.module.check_controls(found.folder, found.config, prompt, controls)
+    controls = {name: options[name] for name in accepts if options.get(name) is not None}
+    cast("MusicModule", found.module).check_controls(found.folder, found.config, prompt, controls)
 
 
 def check_picture(found: Checkpoint, size: int | None, options: Mapping[str, Any]) -> None:
-    """Refuse what `Painter.generate` would refuse. Arguments and errors as `check_song`."""
-    check_taken(found.name, options, {"size", *PICTURE_OPTIONS, *_accepts(found)})
+    """Refuse what `ImageModel.generate` would refuse. Arguments and errors as `check_song`."""
+    accepts = found.module.accepts_of(found.folder, found.config)
+    check_taken(found.name, options, {"size", *found.model.OPTIONS, *accepts})
     _check_drawing(options, guidance_of(options.get("guidance"), 1))
     if size is not None and not 1 <= size <= LARGEST:
         raise ValueError(f"size is {size}; it should be from 1 to {LARGEST} pixels")
-
-
-def _accepts(found: Checkpoint) -> Mapping[str, Any]:
-    if hasattr(found.module, "accepts_of"):
-        return found.module.accepts_of(found.folder, found.config)
-    return getattr(found.module, "ACCEPTS", {})
 
 
 def _check_drawing(options: Mapping[str, Any], guidance) -> None:

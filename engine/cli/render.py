@@ -106,7 +106,7 @@ def render(
 
     from clavilux import memory
     from clavilux.cli import display, preflight
-    from clavilux.model import USUAL_S
+    from clavilux.requests import USUAL_S
 
     remarks = inputs.remarks_on({"--melody": melody, "--prime": prime, "--continue-from": continue_from}, strict)
     memory.check_makes(found, "music")
@@ -114,7 +114,7 @@ def render(
     preflight.check_song(found, prompt, seconds, given | {"batch": batch}, notes)
     memory.check_fits(found, USUAL_S if seconds is None else seconds, batch, dtype, device)
     loaded = clavilux.load(found, device=device, dtype=dtype)
-    jobs.keep(ctx, loaded, given, model, output, loudness)
+    jobs.keep(ctx, found, given, model, output, loudness)
     started = time.perf_counter()
     with display.progress_bar(hidden=quiet or as_json, at=lambda: getattr(loaded, "at", "")) as progress:
         songs = loaded.generate(prompt, seconds=seconds, batch=batch, progress=progress, **given)

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from clavilux.decoder import Decoder
 from clavilux.errors import CheckpointError
-from clavilux.families.musicgen.transformers_layout import licence
+from clavilux.families.model_card import licence
+from clavilux.family import Stage
 from clavilux.image.codecs import weights as files
-from clavilux.image_model import PictureJob, PictureRequest
+from clavilux.image_family import PictureGeneration, PictureRequest
 from clavilux.layout import parallel
-from clavilux.model import Stage
 from clavilux.precision import BYTES, prepare, step_bytes
 from clavilux.sampling import SamplingSpec
 from clavilux.skeleton import skeletons
@@ -30,7 +30,7 @@ VQ_PARAMETERS = 72_000_000  # VQ-16, with its encoder
 
 
 class GridFamily:
-    """A decoder of rows of picture tokens (`clavilux.image_model.PictureFamily`); `jobs` is each family's own.
+    """A decoder of rows of picture tokens (`clavilux.image_family.PictureFamily`); `jobs` is each family's own.
 
     Attributes:
         decoder: of pictures of `size` pixels.
@@ -44,13 +44,13 @@ class GridFamily:
     ):
         self.name, self.sampling, self.size, self.identity = name, sampling, size, identity
         self.decoder = decoder
-        self.stages = (Stage(decoder, parallel(1, codec.vocabulary), None, codec),)
+        self.stage = Stage(decoder, parallel(1, codec.vocabulary), None, codec)
 
-    def jobs(self, requests: list[PictureRequest]) -> list[PictureJob]:
-        """A job a request; one at a time, as none depends on another."""
-        return [self.job(request) for request in requests]
+    def begin(self, requests: list[PictureRequest]) -> list[PictureGeneration]:
+        """A generation a request; one at a time, as none depends on another."""
+        return [self.generation(request) for request in requests]
 
-    def job(self, request: PictureRequest) -> PictureJob:
+    def generation(self, request: PictureRequest) -> PictureGeneration:
         """One picture."""
         raise NotImplementedError
 

@@ -18,11 +18,11 @@ from clavilux.decoder import Decoder
 from clavilux.errors import CheckpointError
 from clavilux.families.configs import describing
 from clavilux.families.grid_family import GridFamily, checked, facts_of, memory_bytes, placed, tensors_of
+from clavilux.families.model_card import model_name
 from clavilux.families.musicgen.config import count
-from clavilux.families.musicgen.transformers_layout import model_name
 from clavilux.families.tensors import check, fingerprint
 from clavilux.image.codecs import clusters
-from clavilux.image_model import PictureJob, PictureRequest
+from clavilux.image_family import PictureGeneration, PictureRequest
 from clavilux.sampling import SamplingSpec
 from clavilux.skeleton import skeletons
 from clavilux.spec import DecoderSpec
@@ -53,14 +53,14 @@ class ImageGPT(GridFamily):
 
     sizes = "its positions are learned for that size"
 
-    def job(self, request: PictureRequest) -> PictureJob:
+    def generation(self, request: PictureRequest) -> PictureGeneration:
         if request.prompt.strip():
             raise ValueError(
                 f"the prompt is {request.prompt[:60]!r}; {self.identity['model']} was trained without words, so leave "
                 "it out (continue_from gives it a picture to carry on)"
             )
         start = torch.full((1, 1, 1), self.decoder.spec.vocabulary - 1)
-        return PictureJob(self, request, self.decoder, Conditioning(), None, start)
+        return PictureGeneration(self, request, self.decoder, Conditioning(), None, start)
 
 
 def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> ImageGPT:
@@ -121,7 +121,12 @@ def memory_needed(folder: Path, config: Mapping[str, Any], size: int, batch: int
     return memory_bytes(describe(folder, config), size, batch, dtype, blocks=1, beside=0, floats=_FLOATS)
 
 
-def picture_size(folder: Path, config: Mapping[str, Any]) -> int:
+def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    """The controls that the model takes."""
+    return {}
+
+
+def usual_length(folder: Path, config: Mapping[str, Any]) -> int:
     """Pixels a side that the model was trained on. Raises CheckpointError."""
     return math.isqrt(describe(folder, config).max_positions)
 
@@ -130,7 +135,7 @@ def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """What `clavilux info` says; JSON values. Raises CheckpointError."""
     spec = describe(folder, config)
     read = [path for pattern in ("*.safetensors", "*.bin") for path in folder.glob(pattern)]
-    return facts_of(folder, "ImageGPT", spec, picture_size(folder, config), spec.max_positions, 0, read)
+    return facts_of(folder, "ImageGPT", spec, usual_length(folder, config), spec.max_positions, 0, read)
 
 
 def _names(spec: DecoderSpec) -> dict[str, str]:

@@ -31,12 +31,12 @@ from clavilux.families.grid_family import (
     placed,
     tensors_of,
 )
+from clavilux.families.model_card import model_name
 from clavilux.families.musicgen.config import count
-from clavilux.families.musicgen.transformers_layout import model_name
 from clavilux.families.t5 import read_tokenizer
 from clavilux.families.tensors import check, fingerprint
 from clavilux.image.codecs import vq
-from clavilux.image_model import PictureJob, PictureRequest
+from clavilux.image_family import PictureGeneration, PictureRequest
 from clavilux.sampling import SamplingSpec
 from clavilux.spec import DecoderSpec
 
@@ -129,9 +129,9 @@ class Janus(GridFamily):
         self._words, self._folder, self._tokenizer = words, folder, None
 
     @torch.inference_mode()
-    def job(self, request: PictureRequest) -> PictureJob:
+    def generation(self, request: PictureRequest) -> PictureGeneration:
         said, nothing = self._ids(request.prompt)
-        return PictureJob(self, request, self.decoder, self._read(said), self._read(nothing))
+        return PictureGeneration(self, request, self.decoder, self._read(said), self._read(nothing))
 
     def _ids(self, prompt: str) -> tuple[list[int], list[int]]:
         """A prompt's ids, and the same with padding between the first and the last."""
@@ -187,7 +187,12 @@ def memory_needed(folder: Path, config: Mapping[str, Any], size: int, batch: int
     return memory_bytes(sizes.spec, size, batch, dtype, blocks=2, beside=beside, floats=VQ_FLOATS)
 
 
-def picture_size(folder: Path, config: Mapping[str, Any]) -> int:
+def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    """The controls that the model takes."""
+    return {}
+
+
+def usual_length(folder: Path, config: Mapping[str, Any]) -> int:
     """Pixels a side that the model was trained on. Raises CheckpointError."""
     columns = describe(folder, config).columns
     with describing(f"the config.json in {str(folder)!r}", "Janus"):
@@ -199,7 +204,7 @@ def picture_size(folder: Path, config: Mapping[str, Any]) -> int:
 
 def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """What `clavilux info` says; JSON values. Raises CheckpointError."""
-    sizes, size = describe(folder, config), picture_size(folder, config)
+    sizes, size = describe(folder, config), usual_length(folder, config)
     read = [path for pattern in ("*.safetensors", "*.bin") for path in folder.glob(pattern)]
     beside = VQ_PARAMETERS + sizes.words * sizes.spec.width
     return facts_of(folder, "Janus", sizes.spec, size, sizes.columns**2, beside, read)

@@ -34,7 +34,7 @@ from clavilux.families.t5 import TextEncoder, from_name
 from clavilux.families.tensors import check, fingerprint
 from clavilux.image.codecs import vq
 from clavilux.image.codecs.vq_spec import VQSpec
-from clavilux.image_model import PictureJob, PictureRequest
+from clavilux.image_family import PictureGeneration, PictureRequest
 from clavilux.sampling import SamplingSpec
 from clavilux.spec import DecoderSpec
 
@@ -89,13 +89,13 @@ class LlamaGen(GridFamily):
             self.accepts = {"class_id": f"the number of an ImageNet class, 0 to {len(tables[_LABELS]) - 2}"}
 
     @torch.inference_mode()
-    def job(self, request: PictureRequest) -> PictureJob:
+    def generation(self, request: PictureRequest) -> PictureGeneration:
         said, nothing = self._by_words(request) if self._text else self._by_class(request)
-        columns = request.size // self.stages[0].codec.downsampling
+        columns = request.size // self.stage.codec.downsampling
         decoder = self.decoder if request.size == self.size else self.decoder.with_grid(columns, columns)
         if decoder is not self.decoder:
             request.notes.append(f"painted at {request.size} pixels; the model was trained on {self.size}")
-        return PictureJob(self, request, decoder, said, nothing)
+        return PictureGeneration(self, request, decoder, said, nothing)
 
     def _by_class(self, request: PictureRequest) -> tuple[Conditioning, Conditioning]:
         table, number = self._tables[_LABELS], request.controls.get("class_id")
@@ -212,7 +212,12 @@ def sizes_of(file: Path, tensors: Mapping[str, Tensor], patch: int = _PATCH) -> 
     return Sizes(spec, size, classes, None if by_class else shape(_CAPTION)[1])
 
 
-def picture_size(path: Path, config: Mapping[str, Any]) -> int:
+def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    """The controls that the model takes."""
+    return ACCEPTS
+
+
+def usual_length(path: Path, config: Mapping[str, Any]) -> int:
     """Pixels a side that the model was trained on. Raises CheckpointError."""
     return _looked_at(path)[2].size
 

@@ -1,17 +1,57 @@
-"""Whose checkpoint a folder is, told by its files; and which files of a hub's repository are needed.
+"""Every family of checkpoints, a row each; which of them a folder is, by its files; and what a hub's repository needs.
 
-Knows the marks of each layout. Reads no weights.
+A family is added here and in a module or folder beside this one (`engine.family.FamilyModule` says what that has).
+Reads no weights, and imports no torch.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from clavilux.checkpoint_io import check_file, read_json
 from clavilux.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A family of checkpoints. Modules and classes are named, so that none is imported before it is needed.
+
+    Attributes:
+        module: reads its checkpoints (`clavilux.family.FamilyModule`).
+        model: the class that `clavilux.load` gives.
+        makes: what comes out.
+        prompts: a module without torch whose `check_prompt(config, prompt, anything)` refuses a prompt of which nothing
+            is understood; None: any prompt means something to it.
+        writes_notes: whether a piece has a score.
+        keeps_jobs: whether a render keeps its tokens in a folder and can go on from there.
+        codec_apart: whether its codec may lie elsewhere.
+    """
+
+    module: str
+    model: str
+    makes: Literal["music", "pictures"]
+    prompts: str | None = None
+    writes_notes: bool = False
+    keeps_jobs: bool = False
+    codec_apart: bool = False
+
+
+_HERE = "clavilux.families"
+_MUSIC, _IMAGES = "clavilux.music_model.MusicModel", "clavilux.image_model.ImageModel"
+FAMILIES = {
+    "aria": Entry(f"{_HERE}.aria.family", _MUSIC, "music", prompts=f"{_HERE}.aria.refusal", writes_notes=True),
+    "audiocraft": Entry(f"{_HERE}.musicgen.audiocraft_layout", _MUSIC, "music"),
+    "musicgen": Entry(f"{_HERE}.musicgen.transformers_layout", _MUSIC, "music"),
+    "jukebox": Entry(f"{_HERE}.jukebox.family", f"{_HERE}.jukebox.model.JukeboxModel", "music", keeps_jobs=True),
+    "imagegpt": Entry(f"{_HERE}.imagegpt", _IMAGES, "pictures"),
+    "janus": Entry(f"{_HERE}.janus", _IMAGES, "pictures"),
+    "llamagen": Entry(f"{_HERE}.llamagen", _IMAGES, "pictures", codec_apart=True),
+    "lumia": Entry(f"{_HERE}.lumia.family", _IMAGES, "pictures", prompts=f"{_HERE}.lumia.prompt"),
+}
 
 # model_type -> our family; multi_modality is Janus's own
 TRANSFORMERS = {
@@ -35,7 +75,7 @@ _STEMS = ("config.json", "model", "pytorch_model")  # of a config, of weights, o
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
-def recognise(folder: Path) -> tuple[str, dict[str, Any]]:
+def detect(folder: Path) -> tuple[str, dict[str, Any]]:
     """(family, its config.json) of a folder, or of LlamaGen's file; {} where there is no config.json.
 
     Raises:
@@ -111,7 +151,7 @@ def folder_of_file(path: Path) -> Path:
     if path.suffix == LLAMAGEN and not (path.parent / "config.json").exists():
         return path
     try:
-        family, _ = recognise(path.parent)
+        family, _ = detect(path.parent)
     except CheckpointError as error:
         raise CheckpointError(f"{str(path)!r} belongs to no checkpoint: {error}") from None
     beside = [file.name for file in path.parent.iterdir() if file.is_file()]

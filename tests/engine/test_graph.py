@@ -14,7 +14,7 @@ from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.graph import CHUNK, StepGraph, drawn_on_device
 from clavilux.kernels.backend import using
 from clavilux.layout import OPEN, Delay, Flattened
-from clavilux.loop import draw
+from clavilux.loop import generate_tokens
 from clavilux.sampling import SamplingSpec
 from clavilux.windows import Windows
 
@@ -47,7 +47,7 @@ def by_graph(decoder, sampling, prompt, plan, **words):
 
 def by_loop(decoder, sampling, prompt, plan, **words):
     """The plain loop, which a GPU takes for steps under a grammar."""
-    return torch.stack([step.cpu() for step in draw(decoder, sampling, prompt, plan=plan, **words)], 2)
+    return torch.stack([step.cpu() for step in generate_tokens(decoder, sampling, prompt, plan=plan, **words)], 2)
 
 
 def prompts(batch, codebooks, length):
@@ -97,7 +97,7 @@ def test_one_draw_makes_one_state(monkeypatch, captured, windows):
     new_state = decoder.new_state
     monkeypatch.setattr(loop, "_is_captured", lambda device: captured)
     monkeypatch.setattr(decoder, "new_state", lambda *words: states.append(new_state(*words)) or states[-1])
-    steps = draw(decoder, SamplingSpec(seed=3), prompts(2, 1, 2), num_steps=12, windows=windows)
+    steps = generate_tokens(decoder, SamplingSpec(seed=3), prompts(2, 1, 2), num_steps=12, windows=windows)
     with torch.no_grad():
         assert len(list(steps)) == 12
     assert len(states) == 1

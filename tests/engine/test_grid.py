@@ -9,7 +9,7 @@ from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.graph import StepGraph
 from clavilux.kernels.rotary import rotate
-from clavilux.loop import draw
+from clavilux.loop import generate_tokens
 from clavilux.positions import grid_table
 from clavilux.sampling import Sampler, SamplingSpec, Schedule
 
@@ -184,22 +184,26 @@ def test_every_step_is_drawn_with_its_own_scale():
     decoder, given = make(), Conditioning.stack([conditions(2), conditions(1), conditions(1)])
     schedule = Schedule((1.0, 5.0, -2.0))
     spec = SamplingSpec(temperature=0.0, guidance=schedule)
-    steps = torch.stack(list(draw(decoder, spec, tokens_for(2, 0), num_steps=6, conditioning=given)), dim=2)
+    steps = torch.stack(list(generate_tokens(decoder, spec, tokens_for(2, 0), num_steps=6, conditioning=given)), dim=2)
     for step in range(6):
         logits = decoder.prefill(steps[:, :, :step].repeat(2, 1, 1), decoder.new_state(4, given))
         scale = schedule.scales[min(step, 2)]
         expected = (logits[2:] + scale * (logits[:2] - logits[2:])).argmax(-1)
         assert torch.equal(steps[:, :, step], expected)
         assert torch.equal(Sampler(spec, 2, 1, V).draw(logits, step), expected)
-    fixed = torch.stack(list(draw(decoder, SamplingSpec(temperature=0.0, guidance=5.0), tokens_for(2, 0), num_steps=6,
-                                  conditioning=given)), dim=2)  # fmt: skip
+    greedy = SamplingSpec(temperature=0.0, guidance=5.0)
+    fixed = torch.stack(
+        list(generate_tokens(decoder, greedy, tokens_for(2, 0), num_steps=6, conditioning=given)), dim=2
+    )
     assert not torch.equal(fixed, steps)
 
 
 def test_a_captured_step_follows_the_schedule_too():
     decoder, given = make(), Conditioning.stack([conditions(2), conditions(2)])
     spec = SamplingSpec(guidance=Schedule.between([1, 7], 6), seed=(3, 4), top_k=5)
-    expected = torch.stack(list(draw(decoder, spec, tokens_for(2, 0), num_steps=6, conditioning=given)), dim=2)
+    expected = torch.stack(
+        list(generate_tokens(decoder, spec, tokens_for(2, 0), num_steps=6, conditioning=given)), dim=2
+    )
     state, plan = decoder.new_state(4, given), torch.full((2, 1, 6), -1)
     graph = StepGraph(decoder, state, spec, plan)
     graph.draw(decoder.prefill(torch.zeros(4, 1, 0, dtype=torch.int64), state), 0)

@@ -9,12 +9,13 @@ import clavilux
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.families.grid_family import GridFamily
+from clavilux.family import Stage
 from clavilux.image.codecs.clusters import ColourClusters
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
 from clavilux.image.picture import Picture
-from clavilux.image_model import Painter, PictureJob
+from clavilux.image_family import PictureGeneration
+from clavilux.image_model import ImageModel
 from clavilux.layout import OPEN, Delay
-from clavilux.model import Stage
 from clavilux.sampling import SamplingSpec
 
 SIDE, V = 8, 16
@@ -26,11 +27,11 @@ class Toy(GridFamily):
 
     accepts = {"shade": "a number, 0 to 3"}
 
-    def job(self, request):
+    def generation(self, request):
         known = sum(word in WORDS for word in request.prompt.split()) + request.controls.get("shade", 0)
         prefixes = [torch.randn(1, 2, 24, generator=torch.Generator().manual_seed(n)) for n in (known, 9)]
         decoder = self.decoder if request.size == self.size else self.decoder.with_grid(request.size, request.size)
-        return PictureJob(self, request, decoder, *(Conditioning(prefix=prefix) for prefix in prefixes))
+        return PictureGeneration(self, request, decoder, *(Conditioning(prefix=prefix) for prefix in prefixes))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def model():
             parameter.normal_(std=0.4)
     codec = ColourClusters(torch.rand(V, 3) * 2 - 1)
     identity = {"model": "toy", "fingerprint": "0f", "dtype": "float32"}
-    return Painter(Toy("toy", decoder, codec, SamplingSpec(guidance=2.0, top_k=9), SIDE, identity))
+    return ImageModel(Toy("toy", decoder, codec, SamplingSpec(guidance=2.0, top_k=9), SIDE, identity))
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +175,7 @@ def test_its_own_tokens_are_taken_as_they_are(model, apple, monkeypatch):
     def never(pixels):
         raise AssertionError("encoded")
 
-    monkeypatch.setattr(model.family.stages[0].codec, "encode", never)
+    monkeypatch.setattr(model.family.stage.codec, "encode", never)
     other = model.generate("boat", seed=9, continue_from=apple, vary=0.5)
     assert (other.tokens == apple.tokens).sum() >= 32
     with pytest.raises(AssertionError, match="encoded"):
@@ -247,14 +248,14 @@ def layered():
             parameter.normal_(std=0.4)
     identity = {"model": "layered", "fingerprint": "1e", "dtype": "float32"}
     family = Toy("layered", decoder, codec, SamplingSpec(guidance=2.0), SIDE, identity)
-    family.stages = (Stage(decoder, Delay(3, V, (0, 1, 2), special=V), None, codec),)
-    return Painter(family)
+    family.stage = Stage(decoder, Delay(3, V, (0, 1, 2), special=V), None, codec)
+    return ImageModel(family)
 
 
 def test_several_codebooks_a_place(layered):
     picture = layered.generate("red apple", seed=3)
     assert picture.tokens.shape == (3, 16)
-    painted = layered.family.stages[0].codec.decode(picture.tokens[None])[0]
+    painted = layered.family.stage.codec.decode(picture.tokens[None])[0]
     assert torch.equal(Picture.from_floats(painted).pixels, picture.pixels)
     shown = list(layered.stream("red apple", seed=3))
     assert len(shown) == 4 and torch.equal(shown[-1].tokens, picture.tokens)
@@ -275,7 +276,7 @@ def test_several_codebooks_are_explained_together(layered):
     picture = layered.generate("red apple", seed=3)
     found = layered.explain(picture)
     _, [job], sampling = layered._jobs("red apple", None, {"seed": 3})
-    steps = layered.family.stages[0].layout.arrange(picture.tokens[None])
+    steps = layered.family.stage.layout.arrange(picture.tokens[None])
     both = Conditioning.stack([job.conditioning, job.unconditional])
     state = layered.family.decoder.new_state(2, both)
     surprise = torch.zeros(16)

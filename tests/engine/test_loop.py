@@ -6,7 +6,7 @@ import torch
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.layout import OPEN, Delay, Flattened, FrameReader
-from clavilux.loop import draw
+from clavilux.loop import generate_tokens
 from clavilux.sampling import Sampler, SamplingSpec
 from clavilux.windows import Windows
 
@@ -36,7 +36,7 @@ def prompt_of(*rows):
 
 
 def run(*arguments, **words):
-    steps = list(draw(*arguments, **words))
+    steps = list(generate_tokens(*arguments, **words))
     return torch.stack(steps, 2) if steps else None
 
 
@@ -258,7 +258,7 @@ def test_an_ended_row_may_have_a_pad_that_the_head_does_not_score():
 
 
 def test_steps_come_one_by_one():
-    steps = draw(make(), SamplingSpec(), prompt_of([0]), num_steps=10)
+    steps = generate_tokens(make(), SamplingSpec(), prompt_of([0]), num_steps=10)
     first = next(steps)
     assert first.shape == (1, 1)
     steps.close()
@@ -270,7 +270,7 @@ def test_what_does_not_fit_is_named():
 
     def check(message, *arguments, **words):
         with pytest.raises(ValueError, match=message):
-            next(draw(*arguments, **words))
+            next(generate_tokens(*arguments, **words))
 
     check("nothing says where to end", decoder, sampling, prompt)
     check("the prompt is", decoder, sampling, prompt[:, 0], num_steps=1)
@@ -286,7 +286,7 @@ def test_what_does_not_fit_is_named():
     check("the conditioning has 2 rows", decoder, sampling, prompt, num_steps=1,
           conditioning=Conditioning(prefix=torch.zeros(2, 1, 16)))  # fmt: skip
     with pytest.raises(ValueError, match="windows would allow more"):
-        list(draw(decoder, sampling, prompt, grammars=[Script([None] * 50)]))
+        list(generate_tokens(decoder, sampling, prompt, grammars=[Script([None] * 50)]))
 
 
 def test_a_window_begins_with_the_layouts_special_ids():

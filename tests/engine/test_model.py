@@ -73,7 +73,7 @@ def test_what_is_asked_is_exact(model):
 
 def test_longer_than_the_context(model):
     song = model.generate("ragtime piano", seconds=60, seed=2)
-    assert song.tokens.shape[1] > model.family.stages[0].windows.context
+    assert song.tokens.shape[1] > model.family.stage.windows.context
     bar = 2.0
     last = song.score.bar_starts()[-2]
     assert {int(q // bar) for q in song.score.notes["start"] if q < last} == set(range(int(last // bar)))

@@ -10,7 +10,7 @@ from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.kernels import processor
 from clavilux.kernels.weights import KINDS, packing_supported
-from clavilux.loop import draw
+from clavilux.loop import generate_tokens
 from clavilux.precision import prepare
 from clavilux.sampling import SamplingSpec
 
@@ -139,5 +139,7 @@ def test_words_and_devices_are_checked():
 def test_a_packed_decoder_draws():
     decoder = make(cross_attention=False)
     prepare(decoder, decoder, CPU, "int8")
-    steps = list(draw(decoder, SamplingSpec(seed=3, top_k=5), torch.zeros(1, 2, 1, dtype=torch.int64), num_steps=12))
+    steps = list(
+        generate_tokens(decoder, SamplingSpec(seed=3, top_k=5), torch.zeros(1, 2, 1, dtype=torch.int64), num_steps=12)
+    )
     assert len(steps) == 12 and len(torch.stack(steps).unique()) > 3

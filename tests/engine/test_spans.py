@@ -7,7 +7,7 @@ from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.graph import StepGraph
 from clavilux.layout import OPEN
-from clavilux.loop import draw
+from clavilux.loop import generate_tokens
 from clavilux.sampling import SamplingSpec
 from clavilux.windows import Windows
 
@@ -99,8 +99,8 @@ def test_windows_move_on_where_rows_are_overwritten(spans):
     decoder, given, tokens = make(spans)
     given = Conditioning(given.prefix, given.memory, additive=torch.randn(2, 40, 8), again=torch.randn(2, 41, 8))
     windows = Windows(12, 5, keep=1)
-    steps = list(draw(decoder, SamplingSpec(temperature=0), tokens[:, :, :4], num_steps=20, conditioning=given,
-                      windows=windows))  # fmt: skip
+    greedy = SamplingSpec(temperature=0)
+    steps = list(generate_tokens(decoder, greedy, tokens[:, :, :4], num_steps=20, conditioning=given, windows=windows))
     drawn = torch.cat([tokens[:, :, :4], torch.stack(steps, 2)], 2)
     for dropped, new, end in windows.spans(23):
         held = torch.cat([drawn[:, :, :1], drawn[:, :, dropped + 1 : end]], 2) if dropped else drawn[:, :, :end]

@@ -55,7 +55,7 @@ def test_what_is_given_wins_over_the_receipt(model, picture):
 def test_any_picture_is_read_as_the_codec_sees_it(model, picture, tmp_path):
     """A file has no tokens: they are encoded anew; a stranger's receipt says nothing."""
     picture.save(tmp_path / "a.png")
-    codec = model.family.stages[0].codec
+    codec = model.family.stage.codec
     tokens = codec.encode(picture.to_floats()[None])[0]
     _, surprise = by_hand(model, tokens, 3, [1 + 6 * step / 15 for step in range(16)], 1.0)
     torch.testing.assert_close(model.explain(tmp_path / "a.png").surprise.flatten(), surprise, atol=1e-4, rtol=0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clavilux.decoder import Decoder, DecoderSpec
-from clavilux.model import small_steps_alone
+from clavilux.loop import single_threaded_if_small
 from clavilux.threads import one_thread
 
 WORKERS = 6
@@ -57,7 +57,7 @@ def test_generations_that_overlap_leave_every_thread_as_it_was():
             barrier.wait(timeout=60)
 
     def work():
-        for _ in small_steps_alone(steps(), decoder):
+        for _ in single_threaded_if_small(steps(), decoder):
             pass
         after.append(torch.get_num_threads())
 

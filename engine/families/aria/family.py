@@ -7,25 +7,22 @@ neural player over codec tokens, will stand after the composer.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from clavilux.audio.clip import Audio
-from clavilux.audio.codecs.remi import PROGRAMS, WRITTEN_METRES, regular_bars, score_tokens
+from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.codecs.score import ScoreCodec, ScorePlayer
-from clavilux.audio.harmony import find_chords, find_key
-from clavilux.audio.loudness import normalise
-from clavilux.audio.score import Score, bar_quarters
-from clavilux.audio.synth import SoundFont
 from clavilux.checkpoint_io import short
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.errors import CheckpointError
+from clavilux.families.aria.continuation import Continuation, prompt_tokens, read_continuation, recording_samples
 from clavilux.families.aria.controls import ACCEPTS, DENSITIES, Controls, resolve
 from clavilux.families.aria.form import fit_asked, fit_bars, plan_bars
 from clavilux.families.aria.grammar import RANGES, Part, ScoreGrammar
@@ -33,11 +30,12 @@ from clavilux.families.aria.instruments import INSTRUMENTS
 from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, Brief, PrefixConditioner, shift_to_c, tempo_bin
 from clavilux.families.aria.refusal import check_understood
 from clavilux.families.configs import describing, section
-from clavilux.families.tensors import read_weights
-from clavilux.files import is_midi
+from clavilux.families.model_card import size_bytes
+from clavilux.families.tensors import count_numbers, read_weights
+from clavilux.family import Request, Stage
 from clavilux.layout import parallel
-from clavilux.model import Request, Stage
-from clavilux.precision import prepare
+from clavilux.precision import BYTES, held_bytes, prepare, usual
+from clavilux.requests import USUAL_S
 from clavilux.sampling import SamplingSpec
 from clavilux.skeleton import skeletons
 from clavilux.windows import Windows
@@ -47,8 +45,8 @@ _HANDS = {
     0: 6, 4: 6, 6: 6, 8: 4, 10: 4, 11: 4, 12: 4, 16: 6, 19: 6, 21: 5, 24: 5, 25: 5, 46: 5, 48: 5, 61: 4, 105: 4,
 }  # fmt: skip
 _CHOIR_NOTES = 4
-_PLAIN_TEMPO = 100.0  # for a recording in which no beat is found
-_GIVEN_LUFS = -23.0  # about what the renderer gives out, so that a given recording and what follows match
+_SOUND_BYTES = 12  # a sample that is kept while a song is put together: blocks, the whole, what is saved
+CPU = torch.device("cpu")
 
 
 class Composer(nn.Module):
@@ -92,10 +90,55 @@ def _styles(names: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    """The controls that the model takes."""
+    return ACCEPTS
+
+
+def usual_length(folder: Path, config: Mapping[str, Any]) -> float:
+    """Seconds of a piece for which nothing is asked."""
+    return USUAL_S
+
+
 def check_controls(folder: Path, config: dict[str, Any], prompt: str, controls: dict[str, Any]) -> None:
     """Refuse what a job would refuse of these words and controls. ValueError, TypeError as `resolve`."""
     controls = dict(controls)
     resolve(check_understood(prompt, controls.pop("anything", False)), seed=0, **controls)
+
+
+def memory_needed(folder: Path, config: Mapping[str, Any], seconds: float, batch: int = 1, dtype: str = "auto") -> int:
+    """About the bytes that a render takes at its peak, loading included; no weights are read. CheckpointError."""
+    spec, numbers = _described(folder, config)
+    in_cache = held_bytes(dtype if dtype != "auto" else usual(numbers, CPU), CPU)[2]
+    cached = 2 * spec.layers * spec.heads * spec.head_dim * spec.max_positions
+    sound = round(seconds * ScoreCodec.sample_rate) * 2 * _SOUND_BYTES
+    return round(numbers * BYTES.get(dtype, BYTES["auto"])) + batch * (cached * in_cache + sound)
+
+
+def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What `clavilux info` says; JSON values. Weights are not read, their heads are. Raises CheckpointError."""
+    spec, numbers = _described(folder, config)
+    return {
+        "kind": "checkpoint",
+        "family": "aria",
+        "parameters": numbers,
+        "size_bytes": size_bytes(folder),
+        "licence": config.get("licence", "not stated"),
+        "context_tokens": spec.max_positions,
+        "layers": spec.layers,
+        "width": spec.width,
+        "dtype": usual(numbers, CPU),
+    }
+
+
+def _described(folder: Path, config: Mapping[str, Any]) -> tuple[DecoderSpec, int]:
+    """(the decoder, the parameters of its weights). Raises CheckpointError."""
+    with describing(f"the config.json in {str(folder)!r}", "decoder"):
+        spec = DecoderSpec.from_dict(section(config, "decoder"))
+    numbers = count_numbers(folder)
+    if numbers is None:
+        raise CheckpointError(f"{str(folder)!r} holds no safetensors file, so its weights are missing")
+    return spec, sum(numbers.values())
 
 
 def vocabulary_hash() -> str:
@@ -103,7 +146,7 @@ def vocabulary_hash() -> str:
 
 
 class Aria:
-    """The family's side of a loaded model (`clavilux.model.Family`)."""
+    """The family's side of a loaded model (`clavilux.family.Family`)."""
 
     name = "aria"
     accepts = ACCEPTS
@@ -112,108 +155,30 @@ class Aria:
     def __init__(self, composer: Composer, styles: tuple[str, ...], identity: dict[str, Any]):
         self.composer, self.styles, self.identity = composer, styles, identity
         context = composer.decoder.spec.max_positions - PREFIX_LENGTH
-        self.stages = (
-            Stage(
-                composer.decoder,
-                parallel(1, len(score_tokens())),
-                Windows(context, context * 3 // 8),
-                ScoreCodec(),
-            ),
+        self.stage = Stage(
+            composer.decoder, parallel(1, len(score_tokens())), Windows(context, context * 3 // 8), ScoreCodec()
         )
 
-    def jobs(self, requests: list[Request]) -> list[ScoreJob]:
+    def begin(self, requests: list[Request]) -> list[ScoreGeneration]:
         """A piece for each request; none depends on the others."""
-        return [self.job(request) for request in requests]
+        return [self.generation(request) for request in requests]
 
-    def job(self, request: Request) -> ScoreJob:
+    def generation(self, request: Request) -> ScoreGeneration:
         """Read the words, settle every control, plan the bars. ValueError where nothing was understood."""
         controls = dict(request.controls)
         said = check_understood(request.prompt, controls.pop("anything", False))
         notes: list[str] = []
-        given = _given(request.continue_from, notes)
+        given = read_continuation(request.continue_from, notes)
         if given is not None:
             for name, value in given.controls().items():
                 controls.setdefault(name, value)
         settled = resolve(said, seed=request.seed, **controls)
         tempo_is_free = said.tempo is None and "tempo" not in controls
-        return ScoreJob(self, request, said, settled, given, notes, tempo_is_free)
+        return ScoreGeneration(self, request, said, settled, given, notes, tempo_is_free)
 
 
-@dataclass(frozen=True)
-class Given:
-    """What `continue_from` gives: a score of whole bars, or a recording; and what was found in it."""
-
-    key: Any
-    tempo: float
-    metre: tuple[int, int] | None
-    score: Score | None = None
-    recording: Audio | None = None
-
-    @property
-    def duration_s(self) -> float:
-        return self.score.duration_s if self.score is not None else self.recording.duration_s
-
-    def controls(self) -> dict[str, Any]:
-        """As options of `resolve`."""
-        found = {"key": str(self.key), "tempo": self.tempo}
-        if self.metre is not None:
-            found["metre"] = f"{self.metre[0]}/{self.metre[1]}"
-        if self.score is not None:
-            programs = dict.fromkeys(self.score.notes["program"][~self.score.notes["drum"]].tolist())
-            by_program = {i.program: name for name, i in reversed(INSTRUMENTS.items())}
-            font = SoundFont.bundled()
-            named = list(dict.fromkeys(by_program[font.nearest(p)] for p in programs))[:12]
-            found |= {"instruments": named} if named else {}  # drums alone: others join them
-        return found
-
-
-def _given(source, notes: list[str]) -> Given | None:
-    """Read `continue_from`: a MIDI file, a sound file, or an Audio."""
-    if source is None:
-        return None
-    score = source.score if isinstance(source, Audio) else None
-    if score is None and not isinstance(source, Audio) and is_midi(source):
-        score = Score.from_midi(source)
-        notes.extend(f"of the score that is continued: {remark}" for remark in score.remarks)
-    if score is not None:
-        return _given_score(score, notes)
-    clip = source if isinstance(source, Audio) else Audio.load(source)
-    from clavilux.audio.analysis import analyze  # librosa is slow to import
-    from clavilux.audio.harmony import Key
-
-    found = analyze(clip)
-    key = Key.parse(found.key or "C major")
-    tempo = round(found.tempo_bpm or _PLAIN_TEMPO, 2)
-    while tempo > 180:
-        tempo /= 2
-    while tempo < 45:
-        tempo *= 2
-    heard = [f"{key}" if found.key else f"no key (so {key})"]
-    heard.append(f"{tempo:g} quarters a minute" if found.tempo_bpm else f"no beat (so {tempo:g} quarters a minute)")
-    notes.append(f"continues a recording of {clip.duration_s:.1f} s, in which were found {' and '.join(heard)}")
-    return Given(key, tempo, None, recording=clip)
-
-
-def _given_score(score: Score, notes: list[str]) -> Given:
-    tempo, metre = score.tempos[-1][1], score.metre_at(score.bar_starts()[-1])
-    if metre not in WRITTEN_METRES:
-        raise ValueError(
-            f"the score to continue is in {metre[0]}/{metre[1]}; "
-            f"those that can be continued are {', '.join(f'{a}/{b}' for a, b in WRITTEN_METRES)}"
-        )
-    merged = score.merged()
-    key = score.key or find_key(merged)
-    whole = score.bar_starts()[-1] + bar_quarters(metre)
-    score = replace(score, key=key, chords=score.chords or find_chords(merged, key), length=max(whole, score.length))
-    notes.append(
-        f"continues a score of {len(score.bar_starts())} bars, {score.duration_s:.1f} s: "
-        f"{key}, {metre[0]}/{metre[1]}, {tempo:g} quarters a minute"
-    )
-    return Given(key, tempo, metre, score=score)
-
-
-class ScoreJob:
-    """One piece: what the composer is told, what it may write, and who plays it (`clavilux.model.Job`)."""
+class ScoreGeneration:
+    """One piece: what the composer is told, what it may write, and who plays it (`clavilux.family.Generation`)."""
 
     def __init__(
         self,
@@ -221,7 +186,7 @@ class ScoreJob:
         request: Request,
         said,
         controls: Controls,
-        given: Given | None,
+        given: Continuation | None,
         notes,
         tempo_is_free,
     ):
@@ -252,7 +217,7 @@ class ScoreJob:
         )
         shift = shift_to_c(controls.key.tonic)
         parts, programs = _parts(controls.instruments, shift)
-        self.prompt = _prompt_tokens(aria, given, shift)
+        self.prompt = prompt_tokens(given, shift, aria.stage.windows.context // 2)
         self.grammar = ScoreGrammar(score_tokens(), bars, parts, None if self.prompt.shape[2] else tempo)
         brief = Brief(
             style=aria.styles.index(controls.style),
@@ -261,11 +226,11 @@ class ScoreJob:
             density=DENSITIES.index(controls.density),
             programs=tuple(part.program for part in parts),
         )
-        self.plan, self.windows = None, aria.stages[0].windows
+        self.plan, self.windows = None, aria.stage.windows
         self.conditioning = Conditioning(prefix=aria.composer.conditioner([brief]))
         self.unconditional = Conditioning(prefix=aria.composer.conditioner([Brief(-1, -1, -1, -1, ())]))
         recording = given.recording if given is not None else None
-        self._recording = _recording_samples(recording)
+        self._recording = recording_samples(recording)
         self._player = ScorePlayer(
             tempo=tempo,
             duration_s=request.seconds - (before_s if recording is not None else 0.0),
@@ -338,26 +303,6 @@ def _parts(names, shift: int) -> tuple[list[Part], dict[int, int]]:
         programs[written] = instrument.program
         parts.append(Part(written, low + shift, high + shift, most))
     return parts, programs
-
-
-def _prompt_tokens(aria: Aria, given: Given | None, shift: int) -> Tensor:
-    """The end of the given score as tokens in C, at most half a window: int64 [1, 1, T]."""
-    if given is None or given.score is None:
-        return torch.zeros(1, 1, 0, dtype=torch.int64)
-    score, font = given.score, SoundFont.bundled()
-    programs = {p: font.nearest(p) if p not in PROGRAMS else p for p in range(128)}
-    tokens = score_tokens()
-    ids = tokens.encode(regular_bars(score.with_programs(programs)))
-    ids = tokens.transposition(shift)[ids][-(aria.stages[0].windows.context // 2) :]
-    return torch.from_numpy(np.ascontiguousarray(ids))[None, None]
-
-
-def _recording_samples(clip: Audio | None) -> Tensor | None:
-    if clip is None:
-        return None
-    clip = clip.resample(ScoreCodec.sample_rate)
-    samples = clip.samples if clip.channels == 2 else clip.to_mono().samples.expand(2, -1)
-    return normalise(samples, ScoreCodec.sample_rate, target_lufs=_GIVEN_LUFS)
 
 
 def _receipt(aria: Aria, request: Request, said, controls: Controls, tempo: float, num_bars: int, notes) -> dict:

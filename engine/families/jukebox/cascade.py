@@ -18,8 +18,7 @@ from torch import Tensor
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
 from clavilux.layout import OPEN
-from clavilux.loop import draw
-from clavilux.model import small_steps_alone
+from clavilux.loop import generate_tokens, single_threaded_if_small
 from clavilux.sampling import SamplingSpec
 from clavilux.windows import overlapping
 
@@ -125,12 +124,12 @@ def draw_level(
                 temperature=plan.temperature, top_k=plan.top_k, top_p=plan.top_p,
                 seed=tuple(_seed(seed, plan.level, lane, index) for seed in seeds for lane in range(plan.lanes)),
             )  # fmt: skip
-            steps = draw(
+            steps = generate_tokens(
                 prior.decoder, spec, prior.prompt(labels, starts[0], len(starts)).to(device),
                 plan=tokens[:, None, start:end], conditioning=_conditions(prior, plan, labels, starts, above),
                 retrace=max(0, begun - start),
             )  # fmt: skip
-            for column, step in enumerate(small_steps_alone(steps, prior.decoder), start):
+            for column, step in enumerate(single_threaded_if_small(steps, prior.decoder), start):
                 if column >= count:
                     tokens[:, column] = step[:, 0].cpu()
                     count = column + 1

@@ -18,10 +18,11 @@ from clavilux.families.jukebox.config import PriorSizes
 from clavilux.families.jukebox.files import JukeboxFiles, find
 from clavilux.families.jukebox.labels import Lists, alphabet_of, numbers, read_lyrics, spelled
 from clavilux.families.jukebox.memory import memory_bytes
-from clavilux.families.jukebox.priming import given_tokens
+from clavilux.families.jukebox.priming import check_no_prompt, given_tokens
 from clavilux.families.jukebox.prior import Labels, Prior, seen_lyrics
-from clavilux.families.musicgen.transformers_layout import licence, model_name
+from clavilux.families.model_card import licence, model_name
 from clavilux.precision import DTYPES, prepare
+from clavilux.requests import USUAL_S
 from clavilux.sampling import SamplingSpec
 from clavilux.windows import hop_of
 
@@ -180,13 +181,24 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
     return Jukebox(find(folder, config), device, dtype)
 
 
+def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    """The controls that the model takes."""
+    return ACCEPTS
+
+
+def usual_length(folder: Path, config: Mapping[str, Any]) -> float:
+    """Seconds of a piece for which nothing is asked."""
+    return USUAL_S
+
+
 def check_controls(folder: Path, config: Mapping[str, Any], prompt: str, controls: Mapping[str, Any]) -> None:
-    """Refuse what `Jukebox.settled` would refuse of these controls by themselves; no weights are read.
+    """Refuse a prompt, and what `Jukebox.settled` would refuse of these controls by themselves; no weights are read.
 
     Raises:
         ValueError, TypeError: as `settled`; what depends on the song's length or on what it begins with comes later.
         CheckpointError: as `files.find`.
     """
+    check_no_prompt(model_name(folder), prompt)
     files = find(folder, config)
     _levels(files, controls)
     _said(files, controls, [])

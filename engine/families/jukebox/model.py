@@ -5,10 +5,10 @@ Knows requests, journals and progress. What a request becomes is the family's; h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
 from torch import Tensor
@@ -18,32 +18,68 @@ from clavilux.audio.codecs.files import codec_identity
 from clavilux.errors import CheckpointError
 from clavilux.families.jukebox.cascade import LevelPlan, draw_level
 from clavilux.families.jukebox.journal import Journal
-from clavilux.model import USUAL_S, Model, Progress, check_seconds
+from clavilux.families.jukebox.priming import check_no_prompt
+from clavilux.family import Progress
+from clavilux.model import Model
+from clavilux.requests import USUAL_S, check_seconds
 
 if TYPE_CHECKING:
     from clavilux.families.jukebox.alignment import Alignment
+    from clavilux.families.jukebox.family import Jukebox
 
-CASCADE_OPTIONS = frozenset(
-    ("seed", "temperature", "top_k", "top_p", "batch", "continue_from", "progress", "job", "job_words")
-)  # fmt: skip
 _PIECE_S = 1.0  # sound that a stream gives at a time
 
 
-class Singer(Model):
+class JukeboxModel(Model):
     """A loaded cascade. Made by `clavilux.load`.
 
     Attributes:
         at: what is being drawn, in words.
     """
 
+    OPTIONS = frozenset(
+        ("seed", "temperature", "top_k", "top_p", "batch", "continue_from", "progress", "job", "job_words")
+    )
+    family: Jukebox
     at = ""
 
-    def __repr__(self) -> str:
-        size = sum(sizes.parameters for sizes in self.family.files.sizes.values())
-        identity = self.family.identity
-        return f"Singer({identity['model']!r}, {size / 1e6:.1f} M parameters, {identity['dtype']})"
+    @property
+    def num_parameters(self) -> int:
+        """Of all its priors."""
+        return sum(sizes.parameters for sizes in self.family.files.sizes.values())
 
-    def generate(self, prompt: str = "", *, seconds: float | None = None, **options) -> Audio | list[Audio]:
+    @overload
+    def generate(
+        self, prompt: str = "", *, seconds: float | None = None, seed: int | None = None,
+        temperature: float | None = None, top_k: int | None = None, top_p: float | None = None,
+        batch: Literal[1] = 1, continue_from: str | Path | Audio | None = None, job: str | Path | None = None,
+        job_words: Mapping[str, Any] | None = None, progress: Progress | None = None, **controls: Any,
+    ) -> Audio: ...  # fmt: skip
+
+    @overload
+    def generate(
+        self, prompt: str = "", *, seconds: float | None = None, seed: int | Sequence[int] | None = None,
+        temperature: float | None = None, top_k: int | None = None, top_p: float | None = None,
+        batch: int = 1, continue_from: str | Path | Audio | None = None, job: str | Path | None = None,
+        job_words: Mapping[str, Any] | None = None, progress: Progress | None = None, **controls: Any,
+    ) -> Audio | list[Audio]: ...  # fmt: skip
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        seconds: float | None = None,
+        seed: int | Sequence[int] | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        batch: int = 1,
+        continue_from: str | Path | Audio | None = None,
+        job: str | Path | None = None,
+        job_words: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+        **controls: Any,
+    ) -> Audio | list[Audio]:
         """Make a whole song; a list of them where `batch` is above 1.
 
         Args:
@@ -51,23 +87,26 @@ class Singer(Model):
             seconds: exact length, above 0 up to 3600, 20 if None; what the song begins with counts.
             seed: the same seed gives the same song; one is drawn if None.
             temperature, top_k, top_p: as `SamplingSpec`; the family's own values if None.
-            batch: how many songs, with seeds one after another.
+            batch: how many songs, 1 to 64, with seeds one after another.
             continue_from: a sound file or an `Audio`, that comes first, all of it.
             job: a new folder, to which every token goes as it is drawn: `resume` goes on from there.
+            job_words: JSON values that the job keeps beside its settings.
             progress: called with (seconds done, seconds in all); levels count by their work.
-            The family's controls, see `accepts`.
+            controls: the family's own, such as `artist` or `lyrics`: see `accepts`.
 
         Raises:
             ValueError, TypeError: an argument outside its range, or one that this model does not take.
         """
-        as_list, settings, given, notes = self._settled(prompt, seconds, options)
-        job = options.get("job")
+        as_list, settings, given, notes = self._prepare(
+            prompt, seconds, seed, batch, continue_from, controls,
+            {"temperature": temperature, "top_k": top_k, "top_p": top_p},
+        )  # fmt: skip
         about = {
             "checkpoint": self.family.identity["files"], "device": self.family.device.type, "settings": settings,
-            "notes": notes, "words": options.get("job_words") or {},
+            "notes": notes, "words": dict(job_words or {}),
         }  # fmt: skip
         with nullcontext() if job is None else Journal.create(Path(job), about, given) as journal:
-            samples, tokens = self._made(settings, given, journal, options.get("progress"))
+            samples, tokens = self._generate(settings, given, journal, progress)
         songs = self._songs(settings, notes, samples, tokens)
         return songs if as_list else songs[0]
 
@@ -93,7 +132,7 @@ class Singer(Model):
                     raise ValueError(f"levels is {levels!r}; it should be a whole number from 1 to {top + 1}")
                 settings["levels"] = list(range(top, top - levels, -1))
                 journal.update(settings=settings)
-            samples, tokens = self._made(settings, given, journal, progress)
+            samples, tokens = self._generate(settings, given, journal, progress)
             return self._songs(settings, journal.job["notes"], samples, tokens)
 
     def align(self, job: str | Path | Journal) -> list[Alignment]:
@@ -144,7 +183,7 @@ class Singer(Model):
             raise CheckpointError(f"the settings of the job {str(journal.folder)!r} are damaged: {error}") from None
         return settings
 
-    def stream(self, prompt: str = "", *, seconds: float | None = None, **options) -> Iterator[Audio]:
+    def stream(self, prompt: str = "", *, seconds: float | None = None, **options: Any) -> Iterator[Audio]:
         """As `generate`, of one song, in pieces; the first one comes when the last level has been drawn."""
         song = self.generate(prompt, seconds=seconds, **options)
         if isinstance(song, list):
@@ -152,21 +191,19 @@ class Singer(Model):
         size = max(1, round(_PIECE_S * song.sample_rate))
         return (Audio(piece, song.sample_rate) for piece in song.samples.split(size, dim=1))
 
-    def _settled(self, prompt, seconds, options):
+    def _prepare(
+        self, prompt, seconds, seed, batch, continue_from, controls, drawing
+    ) -> tuple[bool, dict[str, Any], dict[int, Tensor], list[str]]:
         """(whether a list was asked for, settings, what the song begins with, notes). Everything is checked here."""
-        if "guidance" in options and options["guidance"] is not None:
-            raise TypeError(f"{self.family.identity['model']} does not take guidance")
-        as_list, rows, controls = self._asked(prompt, options, CASCADE_OPTIONS)
+        as_list, rows, taken = self._parse_request(prompt, batch, seed, controls)
         for text, _ in rows:
             check_no_prompt(self.family.identity["model"], text)
         seconds = check_seconds(USUAL_S if seconds is None else seconds)
-        controls |= {"continue_from": options.get("continue_from")}
-        drawing = {name: options.get(name) for name in ("temperature", "top_k", "top_p")}
-        settings, given, notes = self.family.settled(float(seconds), controls, drawing)
-        settings |= {"seeds": [seed for _, seed in rows], "dtype": self.family.dtype}
+        settings, given, notes = self.family.settled(float(seconds), taken | {"continue_from": continue_from}, drawing)
+        settings |= {"seeds": [own for _, own in rows], "dtype": self.family.dtype}
         return as_list, settings, given, notes
 
-    def _made(self, settings, given, journal: Journal | None, progress: Progress | None):
+    def _generate(self, settings, given, journal: Journal | None, progress: Progress | None):
         """(samples [B, C, N], tokens [B, T] by level)."""
         plans = self.family.plans(settings)
         work = _Work(self.family, plans, settings["seconds"], progress)
@@ -234,15 +271,6 @@ class Singer(Model):
 def _held(job: str | Path | Journal):
     """A job's journal, closed at the end unless it was open already."""
     return nullcontext(job) if isinstance(job, Journal) else Journal(Path(job))
-
-
-def check_no_prompt(model: str, prompt: str) -> None:
-    """Raise ValueError for a prompt: a cascade is told other things."""
-    if prompt.strip():
-        raise ValueError(
-            f"a prompt is given, {prompt[:60]!r}; {model} is told an artist, genres and lyrics instead (artist, genre, "
-            "lyrics)"
-        )
 
 
 class _Work:

@@ -100,3 +100,12 @@ def _from_tokens(codec: VQVAE, path, levels: list[int], total: int, notes: list[
     whole = total * codec.spec.hop(codec.spec.levels - 1) // codec.spec.hop(level)
     notes.append(f"begins with {min(whole, tokens.shape[1])} tokens of level {level}")
     return {level: tokens[:, :whole]}
+
+
+def check_no_prompt(model: str, prompt: str) -> None:
+    """Raise ValueError for a prompt: a cascade is told other things."""
+    if prompt.strip():
+        raise ValueError(
+            f"a prompt is given, {prompt[:60]!r}; {model} is told an artist, genres and lyrics instead (artist, genre, "
+            "lyrics)"
+        )

@@ -26,13 +26,13 @@ from clavilux.families.lumia.prompt import ACCEPTS, Said, check_understood
 from clavilux.families.lumia.seen_colors import main_colours, on_nothing
 from clavilux.families.lumia.words import COLOURS
 from clavilux.families.tensors import fingerprint, read_weights
+from clavilux.family import Stage
 from clavilux.image.codecs import residual
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
 from clavilux.image.picture import Picture
-from clavilux.image_model import PictureJob, PictureRequest
+from clavilux.image_family import PictureGeneration, PictureRequest
 from clavilux.kernels.weights import Int8Weight
 from clavilux.layout import Delay
-from clavilux.model import Stage
 from clavilux.precision import prepare
 from clavilux.sampling import SamplingSpec
 from clavilux.skeleton import skeletons
@@ -64,24 +64,24 @@ class Lumia(GridFamily):
 
     def __init__(self, parts: Parts, codec: ResidualVQ, words: list[str], size: int, identity: dict[str, Any]):
         super().__init__("lumia", parts.decoder, codec, SAMPLING, size, identity)
-        self.stages = (Stage(parts.decoder, layout_of(codec.spec), None, codec),)
+        self.stage = Stage(parts.decoder, layout_of(codec.spec), None, codec)
         self._conditioner = parts.conditioner
         self._words = {word: number for number, word in enumerate(words)}
 
-    def job(self, request: PictureRequest) -> PictureJob:
+    def generation(self, request: PictureRequest) -> PictureGeneration:
         """Read the words; what they say is a prefix. ValueError where nothing was understood."""
         said = check_understood(request.prompt, self._words, request.controls.get("anything", False))
         told, nothing = (Conditioning(prefix=self._conditioner([brief])) for brief in (said.brief, Brief()))
-        layout = self.stages[0].layout
+        layout = self.stage.layout
         start = torch.full((1, layout.streams, 1), layout.special)
-        job = LumiaJob(self, request, self.decoder, told, nothing, start)
+        job = LumiaGeneration(self, request, self.decoder, told, nothing, start)
         job.said = said
         job.receipt |= {"unknown": list(said.unknown), "unmet": [], "taken": list(map(" = ".join, said.taken))}
         job.receipt["notes"] += said.notes
         return job
 
 
-class LumiaJob(PictureJob):
+class LumiaGeneration(PictureGeneration):
     """A picture that is looked at when it is done: a colour that it did not get is not said to be taken.
 
     White is not looked for: the pictures lie on it.
@@ -175,7 +175,12 @@ def memory_needed(folder: Path, config: Mapping[str, Any], size: int, batch: int
     return memory_bytes(spec, size, batch, dtype, blocks=2, beside=beside, floats=_FLOATS)
 
 
-def picture_size(folder: Path, config: Mapping[str, Any]) -> int:
+def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    """The controls that the model takes."""
+    return ACCEPTS
+
+
+def usual_length(folder: Path, config: Mapping[str, Any]) -> int:
     """Pixels a side. Raises CheckpointError."""
     spec, sizes, _ = describe(folder, config)
     return _size(spec, sizes)

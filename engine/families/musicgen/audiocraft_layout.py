@@ -20,6 +20,7 @@ from clavilux.checkpoint_io import read_torch
 from clavilux.errors import CheckpointError
 from clavilux.families import int8
 from clavilux.families.configs import describing
+from clavilux.families.model_card import model_name
 from clavilux.families.musicgen import family
 from clavilux.families.musicgen.config import Blueprint, Melody
 from clavilux.families.musicgen.family import Conditioner, FrameFamily
@@ -31,10 +32,10 @@ from clavilux.families.musicgen.transformers_layout import (
     facts_of,
     fitting,
     linear_of,
-    model_name,
 )
 from clavilux.families.t5 import from_name
 from clavilux.families.tensors import NameMap, Rows, Shapes, Weight, check, decoder_of, fingerprint, mapped
+from clavilux.requests import USUAL_S
 
 _TEXT = "condition_provider.conditioners.description.output_proj"
 _MELODY = "condition_provider.conditioners.self_wav.output_proj"
@@ -158,6 +159,11 @@ def memory_needed(folder: Path, config: Mapping[str, Any], seconds: float, batch
 def described(folder: Path) -> Blueprint:
     """What a folder's settings say; its tensors are not read. Raises CheckpointError."""
     return describe(folder, _read(folder, mmap=True)[0])
+
+
+def usual_length(folder: Path, config: Mapping[str, Any]) -> float:
+    """Seconds of a piece for which nothing is asked."""
+    return USUAL_S
 
 
 def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:

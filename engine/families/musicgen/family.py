@@ -21,9 +21,9 @@ from clavilux.decoder import Decoder
 from clavilux.families.musicgen import source_separation
 from clavilux.families.musicgen.config import Blueprint
 from clavilux.families.t5 import TextEncoder
+from clavilux.family import Request, Stage
 from clavilux.files import is_midi
 from clavilux.layout import FrameReader
-from clavilux.model import Request, Stage
 from clavilux.windows import Windows
 
 FIRST_S, PIECE_S = 0.25, 1.0  # sound that is decoded at a time: first little, so that it is heard soon
@@ -53,7 +53,7 @@ class Conditioner(nn.Module):
 
 
 class FrameFamily:
-    """A decoder of codec frames that a text conditions (`clavilux.model.Family`)."""
+    """A decoder of codec frames that a text conditions (`clavilux.family.Family`)."""
 
     def __init__(
         self,
@@ -68,15 +68,15 @@ class FrameFamily:
         self.name, self.blueprint, self.identity = name, blueprint, identity
         self.sampling = blueprint.sampling
         self.accepts = accepts_of(blueprint)
-        self.stages = (Stage(decoder, blueprint.layout, blueprint.windows, codec),)
+        self.stage = Stage(decoder, blueprint.layout, blueprint.windows, codec)
         self._conditioner, self._text = conditioner, text
 
-    def job(self, request: Request) -> FrameJob:
+    def generation(self, request: Request) -> FrameGeneration:
         """One piece."""
-        return self.jobs([request])[0]
+        return self.begin([request])[0]
 
     @torch.inference_mode()
-    def jobs(self, requests: list[Request]) -> list[FrameJob]:
+    def begin(self, requests: list[Request]) -> list[FrameGeneration]:
         """Pieces made side by side. Only `padding="unmasked"` lets one depend on the others: on their longest text."""
         said = [self._said(request.prompt) for request in requests]
         longest = max((states.shape[1] for states, _ in said if states is not None), default=1)
@@ -90,7 +90,7 @@ class FrameFamily:
             windows = check_controls(self.blueprint, controls)
             heard = self._heard(controls, notes, melodies, self._offsets(request, windows))
             conditionings = self._conditionings(states, heard, longest if padding == "unmasked" else None)
-            jobs.append(FrameJob(self, request, conditionings, windows, controls, notes))
+            jobs.append(FrameGeneration(self, request, conditionings, windows, controls, notes))
         return jobs
 
     def _said(self, prompt: str) -> tuple[Tensor | None, int]:
@@ -115,7 +115,7 @@ class FrameFamily:
             return [self._silence()]
         controls["melody"] = Path(source).name if isinstance(source, (str, Path)) else "an Audio"
         if id(source) not in melodies:
-            device = self.stages[0].decoder.embed.weight.device
+            device = self.stage.decoder.embed.weight.device
             clip, note = _melody_of(clip_of(source, "melody"), device)
             samples = clip.to_mono().resample(self.blueprint.sample_rate).samples[0].to(device)
             if len(samples) < MELODY_HOP:
@@ -145,7 +145,7 @@ class FrameFamily:
 
     def _silence(self) -> Tensor:
         shape = self.blueprint.melody
-        pitches = torch.zeros(shape.length, dtype=torch.int64, device=self.stages[0].decoder.embed.weight.device)
+        pitches = torch.zeros(shape.length, dtype=torch.int64, device=self.stage.decoder.embed.weight.device)
         return self._conditioner.of_melody(F.one_hot(pitches, shape.num_chroma).float())
 
     def _conditionings(self, states, heard: list[Tensor], pad_to: int | None) -> tuple[Conditioning, Conditioning]:
@@ -153,7 +153,7 @@ class FrameFamily:
 
         A decoder that reads its conditions as a prefix has no mask: there zeros stand for what is not said.
         """
-        weight = self.stages[0].decoder.embed.weight
+        weight = self.stage.decoder.embed.weight
         text = torch.zeros(1, 1, self.blueprint.width, device=weight.device) if states is None else states
         if pad_to is not None:
             text = F.pad(text, (0, 0, 0, pad_to - text.shape[1]))
@@ -190,13 +190,13 @@ def check_controls(blueprint: Blueprint, controls: dict[str, Any]) -> Windows:
     return blueprint.windows_of(frames, min(frames - 1, max(1, round(stride_s * blueprint.frame_rate))))
 
 
-class FrameJob:
-    """One piece: the steps that are known and the sound of those that are drawn (`clavilux.model.Job`)."""
+class FrameGeneration:
+    """One piece: the steps that are known and the sound of those that are drawn (`clavilux.family.Generation`)."""
 
     grammar = None
 
     def __init__(self, family: FrameFamily, request: Request, conditionings, windows: Windows, controls, notes):
-        blueprint, stage = family.blueprint, family.stages[0]
+        blueprint, stage = family.blueprint, family.stage
         self.conditioning, self.unconditional = conditionings
         self.windows = windows
         self._codec, self._seconds, self._hop = stage.codec, request.seconds, blueprint.hop

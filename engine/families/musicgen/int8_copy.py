@@ -19,7 +19,7 @@ from clavilux.errors import CheckpointError
 from clavilux.families.int8 import ERROR, Rounding, copy_beside, new_folder
 from clavilux.families.musicgen import audiocraft_layout, transformers_layout
 from clavilux.families.musicgen.config import Blueprint
-from clavilux.families.registry import SMALL_FILES, recognise
+from clavilux.families.registry import SMALL_FILES, detect
 from clavilux.families.tensors import NameMap, check, read_folder
 from clavilux.skeleton import skeletons
 
@@ -38,7 +38,7 @@ def write_int8(folder: Path, target: Path) -> dict[str, Any]:
         ValueError: `target` is there already, or is no place for a folder.
         OSError: writing failed (a full disk); nothing is left behind.
     """
-    family, config = recognise(folder)
+    family, config = detect(folder)
     if family not in _WRITERS:
         raise CheckpointError(
             f"{str(folder)!r} is of the family {family!r}; int8 copies are made of {', '.join(_WRITERS)}"

@@ -19,6 +19,7 @@ from clavilux.checkpoint_io import read_json, short
 from clavilux.errors import CheckpointError
 from clavilux.families import int8
 from clavilux.families.configs import describing, section
+from clavilux.families.model_card import licence, model_name, size_bytes
 from clavilux.families.musicgen import family
 from clavilux.families.musicgen.config import Blueprint, Melody, count, delays_of, t5_parameters
 from clavilux.families.musicgen.family import Conditioner, FrameFamily
@@ -36,6 +37,7 @@ from clavilux.families.tensors import (
     under,
 )
 from clavilux.precision import prepare
+from clavilux.requests import USUAL_S
 from clavilux.sampling import SamplingSpec
 
 WINDOW_S, STRIDE_S = 30.0, 18.0
@@ -112,6 +114,11 @@ def memory_needed(folder: Path, config: Mapping[str, Any], seconds: float, batch
     return describe(folder, config).memory_bytes(seconds, batch, dtype, rounded=rounded)
 
 
+def usual_length(folder: Path, config: Mapping[str, Any]) -> float:
+    """Seconds of a piece for which nothing is asked."""
+    return USUAL_S
+
+
 def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """The controls that the model takes. CheckpointError."""
     return family.accepts_of(describe(folder, config))
@@ -151,26 +158,6 @@ def facts_of(folder: Path, family: str, blueprint: Blueprint, beside: int | None
         "width": blueprint.width,
         "window_s": round(blueprint.context_frames / blueprint.frame_rate, 3),
     }
-
-
-def size_bytes(folder: Path) -> int:
-    """Of a folder's weights on disk."""
-    return sum(path.stat().st_size for pattern in ("*.safetensors", "*.bin") for path in folder.glob(pattern))
-
-
-def licence(folder: Path) -> str:
-    """The licence that the folder's model card states in its head, or its licence file's first line."""
-    card = folder / "README.md"
-    if card.is_file():
-        lines = card.read_text(encoding="utf-8", errors="replace").splitlines()
-        head = lines[1 : lines.index("---", 1)] if lines[:1] == ["---"] and "---" in lines[1:] else []
-        for line in head:
-            if line.startswith("license:"):
-                return line.partition(":")[2].strip()
-    for path in sorted(folder.glob("LICEN[SC]E*")):
-        lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
-        return next((line for line in lines if line), "not stated")
-    return "not stated"
 
 
 def names(blueprint: Blueprint) -> NameMap:
@@ -280,13 +267,6 @@ def linear_of(tensors: Mapping[str, Tensor], name: str) -> nn.Linear:
     linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
     linear.load_state_dict({"weight": weight, "bias": tensors[f"{name}.bias"]}, assign=True)
     return linear
-
-
-def model_name(folder: Path) -> str:
-    """A folder's name; the owner and name of what the hub's client keeps as models--owner--name/snapshots/revision."""
-    folder = folder.resolve()
-    cached = folder.parent.parent.name if folder.parent.name == "snapshots" else ""
-    return "/".join(cached.split("--")[1:]) if cached.startswith("models--") else folder.name
 
 
 def _blueprint(config: Mapping[str, Any], generation: Mapping[str, Any]) -> Blueprint:

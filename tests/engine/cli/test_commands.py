@@ -190,7 +190,7 @@ def test_info_of_a_bundled_model():
     assert facts["kind"] == "checkpoint" and facts["licence"] == "Apache-2.0"
     assert facts["size_bytes"] <= 10 * 2**20
     family = CACHED_LOAD(PRETRAINED / "aria", device="auto", dtype="auto").family
-    stage = family.stages[0]
+    stage = family.stage
     assert facts["dtype"] == family.identity["dtype"]
     assert facts["memory_for_each_piece_bytes"] == stage.decoder.new_state(1).cache_bytes
     per_parameter = facts["memory_for_weights_bytes"] / facts["parameters"]

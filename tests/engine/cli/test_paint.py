@@ -18,7 +18,7 @@ from PIL import Image
 import clavilux
 from clavilux.image import io
 from clavilux.image.picture import Picture
-from clavilux.image_model import PictureJob
+from clavilux.image_family import PictureGeneration
 
 SIDE = 8  # pixels of the small model's pictures
 
@@ -162,8 +162,8 @@ def test_it_says_what_was_written_when_it_is_stopped(paint, monkeypatch):
             raise KeyboardInterrupt
         return push(self, pictures)
 
-    push = PictureJob.push
-    monkeypatch.setattr(PictureJob, "push", stopped)
+    push = PictureGeneration.push
+    monkeypatch.setattr(PictureGeneration, "push", stopped)
     result = paint("--class 3 -o a.png", functools.partial(call, code=130))
     assert result.stderr == "clavilux: stopped, nothing written\n"
     result = paint("--class 3 -o a.png --preview now.png", functools.partial(call, code=130))

@@ -8,10 +8,10 @@ import torch
 from clavilux.conditioning import Conditioning
 from clavilux.errors import CheckpointError
 from clavilux.families.musicgen import audiocraft_layout, transformers_layout
-from clavilux.families.registry import recognise
+from clavilux.families.registry import detect
+from clavilux.family import Request
 from clavilux.layout import FrameReader
-from clavilux.loop import draw
-from clavilux.model import Request
+from clavilux.loop import generate_tokens
 from clavilux.sampling import SamplingSpec
 
 pytest.importorskip("transformers")
@@ -129,8 +129,8 @@ def folders(musicgen, tmp_path):
 
 def greedy(family, padding="masked"):
     requests = [Request(text, 0.128, 0, controls={"padding": padding}) for text in ("slow rain", "fast drums at night")]
-    jobs, stage = family.jobs(requests), family.stages[0]
-    steps = draw(
+    jobs, stage = family.begin(requests), family.stage
+    steps = generate_tokens(
         stage.decoder,
         SamplingSpec(temperature=0, guidance=3.0),
         torch.cat([job.prompt for job in jobs]),
@@ -146,10 +146,10 @@ def greedy(family, padding="masked"):
 @pytest.mark.parametrize("kind", ["mono", "stereo", "melody"])
 def test_both_layouts_give_the_same_tokens(folders, kind):
     theirs, ours = folders(kind)
-    assert recognise(ours) == ("audiocraft", {})
-    a = transformers_layout.load(theirs, recognise(theirs)[1], CPU, "float32")
+    assert detect(ours) == ("audiocraft", {})
+    a = transformers_layout.load(theirs, detect(theirs)[1], CPU, "float32")
     b = audiocraft_layout.load(ours, {}, CPU, "float32")
-    assert b.stages[0].layout == a.stages[0].layout
+    assert b.stage.layout == a.stage.layout
     if kind == "melody":  # this file's is for 2 s, that one's for 30 s
         assert b.blueprint.melody.length == 1 + 32_000 // 4096
         b.blueprint = a.blueprint
@@ -166,18 +166,18 @@ def test_half_precision_weights_are_read(folders):
     content["best_state"] = {name: tensor.half() for name, tensor in content["best_state"].items()}
     torch.save(content, ours / "state_dict.bin")
     family = audiocraft_layout.load(ours, {}, CPU, "float32")
-    assert family.stages[0].decoder.embed.weight.dtype == torch.float32
+    assert family.stage.decoder.embed.weight.dtype == torch.float32
 
 
 def test_windows_are_those_of_the_recipe(folders):
     _, ours = folders("mono")
-    windows = audiocraft_layout.load(ours, {}, CPU, "float32").stages[0].windows
+    windows = audiocraft_layout.load(ours, {}, CPU, "float32").stage.windows
     assert (windows.context, windows.stride, windows.keep) == (1003, 600, 1)  # 2 s of 500 frames
 
 
 def test_an_audiogen_moves_on_by_a_fifth(folders):
     _, ours = folders("mono", solver="audiogen")
-    assert audiocraft_layout.load(ours, {}, CPU, "float32").stages[0].windows.stride == 200
+    assert audiocraft_layout.load(ours, {}, CPU, "float32").stage.windows.stride == 200
     facts = audiocraft_layout.facts(ours, {})
     assert facts["family"] == "AudioGen (mono)"
 
@@ -244,7 +244,7 @@ def test_files_that_are_missing_or_damaged(folders):
         audiocraft_layout.load(ours, {}, CPU, "float32")
     (ours / "compression_state_dict.bin").unlink()
     with pytest.raises(CheckpointError, match="no compression_state_dict.bin"):
-        recognise(ours)
+        detect(ours)
 
 
 def test_a_codec_that_is_not_to_be_had(folders, monkeypatch):

@@ -52,7 +52,7 @@ def test_a_copy_gives_the_tokens_of_the_original_in_int8(copies, kind):
 
 def test_a_copy_loads_in_other_numbers_too(copies):
     original, copy, facts = copies("mono")
-    exact, rounded = (clavilux.load(path, dtype="float32").family.stages[0].decoder for path in (original, copy))
+    exact, rounded = (clavilux.load(path, dtype="float32").family.stage.decoder for path in (original, copy))
     every_step = {f"{name}.weight" for name in exact.matrices()}
     for name, weight in exact.named_parameters():
         error = float((rounded.get_parameter(name) - weight).norm())

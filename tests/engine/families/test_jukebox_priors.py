@@ -12,7 +12,7 @@ from clavilux.families.jukebox.config import order_of
 from clavilux.families.jukebox.prior import seen_lyrics
 from clavilux.families.jukebox.weights import filled, held_source
 from clavilux.layout import OPEN
-from clavilux.loop import draw
+from clavilux.loop import generate_tokens
 from clavilux.sampling import SamplingSpec
 
 EACH = pytest.mark.parametrize("name", NAMES)
@@ -60,7 +60,7 @@ def test_greedy_tokens_are_those_of_transformers_over_windows(name):
         prompt, given = conditions(prior, name, 0, start)
         held = drawn[:, :, start:]
         plan = torch.cat([held, torch.full((1, 1, context - held.shape[2]), OPEN)], 2)
-        steps = list(draw(prior.decoder, SamplingSpec(temperature=0), prompt, plan=plan, conditioning=given))
+        steps = list(generate_tokens(prior.decoder, SamplingSpec(temperature=0), prompt, plan=plan, conditioning=given))
         drawn = torch.cat([drawn[:, :, :start], torch.stack(steps, 2)], 2)
     assert torch.equal(drawn[0], expected)
 

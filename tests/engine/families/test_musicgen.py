@@ -10,9 +10,10 @@ import clavilux
 from clavilux.cli.info import describe
 from clavilux.conditioning import Conditioning
 from clavilux.families.musicgen import transformers_layout as family
+from clavilux.family import Request
 from clavilux.layout import Delay, FrameReader
-from clavilux.loop import draw
-from clavilux.model import Model, Request
+from clavilux.loop import generate_tokens
+from clavilux.music_model import MusicModel
 from clavilux.sampling import SamplingSpec
 
 pytest.importorskip("transformers")
@@ -42,8 +43,8 @@ def asked(prompts, num_frames=NUM_FRAMES, **controls):
 
 def greedy(loaded, requests):
     """Frames int64 [B, K, T], drawn as `Model` draws them."""
-    jobs, stage = loaded.jobs(requests), loaded.stages[0]
-    steps = draw(
+    jobs, stage = loaded.begin(requests), loaded.stage
+    steps = generate_tokens(
         stage.decoder,
         SamplingSpec(temperature=0, guidance=3.0),
         torch.cat([job.prompt for job in jobs]),
@@ -116,7 +117,7 @@ def test_progress_goes_on_while_the_first_of_two_kinds_of_rows_is_made(musicgen)
     """Prompts of different lengths are prefixes of different lengths, which are not made together."""
     folder, _ = musicgen("melody")
     reports = []
-    Model(load(folder)).generate(
+    MusicModel(load(folder)).generate(
         ["rain", "slow church organ"], seconds=1.0, seed=1, progress=lambda done, whole: reports.append(done)
     )
     assert reports == sorted(reports) and reports[-1] == 1.0
@@ -128,11 +129,11 @@ def test_progress_goes_on_while_the_first_of_two_kinds_of_rows_is_made(musicgen)
 def test_logits_are_those_of_transformers(musicgen, kind, size):
     folder, theirs = musicgen(kind, size)
     loaded = load(folder)
-    stage = loaded.stages[0]
+    stage = loaded.stage
     codebooks = stage.layout.codebooks
     frames = torch.randint(0, V, (3, codebooks, 40), generator=torch.Generator().manual_seed(1))
     steps = torch.cat([torch.full((3, codebooks, 1), V), stage.layout.arrange(frames)], dim=2)
-    jobs = loaded.jobs(asked(PROMPTS, padding="unmasked" if kind == "melody" else "masked"))
+    jobs = loaded.begin(asked(PROMPTS, padding="unmasked" if kind == "melody" else "masked"))
     ours = stage.decoder(steps, conditioning=Conditioning.stack([job.conditioning for job in jobs]))
     ids, mask = their_inputs(folder, PROMPTS)
     with torch.no_grad():
@@ -159,8 +160,8 @@ def test_a_row_is_the_same_alone_and_in_a_batch(musicgen):
 def test_unmasked_padding_is_attended_to(musicgen):
     folder, _ = musicgen("mono")
     loaded = load(folder)
-    masked = Conditioning.stack([job.conditioning for job in loaded.jobs(asked(PROMPTS))])
-    unmasked = Conditioning.stack([job.conditioning for job in loaded.jobs(asked(PROMPTS, padding="unmasked"))])
+    masked = Conditioning.stack([job.conditioning for job in loaded.begin(asked(PROMPTS))])
+    unmasked = Conditioning.stack([job.conditioning for job in loaded.begin(asked(PROMPTS, padding="unmasked"))])
     assert unmasked.memory_mask is None
     assert torch.equal(masked.memory_mask, torch.tensor([[s < n for s in range(9)] for n in (4, 9, 2)]))
     assert torch.equal(unmasked.memory, masked.memory)
@@ -168,7 +169,7 @@ def test_unmasked_padding_is_attended_to(musicgen):
 
 def test_no_prompt_is_the_null_condition(musicgen):
     folder, _ = musicgen("mono")
-    job = load(folder).job(asked([" "])[0])
+    job = load(folder).generation(asked([" "])[0])
     assert not job.conditioning.memory_mask.any()
 
 
@@ -181,13 +182,13 @@ def test_the_usual_settings_and_those_that_are_stated(musicgen, tmp_path):
 
 
 def test_delays_of_one_and_two_channels(musicgen):
-    assert load(musicgen("mono")[0]).stages[0].layout == Delay(4, V, (0, 1, 2, 3), V)
-    assert load(musicgen("stereo")[0]).stages[0].layout == Delay(8, V, (0, 0, 1, 1, 2, 2, 3, 3), V)
+    assert load(musicgen("mono")[0]).stage.layout == Delay(4, V, (0, 1, 2, 3), V)
+    assert load(musicgen("stereo")[0]).stage.layout == Delay(8, V, (0, 0, 1, 1, 2, 2, 3, 3), V)
 
 
 @pytest.mark.parametrize("kind", ["mono", "stereo", "melody"])
 def test_generate_gives_a_piece_of_exactly_the_length(musicgen, kind):
-    song = Model(load(musicgen(kind)[0])).generate("slow rain", seconds=0.1234, seed=3)
+    song = MusicModel(load(musicgen(kind)[0])).generate("slow rain", seconds=0.1234, seed=3)
     channels = 2 if kind == "stereo" else 1
     assert song.samples.shape == (channels, round(0.1234 * 16000))
     assert song.tokens.shape == (4 * channels, 62)  # 61.7 frames
@@ -198,24 +199,24 @@ def test_generate_gives_a_piece_of_exactly_the_length(musicgen, kind):
 
 
 def test_streamed_pieces_are_the_whole(musicgen):
-    model = Model(load(musicgen("stereo")[0]))
+    model = MusicModel(load(musicgen("stereo")[0]))
     whole = model.generate("slow rain", seconds=2.5, seed=3)
     pieces = list(model.stream("slow rain", seconds=2.5, seed=3))
     assert [piece.duration_s > 0.9 for piece in pieces] == [False, True, True, False]  # at 0.25, 1.25, 2.25 and 2.5 s
     torch.testing.assert_close(torch.cat([p.samples for p in pieces], 1), whole.samples, atol=1e-4, rtol=0)
-    stage = model.family.stages[0]
+    stage = model.family.stage
     at_once = stage.codec.decode(whole.tokens[None])[0, :, : whole.samples.shape[1]]
     torch.testing.assert_close(whole.samples, at_once, atol=1e-4, rtol=0)
 
 
 def test_windows_move_on_beyond_the_context(musicgen):
     loaded = load(musicgen("mono")[0])
-    model = Model(loaded)
+    model = MusicModel(loaded)
     long = model.generate("rain", seconds=0.3, seed=1, window_s=0.1, stride_s=0.06)
     assert long.tokens.shape == (4, 150)
     assert int(long.tokens.max()) < V
     plain = model.generate("rain", seconds=0.3, seed=1)
-    windows = loaded.job(asked(["rain"], window_s=0.1, stride_s=0.06)[0]).windows
+    windows = loaded.generation(asked(["rain"], window_s=0.1, stride_s=0.06)[0]).windows
     assert (windows.context, windows.stride, windows.keep) == (53, 30, 1)
     assert torch.equal(long.tokens[0, :50], plain.tokens[0, :50])
     assert not torch.equal(long.tokens, plain.tokens)
@@ -223,7 +224,7 @@ def test_windows_move_on_beyond_the_context(musicgen):
 
 def test_melody_rows_of_different_lengths_are_as_alone(musicgen):
     """Their prefixes differ in length, so they are drawn in turn."""
-    model = Model(load(musicgen("melody")[0]))
+    model = MusicModel(load(musicgen("melody")[0]))
     seeds = [5, 6, 7]
     songs = model.generate(PROMPTS, seconds=0.05, seed=seeds)
     assert [song.receipt["prompt"] for song in songs] == PROMPTS
@@ -234,7 +235,7 @@ def test_melody_rows_of_different_lengths_are_as_alone(musicgen):
 
 
 def test_unmasked_melody_rows_are_drawn_together(musicgen):
-    jobs = load(musicgen("melody")[0]).jobs(asked(PROMPTS, padding="unmasked"))
+    jobs = load(musicgen("melody")[0]).begin(asked(PROMPTS, padding="unmasked"))
     assert {job.conditioning.num_prefix for job in jobs} == {235 + 9}
 
 

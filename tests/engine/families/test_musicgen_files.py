@@ -14,7 +14,8 @@ from clavilux.audio.clip import Audio
 from clavilux.errors import CheckpointError
 from clavilux.families.musicgen import source_separation
 from clavilux.families.musicgen import transformers_layout as family
-from clavilux.model import Model, Request
+from clavilux.family import Request
+from clavilux.music_model import MusicModel
 
 pytest.importorskip("transformers")
 CPU = torch.device("cpu")
@@ -31,7 +32,7 @@ def load(folder):
 
 
 def tokens(loaded):
-    return Model(loaded).generate("slow rain", seconds=0.05, temperature=0).tokens
+    return MusicModel(loaded).generate("slow rain", seconds=0.05, temperature=0).tokens
 
 
 def rewrite(folder, change):
@@ -182,8 +183,8 @@ def test_a_generation_config_that_is_no_json(folder):
 def test_facts_without_reading_weights(folder):
     config = json.loads((folder / "config.json").read_text())
     facts = family.facts(folder, config)
-    model = Model(load(folder))
-    assert facts["parameters"] == model.family.stages[0].decoder.num_parameters
+    model = MusicModel(load(folder))
+    assert facts["parameters"] == model.family.stage.decoder.num_parameters
     assert facts["family"] == "MusicGen (mono)"
     assert facts["licence"] == "not stated"
     (folder / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n# A model\n")
@@ -214,7 +215,7 @@ def test_memory_of_the_released_sizes():
 @pytest.mark.parametrize("kind", ["mono", "stereo"])
 def test_a_recording_is_continued(musicgen, kind, tmp_path):
     loaded = load(musicgen(kind)[0])
-    model, codec = Model(loaded), loaded.stages[0].codec
+    model, codec = MusicModel(loaded), loaded.stage.codec
     clip = Audio(0.1 * torch.randn(2, 44_100 // 4, generator=torch.Generator().manual_seed(0)), 44_100)
     song = model.generate("rain", seconds=0.5, continue_from=clip, seed=1)
     given = clip.resample(16000)
@@ -246,24 +247,24 @@ def test_a_recording_is_continued(musicgen, kind, tmp_path):
 )
 def test_controls_that_do_not_do_are_named(musicgen, options, error, message):
     with pytest.raises(error, match=message):
-        Model(load(musicgen("mono")[0])).generate("rain", seconds=0.5, **options)
+        MusicModel(load(musicgen("mono")[0])).generate("rain", seconds=0.5, **options)
 
 
 def test_a_melody_is_read_from_a_file_and_said_to_be_a_mix(musicgen, tmp_path):
     loaded = load(musicgen("melody")[0])
     Audio(0.1 * torch.sin(torch.arange(20_000) * 0.2)[None], 22_050).save(tmp_path / "hum.wav")
-    song = Model(loaded).generate("rain", seconds=0.1, melody=tmp_path / "hum.wav", seed=0)
+    song = MusicModel(loaded).generate("rain", seconds=0.1, melody=tmp_path / "hum.wav", seed=0)
     assert song.receipt["controls"]["melody"] == "hum.wav"
     assert song.receipt["notes"] == ["the melody is taken from the whole mix"]
-    plain = loaded.job(Request("rain", 0.1, 0))
-    with_melody = loaded.job(Request("rain", 0.1, 0, controls={"melody": str(tmp_path / "hum.wav")}))
+    plain = loaded.generation(Request("rain", 0.1, 0))
+    with_melody = loaded.generation(Request("rain", 0.1, 0, controls={"melody": str(tmp_path / "hum.wav")}))
     assert plain.conditioning.num_prefix == with_melody.conditioning.num_prefix == 235 + 2
     assert not torch.equal(plain.conditioning.prefix, with_melody.conditioning.prefix)
     assert torch.equal(plain.unconditional.prefix, with_melody.unconditional.prefix)
 
 
 def test_a_melody_too_short_for_a_pitch_is_refused(musicgen):
-    model = Model(load(musicgen("melody")[0]))
+    model = MusicModel(load(musicgen("melody")[0]))
     with pytest.raises(ValueError, match=r"the melody lasts 6.25e-05 s; it should last 0.256 s at least"):
         model.generate("rain", seconds=0.1, melody=Audio(torch.zeros(1, 1), 16_000))
     assert model.generate("rain", seconds=0.1, melody=Audio(torch.zeros(1, 4096), 16_000)).tokens.shape == (4, 50)
@@ -290,7 +291,7 @@ def test_a_melody_is_heard_without_drums_and_bass_where_demucs_is_installed(musi
     hum = Audio(0.1 * torch.sin(torch.arange(20_000) * 0.2)[None], 22_050)
     left = source_separation.without_rhythm(hum, torch.device("cpu"))
     assert torch.allclose(left.samples, 0.5 * hum.resample(44_100).samples.expand(2, -1), atol=1e-4)
-    song = Model(load(musicgen("melody")[0])).generate("rain", seconds=0.1, melody=hum, seed=0)
+    song = MusicModel(load(musicgen("melody")[0])).generate("rain", seconds=0.1, melody=hum, seed=0)
     assert song.receipt["notes"] == ["the melody is taken from the mix without drums and bass, by demucs"]
 
 
@@ -300,14 +301,14 @@ def test_a_demucs_without_weights_is_said(musicgen, monkeypatch):
 
     separator(monkeypatch, get_model)
     hum = Audio(0.1 * torch.sin(torch.arange(20_000) * 0.2)[None], 22_050)
-    song = Model(load(musicgen("melody")[0])).generate("rain", seconds=0.1, melody=hum, seed=0)
+    song = MusicModel(load(musicgen("melody")[0])).generate("rain", seconds=0.1, melody=hum, seed=0)
     assert song.receipt["notes"] == [
         "the melody is taken from the whole mix: demucs is installed and cannot be used (no network)"
     ]
 
 
 def test_a_very_long_prompt_is_cut_and_said_to_be(musicgen):
-    job = load(musicgen("mono")[0]).job(Request("rain " * 20_000, 0.1, 0))
+    job = load(musicgen("mono")[0]).generation(Request("rain " * 20_000, 0.1, 0))
     assert job.conditioning.memory.shape == (1, 512, 32)
     assert job.receipt["notes"] == ["the last 19489 tokens of the prompt were too many to be read"]
     assert len(job.receipt["prompt"]) == 500
@@ -317,13 +318,13 @@ def test_a_melody_goes_on_in_later_windows(musicgen):
     loaded = load(musicgen("melody")[0])
     samples = torch.sin(torch.arange(30_000) * torch.linspace(0.05, 0.4, 30_000))
     request = Request("rain", 4.0, 0, controls={"melody": Audio(samples[None], 16_000)})
-    conditioning = loaded.job(request).conditioning
-    assert loaded.stages[0].windows.stride == 614  # of 1024 frames
+    conditioning = loaded.generation(request).conditioning
+    assert loaded.stage.windows.stride == 614  # of 1024 frames
     assert len(conditioning.later) == 2
     repeated = samples.repeat(4)
     for index, prefix in enumerate((conditioning.prefix, *conditioning.later)):
         held = repeated[index * 614 * 32 :][: 1024 * 32]
         moved = Request("rain", 1.0, 0, controls={"melody": Audio(held[None], 16_000)})
-        torch.testing.assert_close(prefix, loaded.job(moved).conditioning.prefix)
-    song = Model(loaded).generate("rain", seconds=4.0, seed=0, melody=Audio(samples[None], 16_000))
+        torch.testing.assert_close(prefix, loaded.generation(moved).conditioning.prefix)
+    song = MusicModel(loaded).generate("rain", seconds=4.0, seed=0, melody=Audio(samples[None], 16_000))
     assert song.tokens.shape == (4, 2000)

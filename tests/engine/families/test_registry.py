@@ -12,7 +12,7 @@ from commands import call
 import clavilux
 from clavilux.checkpoint import PRETRAINED
 from clavilux.errors import CheckpointError
-from clavilux.families.registry import folder_of_file, needed, recognise
+from clavilux.families.registry import detect, folder_of_file, needed
 
 
 @pytest.mark.parametrize(
@@ -25,15 +25,15 @@ from clavilux.families.registry import folder_of_file, needed, recognise
 )
 def test_a_config_tells_the_family(tmp_path, config, family):
     (tmp_path / "config.json").write_text(json.dumps(config))
-    assert recognise(tmp_path) == (family, config)
+    assert detect(tmp_path) == (family, config)
 
 
 def test_audiocraft_is_told_by_its_files_and_comes_second(tmp_path):
     for name in ("state_dict.bin", "compression_state_dict.bin"):
         (tmp_path / name).touch()
-    assert recognise(tmp_path) == ("audiocraft", {})
+    assert detect(tmp_path) == ("audiocraft", {})
     (tmp_path / "config.json").write_text('{"model_type": "musicgen"}')
-    assert recognise(tmp_path)[0] == "musicgen"
+    assert detect(tmp_path)[0] == "musicgen"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_is_not_understood(tmp_path, files, message):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(CheckpointError, match=message):
-        recognise(tmp_path)
+        detect(tmp_path)
 
 
 def test_one_copy_of_the_weights_is_enough():

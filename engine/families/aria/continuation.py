@@ -1,0 +1,117 @@
+"""What a song goes on from: a score of whole bars or a recording, and the key, tempo and metre found in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clavilux.audio.clip import Audio
+from clavilux.audio.codecs.remi import PROGRAMS, WRITTEN_METRES, regular_bars, score_tokens
+from clavilux.audio.codecs.score import ScoreCodec
+from clavilux.audio.harmony import find_chords, find_key
+from clavilux.audio.loudness import normalise
+from clavilux.audio.score import Score, bar_quarters
+from clavilux.audio.synth import SoundFont
+from clavilux.families.aria.instruments import INSTRUMENTS
+from clavilux.files import is_midi
+
+_PLAIN_TEMPO = 100.0  # for a recording in which no beat is found
+_GIVEN_LUFS = -23.0  # about what the renderer gives out, so that a given recording and what follows match
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What `continue_from` gives: a score of whole bars, or a recording; and what was found in it."""
+
+    key: Any
+    tempo: float
+    metre: tuple[int, int] | None
+    score: Score | None = None
+    recording: Audio | None = None
+
+    @property
+    def duration_s(self) -> float:
+        return self.score.duration_s if self.score is not None else self.recording.duration_s
+
+    def controls(self) -> dict[str, Any]:
+        """As options of `resolve`."""
+        found = {"key": str(self.key), "tempo": self.tempo}
+        if self.metre is not None:
+            found["metre"] = f"{self.metre[0]}/{self.metre[1]}"
+        if self.score is not None:
+            programs = dict.fromkeys(self.score.notes["program"][~self.score.notes["drum"]].tolist())
+            by_program = {i.program: name for name, i in reversed(INSTRUMENTS.items())}
+            font = SoundFont.bundled()
+            named = list(dict.fromkeys(by_program[font.nearest(p)] for p in programs))[:12]
+            found |= {"instruments": named} if named else {}  # drums alone: others join them
+        return found
+
+
+def read_continuation(source, notes: list[str]) -> Continuation | None:
+    """Read `continue_from`: a MIDI file, a sound file, or an `Audio`; what was found goes to `notes`."""
+    if source is None:
+        return None
+    score = source.score if isinstance(source, Audio) else None
+    if score is None and not isinstance(source, Audio) and is_midi(source):
+        score = Score.from_midi(source)
+        notes.extend(f"of the score that is continued: {remark}" for remark in score.remarks)
+    if score is not None:
+        return _given_score(score, notes)
+    clip = source if isinstance(source, Audio) else Audio.load(source)
+    from clavilux.audio.analysis import analyze  # librosa is slow to import
+    from clavilux.audio.harmony import Key
+
+    found = analyze(clip)
+    key = Key.parse(found.key or "C major")
+    tempo = round(found.tempo_bpm or _PLAIN_TEMPO, 2)
+    while tempo > 180:
+        tempo /= 2
+    while tempo < 45:
+        tempo *= 2
+    heard = [f"{key}" if found.key else f"no key (so {key})"]
+    heard.append(f"{tempo:g} quarters a minute" if found.tempo_bpm else f"no beat (so {tempo:g} quarters a minute)")
+    notes.append(f"continues a recording of {clip.duration_s:.1f} s, in which were found {' and '.join(heard)}")
+    return Continuation(key, tempo, None, recording=clip)
+
+
+def _given_score(score: Score, notes: list[str]) -> Continuation:
+    tempo, metre = score.tempos[-1][1], score.metre_at(score.bar_starts()[-1])
+    if metre not in WRITTEN_METRES:
+        raise ValueError(
+            f"the score to continue is in {metre[0]}/{metre[1]}; "
+            f"those that can be continued are {', '.join(f'{a}/{b}' for a, b in WRITTEN_METRES)}"
+        )
+    merged = score.merged()
+    key = score.key or find_key(merged)
+    whole = score.bar_starts()[-1] + bar_quarters(metre)
+    score = replace(score, key=key, chords=score.chords or find_chords(merged, key), length=max(whole, score.length))
+    notes.append(
+        f"continues a score of {len(score.bar_starts())} bars, {score.duration_s:.1f} s: "
+        f"{key}, {metre[0]}/{metre[1]}, {tempo:g} quarters a minute"
+    )
+    return Continuation(key, tempo, metre, score=score)
+
+
+def prompt_tokens(given: Continuation | None, shift: int, most: int) -> Tensor:
+    """The end of the given score as tokens in C, at most so many: int64 [1, 1, T]."""
+    if given is None or given.score is None:
+        return torch.zeros(1, 1, 0, dtype=torch.int64)
+    score, font = given.score, SoundFont.bundled()
+    programs = {p: font.nearest(p) if p not in PROGRAMS else p for p in range(128)}
+    tokens = score_tokens()
+    ids = tokens.encode(regular_bars(score.with_programs(programs)))
+    ids = tokens.transposition(shift)[ids][-most:]
+    return torch.from_numpy(np.ascontiguousarray(ids))[None, None]
+
+
+def recording_samples(clip: Audio | None) -> Tensor | None:
+    """A recording as the renderer would give it out: float32 [2, N] at its rate, about as loud."""
+    if clip is None:
+        return None
+    clip = clip.resample(ScoreCodec.sample_rate)
+    samples = clip.samples if clip.channels == 2 else clip.to_mono().samples.expand(2, -1)
+    return normalise(samples, ScoreCodec.sample_rate, target_lufs=_GIVEN_LUFS)

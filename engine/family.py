@@ -1,0 +1,119 @@
+"""What a family of music checkpoints gives to the shared core: its stage, its defaults, and a `Generation` a request.
+
+Families of pictures have theirs in `image_family`; Jukebox, whose levels are drawn one after another, has a model of
+its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from clavilux.audio.clip import Audio
+from clavilux.audio.codecs import Codec
+from clavilux.conditioning import Conditioning
+from clavilux.decoder import Decoder
+from clavilux.layout import Layout
+from clavilux.sampling import Grammar, SamplingSpec
+from clavilux.windows import Windows
+
+Progress = Callable[[float, float], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One decoder, how its tokens are laid out and windowed, and the codec that they belong to.
+
+    `windows` is None where a piece never outgrows the context: a picture.
+    """
+
+    decoder: Decoder
+    layout: Layout
+    windows: Windows | None
+    codec: Codec
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one row asks for. `open_length`: no length was given, `seconds` is the usual one; words may say another."""
+
+    prompt: str
+    seconds: float
+    seed: int
+    continue_from: str | Path | Audio | None = None
+    controls: dict[str, Any] = field(default_factory=dict)
+    open_length: bool = False
+
+
+class Generation(Protocol):
+    """One piece while it is made: a row of a batch. Made by its family."""
+
+    prompt: Tensor  # int64 [1, K, T], read before anything is drawn
+    plan: Tensor | None  # int64 [1, K, S], what is known of the steps to come; None where a grammar says it
+    grammar: Grammar | None
+    conditioning: Conditioning  # one row
+    unconditional: Conditioning  # the row of guidance's second block: nothing is said
+    windows: Windows  # the stage's, or those that were asked for; the same in all rows of a call
+    receipt: dict[str, Any]
+
+    @property
+    def at_s(self) -> float:
+        """Seconds of the piece that are written."""
+
+    def push(self, tokens: Tensor) -> Tensor | None:
+        """Take a step's tokens, int64 [K]; the samples float32 [C, N] that they settle, if any."""
+
+    def finish(self) -> Tensor:
+        """The rest of the samples."""
+
+    def complete(self, samples: Tensor) -> Audio:
+        """The whole piece, with its score, tokens and receipt."""
+
+
+class Family(Protocol):
+    """A loaded checkpoint of music: what its family adds to the shared core."""
+
+    name: str
+    accepts: dict[str, Any]  # the controls it takes, and what they may be
+    sampling: SamplingSpec  # its defaults
+    stage: Stage
+    identity: dict[str, Any]  # model, hash and dtype, for receipts
+
+    def begin(self, requests: list[Request]) -> list[Generation]:
+        """A generation a row, made side by side. Raises ValueError or TypeError for what the family cannot do."""
+
+
+class FamilyModule(Protocol):
+    """What the module that `families.registry` names for a family has, all of it without reading weights but `load`.
+
+    `length` is in seconds for music and in pixels a side for pictures.
+    """
+
+    def load(self, folder: Path, config: Mapping[str, Any], device: torch.device, dtype: str, **options: Any) -> Any:
+        """The family's side of a model. Raises CheckpointError."""
+
+    def accepts_of(self, folder: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The controls that this checkpoint takes, and what each may be."""
+
+    def memory_needed(
+        self, folder: Path, config: Mapping[str, Any], length: float, batch: int = 1, dtype: str = "auto"
+    ) -> int:
+        """Bytes at the peak of loading and generating."""
+
+    def usual_length(self, folder: Path, config: Mapping[str, Any]) -> float:
+        """What is made where nothing is asked for."""
+
+    def facts(self, folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+        """What it is, as JSON values."""
+
+
+class MusicModule(FamilyModule, Protocol):
+    """What those of music have beside it."""
+
+    def check_controls(self, folder: Path, config: Mapping[str, Any], prompt: str, controls: dict[str, Any]) -> None:
+        """Raise ValueError or TypeError for a prompt and controls that `generate` would refuse."""

@@ -1,0 +1,60 @@
+"""Load a model: a source is found, its family reads it, and the model that its registry entry names stands around it.
+
+Knows no family: what differs between them is in `families.registry`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+from clavilux.checkpoint import Checkpoint, find
+from clavilux.precision import check, device_named
+
+if TYPE_CHECKING:
+    from clavilux.families.jukebox.model import JukeboxModel
+    from clavilux.image_model import ImageModel
+    from clavilux.model import Model
+    from clavilux.music_model import MusicModel
+
+
+@overload
+def load(source: Literal["aria"], device: str = "auto", dtype: str = "auto") -> MusicModel: ...
+
+
+@overload
+def load(source: Literal["lumia"], device: str = "auto", dtype: str = "auto") -> ImageModel: ...
+
+
+@overload
+def load(
+    source: str | Path | Checkpoint, device: str = "auto", dtype: str = "auto", *, codec: str | Path | None = None
+) -> MusicModel | ImageModel | JukeboxModel: ...
+
+
+def load(
+    source: str | Path | Checkpoint, device: str = "auto", dtype: str = "auto", *, codec: str | Path | None = None
+) -> Model:
+    """Load a model.
+
+    Args:
+        source: a bundled model's name ("aria"), a folder, a file that is part of one, a hub id ("owner/name"), or one
+            file in it and what it needs ("owner/name/c2i_B_256.pt"); or what `clavilux.checkpoint.find` gave for one.
+        device: "auto" (a GPU where there is one), "cpu", "cuda", "mps" ...
+        dtype: "auto", "float32", "bfloat16", "float16" or "int8"; see `clavilux.precision.prepare`.
+        codec: a file or folder with the codec, where it does not lie beside the model (LlamaGen).
+
+    Returns:
+        A `MusicModel`, an `ImageModel` or a `JukeboxModel`.
+
+    Raises:
+        CheckpointError: nothing is there, or it is damaged or of an unknown family.
+        ValueError: an unknown device or dtype, or a codec for a model that has its own.
+    """
+    check(dtype)
+    found = find(source)
+    options = {} if codec is None else {"codec": codec}
+    if options and not found.entry.codec_apart:
+        raise ValueError(f"a codec is given; a model of the family {found.family!r} has its own")
+    family = found.module.load(found.folder, found.config, device_named(device), dtype, **options)
+    return found.model(family)

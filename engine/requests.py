@@ -1,0 +1,51 @@
+"""What every model checks of a request: its length, its options, its number of pieces and their seeds."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Iterable, Sequence
+
+from clavilux.sampling import SamplingSpec
+
+LONGEST_S, USUAL_S = 3600.0, 20.0
+MOST_ROWS = 64
+
+
+def check_seconds(seconds: float) -> float:
+    """The length of a piece. TypeError or ValueError for what is none."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"seconds is {seconds!r}; it should be a number")
+    if not (math.isfinite(seconds) and 0 < seconds <= LONGEST_S):
+        raise ValueError(f"seconds is {seconds}; it should be above 0 and at most {LONGEST_S:g}")
+    return seconds
+
+
+def check_taken(model: str, options: Iterable[str], takes: set[str]) -> None:
+    """Raise TypeError for options that a model does not take; those that it takes are named."""
+    unknown = sorted(set(options) - takes)
+    if unknown:
+        raise TypeError(f"{model} does not take {', '.join(unknown)}; it takes {', '.join(sorted(takes))}")
+
+
+def check_batch(batch: int) -> int:
+    """How many are made side by side. Raises ValueError for what is no such number."""
+    if type(batch) is not int or not 1 <= batch <= MOST_ROWS:
+        raise ValueError(f"batch is {batch!r}; it should be a whole number from 1 to {MOST_ROWS}")
+    return batch
+
+
+def seeds_of(seed: int | Sequence[int] | None, rows: int) -> list[int]:
+    """A seed a row: a list's own, or one number and those that follow it."""
+    if seed is None:
+        seed = secrets.randbelow(2**31)
+    if isinstance(seed, (list, tuple)):
+        if len(seed) != rows:
+            raise ValueError(f"there are {len(seed)} seeds; there should be one for each of {rows} pieces")
+        seeds = list(seed)
+    else:
+        if type(seed) is not int:
+            raise TypeError(f"seed is {seed!r}; it should be a whole number")
+        seeds = [seed + row for row in range(rows)]
+    SamplingSpec(seed=tuple(seeds))  # checks each
+    return seeds
