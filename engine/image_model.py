@@ -165,7 +165,7 @@ class ImageModel(Model):
         said = receipt.get("controls", {})
         controls = {name: said[name] for name in self.family.accepts if name in said} | controls
         words = receipt.get("prompt", "") if prompt is None else prompt
-        _, [(text, seed)], taken = self._parse_request(words, 1, receipt.get("seed", 0), controls)
+        _, [(text, seed)], taken = self._parse_request(words, 1, receipt.get("seed", 0), controls, _SETTINGS)
         if "anything" in self.family.accepts:
             taken["anything"] = True  # nothing is made here
         size = self._size(receipt.get("size"))

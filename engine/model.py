@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from clavilux.requests import check_batch, check_taken, seeds_of
@@ -41,9 +41,15 @@ class Model:
         batch: int,
         seed: int | Sequence[int] | None,
         controls: Mapping[str, Any],
+        named: Iterable[str] | None = None,
     ) -> tuple[bool, list[tuple[str, int]], dict[str, Any]]:
-        """(whether a list was asked for, each row's words and seed, the family's own controls), checked."""
-        check_taken(self.family.identity["model"], controls, {*self.OPTIONS, *self.family.accepts})
+        """(whether a list was asked for, each row's words and seed, the family's own controls), checked.
+
+        `named`: the call's own keyword arguments, which an error names with the family's; `OPTIONS` if None.
+        """
+        check_taken(
+            self.family.identity["model"], controls, self.family.accepts, self.OPTIONS if named is None else named
+        )
         check_batch(batch)
         as_list = isinstance(prompt, (list, tuple)) or batch > 1
         prompts = list(prompt) if isinstance(prompt, (list, tuple)) else [prompt] * batch

@@ -21,11 +21,11 @@ def check_seconds(seconds: float) -> float:
     return seconds
 
 
-def check_taken(model: str, options: Iterable[str], takes: set[str]) -> None:
-    """Raise TypeError for options that a model does not take; those that it takes are named."""
-    unknown = sorted(set(options) - takes)
+def check_taken(model: str, options: Iterable[str], takes: Iterable[str], named: Iterable[str] = ()) -> None:
+    """Raise TypeError for options that a model does not take; those that it takes are named, and `named` with them."""
+    unknown = sorted({*options} - {*takes})
     if unknown:
-        raise TypeError(f"{model} does not take {', '.join(unknown)}; it takes {', '.join(sorted(takes))}")
+        raise TypeError(f"{model} does not take {', '.join(unknown)}; it takes {', '.join(sorted({*takes, *named}))}")
 
 
 def check_batch(batch: int) -> int:

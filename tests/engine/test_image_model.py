@@ -221,8 +221,8 @@ def test_bad_arguments(model, apple, options, error, message):
 
 
 def test_the_plan_of_a_new_picture_is_open(model):
-    _, jobs, _ = model._jobs("boat", None, {})
-    assert jobs[0].plan.eq(OPEN).all()
+    _, [picture], _ = model._prepare("boat", None, 1, 1, (None, None, None), {})
+    assert picture.plan.eq(OPEN).all()
 
 
 def test_the_public_name():
@@ -275,7 +275,7 @@ def test_several_codebooks_are_explained_together(layered):
     """Its bits are those of the three tokens of a place, which the delays spread over three steps."""
     picture = layered.generate("red apple", seed=3)
     found = layered.explain(picture)
-    _, [job], sampling = layered._jobs("red apple", None, {"seed": 3})
+    _, [job], sampling = layered._prepare("red apple", None, 3, 1, (None, None, None), {})
     steps = layered.family.stage.layout.arrange(picture.tokens[None])
     both = Conditioning.stack([job.conditioning, job.unconditional])
     state = layered.family.decoder.new_state(2, both)

@@ -45,7 +45,7 @@ _HANDS = {
     0: 6, 4: 6, 6: 6, 8: 4, 10: 4, 11: 4, 12: 4, 16: 6, 19: 6, 21: 5, 24: 5, 25: 5, 46: 5, 48: 5, 61: 4, 105: 4,
 }  # fmt: skip
 _CHOIR_NOTES = 4
-_SOUND_BYTES = 12  # a sample that is kept while a song is put together: blocks, the whole, what is saved
+_SOUND_BYTES = 8  # a sample that is kept while a song is put together: its pieces and the whole
 CPU = torch.device("cpu")
 
 

@@ -84,8 +84,8 @@ def test_notes_that_a_family_does_not_write(config_alone, tmp_path, monkeypatch,
     ],
 )
 def test_a_song_that_musicgen_would_refuse(config_alone, options, sentence, monkeypatch):
-    monkeypatch.setattr("clavilux.cli.app.inputs.check", lambda *_: None)
-    monkeypatch.setattr("clavilux.cli.app.inputs.remarks_on", lambda *_: [])
+    monkeypatch.setattr("clavilux.cli.inputs.check", lambda *_: None)
+    monkeypatch.setattr("clavilux.cli.inputs.remarks_on", lambda *_: [])
     assert sentence in refuse("render", "rain", "--model", config_alone("mono"), *options)
 
 
