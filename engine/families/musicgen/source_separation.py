@@ -27,7 +27,7 @@ def without_rhythm(clip: Audio, device: torch.device) -> Audio:
     """What a recording holds beside drums and bass, [2, N] at Demucs' 44.1 kHz.
 
     Raises:
-        RuntimeError: Demucs cannot be used: it is incomplete, or its weights, which it downloads, are not to be had.
+        RuntimeError: Demucs cannot be used: it is incomplete, or its weights, which it downloads, are not available.
     """
     separator, apply = _demucs()
     sound = clip.resample(separator.samplerate).samples

@@ -19,7 +19,7 @@ RUN = [sys.executable, "-c", "from clavilux.__main__ import main; main()"]
 def caught(function):
     with pytest.raises(BaseException) as found:
         function()
-    return errors.surprisal_maps(found.value)
+    return errors.explained(found.value)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_fault_of_ours_is_called_one(monkeypatch, tmp_path):
     monkeypatch.setattr(describe, "describe", broken)
     result = call("info", tmp_path / "a.mid", code=1)
     assert result.stderr.startswith(
-        "clavilux: this is a fault in Clavilux, not in what you gave, at clavilux.cli line "
+        "clavilux: this is a fault in Clavilux, not in what you gave, at clavilux.cli.app line "
     )
     assert "--debug" in result.stderr and "NoneType" in result.stderr and "Traceback" not in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -110,7 +110,7 @@ def test_ctrl_c_while_modules_load():
     """The signal is there when the first of our lines runs; what Python does before it is not ours."""
     program = (
         "import os, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from clavilux import __main__, interrupt\nimport sys, importlib.abc\n"
+        "from clavilux import __main__\nimport sys, importlib.abc\n"
         "class Loader(importlib.abc.MetaPathFinder):\n"
         "    def find_spec(self, name, *_):\n"
         "        if name == 'clavilux.cli.app':\n            os.kill(os.getpid(), signal.SIGINT)\n"

@@ -199,7 +199,7 @@ def test_it_says_what_was_written_when_it_is_stopped(paint, monkeypatch):
         ("--class 1 --preview picture.png", "the same name"),
         ("--class 1 -o a.bmp", "'a.bmp' has the ending '.bmp'; a picture is saved as"),
         ("--class 1 -o no/such/a.png", "there is no folder"),
-        ("--class 1 --device abacus", "the device 'abacus' is not to be had"),
+        ("--class 1 --device abacus", "the device 'abacus' is not available"),
         ("--class 1 --codec none.pt", "there is no file or folder 'none.pt'"),
     ],
 )
@@ -283,7 +283,7 @@ def test_floating_point_pixels_are_refused(paint):
 
 
 def test_help_needs_no_torch():
-    code = "import sys; from clavilux.cli import app; app(['paint', '--help'], standalone_mode=False); " \
+    code = "import sys; from clavilux.cli.app import app; app(['paint', '--help'], standalone_mode=False); " \
            "assert 'torch' not in sys.modules"  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and "--explain" in done.stdout, done.stderr
