@@ -89,7 +89,7 @@ def ours(folder: Path, dtype: str):
     dtype = prepare(prior, prior.decoder, torch.device("cpu"), dtype)["dtype"]
     width = CONFIG["hidden_size"]
     zeros = torch.zeros(1, CONFIG["n_ctx"], width)
-    given = Conditioning(prefix=zeros[:, :1], additive=zeros[:, 1:], again=zeros)
+    given = Conditioning(prefix=zeros[:, :1], additive=zeros[:, 1:], output_additive=zeros)
     known = torch.randint(2048, (1, max(STARTS)), generator=torch.Generator().manual_seed(1))
 
     def run(start: int):

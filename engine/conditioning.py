@@ -19,11 +19,12 @@ class Conditioning:
         memory_mask: bool [B, S], False where memory is padding. A row that is False everywhere is an empty
             memory: its cross-attention gives 0.
         additive: [B, T, D], additive[:, t] is added to the embedding of token t (the prefix is not counted).
-        again: [B, P + T, D], again[:, p] is added to what the head reads at position p (the prefix is counted).
-        later: the prefixes, like `prefix`, of the windows after the first one, where those differ; the last of them
-            is also that of any window after it. Empty: `prefix` stands in every window.
-        starts: int64 [B], 0 .. P - 1: the positions of the prefix before it are padding, which no position reads. None:
-            there is none.
+        output_additive: [B, P + T, D], output_additive[:, p] is added to what the head reads at position p
+            (the prefix is counted).
+        window_prefixes: the prefixes, like `prefix`, of the windows after the first one, where those differ; the last
+            of them is also that of any window after it. Empty: `prefix` stands in every window.
+        pad_lengths: int64 [B], 0 .. P - 1: so many positions at the beginning of the prefix are padding, which no
+            position reads. None: none are.
 
     Raises:
         ValueError: shapes or rows that do not agree.
@@ -33,14 +34,14 @@ class Conditioning:
     memory: torch.Tensor | None = None
     memory_mask: torch.Tensor | None = None
     additive: torch.Tensor | None = None
-    later: tuple[torch.Tensor, ...] = ()
-    starts: torch.Tensor | None = None
-    again: torch.Tensor | None = None
+    window_prefixes: tuple[torch.Tensor, ...] = ()
+    pad_lengths: torch.Tensor | None = None
+    output_additive: torch.Tensor | None = None
 
     def __post_init__(self):
         rows = set()
         for name, dimensions in (
-            ("prefix", 3), ("memory", 3), ("memory_mask", 2), ("additive", 3), ("again", 3),
+            ("prefix", 3), ("memory", 3), ("memory_mask", 2), ("additive", 3), ("output_additive", 3),
         ):  # fmt: skip
             tensor = getattr(self, name)
             if tensor is None:
@@ -48,9 +49,9 @@ class Conditioning:
             if tensor.ndim != dimensions:
                 raise ValueError(f"{name} is {tuple(tensor.shape)}; it should have {dimensions} dimensions")
             rows.add(tensor.shape[0])
-        if any(self.prefix is None or later.shape != self.prefix.shape for later in self.later):
+        if any(self.prefix is None or later.shape != self.prefix.shape for later in self.window_prefixes):
             raise ValueError(
-                f"the later prefixes are {[tuple(x.shape) for x in self.later]}; they should be as the first"
+                f"the window_prefixes are {[tuple(x.shape) for x in self.window_prefixes]}; they should be as the first"
             )
         if len(rows) > 1:
             raise ValueError(f"the parts of a conditioning have {sorted(rows)} rows; they should have the same")
@@ -59,20 +60,20 @@ class Conditioning:
                 raise ValueError(f"memory_mask is {tuple(self.memory_mask.shape)}; it should be memory's [B, S]")
             if self.memory_mask.dtype != torch.bool:
                 raise ValueError(f"memory_mask is {self.memory_mask.dtype}; it should be bool")
-        if self.starts is not None:
+        if self.pad_lengths is not None:
             rows, room = (0, 0) if self.prefix is None else self.prefix.shape[:2]
-            if self.starts.shape != (rows,) or self.starts.dtype != torch.int64:
-                given = f"{self.starts.dtype} {tuple(self.starts.shape)}"
-                raise ValueError(f"starts is {given}; it should be int64 [{rows}], one for each row of the prefix")
-            if not 0 <= int(self.starts.min()) <= int(self.starts.max()) < room:
+            if self.pad_lengths.shape != (rows,) or self.pad_lengths.dtype != torch.int64:
+                given = f"{self.pad_lengths.dtype} {tuple(self.pad_lengths.shape)}"
+                raise ValueError(f"pad_lengths is {given}; it should be int64 [{rows}], one for each row of the prefix")
+            if not 0 <= int(self.pad_lengths.min()) <= int(self.pad_lengths.max()) < room:
                 raise ValueError(
-                    f"starts are {self.starts.tolist()}; they should be from 0 to {room - 1}, in the prefix"
+                    f"pad_lengths are {self.pad_lengths.tolist()}; they should be from 0 to {room - 1}, in the prefix"
                 )
 
     @property
     def rows(self) -> int | None:
         """B, or None where every part is None."""
-        parts = (self.prefix, self.memory, self.additive, self.again)
+        parts = (self.prefix, self.memory, self.additive, self.output_additive)
         return next((part.shape[0] for part in parts if part is not None), None)
 
     @property
@@ -82,16 +83,16 @@ class Conditioning:
 
     def window(self, keep: int, start: int, index: int = 0) -> "Conditioning":
         """The same for a window, the `index`-th, that holds tokens 0 .. keep - 1, then tokens from `start` on."""
-        prefix = (self.prefix, *self.later)[min(index, len(self.later))]
+        prefix = (self.prefix, *self.window_prefixes)[min(index, len(self.window_prefixes))]
         additive = self.additive
-        again, first = self.again, self.num_prefix
+        output, first = self.output_additive, self.num_prefix
         if additive is not None and start > keep:
             additive = torch.cat([additive[:, :keep], additive[:, start:]], dim=1)
-        if again is not None and start > keep:
-            again = torch.cat([again[:, : first + keep], again[:, first + start :]], dim=1)
-        if prefix is self.prefix and additive is self.additive and again is self.again:
+        if output is not None and start > keep:
+            output = torch.cat([output[:, : first + keep], output[:, first + start :]], dim=1)
+        if prefix is self.prefix and additive is self.additive and output is self.output_additive:
             return self
-        return replace(self, prefix=prefix, additive=additive, later=(), again=again)
+        return replace(self, prefix=prefix, additive=additive, window_prefixes=(), output_additive=output)
 
     @staticmethod
     def stack(parts: Sequence["Conditioning"]) -> "Conditioning":
@@ -111,13 +112,13 @@ class Conditioning:
             raise ValueError("only some of the conditionings have a prefix; all should, as it takes positions")
         prefix = None if prefixes[0] is None else torch.cat(prefixes)
         memory, memory_mask = _stack_memories(parts)
-        count = max((len(part.later) for part in parts), default=0)
+        count = max((len(part.window_prefixes) for part in parts), default=0)
         later = [torch.cat([part.window(0, 0, index).prefix for part in parts]) for index in range(1, count + 1)]
-        starts = None
-        if any(part.starts is not None for part in parts):
-            starts = torch.cat([_starts(part) for part in parts])
-        additive, again = (_stack_additives(parts, name) for name in ("additive", "again"))
-        return Conditioning(prefix, memory, memory_mask, additive, tuple(later), starts, again)
+        pads = None
+        if any(part.pad_lengths is not None for part in parts):
+            pads = torch.cat([_pad_lengths(part) for part in parts])
+        additive, output = (_stack_additives(parts, name) for name in ("additive", "output_additive"))
+        return Conditioning(prefix, memory, memory_mask, additive, tuple(later), pads, output)
 
 
 def _rows(part, parts):
@@ -128,9 +129,9 @@ def _rows(part, parts):
     return rows
 
 
-def _starts(part):
+def _pad_lengths(part):
     rows, device = len(part.prefix), part.prefix.device
-    return torch.zeros(rows, dtype=torch.int64, device=device) if part.starts is None else part.starts
+    return torch.zeros(rows, dtype=torch.int64, device=device) if part.pad_lengths is None else part.pad_lengths
 
 
 def _stack_memories(parts):

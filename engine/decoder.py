@@ -228,8 +228,8 @@ class Decoder(nn.Module):
         for index, layer in enumerate(self.layers):
             kv = state.memory_kv.get(index)
             x = layer.step(x, self.rope, state.k[index], state.v[index], length, kv, given)
-        if given.again is not None:
-            x = x + at(given.again, 1, position, 0)
+        if given.output_additive is not None:
+            x = x + at(given.output_additive, 1, position, 0)
         return self._logits(x).view(state.batch, self.spec.codebooks, -1)
 
     def pack(self, kind: str) -> float:
@@ -326,7 +326,7 @@ class Decoder(nn.Module):
         if state is not None:
             state.position = end
         x = x.view(batch, num_positions, -1)
-        return x if conditioning.again is None else x + conditioning.again[:, position:end]
+        return x if conditioning.output_additive is None else x + conditioning.output_additive[:, position:end]
 
     def _embedded(self, tokens, conditioning, position):
         offsets = torch.arange(self.spec.codebooks, device=tokens.device) * self.spec.vocabulary
@@ -365,7 +365,7 @@ class Decoder(nn.Module):
             conditioning = Conditioning()
         if conditioning.rows not in (None, batch):
             raise ValueError(f"the conditioning has {conditioning.rows} rows; the batch has {batch}")
-        for name in ("prefix", "memory", "additive", "again"):
+        for name in ("prefix", "memory", "additive", "output_additive"):
             part = getattr(conditioning, name)
             if part is not None and part.shape[2] != self.spec.width:
                 raise ValueError(f"{name} has {part.shape[2]} columns; the decoder's width is {self.spec.width}")

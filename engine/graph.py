@@ -6,17 +6,15 @@ decoder's and the sampler's; which tokens a window holds is the loop's.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
 
-from clavilux.conditioning import Conditioning
+from clavilux.context_window import ContextWindow
 from clavilux.decoder import Decoder
 from clavilux.kernels.sample import sample_step
 from clavilux.layout import OPEN, Layout
 from clavilux.sampling import SamplingSpec
 from clavilux.state import DecodeState
-from clavilux.windows import Windows
 
 CHUNK = 32  # steps that are queued before the tokens of the chunk before them are waited for
 
@@ -107,46 +105,43 @@ class StepGraph:
             self._clock[index].fill_(value)
 
 
-def drawn_on_device(
-    decoder: Decoder,
+def generate_captured(
+    window: ContextWindow,
     sampling: SamplingSpec,
     prompt: torch.Tensor,
     plan: torch.Tensor,
     *,
     layout: Layout | None = None,
-    conditioning: Conditioning | None = None,
-    windows: Windows | None = None,
-    retrace: int | None = None,
+    replay_from: int | None = None,
 ) -> Iterator[torch.Tensor]:
     """The steps int64 [B, K] of a plan, on the host, each chunk copied out while the next one is drawn.
 
     Args:
-        decoder, sampling, layout, conditioning, windows, retrace: as for `clavilux.loop.generate_tokens`, which
-            checks them.
+        window: made for this sequence, of which nothing is read yet.
+        sampling, layout, replay_from: as for `clavilux.loop.generate_tokens`, which checks them.
         prompt: int64 [B, K, T] on the decoder's device.
         plan: int64 [B or 1, K, S], best on the host, where its known steps are counted.
 
     Raises:
-        ValueError: a step in which nothing could be drawn, or an additive that does not reach the last one.
+        ValueError: a step in which nothing could be drawn.
     """
     known, num_steps = prompt.shape[2], plan.shape[2]
     open_steps = (plan == OPEN).any(0).any(0).nonzero()
     step = int(open_steps[0]) if len(open_steps) else num_steps
-    step = step if retrace is None else min(step, retrace)
+    step = step if replay_from is None else min(step, replay_from)
     plan = plan.repeat(len(prompt) // len(plan), 1, 1).to(prompt.device)
     yield from plan[:, :, :step].cpu().unbind(2)
     if step == num_steps:
         return
-    window = _Window(decoder, len(sampling.weights) * len(plan), known + num_steps, conditioning, windows, layout)
-    graph = StepGraph(decoder, window.state, sampling, plan, layout)
+    graph = StepGraph(window.decoder, window.state, sampling, plan, layout)
     copies: list[_Copy] = []
+    new = torch.cat([prompt, plan[:, :, :step]], 2)
     while step < num_steps:
         # The steps that one window holds: the first from a pass over what it holds, the others one by one.
-        tokens = torch.cat([prompt, plan[:, :, :step]], 2).repeat(len(sampling.weights), 1, 1)
-        graph.draw(window.read(tokens), step)
+        graph.draw(window.read(new), step)
         copies.append(_Copy(graph, step, step + 1))
-        step += 1
-        end = min(num_steps, window.end - known)
+        first, step = step, step + 1
+        end = num_steps if window.end is None else min(num_steps, window.end - known)
         while step < end:
             count = min(CHUNK, end - step)
             graph.run(window.state.position, step, count)
@@ -154,58 +149,11 @@ def drawn_on_device(
             step += count
             while len(copies) > 1:
                 yield from copies.pop(0).arrived()
+        # The last of them is read with the next window; the others the graph has read.
+        window.add(plan[:, :, first : step - 1])
+        new = plan[:, :, step - 1 : step]
     for copy in copies:
         yield from copy.arrived()
-
-
-class _Window:
-    """What the context holds of a sequence of `total` tokens, in a state whose tensors stay where they are."""
-
-    def __init__(self, decoder, rows: int, total: int, conditioning: Conditioning | None, windows, layout):
-        given = Conditioning() if conditioning is None else conditioning
-        room = decoder.spec.max_positions - given.num_prefix if windows is None else windows.context
-        room = min(room, total)
-        self.decoder, self.windows, self.layout, self.total = decoder, windows, layout, total
-        self.given, static = given, given
-        if given.additive is not None:
-            if given.additive.shape[1] < total - 1:
-                raise ValueError(
-                    f"{total - 1} tokens are to be read; the conditioning's additive has {given.additive.shape[1]}, "
-                    "it should cover them"
-                )
-            static = replace(static, additive=given.additive[:, :room])
-        if given.again is not None:
-            static = replace(static, again=given.again[:, : room + given.num_prefix])
-        if windows is not None:  # they are written over where a window moves on
-            static = replace(static, **{name: part.clone() for name, part in _added(static)})
-        self.state = decoder.new_state(rows, static, room + given.num_prefix)
-
-    def read(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Logits [R * B, K, V] after all of tokens [R * B, K, n], of which the window holds the latest."""
-        keep, dropped = (self.windows.keep, self.windows.dropped(tokens.shape[2])) if self.windows else (0, 0)
-        state, num_prefix = self.state, self.given.num_prefix
-        if dropped:
-            moved = self.given.window(keep, keep + dropped, dropped // self.windows.stride)
-            # The prefix and the kept tokens stay as they were read, unless the prefix is another one now.
-            first = min(state.position, num_prefix + keep)
-            state.rewind(first if state.holds(first) and not self.given.later else 0)
-            for name, static in _added(state.conditioning):
-                new = getattr(moved, name)
-                size = min(static.shape[1], new.shape[1])
-                static[:, :size].copy_(new[:, :size])
-            state.conditioning = replace(state.conditioning, prefix=moved.prefix)
-        first = state.num_tokens
-        latest = tokens[:, :, max(first, keep) + dropped :]
-        if dropped and self.layout is not None:
-            latest = self.layout.begun(latest)
-        # The tokens that can be drawn before the window has to move on.
-        self.end = self.total if self.windows is None else dropped + self.windows.context + 1
-        return self.decoder.prefill(torch.cat([tokens[:, :, first:keep], latest], 2), state)
-
-
-def _added(given: Conditioning) -> list[tuple[str, torch.Tensor]]:
-    """What a conditioning adds at each position, by name."""
-    return [(name, part) for name in ("additive", "again") if (part := getattr(given, name)) is not None]
 
 
 class _Copy:

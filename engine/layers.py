@@ -142,14 +142,14 @@ class Layer(nn.Module):
     def forward(self, x, batch, rope, cache, kv, given):
         # given: the conditioning, whose memory is kv
         if self.attention is not None:
-            x = self.attention(x, batch, rope, cache, given.starts)
+            x = self.attention(x, batch, rope, cache, given.pad_lengths)
         if kv is not None:
             x = self.cross(x, batch, kv, given.memory_mask)
         return self.ffn(x)
 
     def step(self, x, rope, k_cache, v_cache, length, kv, given):
         if self.attention is not None:
-            x = self.attention.step(x, rope, k_cache, v_cache, length, given.starts)
+            x = self.attention.step(x, rope, k_cache, v_cache, length, given.pad_lengths)
         if kv is not None:
             x = self.cross.step(x, kv, given.memory_mask)
         return self.ffn(x)

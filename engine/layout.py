@@ -90,7 +90,7 @@ class Delay:
         frames = [steps[:, k, delay : delay + total] for k, delay in enumerate(self.delays)]
         return _checked_ids(torch.stack(frames, dim=1), self.vocabulary)
 
-    def begun(self, steps: torch.Tensor) -> torch.Tensor:
+    def start_window(self, steps: torch.Tensor) -> torch.Tensor:
         """Steps [B, K, S] from the middle of a sequence, as a window begins with them: where a delay leaves no frame
         at its beginning, the special id stands, as it does at the beginning of the sequence."""
         steps = steps.clone()
@@ -157,8 +157,8 @@ class Flattened:
         frames = steps[:, 0, : total * self.codebooks].unflatten(1, (total, self.codebooks))
         return _checked_ids((frames - self._offsets(steps.device)).transpose(1, 2), self.vocabulary)
 
-    def begun(self, steps: torch.Tensor) -> torch.Tensor:
-        """As `Delay.begun`: nothing is delayed here."""
+    def start_window(self, steps: torch.Tensor) -> torch.Tensor:
+        """As `Delay.start_window`: nothing is delayed here."""
         return steps
 
     def allowed(self, step: int, vocabulary: int) -> torch.Tensor | None:

@@ -11,8 +11,9 @@ from typing import Protocol
 import torch
 
 from clavilux.conditioning import Conditioning
+from clavilux.context_window import ContextWindow, room_of
 from clavilux.decoder import Decoder
-from clavilux.graph import drawn_on_device
+from clavilux.graph import generate_captured
 from clavilux.layout import OPEN, Layout
 from clavilux.sampling import Grammar, Sampler, SamplingSpec
 from clavilux.threads import one_thread
@@ -31,71 +32,6 @@ class Drawable(Protocol):
     unconditional: Conditioning | None  # the row of guidance's second block; None where nothing could guide
 
 
-class Reader:
-    """A sequence that a decoder reads as it grows, through windows where it outgrows the context."""
-
-    def __init__(
-        self,
-        decoder: Decoder,
-        batch: int,
-        *,
-        blocks: int = 1,
-        conditioning: Conditioning | None = None,
-        windows: Windows | None = None,
-        layout: Layout | None = None,
-        most: int | None = None,
-    ):
-        """Args: as for `generate_tokens`; most: the tokens that will be read at the most, where that is known."""
-        conditioning = Conditioning() if conditioning is None else conditioning
-        self.decoder = decoder
-        self.windows = windows
-        self.layout = layout
-        self.room = _room(decoder, conditioning, windows)
-        self._blocks = blocks
-        self._conditioning = conditioning
-        # A cache for the whole context would cost more than a short piece's steps: its memory is filled first.
-        capacity = self.room if most is None else max(1, min(self.room, most))
-        self._state = decoder.new_state(blocks * batch, conditioning, capacity + conditioning.num_prefix)
-        self._tokens: list[torch.Tensor] = []  # each [B, K]; what has left the window for good stays, it is small
-        self._dropped = 0
-        self._nothing = torch.zeros(
-            batch, decoder.spec.codebooks, 0, dtype=torch.int64, device=decoder.embed.weight.device
-        )
-
-    def read(self, steps: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Read the next steps, each int64 [B, K]; the logits [R * B, K, V] after the last.
-
-        No steps at all is allowed at the beginning of a sequence with a prefix.
-
-        Raises:
-            ValueError: there is no room, and no windows.
-        """
-        self._tokens.extend(steps)
-        total = len(self._tokens)
-        keep, dropped = 0, 0
-        if self.windows is not None:
-            keep, dropped = self.windows.keep, self.windows.dropped(total)
-        elif total > self.room:
-            raise ValueError(f"{total} tokens are to be read; there is room for {self.room}, windows would allow more")
-        state = self._state
-        moves = dropped != self._dropped
-        if moves:
-            # The prefix and the kept tokens stay as they were read, unless the prefix is another one now.
-            first = min(state.position, self._conditioning.num_prefix + keep)
-            state.rewind(first if state.holds(first) and not self._conditioning.later else 0)
-            state.conditioning = self._conditioning.window(keep, keep + dropped, dropped // self.windows.stride)
-            self._dropped = dropped
-        first = state.num_tokens
-        kept, latest = self._tokens[first:keep], self._tokens[max(first, keep) + dropped :]
-        if not kept and len(latest) == 1 and state.position >= max(1, self._conditioning.num_prefix):
-            return self.decoder.step(latest[0], state)
-        if moves and latest and self.layout is not None:
-            latest = self.layout.begun(torch.stack(latest, dim=2)).unbind(2)
-        held = [*kept, *latest]
-        tokens = torch.stack(held, dim=2) if held else self._nothing
-        return self.decoder.prefill(tokens.repeat(self._blocks, 1, 1), state)
-
-
 def generate_tokens(
     decoder: Decoder,
     sampling: SamplingSpec,
@@ -108,7 +44,7 @@ def generate_tokens(
     conditioning: Conditioning | None = None,
     windows: Windows | None = None,
     pad: int = 0,
-    retrace: int | None = None,
+    replay_from: int | None = None,
 ) -> Iterator[torch.Tensor]:
     """Draw the steps that follow a prompt, one after another.
 
@@ -128,8 +64,8 @@ def generate_tokens(
         conditioning: R * B rows, block after block (`Conditioning.stack`).
         windows: for sequences longer than the context; None: that is an error.
         pad: the id that an ended row gives out while others go on.
-        retrace: steps from this one on are read one by one even where the plan knows them, as they were when they were
-            drawn: what follows is then the same to the last bit.
+        replay_from: steps from this one on are read one by one even where the plan knows them, as they were when they
+            were drawn: what follows is then the same to the last bit.
 
     On a GPU, steps that no grammar watches over are one captured graph, replayed (`clavilux.graph`).
 
@@ -148,40 +84,39 @@ def generate_tokens(
         raise ValueError(f"there are {len(grammars)} grammars; there should be one for each of {batch} rows")
     vocabulary = decoder.spec.output_vocabulary
     _check_overlap(windows, layout)
-    room = _room(decoder, conditioning, windows)
+    room = room_of(decoder, conditioning, windows)
     if num_steps is not None and windows is None and grammars is None and prompt.shape[2] + num_steps - 1 > room:
         raise ValueError(
             f"{prompt.shape[2]} prompt tokens and {num_steps} steps are asked for; there is room for "
             f"{room + 1}, windows would allow more"
         )
     sampler = Sampler(sampling, batch, codebooks, vocabulary, prompt.device)
+    total = None if num_steps is None else prompt.shape[2] + num_steps
+    window = ContextWindow(
+        decoder, batch, blocks=len(sampling.weights), conditioning=conditioning, windows=windows, layout=layout,
+        total=total,
+    )  # fmt: skip
     if grammars is None and _is_captured(prompt.device):
         if plan is None:
             plan = torch.full((batch, codebooks, num_steps), OPEN)
-        yield from drawn_on_device(
-            decoder, sampling, prompt, plan, layout=layout, conditioning=conditioning, windows=windows, retrace=retrace
-        )
+        yield from generate_captured(window, sampling, prompt, plan, layout=layout, replay_from=replay_from)
         return
-    reader = Reader(
-        decoder, batch, blocks=len(sampling.weights), conditioning=conditioning, windows=windows, layout=layout,
-        most=None if num_steps is None else prompt.shape[2] + num_steps,
-    )  # fmt: skip
-    pending = list(prompt.unbind(2))
+    pending = [prompt]
     step = 0
     while (num_steps is None or step < num_steps) and not (grammars and all(grammar.done for grammar in grammars)):
         asked = [_asked(grammar, codebooks, pad) for grammar in grammars or ()]
         tokens = _known(plan, step, asked, batch, codebooks, prompt.device)
         open_places = tokens == OPEN
-        if open_places.any() or (retrace is not None and step >= retrace):
-            logits = reader.read(pending)
-            pending = []
+        if open_places.any() or (replay_from is not None and step >= replay_from):
+            logits = window.read(torch.cat(pending, 2))
+            pending = [prompt[:, :, :0]]
         if open_places.any():
             drawn = sampler.draw(logits, step, _allowed(asked, layout, step, logits[:batch]))
             tokens = torch.where(open_places, drawn, tokens)
         for row, grammar in enumerate(grammars or ()):
             if not grammar.done:
                 grammar.advance(tokens[row].cpu())
-        pending.append(tokens)
+        pending.append(tokens[:, :, None])
         yield tokens
         step += 1
 
@@ -241,23 +176,8 @@ def single_threaded_if_small(steps: Iterator[torch.Tensor], decoder: Decoder) ->
 
 
 def _is_captured(device: torch.device) -> bool:
-    """Whether steps are one captured graph there. It has a state of its own: no other is made beside it."""
+    """Whether steps are one captured graph there."""
     return device.type == "cuda"
-
-
-def _room(decoder: Decoder, conditioning: Conditioning | None, windows: Windows | None) -> int:
-    """The tokens that the decoder reads at a time. Raises ValueError where a prefix or windows leave none."""
-    num_prefix = 0 if conditioning is None else conditioning.num_prefix
-    room = decoder.spec.max_positions - num_prefix
-    if room < 1:
-        raise ValueError(f"the prefix takes {num_prefix} positions; the decoder has only {decoder.spec.max_positions}")
-    if windows is None:
-        return room
-    if windows.context > room:
-        raise ValueError(
-            f"windows of {windows.context} tokens are asked for; after the prefix the decoder has room for {room}"
-        )
-    return windows.context
 
 
 def _checked_prompt(decoder, prompt):

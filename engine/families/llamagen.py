@@ -127,7 +127,7 @@ class LlamaGen(GridFamily):
         starts = torch.tensor([start], device=self.decoder.embed.weight.device)
         padded = F.pad(self._projected(states[0].to(nothing)), (0, 0, start, 0))
         return tuple(
-            Conditioning(prefix=self._fit(features[None]), starts=starts)
+            Conditioning(prefix=self._fit(features[None]), pad_lengths=starts)
             for features in (padded, self._projected(nothing))
         )
 

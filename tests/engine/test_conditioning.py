@@ -43,17 +43,17 @@ def test_window_moves_the_additive_only():
 
 def test_later_windows_have_their_own_prefixes():
     first, second, third = (torch.full((1, 2, 1), float(n)) for n in range(3))
-    conditioning = Conditioning(first, later=(second, third))
+    conditioning = Conditioning(first, window_prefixes=(second, third))
     assert [int(conditioning.window(0, 0, index).prefix[0, 0]) for index in range(5)] == [0, 1, 2, 2, 2]
     both = Conditioning.stack([Conditioning(third), conditioning])
-    assert [later[:, 0, 0].tolist() for later in both.later] == [[2, 1], [2, 2]]
+    assert [later[:, 0, 0].tolist() for later in both.window_prefixes] == [[2, 1], [2, 2]]
 
 
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"prefix": torch.zeros(1, 3, 4), "later": (torch.zeros(1, 2, 4),)}, "later prefixes"),
-        ({"later": (torch.zeros(1, 2, 4),)}, "later prefixes"),
+        ({"prefix": torch.zeros(1, 3, 4), "window_prefixes": (torch.zeros(1, 2, 4),)}, "window_prefixes"),
+        ({"window_prefixes": (torch.zeros(1, 2, 4),)}, "window_prefixes"),
         ({"prefix": torch.zeros(2, 3)}, "prefix is"),
         ({"prefix": torch.zeros(2, 3, 4), "additive": torch.zeros(1, 3, 4)}, r"\[1, 2\] rows"),
         ({"memory_mask": torch.ones(2, 3, dtype=torch.bool)}, "memory_mask is"),

@@ -114,7 +114,7 @@ def plain_layer(spec, get, x, n, conditioning):
         )
     if spec.positions == "rope":
         q, k = plain_turn(spec, q), plain_turn(spec, k)
-    starts = [0] * len(x) if conditioning.starts is None else conditioning.starts.tolist()
+    starts = [0] * len(x) if conditioning.pad_lengths is None else conditioning.pad_lengths.tolist()
     x = x + plain_linear(get, "attention.out", plain_heads(spec, q, k, v, lambda b, t, s: starts[b] <= s <= t))
     if n in spec.cross_layers:
         y = plain_norm(spec, get("cross.norm.weight"), get("cross.norm.bias"), x)

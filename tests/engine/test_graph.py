@@ -10,8 +10,9 @@ import torch
 
 from clavilux import loop
 from clavilux.conditioning import Conditioning
+from clavilux.context_window import ContextWindow
 from clavilux.decoder import Decoder, DecoderSpec
-from clavilux.graph import CHUNK, StepGraph, drawn_on_device
+from clavilux.graph import CHUNK, StepGraph, generate_captured
 from clavilux.kernels.backend import using
 from clavilux.layout import OPEN, Delay, Flattened
 from clavilux.loop import generate_tokens
@@ -41,8 +42,12 @@ def make(**words):
 
 
 def by_graph(decoder, sampling, prompt, plan, **words):
+    layout, again = words.get("layout"), words.pop("replay_from", None)
+    blocks, total = len(sampling.weights), prompt.shape[2] + plan.shape[2]
     with torch.no_grad():
-        return torch.stack(list(drawn_on_device(decoder, sampling, prompt, plan, **words)), 2)
+        window = ContextWindow(decoder, len(prompt), blocks=blocks, total=total, **words)
+        steps = generate_captured(window, sampling, prompt, plan, layout=layout, replay_from=again)
+        return torch.stack(list(steps), 2)
 
 
 def by_loop(decoder, sampling, prompt, plan, **words):
@@ -75,7 +80,7 @@ def test_conditioning_guidance_and_delays_equal_the_loop(windows, later):
     decoder = make(cross_attention=True, codebooks=3, vocabulary=14, output_vocabulary=13)
     torch.manual_seed(2)
     one = Conditioning(torch.randn(2, 3, 16), torch.randn(2, 4, 16), torch.rand(2, 4) < 0.7, torch.randn(2, 60, 16))
-    one = replace(one, later=tuple(torch.randn(later, 2, 3, 16)))
+    one = replace(one, window_prefixes=tuple(torch.randn(later, 2, 3, 16)))
     conditioning = Conditioning.stack([one, Conditioning(prefix=torch.randn(2, 3, 16))])
     layout = Delay(3, 13, (0, 1, 2), special=13)
     frames = prompts(2, 3, 4).cpu()
@@ -129,10 +134,10 @@ def test_what_is_retraced_goes_on_as_it_did(known):
     plan[:, :, :4] = 5
     whole = by_graph(decoder, sampling, prompt, plan)
     cut = torch.where(torch.arange(CHUNK + 9) < known, whole.to(plan), OPEN)
-    assert torch.equal(by_graph(decoder, sampling, prompt, cut, retrace=4), whole)
+    assert torch.equal(by_graph(decoder, sampling, prompt, cut, replay_from=4), whole)
     passes = []
     handle = decoder.layers[0].register_forward_pre_hook(lambda *_: passes.append(1))
-    assert torch.equal(by_loop(decoder, sampling, prompt, cut, retrace=4), whole)
+    assert torch.equal(by_loop(decoder, sampling, prompt, cut, replay_from=4), whole)
     handle.remove()
     assert len(passes) == 1  # of many positions: only what was known when it was drawn
 

@@ -30,7 +30,7 @@ def make(**words):
 
 def conditions(rows, starts=None, width=24):
     prefix = torch.randn(rows, PREFIX, width, generator=torch.Generator().manual_seed(rows))
-    return Conditioning(prefix=prefix, starts=None if starts is None else torch.tensor(starts))
+    return Conditioning(prefix=prefix, pad_lengths=None if starts is None else torch.tensor(starts))
 
 
 def tokens_for(rows, length, seed=1):
@@ -118,11 +118,11 @@ def test_a_padded_grid_row_equals_a_shorter_prefix():
     torch.testing.assert_close(decoder(tokens, conditioning=given), alone, rtol=1e-4, atol=1e-4)
 
 
-def test_starts_are_stacked_and_checked():
+def test_pad_lengths_are_stacked_and_checked():
     both = Conditioning.stack([conditions(2), conditions(1, [3])])
-    assert both.starts.tolist() == [0, 0, 3]
-    assert Conditioning.stack([conditions(2), conditions(1)]).starts is None
-    with pytest.raises(ValueError, match="starts are .*; they should be from 0 to 3"):
+    assert both.pad_lengths.tolist() == [0, 0, 3]
+    assert Conditioning.stack([conditions(2), conditions(1)]).pad_lengths is None
+    with pytest.raises(ValueError, match="pad_lengths are .*; they should be from 0 to 3"):
         conditions(2, [0, 4])
     with pytest.raises(ValueError, match=r"starts is torch.int64 \(1,\); it should be int64 \[2\]"):
         conditions(2, [0])
@@ -137,7 +137,7 @@ def plain(decoder, tokens, given):
     angles = torch.cat([(places // COLUMNS)[:, None] * rates, (places % COLUMNS)[:, None] * rates], 1)
     turns = torch.cat([torch.zeros(PREFIX, size // 2), torch.polar(torch.ones_like(angles), angles)])
     allowed = torch.ones(x.shape[1], x.shape[1]).tril().bool().repeat(len(x), 1, 1)
-    for row, start in enumerate([0] * len(x) if given.starts is None else given.starts.tolist()):
+    for row, start in enumerate([0] * len(x) if given.pad_lengths is None else given.pad_lengths.tolist()):
         allowed[row, :, :start] = False
     for layer in decoder.layers:
         y = rms(x, layer.attention.norm.weight) @ layer.attention.qkv.weight.T

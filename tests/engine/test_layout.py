@@ -109,12 +109,12 @@ def test_what_does_not_fit_is_named(make, message):
 def test_a_window_begins_as_the_sequence_did():
     layout = Delay(3, 5, (0, 1, 3), special=5)
     steps = torch.arange(2 * 3 * 6).reshape(2, 3, 6) % 5
-    begun = layout.begun(steps)
+    begun = layout.start_window(steps)
     whole = layout.arrange(torch.zeros(2, 3, 6, dtype=torch.int64))[:, :, :6]
     assert torch.equal(begun == 5, whole == 5)
     assert torch.equal(begun[whole != 5], steps[whole != 5])
-    assert torch.equal(parallel(3, 5).begun(steps), steps)
-    assert Flattened(3, 5).begun(steps) is steps
+    assert torch.equal(parallel(3, 5).start_window(steps), steps)
+    assert Flattened(3, 5).start_window(steps) is steps
 
 
 @pytest.mark.parametrize("layout", [parallel(2, 5), Delay(3, 16, (0, 1, 2), 16), Flattened(3, 7)], ids=str)

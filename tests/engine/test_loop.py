@@ -52,9 +52,9 @@ def naive(decoder, sampling, prompt, num_steps, conditioning=None, windows=None)
             additive = conditioning.additive
             additive = torch.cat([additive[:, :keep], additive[:, keep + dropped :]], 1) if dropped else additive
             part = Conditioning(conditioning.prefix, conditioning.memory, conditioning.memory_mask, additive)
-        if part is not None and part.later:
-            index = min(dropped // windows.stride, len(part.later))
-            part = Conditioning((part.prefix, *part.later)[index], part.memory, part.memory_mask)
+        if part is not None and part.window_prefixes:
+            index = min(dropped // windows.stride, len(part.window_prefixes))
+            part = Conditioning((part.prefix, *part.window_prefixes)[index], part.memory, part.memory_mask)
         with torch.no_grad():
             logits = decoder(held.repeat(blocks, 1, 1), conditioning=part)[:, :, -1]
         tokens = torch.cat([tokens, sampler.draw(logits, step)[:, :, None]], 2)
@@ -116,7 +116,7 @@ def test_a_prefix_that_changes_from_window_to_window(windows):
     decoder, prompt = make(), prompt_of([1, 2], [3, 4])
     torch.manual_seed(2)
     first, *later = torch.randn(4, 2, 3, 16)
-    one = Conditioning(first, later=tuple(later[:2]))
+    one = Conditioning(first, window_prefixes=tuple(later[:2]))
     conditioning = Conditioning.stack([one, Conditioning(prefix=later[2])])
     sampling = SamplingSpec(seed=(4, 5), guidance=2.0)
     given = run(decoder, sampling, prompt, num_steps=22, conditioning=conditioning, windows=windows)

@@ -33,7 +33,7 @@ def make(spans, rows=2):
             parameter.copy_(torch.randn(parameter.shape) * 0.5 + (1.0 if parameter.ndim == 1 else 0.0))
     memory = torch.randn(rows, 4, 8) if cross else None
     again = torch.randn(rows, 20, 8)
-    given = Conditioning(prefix=torch.randn(rows, 1, 8), memory=memory, additive=again[:, 1:], again=again)
+    given = Conditioning(prefix=torch.randn(rows, 1, 8), memory=memory, additive=again[:, 1:], output_additive=again)
     return decoder.requires_grad_(False), given, torch.randint(9, (rows, 1, LENGTH))
 
 
@@ -97,7 +97,9 @@ def test_a_step_whose_position_is_a_tensor(spans):
 @EVERY
 def test_windows_move_on_where_rows_are_overwritten(spans):
     decoder, given, tokens = make(spans)
-    given = Conditioning(given.prefix, given.memory, additive=torch.randn(2, 40, 8), again=torch.randn(2, 41, 8))
+    given = Conditioning(
+        given.prefix, given.memory, additive=torch.randn(2, 40, 8), output_additive=torch.randn(2, 41, 8)
+    )
     windows = Windows(12, 5, keep=1)
     greedy = SamplingSpec(temperature=0)
     steps = list(generate_tokens(decoder, greedy, tokens[:, :, :4], num_steps=20, conditioning=given, windows=windows))

@@ -127,7 +127,7 @@ def draw_level(
             steps = generate_tokens(
                 prior.decoder, spec, prior.prompt(labels, starts[0], len(starts)).to(device),
                 plan=tokens[:, None, start:end], conditioning=_conditions(prior, plan, labels, starts, above),
-                retrace=max(0, begun - start),
+                replay_from=max(0, begun - start),
             )  # fmt: skip
             for column, step in enumerate(single_threaded_if_small(steps, prior.decoder), start):
                 if column >= count:

@@ -180,7 +180,7 @@ class Prior(nn.Module):
             prefix=begin + given[:, :1],
             memory=memory,
             additive=given[:, 1:],
-            again=None if sizes.untied else given,
+            output_additive=None if sizes.untied else given,
         )
 
     def _time(self, labels: Labels, start: int) -> Tensor:

@@ -163,7 +163,7 @@ class FrameFamily:
             silence = self._silence().to(weight.dtype)
             prefix, *later = (torch.cat([melody.to(weight.dtype), text], dim=1) for melody in heard)
             return (
-                Conditioning(prefix=prefix, later=tuple(later)),
+                Conditioning(prefix=prefix, window_prefixes=tuple(later)),
                 Conditioning(prefix=torch.cat([silence, nothing], dim=1)),
             )
         if pad_to is not None:

@@ -46,7 +46,7 @@ def test_the_upsamplers_conditioning_is_that_of_transformers():
     torch.testing.assert_close(prior.upsampler(above), expected["conditioning"], rtol=0, atol=1e-5)
     given = prior.conditioning(labels_of("upsampler"), [start], above[:, :7])  # the song ends: id 0 follows
     padded = torch.cat([above[:, :7], torch.zeros(1, 5, dtype=torch.int64)], 1)
-    torch.testing.assert_close(given.again, prior.upsampler(padded), rtol=0, atol=1e-6)
+    torch.testing.assert_close(given.output_additive, prior.upsampler(padded), rtol=0, atol=1e-6)
 
 
 @EACH

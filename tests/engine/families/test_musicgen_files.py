@@ -320,9 +320,9 @@ def test_a_melody_goes_on_in_later_windows(musicgen):
     request = Request("rain", 4.0, 0, controls={"melody": Audio(samples[None], 16_000)})
     conditioning = loaded.generation(request).conditioning
     assert loaded.stage.windows.stride == 614  # of 1024 frames
-    assert len(conditioning.later) == 2
+    assert len(conditioning.window_prefixes) == 2
     repeated = samples.repeat(4)
-    for index, prefix in enumerate((conditioning.prefix, *conditioning.later)):
+    for index, prefix in enumerate((conditioning.prefix, *conditioning.window_prefixes)):
         held = repeated[index * 614 * 32 :][: 1024 * 32]
         moved = Request("rain", 1.0, 0, controls={"melody": Audio(held[None], 16_000)})
         torch.testing.assert_close(prefix, loaded.generation(moved).conditioning.prefix)

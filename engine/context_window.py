@@ -1,0 +1,151 @@
+"""What a decoder's context holds of a sequence that grows: one state, for the eager loop and for the captured step.
+
+Knows tokens, windows and where reading goes on. Does not know how the next tokens are drawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from clavilux.conditioning import Conditioning
+from clavilux.decoder import Decoder
+from clavilux.layout import Layout
+from clavilux.windows import Windows
+
+
+class ContextWindow:
+    """A sequence that a decoder reads, through windows where it outgrows the context.
+
+    The state's tensors stay where they are when a window moves on, so that a captured step can read them.
+
+    Attributes:
+        state: what has been read, [R * B] rows: R blocks of the same tokens under conditions of their own (guidance).
+        end: how many tokens the sequence can have before the window has to move on; None where it never does.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        batch: int,
+        *,
+        blocks: int = 1,
+        conditioning: Conditioning | None = None,
+        windows: Windows | None = None,
+        layout: Layout | None = None,
+        total: int | None = None,
+    ) -> None:
+        """Args: as for `clavilux.loop.generate_tokens`; total: the most tokens that will be, where that is known.
+
+        Raises:
+            ValueError: there is no room for a prefix or for windows, or an additive that does not reach the last token.
+        """
+        self._given = Conditioning() if conditioning is None else conditioning
+        self.decoder, self._windows, self._layout, self._blocks = decoder, windows, layout, blocks
+        self.room = room_of(decoder, conditioning, windows)
+        # A cache for the whole context would cost more than a short piece's steps: its memory is filled first.
+        capacity = self.room if total is None else max(1, min(self.room, total))
+        self.state = decoder.new_state(blocks * batch, self._held(capacity, total), capacity + self._given.num_prefix)
+        self._parts = [
+            self._none(batch)
+        ]  # of the sequence, [B, K, n] each; what has left the window stays, it is small
+        self._count, self._dropped = 0, 0
+        self.end = None if windows is None else windows.context + 1
+
+    def read(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Read the next tokens [B, K, n]; the logits [R * B, K, V] after the last.
+
+        None at all (n is 0) is allowed at the beginning of a sequence with a prefix.
+
+        Raises:
+            ValueError: there is no room, and no windows.
+        """
+        self.add(tokens)
+        keep, dropped = 0, 0
+        if self._windows is not None:
+            keep, dropped = self._windows.keep, self._windows.dropped(self._count)
+            self.end = dropped + self._windows.context + 1
+        elif self._count > self.room:
+            raise ValueError(
+                f"{self._count} tokens are to be read; there is room for {self.room}, windows would allow more"
+            )
+        moves = dropped != self._dropped
+        if moves:
+            self._move(keep, dropped)
+        first = self.state.num_tokens
+        kept, latest = self._between(first, keep), self._between(max(first, keep) + dropped, self._count)
+        begun = self.state.position >= max(1, self._given.num_prefix)
+        if begun and not kept.shape[2] and latest.shape[2] == 1:
+            return self.decoder.step(latest[:, :, 0], self.state)
+        if moves and latest.shape[2] and self._layout is not None:
+            latest = self._layout.start_window(latest)
+        return self.decoder.prefill(torch.cat([kept, latest], 2).repeat(self._blocks, 1, 1), self.state)
+
+    def add(self, tokens: torch.Tensor) -> None:
+        """Take tokens [B, K, n] that a step over the state has read, or will."""
+        self._parts.append(tokens)
+        self._count += tokens.shape[2]
+
+    def _move(self, keep: int, dropped: int) -> None:
+        """Go back to where a window that holds the kept tokens and those behind the dropped ones differs from this."""
+        state, given = self.state, self._given
+        moved = given.window(keep, keep + dropped, dropped // self._windows.stride)
+        # The prefix and the kept tokens stay as they were read, unless the prefix is another one now.
+        first = min(state.position, given.num_prefix + keep)
+        state.rewind(first if state.holds(first) and not given.window_prefixes else 0)
+        for name, held in _added(state.conditioning):
+            new = getattr(moved, name)
+            size = min(held.shape[1], new.shape[1])
+            held[:, :size].copy_(new[:, :size])
+        state.conditioning = replace(state.conditioning, prefix=moved.prefix)
+        self._dropped = dropped
+
+    def _held(self, capacity: int, total: int | None) -> Conditioning:
+        """The conditioning as the state has it: what is added to each position, as far as a window reaches."""
+        given = held = self._given
+        if given.additive is not None:
+            if total is not None and given.additive.shape[1] < total - 1:
+                raise ValueError(
+                    f"{total - 1} tokens are to be read; the conditioning's additive has {given.additive.shape[1]}, "
+                    "it should cover them"
+                )
+            held = replace(held, additive=given.additive[:, :capacity])
+        if given.output_additive is not None:
+            held = replace(held, output_additive=given.output_additive[:, : capacity + given.num_prefix])
+        if self._windows is not None:  # they are written over where a window moves on
+            held = replace(held, **{name: part.clone() for name, part in _added(held)})
+        return held
+
+    def _between(self, start: int, end: int) -> torch.Tensor:
+        """Tokens `start` to `end` of the sequence, [B, K, n]; the newest of them are looked up without joining all."""
+        newest = self._parts[-1]
+        if start >= self._count - newest.shape[2]:
+            offset = self._count - newest.shape[2]
+            return newest[:, :, start - offset : max(start, end) - offset]
+        self._parts = [torch.cat(self._parts, 2)]
+        return self._parts[0][:, :, start : max(start, end)]
+
+    def _none(self, batch: int) -> torch.Tensor:
+        device = self.decoder.embed.weight.device
+        return torch.zeros(batch, self.decoder.spec.codebooks, 0, dtype=torch.int64, device=device)
+
+
+def room_of(decoder: Decoder, conditioning: Conditioning | None, windows: Windows | None) -> int:
+    """The tokens that a decoder reads at a time. Raises ValueError where a prefix or windows leave none."""
+    num_prefix = 0 if conditioning is None else conditioning.num_prefix
+    room = decoder.spec.max_positions - num_prefix
+    if room < 1:
+        raise ValueError(f"the prefix takes {num_prefix} positions; the decoder has only {decoder.spec.max_positions}")
+    if windows is None:
+        return room
+    if windows.context > room:
+        raise ValueError(
+            f"windows of {windows.context} tokens are asked for; after the prefix the decoder has room for {room}"
+        )
+    return windows.context
+
+
+def _added(given: Conditioning) -> list[tuple[str, torch.Tensor]]:
+    """What a conditioning adds at each position, by name."""
+    return [(name, part) for name in ("additive", "output_additive") if (part := getattr(given, name)) is not None]
