@@ -124,7 +124,7 @@ def test_pad_lengths_are_stacked_and_checked():
     assert Conditioning.stack([conditions(2), conditions(1)]).pad_lengths is None
     with pytest.raises(ValueError, match="pad_lengths are .*; they should be from 0 to 3"):
         conditions(2, [0, 4])
-    with pytest.raises(ValueError, match=r"starts is torch.int64 \(1,\); it should be int64 \[2\]"):
+    with pytest.raises(ValueError, match=r"pad_lengths is torch.int64 \(1,\); it should be int64 \[2\]"):
         conditions(2, [0])
 
 
