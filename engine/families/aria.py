@@ -20,9 +20,11 @@ from ..audio.codecs.remi import PROGRAMS, WRITTEN_METRES, regular_bars, score_to
 from ..audio.codecs.score import ScoreCodec, ScorePlayer
 from ..audio.harmony import find_chords, find_key
 from ..audio.loudness import normalise
+from ..audio.midi_tracks import plural
 from ..audio.score import Score, bar_quarters
 from ..audio.synth import SoundFont
 from ..checkpoint_io import short
+from ..composer.account import Settled, kept
 from ..composer.conditions import (
     MODES,
     PREFIX_LENGTH,
@@ -134,13 +136,11 @@ class Aria:
 
     def job(self, request: Request) -> ScoreJob:
         """Read the words, settle every control, plan the bars. ValueError where nothing was understood."""
-        controls = dict(request.controls)
-        said = check_understood(request.prompt, controls.pop("anything", False))
+        said = check_understood(request.prompt, request.controls.get("anything", False))
         notes: list[str] = []
         given = _given(request.continue_from, notes)
-        if given is not None:
-            for name, value in given.controls().items():
-                controls.setdefault(name, value)
+        controls = _options(request, given)
+        controls.pop("anything", None)
         settled = resolve(said, seed=request.seed, **controls)
         tempo_is_free = said.tempo is None and "tempo" not in controls
         return ScoreJob(self, request, said, settled, given, notes, tempo_is_free)
@@ -213,7 +213,7 @@ def _given_score(score: Score, notes: list[str]) -> Given:
     whole = score.bar_starts()[-1] + bar_quarters(metre)
     score = replace(score, key=key, chords=score.chords or find_chords(merged, key), length=max(whole, score.length))
     notes.append(
-        f"continues a score of {len(score.bar_starts())} bars, {score.duration_s:.1f} s: "
+        f"continues a score of {plural(len(score.bar_starts()), 'bar')}, {score.duration_s:.1f} s: "
         f"{key}, {metre[0]}/{metre[1]}, {tempo:g} quarters a minute"
     )
     return Given(key, tempo, metre, score=score)
@@ -282,7 +282,8 @@ class ScoreJob:
             programs=programs,
             before=given.score if given is not None else None,
         )
-        self.receipt = _receipt(aria, request, said, controls, tempo, num_bars, notes)
+        settled = Settled(controls, tempo, num_bars, request.seconds, frozenset(_options(request, given)))
+        self.receipt = _receipt(aria, request, said, settled, notes)
 
     @property
     def at_s(self) -> float:
@@ -367,23 +368,29 @@ def _recording_samples(clip: Audio | None) -> Tensor | None:
     return normalise(samples, ScoreCodec.sample_rate, target_lufs=_GIVEN_LUFS)
 
 
-def _receipt(aria: Aria, request: Request, said, controls: Controls, tempo: float, num_bars: int, notes) -> dict:
-    chords = controls.chords
+def _options(request: Request, given: Given | None) -> dict[str, Any]:
+    """The controls that options or the given music settle."""
+    return (given.controls() if given is not None else {}) | dict(request.controls)
+
+
+def _receipt(aria: Aria, request: Request, said, settled: Settled, notes) -> dict:
+    controls, chords = settled.controls, settled.controls.chords
+    taken, unmet = kept(said.taken, said.claimed, settled)
     return {
         **aria.identity,
         "prompt": request.prompt[:500],
         "seconds": request.seconds,
         "seed": request.seed,
         "unknown": _unknown(said),
-        "unmet": [*said.unmet, *controls.unmet],
-        "taken": [f"{word} = {meaning}" for word, meaning in said.taken],
+        "unmet": [*said.unmet, *controls.unmet, *unmet],
+        "taken": taken,
         "controls": {
             "style": controls.style,
             "instruments": list(controls.instruments),
             "key": str(controls.key),
-            "tempo": tempo,
+            "tempo": settled.tempo,
             "metre": f"{controls.metre[0]}/{controls.metre[1]}",
-            "bars": num_bars,
+            "bars": settled.num_bars,
             "density": controls.density,
             "section": controls.section,
             **({"anything": True} if request.controls.get("anything") else {}),

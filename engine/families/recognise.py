@@ -106,9 +106,10 @@ def folder_of_file(path: Path) -> Path:
     Raises:
         CheckpointError: the folder holds no checkpoint, or another file's numbers would be read.
     """
-    if not path.is_file():
-        check_file(path)  # says what it is instead
-    if path.suffix == LLAMAGEN and not (path.parent / "config.json").exists():
+    alone = path.suffix == LLAMAGEN and not (path.parent / "config.json").exists()
+    if alone or not path.is_file():
+        check_file(path)  # says what it is instead: a Git LFS pointer, whatever its name promises
+    if alone:
         return path
     try:
         family, _ = recognise(path.parent)
