@@ -114,6 +114,7 @@ def folder_of_file(path: Path) -> Path:
     try:
         family, _ = recognise(path.parent)
     except CheckpointError as error:
+        check_file(path)
         raise CheckpointError(f"{str(path)!r} belongs to no checkpoint: {error}") from None
     beside = [file.name for file in path.parent.iterdir() if file.is_file()]
     read = AUDIOCRAFT if family == "audiocraft" else [name for name in needed(beside) if name.startswith(_STEMS)]

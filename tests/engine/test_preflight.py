@@ -115,8 +115,9 @@ def test_a_copy_of_a_bundled_model_refuses_what_it_does_not_understand(command, 
 
 
 @pytest.mark.parametrize("command", ["render", "paint"])
-def test_a_pointer_is_said_to_be_one_whatever_is_to_be_made(command, tmp_path):
-    pointer = tmp_path / "model.pt"
+@pytest.mark.parametrize("name", ["model.pt", "model.safetensors"])
+def test_a_pointer_is_said_to_be_one_whatever_is_to_be_made(command, name, tmp_path):
+    pointer = tmp_path / name
     pointer.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n")
     assert "is a Git LFS pointer, not the weights" in refuse(command, "", "--model", pointer)
 
