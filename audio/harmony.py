@@ -219,7 +219,9 @@ def find_key(score: Score) -> Key:
     """
     notes = _pitched(score.notes)
     if not len(notes):
-        raise ValueError("The score has no pitched notes, so it has no key.")
+        raise ValueError(
+            "the score has no notes with a pitch (drums have none), so it has no key; give one that has some"
+        )
     weights = np.minimum(notes["duration"], 4.0)
     histogram = np.bincount(notes["pitch"] % 12, weights=weights, minlength=12)
     points = _key_correlations(histogram)

@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 from clavilux.audio import containers
-from clavilux.files import check_readable, free_memory_bytes
+from clavilux.files import check_readable, free_memory_bytes, is_midi
 
 if TYPE_CHECKING:
     import torch
@@ -130,7 +130,8 @@ class SoundReader:
                 else:
                     break
         if not self.num_samples:
-            raise ValueError(f"{self.path!r} holds no samples{damage and f' ({damage})'}; at least one is needed")
+            why = damage or "it is cut off before the first one" * (self._plan.is_open_ended or self._promises)
+            raise ValueError(f"{self.path!r} holds no samples{why and f' ({why})'}; at least one is needed")
         self.remarks = tuple(self._remarks(damage))
         if self._strict and self.remarks:
             raise ValueError(f"{self.path!r} is refused (strict): {self.remarks[0]}")
@@ -140,6 +141,11 @@ class SoundReader:
         try:
             return _Decoder(self._view)
         except soundfile.LibsndfileError as error:
+            if is_midi(self.path):
+                raise ValueError(
+                    f"{self.path!r} is a MIDI file, which has notes and no sound (`clavilux play` plays it); wav, "
+                    "flac, ogg and mp3 are read here"
+                ) from None
             raise ValueError(
                 f"{self.path!r} is not a readable sound file ({_reason(error)}); wav, flac, ogg and mp3 are read"
             ) from error
@@ -163,6 +169,10 @@ class SoundReader:
                 f"{_format(self.sample_rate, self.channels)} to {_format(rate, channels)}; cut it there, or give both "
                 "parts the same of each"
             )
+
+    @property
+    def _promises(self) -> bool:
+        return self._plan.promised_frames > 0 or self._plan.promised_share > 1
 
     def _remarks(self, damage: str) -> Iterator[str]:
         plan, there_s = self._plan, self.num_samples / self.sample_rate

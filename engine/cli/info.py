@@ -140,7 +140,8 @@ def midi_facts(path: Path, strict: bool = False) -> dict[str, Any]:
         "key": str(key) if key else "not stated",
         "metres": list(dict.fromkeys(f"{a}/{b}" for _, (a, b) in score.metres)),
         "tempos": _span([tempo for _, tempo in score.tempos]),
-        "instruments": [program_name(program) for program in sorted(set(pitched["program"].tolist()))],
+        "instruments": [program_name(program) for program in sorted(set(pitched["program"].tolist()))]
+        or ["none but drums"],
         "drum_notes": len(score.notes) - len(pitched),
     }
     if score.chords:

@@ -5,6 +5,7 @@ Knows typer only.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,14 @@ def numbered(path: Path, number: int, of: int) -> Path:
 def note_written(ctx: typer.Context, path: Path | str) -> None:
     """Note a file in the context, in case what comes later is stopped."""
     ctx.find_root().ensure_object(list).append(str(path))
+
+
+def check_apart(written: Iterable[Path], read: Iterable[Path | None]) -> None:
+    """Raise ValueError where a file to be written is one that is read: it would be gone."""
+    names = {path.resolve(): path for path in read if path is not None}
+    for path in written:
+        if path.resolve() in names:
+            raise ValueError(f"{str(path)!r} would take the place of the file that is read; give it another name")
 
 
 def check_ending(path: Path, endings: tuple[str, ...]) -> None:

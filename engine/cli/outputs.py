@@ -5,20 +5,23 @@ Knows endings and paths. Does not know how a song is made.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from clavilux.cli.options import check_ending, note_written
+from clavilux.cli.options import check_apart, check_ending, note_written
 from clavilux.files import MIDI_ENDINGS
 
 if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
 
 
-def check_outputs(sounds: list[Path], midis: list[Path | None], plots: list[Path | None]) -> None:
-    """Find out before any work that a file cannot be written, or that two would be the same file."""
+def check_outputs(
+    sounds: list[Path], midis: list[Path | None], plots: list[Path | None], read: Iterable[Path | None] = ()
+) -> None:
+    """Find out before any work that a file cannot be written, that two would be the same, or one of those `read`."""
     from clavilux.audio import io
 
     midis, plots = [path for path in midis if path], [path for path in plots if path]
@@ -32,6 +35,7 @@ def check_outputs(sounds: list[Path], midis: list[Path | None], plots: list[Path
         for path in plots:
             check_ending(path, PICTURES)
     targets = [*sounds, *midis, *plots]
+    check_apart(targets, read)
     for path in targets:
         io.check_target(path)
     if len({path.resolve() for path in targets}) < len(targets):

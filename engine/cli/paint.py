@@ -14,7 +14,7 @@ import typer
 
 import clavilux
 from clavilux.checkpoint import find
-from clavilux.cli.options import Anything, AsJson, Device, Dtype, Quiet, Strict, note_written, numbered
+from clavilux.cli.options import Anything, AsJson, Device, Dtype, Quiet, Strict, check_apart, note_written, numbered
 
 if TYPE_CHECKING:
     from clavilux.image.picture import Picture
@@ -67,7 +67,9 @@ def paint(
     separate = 1 if sheet else count
     outputs = [numbered(output, i, separate) for i in range(1, separate + 1)]
     explained = [numbered(explain, i, count) for i in range(1, count + 1)] if explain else []
-    _check_outputs([*outputs, *([preview] if preview else [])], explained)
+    pictures = [*outputs, *([preview] if preview else [])]
+    _check_outputs(pictures, explained)
+    check_apart([*pictures, *explained], [continue_from])
     if continue_from is not None:
         from clavilux.image.picture import Picture
 

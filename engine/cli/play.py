@@ -38,7 +38,7 @@ def play(
     quiet: Quiet = False,
 ) -> None:
     """Play a MIDI file with the bundled instruments."""
-    check_outputs([output], [None], [plot])
+    check_outputs([output], [None], [plot], [file])
 
     from clavilux.audio.score import Score
     from clavilux.audio.synth import SoundFont, played_s

@@ -88,7 +88,7 @@ def render(
     outputs = [numbered(output, i, batch) for i in range(1, batch + 1)]
     midis = [midi and numbered(midi, i, batch) for i in range(1, batch + 1)]
     plots = [plot and numbered(plot, i, batch) for i in range(1, batch + 1)]
-    check_outputs([*outputs], [*midis], [*plots])
+    check_outputs([*outputs], [*midis], [*plots], [continue_from, melody, prime])
     controls = {
         "key": key, "tempo": tempo, "metre": metre, "chords": chords, "instruments": instrument,
         "style": style, "density": density, "section": section, "temperature": temperature, "top_k": top_k,

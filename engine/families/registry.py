@@ -146,13 +146,15 @@ def folder_of_file(path: Path) -> Path:
     Raises:
         CheckpointError: the folder holds no checkpoint, or another file's numbers would be read.
     """
-    if not path.is_file():
-        check_file(path)  # says what it is instead
-    if path.suffix == LLAMAGEN and not (path.parent / "config.json").exists():
+    alone = path.suffix == LLAMAGEN and not (path.parent / "config.json").exists()
+    if alone or not path.is_file():
+        check_file(path)  # says what it is instead: a Git LFS pointer, whatever its name promises
+    if alone:
         return path
     try:
         family, _ = detect(path.parent)
     except CheckpointError as error:
+        check_file(path)
         raise CheckpointError(f"{str(path)!r} belongs to no checkpoint: {error}") from None
     beside = [file.name for file in path.parent.iterdir() if file.is_file()]
     read = AUDIOCRAFT if family == "audiocraft" else [name for name in needed(beside) if name.startswith(_STEMS)]

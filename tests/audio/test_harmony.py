@@ -149,7 +149,7 @@ def test_the_key_signature_decides_doubtful_cases():
 
 def test_drums_alone_have_neither_key_nor_chords():
     score = Score(np.array([(0, 1, 36, 80, 0, True)], NOTE))
-    with pytest.raises(ValueError, match="no pitched notes"):
+    with pytest.raises(ValueError, match="no notes with a pitch"):
         find_key(score)
     assert find_chords(score) == ()
 

@@ -270,3 +270,14 @@ def test_more_sound_than_memory_is_refused(tmp_path, monkeypatch):
 def test_a_plan_leaves_what_it_does_not_know(tmp_path):
     content = b"VOC?" + bytes(range(200))
     assert containers.plan_of(io.BytesIO(content), len(content)) == containers.Plan((((0, len(content)),),))
+
+
+def test_an_ogg_without_a_whole_page_of_sound_says_that_it_was_cut(tmp_path):
+    content = payload("ogg", 0.5)
+    with pytest.raises(ValueError, match=r"holds no samples \(it is cut off before the first one\)"):
+        read(tmp_path, content[:-500])
+
+
+def test_a_midi_file_is_said_to_be_one(tmp_path):
+    with pytest.raises(ValueError, match="'.*a' is a MIDI file, which has notes and no sound"):
+        read(tmp_path, b"MThd\0\0\0\6\0\0\0\1\0\x60")

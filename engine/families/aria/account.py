@@ -6,13 +6,21 @@ Knows claims and their meanings in words. Does not know how phrases are found in
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from clavilux.audio.harmony import Key
 from clavilux.families.aria.instruments import fold, words_of
 from clavilux.families.aria.lexicon import PHRASES, Claim
 
+if TYPE_CHECKING:
+    from clavilux.families.aria.controls import Controls
+
 _MAX_TAKEN = 50
+# Need no word where they do not hold: lengths, of which `form.fit_asked` says why; and what a form is usually like.
+_SILENT = ("bars", "length", "ensemble", "span")
+_SAME_TEMPO, _SAME_PACE = 1.0, 0.15  # quarters a minute; a share: a tempo is moved a little to fill the time
 # What any music has: a number of beats, "16 bars" or "song" beside words that are not known says nothing of them.
 _GENERIC_SLOTS = frozenset(("tempo", "bars", "length", "metre", "section", "density", "count"))
 _GENERIC_PHRASES = frozenset((("song",), ("songs",), ("ballad",), ("ballads",)))
@@ -39,21 +47,84 @@ def is_definite(events: list[Event]) -> bool:
     )
 
 
-def account(events: list[Event], winners: dict[str, Claim]) -> tuple[tuple[str, str], ...]:
-    taken: dict[tuple[str, str], None] = {}
+def account(
+    events: list[Event], winners: dict[str, Claim]
+) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[Claim, ...], ...]]:
+    """(words as written and what they mean, in order; the claims of each that hold among the words)"""
+    taken: dict[tuple[str, str], tuple[Claim, ...]] = {}
     for event in events:
         if event.kind != "claims" or len(taken) >= _MAX_TAKEN:
             continue
         text = event.text[:60]
         if event.negated:
-            taken[(text, f"not wanted: {_meaning(event.claims)}")] = None
+            taken[(text, f"not wanted: {_meaning(event.claims)}")] = ()
             continue
         holding = tuple(c for c in event.claims if _holds(c, winners))
         if holding:
-            taken[(text, _meaning(holding))] = None
+            taken[(text, _meaning(holding))] = holding
         else:
-            taken[(text, f"{_meaning(event.claims)}, but other words say otherwise")] = None
-    return tuple(taken)
+            taken[(text, f"{_meaning(event.claims)}, but other words say otherwise")] = ()
+    return tuple(taken), tuple(taken.values())
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How a piece is made, in the end.
+
+    controls: every control; `tempo`, `num_bars` and `seconds` as the piece has them
+    given: names of the controls that options gave, or the music that is continued
+    """
+
+    controls: Controls
+    tempo: float
+    num_bars: int
+    seconds: float
+    given: frozenset[str]
+
+
+def kept(
+    taken: Iterable[tuple[str, str]], claimed: Iterable[tuple[Claim, ...]], settled: Settled
+) -> tuple[list[str], list[str]]:
+    """(what was taken from the words and holds for the piece, what was read in them and does not hold for it).
+
+    Other words, an option or the music that is continued may say otherwise.
+    """
+    holds, fails = [], []
+    for (text, meaning), claims in zip(taken, claimed, strict=True):
+        true = tuple(claim for claim in claims if _is_kept(claim, settled))
+        if not claims or len(true) == len(claims):
+            holds.append(f"{text} = {meaning}")
+            continue
+        if true:
+            holds.append(f"{text} = {_meaning(true)}")
+        broken = tuple(claim for claim in claims if claim not in true and claim[0] not in _SILENT)
+        if broken:
+            fails.append(f"{text} = {_meaning(broken)} (set otherwise)")
+    return holds, fails
+
+
+def _is_kept(claim: Claim, settled: Settled) -> bool:
+    slot, value, _ = claim
+    controls, given = settled.controls, settled.given
+    if slot in ("style", "metre", "density", "section"):
+        return getattr(controls, slot) == value
+    if slot in ("instruments", "ensemble"):
+        return {*(value if slot == "instruments" else value[1])} - {"drums"} <= {*controls.instruments}
+    if slot == "key":
+        return value in (controls.key, controls.key.tonic)
+    if slot == "mode":
+        return controls.key.mode == value
+    if slot == "tempo":
+        return abs(settled.tempo - value) < _SAME_TEMPO
+    if slot == "span":
+        return value[0] - _SAME_TEMPO < settled.tempo < value[1] + _SAME_TEMPO
+    if slot == "pace":
+        return "tempo" not in given and abs(settled.tempo / controls.tempo - 1) < _SAME_PACE
+    if slot == "count":
+        return len(controls.instruments) == value
+    if slot == "chords":
+        return "chords" not in given
+    return {"bars": settled.num_bars, "length": settled.seconds}.get(slot, value) == value
 
 
 def _holds(claim: Claim, winners: dict[str, Claim]) -> bool:

@@ -14,6 +14,7 @@ from clavilux.audio.codecs.remi import PROGRAMS, WRITTEN_METRES, regular_bars, s
 from clavilux.audio.codecs.score import ScoreCodec
 from clavilux.audio.harmony import find_chords, find_key
 from clavilux.audio.loudness import normalise
+from clavilux.audio.midi_tracks import plural
 from clavilux.audio.score import Score, bar_quarters
 from clavilux.audio.synth import SoundFont
 from clavilux.families.aria.instruments import INSTRUMENTS
@@ -90,7 +91,7 @@ def _given_score(score: Score, notes: list[str]) -> Continuation:
     whole = score.bar_starts()[-1] + bar_quarters(metre)
     score = replace(score, key=key, chords=score.chords or find_chords(merged, key), length=max(whole, score.length))
     notes.append(
-        f"continues a score of {len(score.bar_starts())} bars, {score.duration_s:.1f} s: "
+        f"continues a score of {plural(len(score.bar_starts()), 'bar')}, {score.duration_s:.1f} s: "
         f"{key}, {metre[0]}/{metre[1]}, {tempo:g} quarters a minute"
     )
     return Continuation(key, tempo, metre, score=score)

@@ -22,6 +22,7 @@ from clavilux.checkpoint_io import short
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.errors import CheckpointError
+from clavilux.families.aria.account import Settled, kept
 from clavilux.families.aria.continuation import Continuation, prompt_tokens, read_continuation, recording_samples
 from clavilux.families.aria.controls import ACCEPTS, DENSITIES, Controls, resolve
 from clavilux.families.aria.form import fit_asked, fit_bars, plan_bars
@@ -165,13 +166,11 @@ class Aria:
 
     def generation(self, request: Request) -> ScoreGeneration:
         """Read the words, settle every control, plan the bars. ValueError where nothing was understood."""
-        controls = dict(request.controls)
-        said = check_understood(request.prompt, controls.pop("anything", False))
+        said = check_understood(request.prompt, request.controls.get("anything", False))
         notes: list[str] = []
         given = read_continuation(request.continue_from, notes)
-        if given is not None:
-            for name, value in given.controls().items():
-                controls.setdefault(name, value)
+        controls = _options(request, given)
+        controls.pop("anything", None)
         settled = resolve(said, seed=request.seed, **controls)
         tempo_is_free = said.tempo is None and "tempo" not in controls
         return ScoreGeneration(self, request, said, settled, given, notes, tempo_is_free)
@@ -240,7 +239,8 @@ class ScoreGeneration:
             programs=programs,
             before=given.score if given is not None else None,
         )
-        self.receipt = _receipt(aria, request, said, controls, tempo, num_bars, notes)
+        settled = Settled(controls, tempo, num_bars, request.seconds, frozenset(_options(request, given)))
+        self.receipt = _receipt(aria, request, said, settled, notes)
 
     @property
     def at_s(self) -> float:
@@ -305,23 +305,29 @@ def _parts(names, shift: int) -> tuple[list[Part], dict[int, int]]:
     return parts, programs
 
 
-def _receipt(aria: Aria, request: Request, said, controls: Controls, tempo: float, num_bars: int, notes) -> dict:
-    chords = controls.chords
+def _options(request: Request, given: Continuation | None) -> dict[str, Any]:
+    """The controls that options or the given music settle."""
+    return (given.controls() if given is not None else {}) | dict(request.controls)
+
+
+def _receipt(aria: Aria, request: Request, said, settled: Settled, notes) -> dict:
+    controls, chords = settled.controls, settled.controls.chords
+    taken, unmet = kept(said.taken, said.claimed, settled)
     return {
         **aria.identity,
         "prompt": request.prompt[:500],
         "seconds": request.seconds,
         "seed": request.seed,
         "unknown": _unknown(said),
-        "unmet": [*said.unmet, *controls.unmet],
-        "taken": [f"{word} = {meaning}" for word, meaning in said.taken],
+        "unmet": [*said.unmet, *controls.unmet, *unmet],
+        "taken": taken,
         "controls": {
             "style": controls.style,
             "instruments": list(controls.instruments),
             "key": str(controls.key),
-            "tempo": tempo,
+            "tempo": settled.tempo,
             "metre": f"{controls.metre[0]}/{controls.metre[1]}",
-            "bars": num_bars,
+            "bars": settled.num_bars,
             "density": controls.density,
             "section": controls.section,
             **({"anything": True} if request.controls.get("anything") else {}),

@@ -45,7 +45,8 @@ class Understanding:
     quarters a minute; `pace` is one of `PACES`, relative to the style; `span` is a form's usual tempi (a
     jig's, a sarabande's), slowest and fastest. `chords` is text for `read_chart`. `avoid` are
     (slot, value) that were refused: ("instrument", "drums"). `taken` are (words as written, what they mean),
-    in order; where two contradict each other both stand here, and the later one holds. `unknown` are the
+    in order; where two contradict each other both stand here, and the later one holds. `claimed` are the claims
+    of each that hold among the words. `unknown` are the
     first `MAX_LISTED` different words that were not understood, of `unknown_count` in all; `hints` are
     (unknown word, known word that is spelled nearly so). `unmet` are sentences' parts on what was understood
     and cannot be done. `blank` is a prompt with nothing in it; `definite` one that says which music is meant.
@@ -68,6 +69,7 @@ class Understanding:
     chords: str | None = None
     avoid: tuple[tuple[str, object], ...] = ()
     taken: tuple[tuple[str, str], ...] = ()
+    claimed: tuple[tuple[Claim, ...], ...] = ()
     unknown: tuple[str, ...] = ()
     unknown_count: int = 0
     hints: tuple[tuple[str, str], ...] = ()
@@ -102,6 +104,7 @@ def understand(prompt: str) -> Understanding:
     for name in dict.fromkeys(names[MAX_INSTRUMENTS:]):
         unmet[f"{name} (more than {MAX_INSTRUMENTS} players)"] = None
     listed = tuple(unknown)[:MAX_LISTED]
+    taken, claimed = account(events, winners)
     return Understanding(
         style=said.get("style"),
         instruments=names[:MAX_INSTRUMENTS],
@@ -117,7 +120,8 @@ def understand(prompt: str) -> Understanding:
         section=said.get("section"),
         chords=said.get("chords"),
         avoid=avoid,
-        taken=account(events, winners),
+        taken=taken,
+        claimed=claimed,
         unknown=listed,
         unknown_count=len(unknown),
         hints=hints(listed),

@@ -51,6 +51,6 @@ def _sentence(prompt: str, said: Understanding) -> str:
     ]
     parts += [f"cannot be done: {', '.join(said.unmet[:3])}"] if said.unmet else []
     near = nearest(said.unknown)
-    parts += [f"known words that are spelled most like it are {', '.join(near)}"] if near else []
+    parts += [f"known words that are spelled much like it: {', '.join(near)}"] if near else []
     parts += [f"styles are {', '.join(STYLES)}", "anything=True (--anything) makes a piece all the same"]
     return "; ".join(parts)

@@ -1,7 +1,8 @@
 """Words of other languages than English: colours, what is passed over, and plurals; names are in `names.tsv.gz`.
 
-Knows spellings. Sources: `by_hand.tsv`, colours in sixteen languages and names that CLDR has under another meaning or
-only as parts of others (a boat is a ship there); `names.tsv.gz`, from Unicode CLDR (`make_names`).
+Knows spellings. Sources: `by_hand.tsv`, colours in sixteen languages, names that CLDR has under another meaning or
+only as parts of others (a boat is a ship there), and what is no name ("長", of "成長", growth); `names.tsv.gz`, from
+Unicode CLDR (`make_names`).
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def names() -> dict[str, tuple[str, ...]]:
     for line in gzip.decompress(NAMES.read_bytes()).decode().splitlines():
         meaning, *phrases = line.split("\t")
         table |= dict.fromkeys(phrases, tuple(meaning.split()))
-    return table | {word: (thing,) for word, thing in _by_hand()["name"].items()}
+    # A Chinese character that is a keyword of one symbol is named after that in the table, and is mostly half a word.
+    named = {phrase: meaning for phrase, meaning in table.items() if phrase not in _by_hand()["no name"]}
+    return named | {word: (thing,) for word, thing in _by_hand()["name"].items()}
 
 
 def meaning_of(phrase: str) -> tuple[str, ...]:

@@ -116,7 +116,7 @@ def _refusal(prompt: str, said: Said, numbers: Mapping[str, int]) -> str:
     parts = [
         f"not understood: {shown!r} names nothing that the painter knows"
         + (f" (of it only {only} was understood)" if only else ""),
-        *([f"known words that are spelled most like it are {', '.join(near)}"] if near else []),
+        *([f"known words that are spelled much like it: {', '.join(near)}"] if near else []),
         f"it knows the {len(numbers)} English words of emoji's names, such as apple, cat or house, and what emoji are "
         "called in sixteen other languages",
         "anything=True (--anything) paints a picture all the same",

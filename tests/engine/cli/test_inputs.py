@@ -42,3 +42,17 @@ def test_render_looks_at_its_files_before_any_work(cut, tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     assert "pipe" in refuse("render", "", "--melody", tmp_path / "pipe.wav", "--model", "no-such-model")
     assert "pipe" in refuse("info", tmp_path / "pipe.wav")
+
+
+def test_nothing_is_written_over_what_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tune.mid").write_bytes(b"MThd")
+    os.symlink("tune.mid", "link.mid")
+    (tmp_path / "red.png").write_bytes(b"x")
+    says = "would take the place of the file that is read; give it another name"
+    assert says in refuse("play", "tune.mid", "-o", "./tune.mid")
+    assert says in refuse("play", "link.mid", "-o", tmp_path / "tune.mid")
+    assert says in refuse("render", "waltz", "--continue-from", "tune.mid", "--midi", "tune.mid")
+    for option in ("-o", "--preview", "--explain"):
+        assert says in refuse("paint", "cat", "--continue-from", "red.png", option, "red.png")
+    assert (tmp_path / "tune.mid").read_bytes() == b"MThd" and (tmp_path / "red.png").read_bytes() == b"x"

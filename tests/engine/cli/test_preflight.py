@@ -114,6 +114,14 @@ def test_a_copy_of_a_bundled_model_refuses_what_it_does_not_understand(command, 
     assert refuse(command, "xyzzy", "--model", tmp_path / "copy").startswith("not understood: 'xyzzy' names no")
 
 
+@pytest.mark.parametrize("command", ["render", "paint"])
+@pytest.mark.parametrize("name", ["model.pt", "model.safetensors"])
+def test_a_pointer_is_said_to_be_one_whatever_is_to_be_made(command, name, tmp_path):
+    pointer = tmp_path / name
+    pointer.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n")
+    assert "is a Git LFS pointer, not the weights" in refuse(command, "", "--model", pointer)
+
+
 def test_files_are_looked_at_before_a_model_is(tmp_path):
     assert "there is no file" in refuse("render", "--melody", tmp_path / "a.wav", "--model", "no/such-model")
 

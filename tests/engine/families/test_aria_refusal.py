@@ -33,7 +33,7 @@ def test_what_says_which_music_or_leaves_nothing_unsaid_is_made(prompt):
 
 
 def test_words_that_are_spelled_nearly_so_are_named_and_what_was_understood():
-    with pytest.raises(ValueError, match=r"only 90 bpm was understood.*like it are clarinet"):
+    with pytest.raises(ValueError, match=r"only 90 bpm was understood.*like it: clarinet"):
         check_understood("clarinnet 90 bpm")
     with pytest.raises(ValueError, match="drums .*no music for drums"):
         check_understood("drums xyzzy")

@@ -76,7 +76,7 @@ def test_words_and_colours_change_the_picture_and_unknown_ones_do_not(model):
 
 
 def test_the_prefix_is_what_is_said(model):
-    _, [job], _ = model._jobs("red boat, cat", None, {"seed": 0})
+    _, [job], _ = model._prepare("red boat, cat", None, 0, 1, (None, None, None), {})
     told = Brief(colours=(COLOURS.index("red"),), words=(WORDS.index("boat"), WORDS.index("cat")))
     for conditioning, brief in ((job.conditioning, told), (job.unconditional, Brief())):
         expected = Conditioning(prefix=model.family._conditioner([brief]))
@@ -86,7 +86,7 @@ def test_the_prefix_is_what_is_said(model):
 
 
 def test_the_last_step_is_read_at_the_last_position(model):
-    _, [job], _ = model._jobs("cat", None, {"seed": 0})
+    _, [job], _ = model._prepare("cat", None, 0, 1, (None, None, None), {})
     assert PREFIX_LENGTH + job.plan.shape[2] == SPEC.max_positions
 
 

@@ -88,6 +88,20 @@ def test_what_names_a_thing_or_leaves_nothing_unsaid_is_painted(prompt):
     check_understood(prompt, NUMBERS)
 
 
+@pytest.mark.parametrize("prompt", ["経済成長", "社長会議", "電子", "変更", "好", "下"])
+def test_half_a_word_of_chinese_characters_is_no_thing(prompt):
+    assert read(prompt) == ("", (prompt,))
+
+
+def test_single_characters_mean_what_they_mean():
+    assert [read(each)[0] for each in ("水", "愛", "小さい犬", "夜の猫")] == [
+        "water",
+        "heart",
+        "small dog",
+        "night cat",
+    ]
+
+
 def test_anything_is_true_or_false():
     with pytest.raises(TypeError, match="anything is 1; it should be True or False"):
         check_understood("cat", NUMBERS, 1)
