@@ -71,7 +71,7 @@ def _imagegpt(folder: Path) -> None:
     import torch
 
     with torch.no_grad():
-        _module("engine/test_imagegpt.py").save(folder)
+        _module("engine/families/test_imagegpt.py").save(folder)
 
 
 MAKERS: dict[str, Callable[[Path], None]] = {

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from import_graph import circles, folder_graph, import_graph, unplaced, upward
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,8 +23,6 @@ PACKAGES = {
     "image": "clavilux.image",
 }
 MODULES = sorted(path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py"))
-# These import nothing of ours, so that every folder may import them.
-GROUND = {"clavilux.checkpoint_io", "clavilux.errors", "clavilux.files", "clavilux.skeleton"}
 DATA_FOLDERS = {ROOT / "audio" / "soundfonts"}  # packaged, but not packages: their scripts are run by path
 MIB = 2**20
 
@@ -49,18 +48,6 @@ def imported_names(path: Path) -> set[str]:
     return names
 
 
-def house(name: str) -> str | None:
-    """The folder that a dotted name belongs to, or None for another distribution's module."""
-    parts = name.split(".")
-    if parts[0] != "clavilux":
-        return None
-    return parts[1] if len(parts) > 1 and parts[1] in {"kernels", "audio", "image"} else "engine"
-
-
-def on_the_ground(name: str) -> bool:
-    return name in GROUND or name.rpartition(".")[0] in GROUND
-
-
 def tracked_files() -> list[Path]:
     listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     if listing.returncode != 0:
@@ -68,15 +55,23 @@ def tracked_files() -> list[Path]:
     return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).exists()]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=dotted_name)
-def test_imports_point_down(path):
-    folder = path.relative_to(ROOT).parts[0]
-    allowed = set(PACKAGES) if folder == "engine" else {folder}
-    if dotted_name(path) in GROUND:
-        allowed = set()
-    names = {name for name in imported_names(path) if not (folder != "kernels" and on_the_ground(name))}
-    upward = sorted(name for name in names if house(name) not in {*allowed, None})
-    assert not upward, f"{path.relative_to(ROOT)} may import only {sorted(allowed)}, not {upward}"
+def test_imports_point_down_and_never_round():
+    """Between files, and between the folders of a package; what lies above what is `import_graph.LAYERS`."""
+    graph = import_graph(ROOT)
+    assert not unplaced(graph), "files that the table of layers has no place for"
+    assert not upward(graph)
+    assert not circles(graph)
+    assert not circles(folder_graph(graph))
+
+
+def test_imports_are_absolute():
+    relative = [
+        f"{path.relative_to(ROOT)}: line {node.lineno}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert not relative
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "kernels").rglob("*.py")), ids=dotted_name)

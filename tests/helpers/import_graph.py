@@ -17,8 +17,10 @@ Graph = dict[str, set[str]]  # file -> the files that it imports, all relative t
 # Rows from the ground up: a file may import its own layer and those of the rows below, not a neighbour in its row.
 # A name with "/" at its end is a folder. The most particular name counts, so a folder's file can stand elsewhere.
 LAYERS: tuple[dict[str, tuple[str, ...]], ...] = (
-    {"ground": tuple(f"engine/{name}.py" for name in ("errors", "files", "checkpoint_io", "checks", "skeleton"))},
-    {"kernels": ("kernels/",)},
+    {
+        "ground": tuple(f"engine/{name}.py" for name in ("errors", "files", "checkpoint_io", "checks", "skeleton")),
+        "kernels": ("kernels/",),
+    },
     {"audio": ("audio/",), "image": ("image/",)},
     {"core": tuple(f"engine/{name}.py" for name in (
         "conditioning", "context_window", "decoder", "graph", "layers", "layout", "loop", "positions", "precision",
