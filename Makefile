@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 NUMERIC := $(addprefix tests/,\
-  kernels/test_weights.py kernels/test_steady.py kernels/test_prefill_attention.py engine/test_precision.py \
+  kernels/test_quantized.py kernels/test_steady.py kernels/test_prefill_attention.py engine/test_precision.py \
   engine/test_decoder.py audio/test_encodec.py audio/test_dac.py audio/test_codec_music.py image/test_vq.py)
 SETUP := .venv/.setup
 DEV := .venv/.setup-dev

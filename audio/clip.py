@@ -17,7 +17,7 @@ import torch
 
 from clavilux.audio import frontend, io, reading, saving
 from clavilux.audio.blocks import ArrayBlocks
-from clavilux.audio.loudness import normalise
+from clavilux.audio.loudness import normalize
 from clavilux.files import MIDI_ENDINGS
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Audio:
 
     def _repr_html_(self) -> str:
         """A player for notebooks; the sound is inside the page, at the loudness that `save` would give it."""
-        samples = normalise(self.samples, self.sample_rate) if self.channels <= 5 else self.samples
+        samples = normalize(self.samples, self.sample_rate) if self.channels <= 5 else self.samples
         payload = io.encode(samples, self.sample_rate, ".wav")
         source = "data:audio/wav;base64," + base64.b64encode(payload).decode()
         return (

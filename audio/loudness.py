@@ -46,7 +46,7 @@ def peak_dbfs(samples: torch.Tensor, sample_rate: int) -> float:
     return 20 * math.log10(peak) if peak > 0 else -math.inf
 
 
-def normalise(samples: torch.Tensor, sample_rate: int, *, target_lufs: float = TARGET_LUFS) -> torch.Tensor:
+def normalize(samples: torch.Tensor, sample_rate: int, *, target_lufs: float = TARGET_LUFS) -> torch.Tensor:
     """`leveled` of samples in memory: float32 [C, N] -> float32 [C, N]; silence is returned as it is."""
     result, position = np.empty(samples.shape, np.float32), 0
     for block in leveled(ArrayBlocks(samples), sample_rate, target_lufs=target_lufs):

@@ -15,10 +15,10 @@ from typing import Any
 import checkout  # noqa: F401  clavilux is imported from here on
 import torch
 
+from clavilux.kernels.case_inputs import Call, call
 from clavilux.kernels.catalog import CASES, Case
-from clavilux.kernels.inputs import Call, call
-from clavilux.kernels.products import MOST_ROWS
-from clavilux.kernels.weights import Int8Weight
+from clavilux.kernels.linear import MOST_ROWS
+from clavilux.kernels.quantized import Int8Weight
 
 DTYPES = ("bfloat16", "float16")
 CHUNK = 8  # cases a worker takes at a time
@@ -81,7 +81,7 @@ def _wider(made: Call) -> Call:
 
     def wide(value):
         if isinstance(value, Int8Weight):
-            return value.dequantised(dtype)
+            return value.dequantized(dtype)
         if isinstance(value, torch.Tensor) and value.dtype in (torch.float16, torch.bfloat16):
             return value.to(dtype)
         return value

@@ -11,8 +11,8 @@ import time
 import checkout  # noqa: F401  clavilux is imported from here on
 import torch
 
-from clavilux.bench.equality import generate, layout_of
-from clavilux.bench.subjects import Subject, build, named
+from clavilux.bench.parity import generate, layout_of
+from clavilux.bench.workloads import Subject, build, named
 from clavilux.graph import StepGraph
 from clavilux.layout import OPEN
 from clavilux.sampling import Sampler, SamplingSpec

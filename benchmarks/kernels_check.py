@@ -146,7 +146,7 @@ def launches(case, target: Target) -> list:
     Raises:
         ValueError: as the op; also where the op's kernel is not made for the case.
     """
-    from clavilux.kernels.inputs import call
+    from clavilux.kernels.case_inputs import call
     from clavilux.kernels.launch import noted
 
     made = call(case, "cpu", values=False)

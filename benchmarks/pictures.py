@@ -24,7 +24,7 @@ from clavilux.families.grid_family import placed
 from clavilux.families.llamagen import BY_CLASS, LlamaGen, sizes_of, weights_of
 from clavilux.image.codecs.vq import VQ, VQSpec
 from clavilux.image_model import ImageModel
-from clavilux.kernels.models import MODELS
+from clavilux.kernels.model_shapes import MODELS
 
 SIZES = ("b", "l", "xl", "xxl", "3b")
 CLASSES, PATCH, CLASS = 1000, 16, 207

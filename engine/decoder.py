@@ -18,7 +18,7 @@ from clavilux.kernels import processor
 from clavilux.kernels.embed import embed
 from clavilux.kernels.embed.reference import at
 from clavilux.kernels.norm_linear import norm_linear
-from clavilux.kernels.weights import Int8Weight, dense, pack, quantise
+from clavilux.kernels.quantized import Int8Weight, dense, pack, quantize
 from clavilux.layers import Layer, Norm
 from clavilux.positions import grid_table, rope_table, sinusoidal_table
 from clavilux.skeleton import skeletons
@@ -281,7 +281,7 @@ class Decoder(nn.Module):
             return pack(weight, kind)
         if kind != "int8":
             raise ValueError(f"kind is {kind!r}; weights on {device.type} can be packed as int8")
-        return weight.to(device) if isinstance(weight, Int8Weight) else quantise(weight)
+        return weight.to(device) if isinstance(weight, Int8Weight) else quantize(weight)
 
     def read(
         self, tokens: torch.Tensor, state: DecodeState | None = None, conditioning: Conditioning | None = None

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from clavilux.decoder import HALF_CACHE, Decoder
-from clavilux.kernels import pages, processor
-from clavilux.kernels.weights import Int8Weight, packing_supported
+from clavilux.kernels import huge_pages, processor
+from clavilux.kernels.quantized import Int8Weight, packing_supported
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Of a weight at the peak of loading, for estimates; "auto": on a CPU, float32 with what is packed beside it.
@@ -66,7 +66,7 @@ def prepare(module: nn.Module, decoder: Decoder, device: torch.device, dtype: st
         module.to(device=device, dtype=torch.float32 if packs else torch.bfloat16)
         error = decoder.pack(dtype)
         if decoder.num_parameters >= LARGE:  # it takes a second, which a small model's steps do not win back
-            pages.collapse()
+            huge_pages.collapse()
         return {"dtype": dtype, "weights_error": round(error, 6)} if dtype == "int8" else {"dtype": dtype}
     module.to(device=device, dtype=DTYPES[dtype])
     return {"dtype": dtype}
@@ -77,7 +77,7 @@ def _expand(linears: list[nn.Module], dtype: torch.dtype) -> None:
     for linear in linears:
         weight = linear.weight
         del linear.weight
-        linear.weight = nn.Parameter(weight.dequantised(dtype), requires_grad=False)
+        linear.weight = nn.Parameter(weight.dequantized(dtype), requires_grad=False)
 
 
 def step_bytes(dtype: str) -> int:

@@ -7,7 +7,7 @@ caches only what a later position can still read, where `clavilux.kernels.span` 
 import torch
 
 from clavilux.conditioning import Conditioning
-from clavilux.kernels import pages
+from clavilux.kernels import huge_pages
 from clavilux.kernels.span import Span
 from clavilux.spec import DecoderSpec
 
@@ -49,7 +49,7 @@ class DecodeState:
         sizes = [batch * spec.heads * count * spec.head_dim for count in places]
         padded = [size + -size % _ALIGNED for size in sizes]
         cache = torch.empty(2, sum(padded), dtype=dtype, device=device)
-        pages.advise(cache)
+        huge_pages.advise(cache)
         cache.zero_()
         self.k, self.v = (
             [

@@ -1,14 +1,14 @@
 """Every op's cases: shapes, dtype, tolerance, bytes moved. Tests, benchmarks and compile gates read them.
 
 The toy cases are small and odd; the others are steps of real models, whose names they carry, and odd sizes at full
-length. Knows no op's code; `inputs` makes the tensors of a case.
+length. Knows no op's code; `case_inputs` makes the tensors of a case.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from clavilux.kernels.models import MODELS, Model
+from clavilux.kernels.model_shapes import MODELS, ModelShape
 
 ITEM_BYTES: Mapping[str, int] = MappingProxyType({"float32": 4, "float16": 2, "bfloat16": 2})
 
@@ -120,7 +120,7 @@ COSTS: Mapping[str, Callable] = MappingProxyType(
 )
 
 
-def _linear_cases(model: Model) -> list[Case]:
+def _linear_cases(model: ModelShape) -> list[Case]:
     inner = model.heads * model.head_dim
     up = 2 * model.ffn if model.activation == "swiglu" else model.ffn
     common = {"rows": model.rows, "bias": model.biases}
@@ -140,7 +140,7 @@ def _linear_cases(model: Model) -> list[Case]:
     return [Case(op, f"{model.name}-{place}", shape, model.dtype) for op, place, shape in cases]
 
 
-def _attention_cases(model: Model) -> list[Case]:
+def _attention_cases(model: ModelShape) -> list[Case]:
     heads = {"rows": model.rows, "heads": model.heads, "head_dim": model.head_dim}
     step = {"capacity": model.context, "write": True, "on_device": True, "qk_norm": model.qk_norm}
     step = {**heads, **step, "rope": model.positions == "rope"}
@@ -159,7 +159,7 @@ def _attention_cases(model: Model) -> list[Case]:
     return [Case(op, f"{model.name}-{place}", shape, model.dtype) for op, place, shape in cases]
 
 
-def _token_cases(model: Model) -> list[Case]:
+def _token_cases(model: ModelShape) -> list[Case]:
     # One picture or song, and its guidance rows.
     shape = {"blocks": model.rows, "rows": 1, "codebooks": model.codebooks}
     embed = {"width": model.width, "positions": model.positions in ("learned", "sinusoidal"), "on_device": True}

@@ -47,7 +47,7 @@ class Quantizer(nn.Module):
         return closeness.argmax(1)
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """codes int64 [B, T] -> latent [B, D, T]; the vector is the codebook's own, not normalised."""
+        """codes int64 [B, T] -> latent [B, D, T]; the vector is the codebook's own, not normalized."""
         return self.out_proj(F.embedding(codes, self.codebook).transpose(1, 2))
 
 

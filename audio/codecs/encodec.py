@@ -311,7 +311,7 @@ def _filled(spec: EncodecSpec | None, weights: Mapping[str, Tensor], label: str,
     with skeletons():
         codec = Encodec(spec)
     names = checkpoint_names(codec, original)
-    # what training keeps beside the vectors: running sums, and whether they were initialised
+    # what training keeps beside the vectors: running sums, and whether they were initialized
     kept = ("inited", "cluster_size", "embed_avg")
     skip = [name.removesuffix("embed") + end for name in names.values() if name.endswith(".embed") for end in kept]
     fill(codec, weights, label, names=names, skip=skip)

@@ -50,7 +50,7 @@ class SeanetSpec:
         causal: pad on the left only.
         pad_mode: one of `PAD_MODES`.
         conv_shortcut: a convolution around a residual block, else the identity.
-        group_norm: normalise what each convolution gives over channels and time; a whole signal is then needed at once.
+        group_norm: normalize what each convolution gives over channels and time; a whole signal is then needed at once.
         trim_right: the part of a causal transposed convolution's surplus that is cut on the right.
     """
 

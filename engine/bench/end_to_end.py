@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from clavilux.bench.steps import compare_generation, fits, prepared, usual_dtypes
-from clavilux.bench.subjects import named, shortened
 from clavilux.bench.suite import Bench, Mismatch
 from clavilux.bench.timing import Side
+from clavilux.bench.workloads import named, shortened
 
 PROMPTS = ("slow church organ chorale in G minor", "classical string quartet", "ragtime for piano")
 FRAME_RATE = 50  # of MusicGen's codec

@@ -8,12 +8,12 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from clavilux.bench.equality import LIMITS, relative_error
-from clavilux.bench.sides import filled_state
+from clavilux.bench.parity import LIMITS, relative_error
 from clavilux.bench.steps import fits, usual_dtypes, usual_models
-from clavilux.bench.subjects import Subject, build, layer_cost, named
 from clavilux.bench.suite import Bench, Mismatch
 from clavilux.bench.timing import Side, buffers_needed, captured, rotating
+from clavilux.bench.variants import filled_state
+from clavilux.bench.workloads import Subject, build, layer_cost, named
 from clavilux.kernels.rotary import rms, rotate
 from clavilux.layers import Layer
 from clavilux.spec import DecoderSpec

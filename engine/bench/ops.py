@@ -1,6 +1,6 @@
 """Each op of the catalog beside plain torch: F.linear, scaled_dot_product_attention, topk and multinomial.
 
-Knows what a user of torch would write for each op; the tensors are `clavilux.kernels.inputs`'.
+Knows what a user of torch would write for each op; the tensors are `clavilux.kernels.case_inputs`'.
 """
 
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from clavilux.bench.equality import relative_error
-from clavilux.bench.subjects import flops, named
+from clavilux.bench.parity import relative_error
 from clavilux.bench.suite import Bench, Mismatch
 from clavilux.bench.timing import Side, buffers_needed, captured, rotating
+from clavilux.bench.workloads import flops, named
+from clavilux.kernels.case_inputs import Call, call
 from clavilux.kernels.catalog import CASES, TOLERANCE, Case
-from clavilux.kernels.inputs import Call, call
+from clavilux.kernels.quantized import KINDS, Int8Weight, PackedWeight, pack, packing_supported
 from clavilux.kernels.rotary import rms, rotate
-from clavilux.kernels.weights import KINDS, Int8Weight, PackedWeight, pack, packing_supported
 
 DRAWN = ("sample", "sample_step")  # what they give is random: they are not compared with torch's
 LINEAR = ("norm_linear", "linear_residual")
@@ -120,7 +120,7 @@ def _torch(made: Call, case: Case) -> Callable[[], torch.Tensor]:
 def _plain(weight):
     # torch has no product with our int8 weights: what it would use are those in half precision.
     if isinstance(weight, Int8Weight):
-        return weight.dequantised(torch.bfloat16)
+        return weight.dequantized(torch.bfloat16)
     assert not isinstance(weight, PackedWeight)
     return weight
 

@@ -1,6 +1,6 @@
 """Whole steps at cache length 1, half and full, and averaged over a short generation, beside transformers.
 
-Knows which sides are compared on which device; how each is run is `sides`' and `peers`'.
+Knows which sides are compared on which device; how each is run is `variants`' and `baselines`'.
 """
 
 import shutil
@@ -8,16 +8,16 @@ from collections.abc import Callable
 
 import torch
 
-from clavilux.bench import peers
-from clavilux.bench.equality import check_close, check_peer, forced, generate, random_tokens
+from clavilux.bench import baselines
+from clavilux.bench.baselines import TransformersPeer
 from clavilux.bench.machine import free_bytes
-from clavilux.bench.peers import TransformersPeer
-from clavilux.bench.sides import MOST_STEPS, eager, facts, ladder
-from clavilux.bench.subjects import ITEM_BYTES, Subject, build, named, num_parameters, shortened
+from clavilux.bench.parity import check_close, check_peer, forced, generate, random_tokens
 from clavilux.bench.suite import Bench, Mismatch
 from clavilux.bench.timing import Side
-from clavilux.kernels.models import Model
-from clavilux.kernels.weights import KINDS, packing_supported
+from clavilux.bench.variants import MOST_STEPS, eager, facts, ladder
+from clavilux.bench.workloads import ITEM_BYTES, Subject, build, named, num_parameters, shortened
+from clavilux.kernels.model_shapes import ModelShape
+from clavilux.kernels.quantized import KINDS, packing_supported
 
 
 def usual_models(device: torch.device) -> tuple[str, ...]:
@@ -56,17 +56,17 @@ def run_steps(bench: Bench, models: tuple[str, ...] = (), dtype: str = "auto") -
         raise Mismatch("; ".join(wrong))
 
 
-def lengths(model: Model, quick: bool) -> tuple[int, ...]:
+def lengths(model: ModelShape, quick: bool) -> tuple[int, ...]:
     full = min(model.context, 64) if quick else model.context
     return tuple(sorted({1, full // 2, full}))
 
 
-def fits(bench: Bench, model: Model, dtypes: tuple[str, ...]) -> bool:
+def fits(bench: Bench, model: ModelShape, dtypes: tuple[str, ...]) -> bool:
     """Whether there is memory for the decoder, its copies and a peer; a note where there is not."""
     parameters, free = num_parameters(model), free_bytes(bench.device)
     on_cpu = bench.device.type == "cpu"
     copies = sum(ITEM_BYTES[dtype] for dtype in dtypes) + (4 if on_cpu else 2)
-    if peers.available() and peers.has_peer(model):
+    if baselines.available() and baselines.has_peer(model):
         copies += 4 + 2 if on_cpu else 4
     if free is None or copies * parameters < 0.9 * free:
         return True
@@ -77,7 +77,7 @@ def fits(bench: Bench, model: Model, dtypes: tuple[str, ...]) -> bool:
 
 
 def prepared(
-    bench: Bench, model: Model, dtypes: tuple[str, ...], wrong: list[str]
+    bench: Bench, model: ModelShape, dtypes: tuple[str, ...], wrong: list[str]
 ) -> tuple[list[Subject], TransformersPeer | None]:
     """Our decoders, one a dtype, and the peer in bfloat16, all found to compute the same; what differs is left out."""
     bench.say(f"steps: {model.name}, weights")
@@ -89,10 +89,10 @@ def prepared(
         subject = plain.in_dtype(dtype)
         check_close(f"clavilux in {dtype}", dtype, forced(subject, tokens), truth)
         subjects.append(subject)
-    if not peers.has_peer(model):
+    if not baselines.has_peer(model):
         return subjects, None
-    if not peers.available():
-        bench.note(peers.MISSING)
+    if not baselines.available():
+        bench.note(baselines.MISSING)
         return subjects, None
     bench.say(f"steps: {model.name}, the same tokens as transformers")
     try:

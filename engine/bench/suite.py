@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from clavilux.bench.ceilings import bandwidth, floor_s, measure_ceilings
 from clavilux.bench.machine import machine
+from clavilux.bench.roofline import bandwidth, floor_s, measure_ceilings
 from clavilux.bench.timing import Side, measure
 
 SCHEMA = 1

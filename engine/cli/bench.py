@@ -30,8 +30,8 @@ def run(
 
     import torch
 
-    from clavilux.bench.subjects import named
     from clavilux.bench.suite import Bench, Mismatch
+    from clavilux.bench.workloads import named
     from clavilux.precision import check, device_named
 
     check(dtype)

@@ -35,8 +35,8 @@ def encode(
 ) -> None:
     """Turn sound into a neural codec's tokens."""
     from clavilux.audio.clip import Audio
-    from clavilux.audio.codecs.clips import encode_clip
-    from clavilux.audio.codecs.files import check_place, codec_identity, save_tokens
+    from clavilux.audio.codecs.encode_clip import encode_clip
+    from clavilux.audio.codecs.token_files import check_place, codec_identity, save_tokens
 
     check_place(output)
     clip = Audio.load(file, strict=strict)
@@ -68,7 +68,7 @@ def decode(
     """Turn a neural codec's tokens back into sound, as loud as it was."""
     from clavilux.audio import io
     from clavilux.audio.clip import Audio
-    from clavilux.audio.codecs.files import decode_tokens, load_tokens
+    from clavilux.audio.codecs.token_files import decode_tokens, load_tokens
 
     io.format_of(output)
     io.check_target(output)

@@ -95,7 +95,7 @@ def _is_of_a_model(path: Path) -> bool:
 
 
 def _model_facts(path: Path, seconds: float, batch: int) -> dict[str, Any]:
-    from clavilux.audio.codecs.files import is_token_file
+    from clavilux.audio.codecs.token_files import is_token_file
     from clavilux.cli import info_models
     from clavilux.families.jukebox import journal
 

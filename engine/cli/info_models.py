@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from clavilux.audio.codecs.files import load_tokens
 from clavilux.audio.codecs.load import load_codec
+from clavilux.audio.codecs.token_files import load_tokens
 from clavilux.checkpoint import find
 from clavilux.families.model_card import licence
 from clavilux.image.codecs import vq

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from clavilux.checkpoint_io import open_safetensors
 from clavilux.errors import CheckpointError
-from clavilux.kernels.weights import Int8Weight, quantise
+from clavilux.kernels.quantized import Int8Weight, quantize
 
 ERROR = "clavilux.int8_error"  # float32 [1]: root mean square, relative
 SCALE = "_scale"  # ends the name of what a matrix of whole numbers is multiplied with, row by row
@@ -71,7 +71,7 @@ class Rounding:
                 found[name] = _in_half_if_exact(tensor).clone()  # of a .bin, two may share their memory
                 continue
             try:
-                small = quantise(tensor)
+                small = quantize(tensor)
             except ValueError as error:
                 raise CheckpointError(f"{name} cannot be rounded to int8: {error}") from None
             energy = float(tensor.double().square().sum())

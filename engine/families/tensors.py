@@ -19,7 +19,7 @@ from clavilux.checkpoint_io import check_names, listed, open_safetensors, read_t
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.errors import CheckpointError
 from clavilux.families import int8
-from clavilux.kernels.weights import Int8Weight, dense
+from clavilux.kernels.quantized import Int8Weight, dense
 
 _SAMPLED = 1024  # numbers of each tensor that a fingerprint reads
 

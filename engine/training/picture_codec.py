@@ -118,10 +118,10 @@ class CodecRun:
             books = self.codec.codebooks
             if self.random.random() < spec.fewer_books:
                 books = int(self.random.integers(1, books))
-            quantised = self.codec.lookup(tokens[:, :books])
+            quantized = self.codec.lookup(tokens[:, :books])
             if not self.painting:
-                quantised = latent if share < spec.plain_share else latent + (quantised - latent).detach()
-            painted = self.codec.paint(quantised)
+                quantized = latent if share < spec.plain_share else latent + (quantized - latent).detach()
+            painted = self.codec.paint(quantized)
             looks = self.step % spec.perceptual_every == 0
             seen = perceptual_loss(self.features, painted, pixels) if looks else torch.zeros(())
         plain = (painted.float() - pixels).abs().mean()
@@ -149,7 +149,7 @@ class CodecRun:
         return pixels
 
     def _commitment(self, tokens: Tensor, asked: Tensor) -> Tensor:
-        """How far the latent lies from what it was quantised to, summed over what each codebook left."""
+        """How far the latent lies from what it was quantized to, summed over what each codebook left."""
         codebook = self.codec.codebook
         chosen = torch.stack([F.embedding(tokens[:, k], codebook[k]) for k in range(len(codebook))], 1)
         return (asked - chosen.permute(0, 1, 4, 2, 3).detach()).square().mean((0, 2, 3, 4)).sum()

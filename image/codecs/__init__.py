@@ -17,7 +17,7 @@ class Codec(Protocol):
     by row from the top left. Every family predicts them in that order.
 
     Attributes:
-        codebooks: K, tokens at each place; 1 but for codecs that quantise what is left over again.
+        codebooks: K, tokens at each place; 1 but for codecs that quantize what is left over again.
         vocabulary: V, number of token values.
         downsampling: pixels a side for which one token stands.
     """

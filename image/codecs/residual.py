@@ -29,7 +29,7 @@ class ResidualVQSpec:
     """The sizes of a residual picture codec.
 
     Attributes:
-        codebooks: K, how often what is left over is quantised.
+        codebooks: K, how often what is left over is quantized.
         vocabulary: V, vectors in each codebook.
         embedding_width: E, their width.
         patch: pixels a side that the first layer takes together.
@@ -140,11 +140,11 @@ class ResidualVQ(nn.Module):
         return torch.cat([self.paint(self.lookup(piece)).clamp(-1, 1) for piece in tokens.split(_TOGETHER)])
 
     def latent(self, pixels: Tensor) -> Tensor:
-        """float [B, 3, H, W] -> what is quantised, [B, E, rows, cols]."""
+        """float [B, 3, H, W] -> what is quantized, [B, E, rows, cols]."""
         return self.encoder(F.pixel_unshuffle(pixels, self.spec.patch))
 
     def nearest(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """float [B, E, rows, cols] -> the tokens, int64 [B, K, rows, cols], and what each codebook was to quantise,
+        """float [B, E, rows, cols] -> the tokens, int64 [B, K, rows, cols], and what each codebook was to quantize,
         float32 [B, K, E, rows, cols]; float32 throughout."""
         left, tokens, asked = latent.float(), [], []
         for codebook in self.codebook.float():

@@ -201,9 +201,9 @@ class VQ(nn.Module):
         return torch.cat([self.paint(self.lookup(piece)).clamp(-1, 1) for piece in tokens.split(together)])
 
     def latent(self, pixels: Tensor) -> Tensor:
-        """float [B, 3, H, W] -> what is compared with the codebook, [B, E, rows, cols]: directions if normalised."""
+        """float [B, 3, H, W] -> what is compared with the codebook, [B, E, rows, cols]: directions if normalized."""
         latent = self.quant_conv(self.encoder(pixels))
-        return F.normalize(latent, dim=1) if self.spec.normalised else latent
+        return F.normalize(latent, dim=1) if self.spec.normalized else latent
 
     def nearest(self, latent: Tensor) -> Tensor:
         """float [B, E, rows, cols] -> int64 [B, rows, cols], the nearest vector of the codebook; float32 throughout."""
@@ -215,7 +215,7 @@ class VQ(nn.Module):
         return nearest.reshape(latent.shape[0], *latent.shape[2:])
 
     def lookup(self, tokens: Tensor) -> Tensor:
-        """int64 [B, rows, cols] -> the codebook's vectors, [B, E, rows, cols]: directions if normalised."""
+        """int64 [B, rows, cols] -> the codebook's vectors, [B, E, rows, cols]: directions if normalized."""
         return F.embedding(tokens, self.codebook).permute(0, 3, 1, 2)
 
     def paint(self, latent: Tensor) -> Tensor:
@@ -226,7 +226,7 @@ class VQ(nn.Module):
     def codebook(self) -> Tensor:
         """The vectors as they are compared and looked up, [V, E]."""
         weight = self.quantize.embedding.weight
-        return F.normalize(weight, dim=1) if self.spec.normalised else weight
+        return F.normalize(weight, dim=1) if self.spec.normalized else weight
 
     @property
     def _weight(self) -> Tensor:

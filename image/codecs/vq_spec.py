@@ -46,7 +46,7 @@ class VQSpec:
         residual_blocks: blocks at each resolution of the encoder; the decoder has one more.
         attention: attention after every block at the lowest resolution and between the two middle blocks.
         norm_groups: groups of every group norm; a divisor of all numbers of channels.
-        normalised: compare directions only: codebook and latent are scaled to length 1.
+        normalized: compare directions only: codebook and latent are scaled to length 1.
     """
 
     vocabulary: int = 16384
@@ -57,7 +57,7 @@ class VQSpec:
     residual_blocks: int = 2
     attention: bool = True
     norm_groups: int = 32
-    normalised: bool = True
+    normalized: bool = True
 
     def __post_init__(self):
         for name, (least, most) in _RANGES.items():
@@ -66,7 +66,7 @@ class VQSpec:
             raise ValueError(f"a VQ codec's multipliers must be 1 to {_MOST_LEVELS} numbers, not {self.multipliers!r}")
         for multiplier in self.multipliers:
             _whole("multipliers", multiplier, 1, _MOST_CHANNELS // self.base_channels)
-        for name in ("attention", "normalised"):
+        for name in ("attention", "normalized"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"a VQ codec's {name} must be true or false, not {getattr(self, name)!r}")
         if self.base_channels % self.norm_groups:

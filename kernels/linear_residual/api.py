@@ -3,8 +3,8 @@
 import torch
 
 from clavilux.kernels.backend import choose, lazy
+from clavilux.kernels.linear import Weight, backend_for, check, takes_few_rows
 from clavilux.kernels.linear_residual import packed, reference
-from clavilux.kernels.products import Weight, backend_for, check, takes_few_rows
 
 IMPLEMENTATIONS = {
     "reference": reference.linear_residual,

@@ -2,7 +2,7 @@
 
 import torch.nn.functional as F
 
-from clavilux.kernels.weights import dense
+from clavilux.kernels.quantized import dense
 
 
 def linear_residual(x, weight, bias, residual):

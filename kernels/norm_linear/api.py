@@ -3,8 +3,8 @@
 import torch
 
 from clavilux.kernels.backend import choose, lazy
+from clavilux.kernels.linear import Weight, backend_for, check, takes_few_rows
 from clavilux.kernels.norm_linear import packed, reference
-from clavilux.kernels.products import Weight, backend_for, check, takes_few_rows
 
 NORMS = ("none", "layer", "rms")
 ACTIVATIONS = ("none", "gelu", "quick_gelu", "swiglu")

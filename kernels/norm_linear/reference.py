@@ -7,7 +7,7 @@ Activations: GELU (exact, with erf), quick GELU x * sigmoid(1.702 x) (1606.08415
 import torch
 import torch.nn.functional as F
 
-from clavilux.kernels.weights import dense
+from clavilux.kernels.quantized import dense
 
 
 def normalize(x, norm_weight, norm_bias, norm, eps):

@@ -5,8 +5,8 @@ import triton
 import triton.language as tl
 
 from clavilux.kernels.launch import launch
-from clavilux.kernels.skinny import blocks, scaled_and_biased, statistics, tile_of_rows, tile_of_weight
-from clavilux.kernels.weights import Int8Weight
+from clavilux.kernels.quantized import Int8Weight
+from clavilux.kernels.skinny_gemm import blocks, scaled_and_biased, statistics, tile_of_rows, tile_of_weight
 
 
 @triton.jit

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from clavilux.audio.codecs.dac import Dac, DacSpec
 from clavilux.audio.codecs.encodec import Encodec
-from clavilux.audio.codecs.files import check_codec, codec_identity, decode_tokens, load_tokens, save_tokens
 from clavilux.audio.codecs.load import load_codec
+from clavilux.audio.codecs.token_files import check_codec, codec_identity, decode_tokens, load_tokens, save_tokens
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 SPEC = DacSpec(

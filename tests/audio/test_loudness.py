@@ -36,7 +36,7 @@ def test_the_peak_between_samples():
 @pytest.mark.parametrize("channels", [1, 2, 5])
 def test_normalised_to_the_target(seconds, channels):
     clip = sine(500, seconds, 44100, 0.03).repeat(channels, 1)
-    result = loudness.normalise(clip, 44100)
+    result = loudness.normalize(clip, 44100)
     assert result.shape == clip.shape and result.dtype == torch.float32
     assert loudness.peak_dbfs(result, 44100) <= -1 + 1e-3
     if seconds > 0.01:
@@ -48,7 +48,7 @@ def test_peaks_in_the_way_are_limited_cleanly(hz):
     time = torch.arange(6 * 44100) / 44100
     swells = torch.exp(-(((time % 1.0) - 0.5) ** 2) / 0.02**2)  # smooth: the tone has no harmonics
     clip = sine(hz, 6, 44100, 0.5) * (0.25 + swells)
-    result = loudness.normalise(clip, 44100)
+    result = loudness.normalize(clip, 44100)
     gain_db = -14 - loudness.integrated_loudness(clip, 44100)
     assert 1 < loudness.peak_dbfs(clip, 44100) + gain_db + 1 < 6  # there is something to limit
     assert loudness.integrated_loudness(result, 44100) == pytest.approx(-14, abs=0.3)
@@ -62,7 +62,7 @@ def test_peaks_in_the_way_are_limited_cleanly(hz):
 def test_a_clip_of_clicks_ends_softer_than_the_target():
     clicks = torch.zeros(1, 88200)
     clicks[0, ::22050] = 1.0
-    result = loudness.normalise(clicks, 44100)
+    result = loudness.normalize(clicks, 44100)
     assert loudness.peak_dbfs(result, 44100) <= -1 + 1e-3
     assert loudness.integrated_loudness(result, 44100) < -20
 
@@ -71,7 +71,7 @@ def test_silence_stays_silence():
     silence = torch.zeros(2, 10000)
     assert loudness.integrated_loudness(silence, 44100) == -math.inf
     assert loudness.peak_dbfs(silence, 44100) == -math.inf
-    assert torch.equal(loudness.normalise(silence, 44100), silence)
+    assert torch.equal(loudness.normalize(silence, 44100), silence)
 
 
 def test_six_channels_have_no_loudness():
@@ -99,7 +99,7 @@ def test_any_rate_has_some_loudness(rate, num_samples):
     clip = noise(num_samples / rate, rate, 2)
     found = loudness.integrated_loudness(clip, rate)
     assert -70 < found < -20 or found == -math.inf
-    assert loudness.normalise(clip, rate).isfinite().all()
+    assert loudness.normalize(clip, rate).isfinite().all()
 
 
 @pytest.mark.parametrize("amplitude", [1.0, 1e4, 1e15, 1e30])
@@ -108,7 +108,7 @@ def test_very_loud_clips(rate, amplitude):
     clip = noise(2, rate, 2, amplitude)
     quiet = loudness.integrated_loudness(clip / amplitude, rate)
     assert loudness.integrated_loudness(clip, rate) == pytest.approx(quiet + 20 * math.log10(amplitude), abs=0.01)
-    saved = loudness.normalise(clip, rate)
+    saved = loudness.normalize(clip, rate)
     assert loudness.peak_dbfs(saved, rate) <= -1 + 1e-3 and saved.abs().max() > 0.1
 
 

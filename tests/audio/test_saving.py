@@ -11,7 +11,7 @@ import torch
 from clavilux.audio import frontend, io, saving
 from clavilux.audio.blocks import ArrayBlocks, DiskBlocks
 from clavilux.audio.clip import Audio
-from clavilux.audio.loudness import leveled, normalise
+from clavilux.audio.loudness import leveled, normalize
 from clavilux.audio.meters import LoudnessMeter, PeakMeter
 
 
@@ -73,7 +73,7 @@ def test_leveled_from_a_disk_is_leveled_from_memory(tmp_path, target):
             kept.append(piece)
         assert kept.num_samples == samples.shape[1]
         result = np.concatenate(list(leveled(kept, 22050, target_lufs=target)), axis=1)
-    assert np.array_equal(result, normalise(torch.from_numpy(samples), 22050, target_lufs=target).numpy())
+    assert np.array_equal(result, normalize(torch.from_numpy(samples), 22050, target_lufs=target).numpy())
     assert not list(tmp_path.iterdir())
 
 

@@ -13,8 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from clavilux.audio.codecs import Codec, vqvae
-from clavilux.audio.codecs.files import check_codec, codec_identity, decode_tokens, load_tokens, save_tokens
 from clavilux.audio.codecs.load import load_codec
+from clavilux.audio.codecs.token_files import check_codec, codec_identity, decode_tokens, load_tokens, save_tokens
 from clavilux.audio.codecs.vqvae import VQVAE, VQVAESpec
 from clavilux.checkpoint_io import beginning_with, read_tensors
 

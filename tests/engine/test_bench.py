@@ -8,25 +8,25 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from clavilux.bench import ops, peers, report, steps, suite
-from clavilux.bench.ceilings import bandwidth, floor_s
-from clavilux.bench.equality import check_close, check_peer, forced, generate, random_tokens, relative_error
+from clavilux.bench import baselines, ops, report, steps, suite
+from clavilux.bench.baselines import TransformersPeer, peer_weights
 from clavilux.bench.layer import run_layer
 from clavilux.bench.ops import run_ops, selected
-from clavilux.bench.peers import TransformersPeer, peer_weights
-from clavilux.bench.sides import eager, graph_then_sampler, whole_graph
-from clavilux.bench.subjects import build, layer_cost, named, num_parameters, shortened, step_cost
+from clavilux.bench.parity import check_close, check_peer, forced, generate, random_tokens, relative_error
+from clavilux.bench.roofline import bandwidth, floor_s
 from clavilux.bench.suite import Bench, Mismatch
 from clavilux.bench.timing import Side, Timing, buffers_needed, measure, rotating, seconds, turns
+from clavilux.bench.variants import eager, graph_then_sampler, whole_graph
+from clavilux.bench.workloads import build, layer_cost, named, num_parameters, shortened, step_cost
 from clavilux.cli.app import app
-from clavilux.kernels.models import MODELS
+from clavilux.kernels.model_shapes import MODELS
 
 CPU = torch.device("cpu")
 TINY = replace(
     MODELS["musicgen-small"], width=32, layers=2, heads=2, head_dim=16, ffn=48, context=40, vocabulary=30, table=31,
     top_k=5,
 )  # fmt: skip
-needs_peer = pytest.mark.skipif(not peers.available(), reason="transformers is not installed")
+needs_peer = pytest.mark.skipif(not baselines.available(), reason="transformers is not installed")
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ def test_a_mismatch_refuses_the_peers_times(bench, monkeypatch):
     monkeypatch.setattr(steps, "named", lambda name: replace(TINY, name="musicgen-tiny"))
     monkeypatch.setattr(steps, "compiler_missing", lambda bench: True)
     swapped = lambda one: {**peer_weights(one), "lm_heads.0.weight": peer_weights(one)["lm_heads.1.weight"]}  # noqa: E731
-    monkeypatch.setattr(peers, "peer_weights", swapped)
+    monkeypatch.setattr(baselines, "peer_weights", swapped)
     with pytest.raises(Mismatch, match="musicgen-tiny: "):
         steps.run_steps(bench, ("musicgen-tiny",), "float32")
     assert bench.rows and not any(row.get("peer") for row in bench.rows)
@@ -275,9 +275,9 @@ def test_steps_stand_beside_the_peers(bench, monkeypatch):
 
 def test_a_missing_peer_is_said(bench, monkeypatch):
     monkeypatch.setattr(steps, "named", lambda name: TINY)
-    monkeypatch.setattr(peers, "available", lambda: False)
+    monkeypatch.setattr(baselines, "available", lambda: False)
     steps.run_steps(bench, ("musicgen-small",), "float32")
-    assert peers.MISSING in bench.notes and "pip install" in peers.MISSING
+    assert baselines.MISSING in bench.notes and "pip install" in baselines.MISSING
     assert {row["side"] for row in bench.rows} == {"clavilux float32"}
 
 
@@ -377,4 +377,4 @@ def test_a_quick_run_is_of_two_layers_and_says_so():
     small = named("musicgen-small")
     assert shortened(small, False) is small and shortened(TINY, True) is TINY
     quick = shortened(small, True)
-    assert (quick.layers, quick.name) == (2, "musicgen-small-of-2-layers") and peers.has_peer(quick)
+    assert (quick.layers, quick.name) == (2, "musicgen-small-of-2-layers") and baselines.has_peer(quick)

@@ -9,7 +9,7 @@ from clavilux import precision
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.kernels import processor
-from clavilux.kernels.weights import KINDS, packing_supported
+from clavilux.kernels.quantized import KINDS, packing_supported
 from clavilux.loop import generate_tokens
 from clavilux.precision import prepare
 from clavilux.sampling import SamplingSpec

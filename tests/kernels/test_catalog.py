@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from clavilux.kernels.catalog import CASES, COSTS, ITEM_BYTES, TOLERANCE, cases
-from clavilux.kernels.models import MODELS
+from clavilux.kernels.model_shapes import MODELS
 from clavilux.spec import DecoderSpec
 
 

@@ -8,9 +8,9 @@ import math
 import pytest
 import torch
 
+from clavilux.kernels.case_inputs import call
 from clavilux.kernels.catalog import cases
 from clavilux.kernels.decode_attention import decode_attention, reference
-from clavilux.kernels.inputs import call
 from clavilux.kernels.launch import noted
 from clavilux.kernels.prefill_attention import prefill_attention
 from clavilux.kernels.span import KINDS, Span

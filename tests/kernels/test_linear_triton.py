@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from clavilux.kernels.backend import using
+from clavilux.kernels.case_inputs import call
 from clavilux.kernels.catalog import Case, cases
-from clavilux.kernels.inputs import call
 from clavilux.kernels.launch import noted
 from clavilux.kernels.linear_residual import linear_residual
 from clavilux.kernels.norm_linear import norm_linear
-from clavilux.kernels.weights import Int8Weight, quantise
+from clavilux.kernels.quantized import Int8Weight, quantize
 
 pytest.importorskip("triton")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -74,14 +74,14 @@ def test_a_large_mean_does_not_cancel_the_variance():
 def test_int8_weights_are_those_dequantised(activation):
     torch.manual_seed(0)
     x, weight = torch.randn(3, 150, device=DEVICE), torch.randn(44, 150, device=DEVICE)
-    small = quantise(weight)
+    small = quantize(weight)
     assert 1e-3 < small.error < 1e-2
     given = norm_linear(x, None, None, small, norm="rms", activation=activation, backend="triton")
-    plain = norm_linear(x, None, None, small.dequantised(x.dtype), norm="rms", activation=activation)
+    plain = norm_linear(x, None, None, small.dequantized(x.dtype), norm="rms", activation=activation)
     torch.testing.assert_close(given, plain, rtol=1e-4, atol=1e-4)
     residual = torch.randn(3, 44, device=DEVICE)
     given = linear_residual(x, small, None, residual, backend="triton")
-    torch.testing.assert_close(given, residual + x @ small.dequantised(x.dtype).T, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(given, residual + x @ small.dequantized(x.dtype).T, rtol=1e-4, atol=1e-4)
 
 
 def test_many_rows_and_other_dtypes_are_left_to_torch():

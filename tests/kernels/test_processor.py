@@ -50,7 +50,7 @@ def test_a_limit_reaches_torch_and_our_own_choice(limit):
     if limit == "avx2" and not torch.cpu._is_avx2_supported():
         pytest.skip("this processor has no AVX2")
     code = (
-        "import clavilux, torch; from clavilux.kernels import processor as p; from clavilux.kernels.weights import *;"
+        "import clavilux, torch; from clavilux.kernels import processor as p; from clavilux.kernels.quantized import *;"
         "print(torch.backends.cpu.get_cpu_capability(), p.AMX, p.VNNI, p.BFLOAT16, packing_supported('int8'))"
     )
     found = python(code, CLAVILUX_CPU=limit)

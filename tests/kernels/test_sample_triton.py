@@ -7,8 +7,8 @@ import torch
 import triton
 import triton.language as tl
 
+from clavilux.kernels.case_inputs import call
 from clavilux.kernels.catalog import cases
-from clavilux.kernels.inputs import call
 from clavilux.kernels.sample import gumbel, reference, sample, sample_step
 from clavilux.kernels.sample import triton as kernels
 from clavilux.kernels.sample.triton import gumbel_of, words_of

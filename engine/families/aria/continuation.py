@@ -13,7 +13,7 @@ from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.remi import PROGRAMS, WRITTEN_METRES, regular_bars, score_tokens
 from clavilux.audio.codecs.score import ScoreCodec
 from clavilux.audio.harmony import find_chords, find_key
-from clavilux.audio.loudness import normalise
+from clavilux.audio.loudness import normalize
 from clavilux.audio.midi_tracks import plural
 from clavilux.audio.score import Score, bar_quarters
 from clavilux.audio.synth import SoundFont
@@ -115,4 +115,4 @@ def recording_samples(clip: Audio | None) -> Tensor | None:
         return None
     clip = clip.resample(ScoreCodec.sample_rate)
     samples = clip.samples if clip.channels == 2 else clip.to_mono().samples.expand(2, -1)
-    return normalise(samples, ScoreCodec.sample_rate, target_lufs=_GIVEN_LUFS)
+    return normalize(samples, ScoreCodec.sample_rate, target_lufs=_GIVEN_LUFS)

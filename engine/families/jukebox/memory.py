@@ -6,7 +6,7 @@ import math
 
 from clavilux.families.jukebox.config import PriorSizes
 from clavilux.families.jukebox.files import JukeboxFiles
-from clavilux.kernels.weights import packing_supported
+from clavilux.kernels.quantized import packing_supported
 from clavilux.precision import BYTES, step_bytes
 from clavilux.state import places_of
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from clavilux.audio.clip import Audio
-from clavilux.audio.codecs.files import codec_identity
+from clavilux.audio.codecs.token_files import codec_identity
 from clavilux.errors import CheckpointError
 from clavilux.families.jukebox.cascade import LevelPlan, draw_level
 from clavilux.families.jukebox.journal import Journal

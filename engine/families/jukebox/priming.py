@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from clavilux.audio.codecs.files import check_codec, load_tokens
+from clavilux.audio.codecs.token_files import check_codec, load_tokens
 from clavilux.audio.codecs.vqvae import VQVAE
 from clavilux.families.musicgen.family import clip_of
 

@@ -31,7 +31,7 @@ from clavilux.image.codecs import residual
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
 from clavilux.image.picture import Picture
 from clavilux.image_family import PictureGeneration, PictureRequest
-from clavilux.kernels.weights import Int8Weight
+from clavilux.kernels.quantized import Int8Weight
 from clavilux.layout import Delay
 from clavilux.precision import prepare
 from clavilux.sampling import SamplingSpec
@@ -161,7 +161,7 @@ def unpacked(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """float32 tensors of what the file has."""
     whole = {name: tensor.float() for name, tensor in weights.items() if not name.endswith(SCALE)}
     return {
-        name: Int8Weight(tensor, weights[name + SCALE].float()).dequantised(torch.float32)
+        name: Int8Weight(tensor, weights[name + SCALE].float()).dequantized(torch.float32)
         if name + SCALE in weights
         else tensor
         for name, tensor in whole.items()

@@ -14,7 +14,7 @@ import clavilux
 from clavilux.cli.info import describe
 from clavilux.errors import CheckpointError
 from clavilux.families.musicgen.int8_copy import write_int8
-from clavilux.kernels.weights import packing_supported
+from clavilux.kernels.quantized import packing_supported
 
 pytest.importorskip("transformers")
 packs = pytest.mark.skipif(not packing_supported(), reason="this processor has no kernels for packed weights")

@@ -8,7 +8,7 @@ from jukebox_goldens import VQVAE, frozen, numbers, save_toy
 
 import clavilux
 from clavilux.audio.clip import Audio
-from clavilux.audio.codecs.files import codec_identity, save_tokens
+from clavilux.audio.codecs.token_files import codec_identity, save_tokens
 from clavilux.cli.info import describe
 from clavilux.families.jukebox.cascade import LevelPlan
 from clavilux.families.jukebox.config import Stack

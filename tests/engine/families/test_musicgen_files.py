@@ -271,7 +271,7 @@ def test_a_melody_too_short_for_a_pitch_is_refused(musicgen):
 
 
 def separator(monkeypatch, get_model):
-    """Stands in for Demucs 4: drums, bass and the rest are shares of the mix, as large as it was normalised to."""
+    """Stands in for Demucs 4: drums, bass and the rest are shares of the mix, as large as it was normalized to."""
     parts = {name: ModuleType(name) for name in ("demucs", "demucs.apply", "demucs.pretrained")}
     parts["demucs.pretrained"].get_model = get_model
     parts["demucs.apply"].apply_model = lambda model, mix, shifts, split, device: torch.stack(

@@ -1,6 +1,6 @@
 """What is measured: decoders of real models' sizes with random weights, never zeros, and what their steps move.
 
-Knows the sizes in `clavilux.kernels.models` and the ops' cost models; times nothing.
+Knows the sizes in `clavilux.kernels.model_shapes` and the ops' cost models; times nothing.
 """
 
 import copy
@@ -11,7 +11,7 @@ import torch
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.kernels.catalog import Case
-from clavilux.kernels.models import MODELS, Model
+from clavilux.kernels.model_shapes import MODELS, ModelShape
 from clavilux.precision import DTYPES, prepare
 from clavilux.sampling import SamplingSpec
 from clavilux.skeleton import skeletons
@@ -27,11 +27,11 @@ class Subject:
     Attributes:
         model: the sizes it was built from.
         decoder: on the device, in the numbers it computes in.
-        dtype: the word for those numbers; those that `clavilux.kernels.weights` packs are, on an x86 CPU.
+        dtype: the word for those numbers; those that `clavilux.kernels.quantized` packs are, on an x86 CPU.
         error: of packed weights, relative, root mean square; None where nothing is lost.
     """
 
-    model: Model
+    model: ModelShape
     decoder: Decoder
     dtype: str
     error: float | None = None
@@ -84,19 +84,19 @@ class Subject:
         return Subject(self.model, decoder, found["dtype"], found.get("weights_error"))
 
 
-def named(name: str) -> Model:
+def named(name: str) -> ModelShape:
     """A model's sizes. Raises ValueError for a name that nobody knows."""
     if name not in MODELS:
         raise ValueError(f"the model {name!r} is not known; those known are {', '.join(MODELS)}")
     return MODELS[name]
 
 
-def shortened(model: Model, quick: bool) -> Model:
+def shortened(model: ModelShape, quick: bool) -> ModelShape:
     """In a quick run two layers stand for all, and its name says so."""
     return replace(model, layers=2, name=f"{model.name}-of-2-layers") if quick and model.layers > 2 else model
 
 
-def build(model: Model, device: torch.device, dtype: torch.dtype = torch.float32, seed: int = 0) -> Subject:
+def build(model: ModelShape, device: torch.device, dtype: torch.dtype = torch.float32, seed: int = 0) -> Subject:
     """A decoder of that size. Every weight counts: gains and biases differ from 1 and 0, and what a layer adds is about
     as large as what it reads. A peer that swaps two of them, or reads another token, is found out."""
     torch.manual_seed(seed)
@@ -112,13 +112,13 @@ def build(model: Model, device: torch.device, dtype: torch.dtype = torch.float32
     return Subject(model, decoder.to(dtype), word)
 
 
-def num_parameters(model: Model) -> int:
+def num_parameters(model: ModelShape) -> int:
     """Of the decoder, without building it."""
     with skeletons():
         return sum(p.numel() for p in Decoder(DecoderSpec(**model.decoder)).parameters())
 
 
-def step_cost(model: Model, length: int, weights: str, items: str, cache: str | None = None) -> tuple[int, int]:
+def step_cost(model: ModelShape, length: int, weights: str, items: str, cache: str | None = None) -> tuple[int, int]:
     """Bytes that one step must move at least, and its floating-point operations, from the ops' own cost models.
 
     Args:
@@ -136,13 +136,13 @@ def step_cost(model: Model, length: int, weights: str, items: str, cache: str | 
     return sum(case.bytes_moved for case in cases), sum(flops(case) for case in cases)
 
 
-def layer_cost(model: Model, length: int, weights: str, items: str, cache: str | None = None) -> tuple[int, int]:
+def layer_cost(model: ModelShape, length: int, weights: str, items: str, cache: str | None = None) -> tuple[int, int]:
     """As `step_cost`, of one layer."""
     cases = layer_linears(model, weights, items) + _attention_cases(model, length, items, cache)
     return sum(case.bytes_moved for case in cases), sum(flops(case) for case in cases)
 
 
-def layer_linears(model: Model, weights: str, items: str) -> list[Case]:
+def layer_linears(model: ModelShape, weights: str, items: str) -> list[Case]:
     """The matrix products of one layer."""
     inner = model.heads * model.head_dim
     up = 2 * model.ffn if model.activation == "swiglu" else model.ffn

@@ -2,7 +2,7 @@
 
 import torch
 
-from clavilux.kernels.weights import Int8Weight, PackedWeight
+from clavilux.kernels.quantized import Int8Weight, PackedWeight
 
 Weight = torch.Tensor | Int8Weight | PackedWeight
 MOST_ROWS = 16  # of the Triton kernels; more are better served by a library's

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from clavilux.kernels.weights import KINDS, PackedWeight, dense, pack, packing_supported, quantise
+from clavilux.kernels.quantized import KINDS, PackedWeight, dense, pack, packing_supported, quantize
 
 needs_packing = pytest.mark.skipif(not packing_supported(), reason="this processor has no FBGEMM")
 
@@ -22,9 +22,9 @@ def matrix(rows=48, width=64, seed=0):
 
 def test_int8_is_off_by_half_a_level_at_most_in_each_row():
     weight = matrix() * torch.logspace(-3, 3, 48)[:, None]  # rows of very different sizes
-    small = quantise(weight)
+    small = quantize(weight)
     level = weight.abs().amax(1) / 127
-    assert ((small.dequantised(torch.float32) - weight).abs() <= 0.5001 * level[:, None]).all()
+    assert ((small.dequantized(torch.float32) - weight).abs() <= 0.5001 * level[:, None]).all()
     assert small.values.dtype == torch.int8 and small.values.abs().amax(1).eq(127).all()
     assert small.error == pytest.approx(float((dense(small, torch.float32) - weight).norm() / weight.norm()))
 
@@ -32,7 +32,7 @@ def test_int8_is_off_by_half_a_level_at_most_in_each_row():
 def test_rows_of_zeros_stay_zero():
     weight = matrix()
     weight[3] = 0
-    assert not quantise(weight).dequantised(torch.float32)[3].any()
+    assert not quantize(weight).dequantized(torch.float32)[3].any()
 
 
 @pytest.mark.parametrize(

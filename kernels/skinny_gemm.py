@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from clavilux.kernels.launch import waves_of_64
-from clavilux.kernels.products import MOST_ROWS
+from clavilux.kernels.linear import MOST_ROWS
 
 
 @triton.jit

@@ -1,6 +1,6 @@
 """The sizes of real models, from their published configs: what the catalog's cases and a whole step are made of.
 
-Knows numbers only. A benchmark builds a decoder from `Model.decoder`; no weights and no loader are needed for it.
+Knows numbers only. A benchmark builds a decoder from `ModelShape.decoder`; no weights and no loader are needed for it.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class ModelShape:
     """One decoder, and how it is sampled.
 
     Attributes:
@@ -104,9 +104,9 @@ class Model:
         }
 
 
-def _musicgen(size: str, width: int, layers: int) -> Model:
+def _musicgen(size: str, width: int, layers: int) -> ModelShape:
     # 30 s at 50 Hz and the delay of 4 codebooks; T5 gives a memory of about as many positions as the prompt has words.
-    return Model(
+    return ModelShape(
         name=f"musicgen-{size}", width=width, layers=layers, heads=width // 64, head_dim=64, ffn=4 * width,
         context=1503, vocabulary=2048, table=2049, codebooks=4, positions="sinusoidal", cross=64,
         guidance=3.0, top_k=250, int8=True,
@@ -115,17 +115,17 @@ def _musicgen(size: str, width: int, layers: int) -> Model:
 
 def _llamagen(
     size: str, width: int, layers: int, heads: int, ffn: int, *, tokens: int = 576, prefix: int = 1, top_k: int = 2000
-) -> Model:
+) -> ModelShape:
     # 24 x 24 tokens of 384 pixels after a class, or 32 x 32 after 120 positions of text.
-    return Model(
+    return ModelShape(
         name=f"llamagen-{size}", width=width, layers=layers, heads=heads, head_dim=width // heads, ffn=ffn,
         context=tokens + prefix, vocabulary=16384, norm="rms", activation="swiglu", positions="rope",
         guidance=4.0 if prefix == 1 else 7.5, top_k=top_k,
     )  # fmt: skip
 
 
-def _imagegpt(size: str, width: int, layers: int, heads: int) -> Model:
-    return Model(
+def _imagegpt(size: str, width: int, layers: int, heads: int) -> ModelShape:
+    return ModelShape(
         name=f"imagegpt-{size}", width=width, layers=layers, heads=heads, head_dim=width // heads, ffn=4 * width,
         context=1024, vocabulary=512, table=513, norm="rms", activation="quick_gelu", biases=True,
     )  # fmt: skip
@@ -133,9 +133,9 @@ def _imagegpt(size: str, width: int, layers: int, heads: int) -> Model:
 
 def _jukebox(
     size: str, width: int, layers: int, heads: int, head_dim: int, *, context: int = 8192, block: int = 64, **words
-) -> Model:
+) -> ModelShape:
     # Attention is a quarter of the width and the wide part is no wider (arXiv 2005.00341, and the released sizes).
-    return Model(
+    return ModelShape(
         name=f"jukebox-{size}", width=width, layers=layers, heads=heads, head_dim=head_dim, ffn=width,
         context=context, vocabulary=2048, activation="quick_gelu", biases=True, final_norm=False, additive=True,
         spans=("row", "column", "previous_row"), block=block, temperature=0.99, int8=True, **words,
@@ -161,11 +161,11 @@ _ALL = (
         exceptions=((15, "prefix"), (31, "prefix"), (47, "full"), (63, "prefix")),
     ),
     _jukebox("upsampler", 1920, 72, 1, 480, tied=True),
-    Model(
+    ModelShape(
         name="aria-composer", width=192, layers=6, heads=4, head_dim=48, ffn=512, context=512, vocabulary=803,
         norm="rms", activation="swiglu", positions="rope", tied=True, temperature=1.05, top_p=0.99, grammar=True,
         dtype="float32",
     ),
 )  # fmt: skip
 
-MODELS: Mapping[str, Model] = MappingProxyType({model.name: model for model in _ALL})
+MODELS: Mapping[str, ModelShape] = MappingProxyType({model.name: model for model in _ALL})

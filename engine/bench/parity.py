@@ -6,9 +6,9 @@ other numbers the logits must lie close to those of float32.
 
 import torch
 
-from clavilux.bench.peers import TransformersPeer
-from clavilux.bench.subjects import Subject
+from clavilux.bench.baselines import TransformersPeer
 from clavilux.bench.suite import Mismatch
+from clavilux.bench.workloads import Subject
 from clavilux.layout import Delay, Layout, parallel
 from clavilux.loop import generate_tokens
 from clavilux.sampling import SamplingSpec

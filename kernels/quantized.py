@@ -50,7 +50,7 @@ class Int8Weight:
     def device(self) -> torch.device:
         return self.values.device
 
-    def dequantised(self, dtype: torch.dtype) -> torch.Tensor:
+    def dequantized(self, dtype: torch.dtype) -> torch.Tensor:
         """[N, D], rounded once."""
         return (self.values.float() * self.scale[:, None]).to(dtype)
 
@@ -69,7 +69,7 @@ class Int8Weight:
         return Int8Weight(values, scale, max(part.error for part in parts))
 
 
-def quantise(weight: torch.Tensor) -> Int8Weight:
+def quantize(weight: torch.Tensor) -> Int8Weight:
     """Round a matrix [N, D] to int8, symmetrically, with a scale for every row (output channel).
 
     Raises:
@@ -124,7 +124,7 @@ class PackedWeight:
 
 def dense(weight: torch.Tensor | Int8Weight, dtype: torch.dtype) -> torch.Tensor:
     """The matrix itself, or the one that an int8 matrix stands for."""
-    return weight.dequantised(dtype) if isinstance(weight, Int8Weight) else weight
+    return weight.dequantized(dtype) if isinstance(weight, Int8Weight) else weight
 
 
 def packing_supported(kind: str = "float16") -> bool:
@@ -149,7 +149,7 @@ def pack(weight: torch.Tensor | Int8Weight, kind: str) -> PackedWeight:
     if not isinstance(weight, Int8Weight):
         _check_matrix(weight)
     if kind == "int8":
-        rounded = weight if isinstance(weight, Int8Weight) else quantise(weight)
+        rounded = weight if isinstance(weight, Int8Weight) else quantize(weight)
         return PackedWeight(kind, tuple(weight.shape), rounded.error, _bytes(rounded))
     exact = dense(weight, torch.float32).detach().float().contiguous()
     if kind == "float16":

@@ -7,8 +7,8 @@ from contextlib import nullcontext
 
 import torch
 
-from clavilux.bench.subjects import Subject, step_cost
 from clavilux.bench.timing import Side, captured
+from clavilux.bench.workloads import Subject, step_cost
 from clavilux.graph import StepGraph
 from clavilux.kernels.backend import using
 from clavilux.layout import OPEN

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from clavilux.kernels.catalog import Case
+from clavilux.kernels.quantized import Int8Weight, quantize
 from clavilux.kernels.span import Span
-from clavilux.kernels.weights import Int8Weight, quantise
 
 OPEN = -1  # a place of a plan that is still to be drawn
 GUIDANCE = {1: (1.0,), 2: (3.0, -2.0), 3: (3.0, -1.5, -0.5)}
@@ -74,7 +74,7 @@ class _Maker:
         if shape.get("weights") != "int8":
             return self.normal(out, width, scale=width**-0.5)
         if self.values:
-            return quantise(self.normal(out, width, scale=width**-0.5, dtype=torch.float32))
+            return quantize(self.normal(out, width, scale=width**-0.5, dtype=torch.float32))
         values = torch.empty(out, width, device=self.device, dtype=torch.int8)
         return Int8Weight(values, torch.empty(out, device=self.device))
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from clavilux.kernels.case_inputs import call
 from clavilux.kernels.catalog import CASES, Case, cases
-from clavilux.kernels.inputs import call
 from clavilux.kernels.span import Span
 
 TOYS = [case for case in CASES if case.toy and case.dtype == "float32"]

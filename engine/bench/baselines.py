@@ -10,8 +10,8 @@ from inspect import signature
 import torch
 import torch.nn.functional as F
 
-from clavilux.bench.subjects import Subject
-from clavilux.kernels.models import Model
+from clavilux.bench.workloads import Subject
+from clavilux.kernels.model_shapes import ModelShape
 
 MISSING = "transformers is missing, so nothing is compared with it: pip install 'clavilux[bench]'"
 
@@ -20,7 +20,7 @@ def available() -> bool:
     return find_spec("transformers") is not None
 
 
-def has_peer(model: Model) -> bool:
+def has_peer(model: ModelShape) -> bool:
     """Whether transformers has this decoder: MusicGen's."""
     return model.name.startswith("musicgen-")
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from clavilux.kernels import pages
+from clavilux.kernels import huge_pages
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked for large pages")
 
@@ -18,21 +18,21 @@ def share(blocks, tensor):
 
 def test_large_blocks_in_use_are_found():
     values = torch.ones(40 << 20, dtype=torch.uint8)
-    assert share(pages._blocks(), values) > 0.8  # pieces below `LEAST` are left out
+    assert share(huge_pages._blocks(), values) > 0.8  # pieces below `LEAST` are left out
 
 
 def test_what_lies_in_collapsed_blocks_stays():
     values = torch.arange(10 << 20, dtype=torch.int32)
-    pages.collapse()
+    huge_pages.collapse()
     assert torch.equal(values, torch.arange(10 << 20, dtype=torch.int32))
 
 
 def test_only_whole_pages_are_asked_for(monkeypatch):
     asked = []
-    monkeypatch.setattr(pages.ctypes, "CDLL", lambda name: type("C", (), {"madvise": Recorder(asked)}))
-    page = pages.PAGE
-    pages._madvise(page + 1, 2 * page, 14)
-    pages._madvise(page - 1, 3 * page + 5, 25)
+    monkeypatch.setattr(huge_pages.ctypes, "CDLL", lambda name: type("C", (), {"madvise": Recorder(asked)}))
+    page = huge_pages.PAGE
+    huge_pages._madvise(page + 1, 2 * page, 14)
+    huge_pages._madvise(page - 1, 3 * page + 5, 25)
     assert asked == [(page, 2 * page, 25)]
 
 
