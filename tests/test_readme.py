@@ -85,3 +85,10 @@ def test_unrun_snippets_have_a_known_language():
 def test_links_to_files_lead_somewhere():
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", README.read_text(encoding="utf-8"))
     assert not [link for link in links if not (README.parent / link).exists()]
+
+
+def test_files_that_the_documents_name_are_there():
+    root, folders = README.parent, "engine|kernels|audio|image|tests|benchmarks|docs"
+    for document in (README, root / "CONTRIBUTING.md", *sorted((root / "docs").glob("*.md"))):
+        named = re.findall(rf"(?:`|\()((?:{folders})/[\w./-]*)[`)]", document.read_text(encoding="utf-8"))
+        assert named and not [name for name in named if not (root / name).exists()], document.name
