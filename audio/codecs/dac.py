@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clavilux.audio.codecs.dac_spec import DacSpec
-from clavilux.audio.codecs.pieces import Chain, Conv, Residual, Snake, State, Upsample
+from clavilux.audio.codecs.streaming_layers import Chain, Conv, Residual, Snake, State, Upsample
 from clavilux.audio.codecs.weights import fill, fold_weight_norm
 from clavilux.checkpoint_io import check_tensors, read_json, read_tensors, read_torch
 from clavilux.skeleton import skeletons

@@ -18,14 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clavilux.audio.codecs.streaming_layers import Chain, State
+
 # On a CPU, transposed convolutions and LSTMs lay all their weights out anew at every call. Two cores, 1024 channels:
 # an LSTM's 10 frames took 33 ms, and 15 ms step by step; a transposed convolution's 10 inputs 21 ms, and 4 ms as a
 # matrix product. These are the most inputs, or rows times frames, for which that is faster.
 _FEW_INPUTS, _FEW_STEPS = 128, 24
 _LSTM_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-
-# What the layers keep between two pieces of one signal; a fresh dictionary begins a new signal.
-State = dict[nn.Module, Any]
 
 PAD_MODES = ("constant", "reflect", "replicate")
 _MOST = {
@@ -289,27 +288,6 @@ class Lstm(nn.Module):
             x = torch.stack(outputs)
             ends.append((h, c))
         return x, tuple(torch.stack(parts) for parts in zip(*ends, strict=True))
-
-
-class Chain(nn.ModuleList):
-    """Layers one after another."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self:
-            x = layer(x)
-        return x
-
-    def step(self, x: Tensor, state: State, last: bool) -> Tensor:
-        for layer in self:
-            x = layer.step(x, state, last)
-        return x
-
-    def inputs_for(self, before: int, after: int) -> tuple[int, int]:
-        """As `Conv.inputs_for`, through all layers, the LSTM's memory aside. For a decoder: offsets in frames."""
-        for layer in reversed(self):
-            if hasattr(layer, "inputs_for"):
-                before, after = layer.inputs_for(before, after)
-        return before, after
 
 
 def encoder(spec: SeanetSpec) -> Chain:

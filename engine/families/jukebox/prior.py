@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clavilux.audio.codecs.pieces import Chain, Conv, Upsample
+from clavilux.audio.codecs.streaming_layers import Chain, Conv, Upsample
 from clavilux.audio.codecs.vqvae import Residual
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder

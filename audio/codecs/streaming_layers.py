@@ -11,6 +11,7 @@ Knows layers and lengths. Does not know what codec they make up. x: float [B, C,
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 _FEW = 128
 
 # What the layers keep between two pieces; a fresh dictionary begins a new signal.
-State = dict[nn.Module, Tensor]
+State = dict[nn.Module, Any]
 
 
 class Conv(nn.Module):
@@ -164,7 +165,7 @@ class Chain(nn.ModuleList):
         return x
 
     def inputs_for(self, before: int, after: int) -> tuple[int, int]:
-        """As `Conv.inputs_for`, through all layers."""
+        """As `Conv.inputs_for`, through all layers that have it (not an LSTM). For a decoder: offsets in frames."""
         for layer in reversed(self):
             if hasattr(layer, "inputs_for"):
                 before, after = layer.inputs_for(before, after)
