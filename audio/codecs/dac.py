@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from clavilux.audio.codecs.dac_spec import DacSpec
 from clavilux.audio.codecs.streaming_layers import Chain, Conv, Residual, Snake, State, Upsample
-from clavilux.audio.codecs.weights import fill, fold_weight_norm
+from clavilux.audio.codecs.weights import fold_weight_norm
 from clavilux.checkpoint_io import check_tensors, read_json, read_tensors, read_torch
 from clavilux.skeleton import skeletons
+from clavilux.strict_weights import fill
 
 __all__ = ["Dac", "DacSpec", "DacStream", "from_config", "from_original", "load"]
 

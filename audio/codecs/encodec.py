@@ -20,9 +20,10 @@ from clavilux.audio.codecs.encodec_spec import EncodecSpec
 from clavilux.audio.codecs.encodec_stereo import StereoEncodec
 from clavilux.audio.codecs.encodec_stream import ROWS, ChunkStream, PieceStream
 from clavilux.audio.codecs.seanet import Conv, Lstm, Upsample, decoder, encoder
-from clavilux.audio.codecs.weights import fill, fold_weight_norm
+from clavilux.audio.codecs.weights import fold_weight_norm
 from clavilux.checkpoint_io import check_tensors, read_json, read_tensors, read_torch
 from clavilux.skeleton import skeletons
+from clavilux.strict_weights import fill
 
 __all__ = ["Encodec", "EncodecSpec", "StereoEncodec", "checkpoint_names", "from_config", "load", "pretrained_name"]
 

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from clavilux.audio.codecs.encodec_stream import PieceStream
 from clavilux.audio.codecs.streaming_layers import Chain, Conv, State, Upsample
 from clavilux.audio.codecs.vqvae_spec import VQVAESpec
-from clavilux.audio.codecs.weights import fill
 from clavilux.checkpoint_io import beginning_with, check_tensors, read_json, read_tensors, read_torch, unwrapped
 from clavilux.skeleton import skeletons
+from clavilux.strict_weights import fill
 
 __all__ = ["VQVAE", "VQVAELevel", "VQVAESpec", "checkpoint_names", "from_config", "from_original", "load"]
 

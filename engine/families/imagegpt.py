@@ -20,12 +20,13 @@ from clavilux.families.configs import describing
 from clavilux.families.grid_family import GridFamily, checked, facts_of, memory_bytes, placed, tensors_of
 from clavilux.families.model_card import model_name
 from clavilux.families.musicgen.config import count
-from clavilux.families.tensors import check, fingerprint
+from clavilux.families.tensors import fingerprint
 from clavilux.image.codecs import clusters
 from clavilux.image_family import PictureGeneration, PictureRequest
 from clavilux.sampling import SamplingSpec
 from clavilux.skeleton import skeletons
 from clavilux.spec import DecoderSpec
+from clavilux.strict_weights import check
 
 SAMPLING = SamplingSpec(temperature=1.0)
 # What the library takes where a config leaves something out; and more than any model has.

@@ -34,11 +34,12 @@ from clavilux.families.grid_family import (
 from clavilux.families.model_card import model_name
 from clavilux.families.musicgen.config import count
 from clavilux.families.t5 import read_tokenizer
-from clavilux.families.tensors import check, fingerprint
+from clavilux.families.tensors import fingerprint
 from clavilux.image.codecs import vq
 from clavilux.image_family import PictureGeneration, PictureRequest
 from clavilux.sampling import SamplingSpec
 from clavilux.spec import DecoderSpec
+from clavilux.strict_weights import check
 
 SAMPLING = SamplingSpec(temperature=1.0, guidance=5.0)
 LONGEST = 1024  # tokens of a prompt; the model was trained on far fewer

@@ -31,12 +31,13 @@ from clavilux.families.grid_family import (
 )
 from clavilux.families.registry import llamagen_files
 from clavilux.families.t5 import TextEncoder, from_name
-from clavilux.families.tensors import check, fingerprint
+from clavilux.families.tensors import fingerprint
 from clavilux.image.codecs import vq
 from clavilux.image.codecs.vq_spec import VQSpec
 from clavilux.image_family import PictureGeneration, PictureRequest
 from clavilux.sampling import SamplingSpec
 from clavilux.spec import DecoderSpec
+from clavilux.strict_weights import check
 
 BY_CLASS = SamplingSpec(temperature=1.0, top_k=2000, guidance=4.0)
 BY_WORDS = SamplingSpec(temperature=1.0, top_k=1000, guidance=7.5)

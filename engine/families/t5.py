@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from clavilux.errors import CheckpointError
-from clavilux.families.tensors import check
 from clavilux.skeleton import skeletons
+from clavilux.strict_weights import check
 
 LONGEST = 512  # tokens; what T5 was trained on
 # The token table has up to three names, of which a file holds at least one.

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from clavilux.image.codecs.boundary import checked_pixels, checked_tokens
 from clavilux.image.codecs.vq import Double, Halve, Residual
-from clavilux.image.codecs.weights import fill
 from clavilux.skeleton import skeletons
+from clavilux.strict_weights import fill
 
 __all__ = ["ResidualVQ", "ResidualVQSpec", "from_weights"]
 
@@ -170,7 +170,7 @@ def from_weights(spec: ResidualVQSpec, weights: Mapping[str, Tensor], label: str
     """A codec with these weights, float32 on the CPU. ValueError, all named: missing, extra or misshapen tensors."""
     with skeletons():
         codec = ResidualVQ(spec)
-    fill(codec, weights, label)
+    fill(codec, weights, label, promise="sizes")
     return codec.requires_grad_(False).eval()
 
 

@@ -22,9 +22,10 @@ from clavilux.checkpoint_io import parse_json, read_json, read_metadata
 from clavilux.image.codecs.boundary import checked_pixels, checked_tokens
 from clavilux.image.codecs.vq_spec import VQSpec
 from clavilux.image.codecs.vq_weights import Layout
-from clavilux.image.codecs.weights import fill, read_tensors
+from clavilux.image.codecs.weights import read_tensors
 from clavilux.image.io import atomic_path
 from clavilux.skeleton import skeletons
+from clavilux.strict_weights import fill
 
 __all__ = ["VQ", "VQSpec", "from_config", "from_weights", "load", "save"]
 
@@ -308,7 +309,8 @@ def from_weights(weights: Mapping[str, Tensor], label: str = "the codec", *, spe
         spec = VQSpec.from_shapes({layout.ours(name): tuple(tensor.shape) for name, tensor in weights.items()}, label)
     with skeletons():  # nothing is allocated for sizes that the file does not have
         codec = VQ(spec)
-    fill(codec, weights, label, names={ours: layout.theirs(ours) for ours in codec.state_dict()}, skip=layout.skipped)
+    names = {ours: layout.theirs(ours) for ours in codec.state_dict()}
+    fill(codec, weights, label, names=names, skip=layout.skipped, promise="sizes")
     return codec.requires_grad_(False).eval()
 
 

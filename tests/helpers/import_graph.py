@@ -18,7 +18,9 @@ Graph = dict[str, set[str]]  # file -> the files that it imports, all relative t
 # A name with "/" at its end is a folder. The most particular name counts, so a folder's file can stand elsewhere.
 LAYERS: tuple[dict[str, tuple[str, ...]], ...] = (
     {
-        "ground": tuple(f"engine/{name}.py" for name in ("errors", "files", "checkpoint_io", "checks", "skeleton")),
+        "ground": tuple(f"engine/{name}.py" for name in (
+            "checkpoint_io", "errors", "files", "skeleton", "strict_weights",
+        )),
         "kernels": ("kernels/",),
     },
     {"audio": ("audio/",), "image": ("image/",)},

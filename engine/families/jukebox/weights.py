@@ -22,6 +22,7 @@ from clavilux.families.jukebox.config import PriorSizes
 from clavilux.families.jukebox.prior import Prior
 from clavilux.families.tensors import fingerprint
 from clavilux.skeleton import skeletons
+from clavilux.strict_weights import is_finite
 
 # ours -> (original, transformers), inside a layer
 _LAYER = {
@@ -221,7 +222,7 @@ def filled(sizes: PriorSizes, source: Source, dtype: torch.dtype) -> Prior:
         if ours == "decoder.head.weight" and not sizes.untied:
             continue
         weights[ours] = _tensor(read, place, dtype)
-        if weights[ours].numel() and not all(torch.isfinite(extreme) for extreme in weights[ours].aminmax()):
+        if not is_finite(weights[ours]):
             raise CheckpointError(f"{source.label} holds numbers that are not finite in {place.rows[0][0]}")
     if "decoder.head.weight" in wanted and not sizes.untied:
         weights["decoder.head.weight"] = weights["decoder.embed.weight"][: sizes.vocabulary]

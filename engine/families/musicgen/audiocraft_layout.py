@@ -34,8 +34,9 @@ from clavilux.families.musicgen.transformers_layout import (
     linear_of,
 )
 from clavilux.families.t5 import from_name
-from clavilux.families.tensors import NameMap, Rows, Shapes, Weight, check, decoder_of, fingerprint, mapped
+from clavilux.families.tensors import NameMap, Rows, Weight, decoder_of, fingerprint, mapped
 from clavilux.requests import USUAL_S
+from clavilux.strict_weights import Shapes, check
 
 _TEXT = "condition_provider.conditioners.description.output_proj"
 _MELODY = "condition_provider.conditioners.self_wav.output_proj"

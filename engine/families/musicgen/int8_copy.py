@@ -20,8 +20,9 @@ from clavilux.families.int8 import ERROR, Rounding, copy_beside, new_folder
 from clavilux.families.musicgen import audiocraft_layout, transformers_layout
 from clavilux.families.musicgen.config import Blueprint
 from clavilux.families.registry import SMALL_FILES, detect
-from clavilux.families.tensors import NameMap, check, read_folder
+from clavilux.families.tensors import NameMap, read_folder
 from clavilux.skeleton import skeletons
+from clavilux.strict_weights import check
 
 # Where transformers says how weights are stored; it warns of a method that it does not know.
 _MARK = {"quantization_config": {"quant_method": "clavilux-int8"}}

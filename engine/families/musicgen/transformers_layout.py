@@ -24,21 +24,11 @@ from clavilux.families.musicgen import family
 from clavilux.families.musicgen.config import Blueprint, Melody, count, delays_of, t5_parameters
 from clavilux.families.musicgen.family import Conditioner, FrameFamily
 from clavilux.families.t5 import TextEncoder, from_tensors, installed
-from clavilux.families.tensors import (
-    NameMap,
-    Rows,
-    Shapes,
-    check,
-    count_numbers,
-    decoder_of,
-    fingerprint,
-    mapped,
-    read_folder,
-    under,
-)
+from clavilux.families.tensors import NameMap, Rows, count_numbers, decoder_of, fingerprint, mapped, read_folder, under
 from clavilux.precision import prepare
 from clavilux.requests import USUAL_S
 from clavilux.sampling import SamplingSpec
+from clavilux.strict_weights import Shapes, check
 
 WINDOW_S, STRIDE_S = 30.0, 18.0
 SAMPLING = SamplingSpec(temperature=1.0, top_k=250, guidance=3.0)
