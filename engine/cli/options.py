@@ -6,6 +6,7 @@ Knows typer only.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from os.path import realpath
 from pathlib import Path
 from typing import Annotated
 
@@ -42,9 +43,9 @@ def note_written(ctx: typer.Context, path: Path | str) -> None:
 
 def check_apart(written: Iterable[Path], read: Iterable[Path | None]) -> None:
     """Raise ValueError where a file to be written is one that is read: it would be gone."""
-    names = {path.resolve(): path for path in read if path is not None}
+    names = {realpath(path) for path in read if path is not None}  # `Path.resolve` fails for links that go round
     for path in written:
-        if path.resolve() in names:
+        if realpath(path) in names:
             raise ValueError(f"{str(path)!r} would take the place of the file that is read; give it another name")
 
 

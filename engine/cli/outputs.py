@@ -6,6 +6,7 @@ Knows endings and paths. Does not know how a song is made.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def check_outputs(
     check_apart(targets, read)
     for path in targets:
         io.check_target(path)
-    if len({path.resolve() for path in targets}) < len(targets):
+    if len({realpath(path) for path in targets}) < len(targets):
         raise ValueError("two of the files to write have the same name; give each its own")
 
 

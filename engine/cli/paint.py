@@ -7,6 +7,7 @@ Knows arguments and files; how a picture is made is `painting`'s. torch is impor
 from __future__ import annotations
 
 import time
+from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -148,7 +149,7 @@ def _check_outputs(pictures: list[Path], maps: list[Path]) -> None:
     targets = [*pictures, *maps]
     for path in targets:
         io.check_target(path)
-    if len({path.resolve() for path in targets}) < len(targets):
+    if len({realpath(path) for path in targets}) < len(targets):
         raise ValueError("two of the files to write have the same name; give each its own")
 
 

@@ -56,3 +56,15 @@ def test_nothing_is_written_over_what_is_read(tmp_path, monkeypatch):
     for option in ("-o", "--preview", "--explain"):
         assert says in refuse("paint", "cat", "--continue-from", "red.png", option, "red.png")
     assert (tmp_path / "tune.mid").read_bytes() == b"MThd" and (tmp_path / "red.png").read_bytes() == b"x"
+
+
+def test_links_that_go_round_are_no_fault_of_ours(tmp_path):
+    loop = tmp_path / "round.mid"
+    loop.symlink_to(loop)
+    assert refuse("play", loop, "-o", tmp_path / "a.wav").startswith(f"{str(loop)!r} cannot be read: Too many levels")
+    call("render", "waltz", "--seconds", "2", "-o", loop)  # a link's place is taken by the file
+    assert loop.read_bytes()[:4] == b"MThd"
+
+
+def test_info_refuses_a_length_that_is_none():
+    assert "seconds is inf; it should be above 0" in refuse("info", "aria", "--seconds", "1e400")
