@@ -22,7 +22,6 @@ class ContextWindow:
 
     Attributes:
         state: what has been read, [R * B] rows: R blocks of the same tokens under conditions of their own (guidance).
-        end: how many tokens the sequence can have before the window has to move on; None where it never does.
     """
 
     def __init__(
@@ -51,7 +50,11 @@ class ContextWindow:
             self._none(batch)
         ]  # of the sequence, [B, K, n] each; what has left the window stays, it is small
         self._count, self._dropped = 0, 0
-        self.end = None if windows is None else windows.context + 1
+
+    @property
+    def end(self) -> int | None:
+        """How many tokens the sequence can have before the window has to move on; None where it never does."""
+        return None if self._windows is None else self._dropped + self._windows.context + 1
 
     def read(self, tokens: torch.Tensor) -> torch.Tensor:
         """Read the next tokens [B, K, n]; the logits [R * B, K, V] after the last.
@@ -65,7 +68,6 @@ class ContextWindow:
         keep, dropped = 0, 0
         if self._windows is not None:
             keep, dropped = self._windows.keep, self._windows.dropped(self._count)
-            self.end = dropped + self._windows.context + 1
         elif self._count > self.room:
             raise ValueError(
                 f"{self._count} tokens are to be read; there is room for {self.room}, windows would allow more"

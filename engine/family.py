@@ -16,10 +16,10 @@ from torch import Tensor
 
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs import Codec
-from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
 from clavilux.layout import Layout
-from clavilux.sampling import Grammar, SamplingSpec
+from clavilux.loop import Drawable
+from clavilux.sampling import SamplingSpec
 from clavilux.windows import Windows
 
 Progress = Callable[[float, float], None]
@@ -50,14 +50,9 @@ class Request:
     open_length: bool = False
 
 
-class Generation(Protocol):
+class Generation(Drawable, Protocol):
     """One piece while it is made: a row of a batch. Made by its family."""
 
-    prompt: Tensor  # int64 [1, K, T], read before anything is drawn
-    plan: Tensor | None  # int64 [1, K, S], what is known of the steps to come; None where a grammar says it
-    grammar: Grammar | None
-    conditioning: Conditioning  # one row
-    unconditional: Conditioning  # the row of guidance's second block: nothing is said
     windows: Windows  # the stage's, or those that were asked for; the same in all rows of a call
     receipt: dict[str, Any]
 
@@ -105,9 +100,6 @@ class FamilyModule(Protocol):
     ) -> int:
         """Bytes at the peak of loading and generating."""
 
-    def usual_length(self, folder: Path, config: Mapping[str, Any]) -> float:
-        """What is made where nothing is asked for."""
-
     def facts(self, folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         """What it is, as JSON values."""
 
@@ -117,3 +109,10 @@ class MusicModule(FamilyModule, Protocol):
 
     def check_controls(self, folder: Path, config: Mapping[str, Any], prompt: str, controls: dict[str, Any]) -> None:
         """Raise ValueError or TypeError for a prompt and controls that `generate` would refuse."""
+
+
+class PictureModule(FamilyModule, Protocol):
+    """What those of pictures have beside it."""
+
+    def usual_length(self, folder: Path, config: Mapping[str, Any]) -> int:
+        """Pixels a side that it was trained on."""

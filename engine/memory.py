@@ -6,13 +6,17 @@ Knows machines; what is needed is each family's own estimate, made from its conf
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from clavilux.checkpoint import Checkpoint, find
 from clavilux.files import free_memory_bytes
 from clavilux.precision import device_named
-from clavilux.requests import check_seconds
+from clavilux.requests import USUAL_S, check_seconds
+
+if TYPE_CHECKING:
+    from clavilux.family import PictureModule
 
 
 def needed_bytes(
@@ -32,11 +36,16 @@ def needed_bytes(
     found = find(source)
     if device_named(device).type == "cpu":
         dtype = "float32" if dtype == "float32" else "auto"  # weights pass through float32 on their way to being packed
-    if length is None:
-        length = found.module.usual_length(found.folder, found.config)
-    elif found.makes == "music":
-        check_seconds(length)
+    if found.makes == "music":
+        length = check_seconds(USUAL_S if length is None else length)
+    elif length is None:
+        length = usual_pixels(found)
     return found.module.memory_needed(found.folder, found.config, length, batch, dtype)
+
+
+def usual_pixels(found: Checkpoint) -> int:
+    """Pixels a side that a model of pictures was trained on. Raises CheckpointError."""
+    return cast("PictureModule", found.module).usual_length(found.folder, found.config)
 
 
 def check_makes(source: str | Path | Checkpoint, what: str) -> None:

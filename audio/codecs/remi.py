@@ -30,6 +30,8 @@ PROGRAMS = (
 DRUMS = -1  # MidiTok's program for the drum kit
 SECTIONS = ("opening", "middle", "closing", "last")
 PITCH_RANGE = (21, 108)
+_BEAT_STEPS = {(0, 2): 12, (2, 4): 6, (4, 12): 2}  # (from, to) beats of a duration -> how finely it is written
+_TEMPI = (20, 300)  # quarters a minute, each whole one
 _TICKS_PER_QUARTER = 24  # exact for every grid below
 
 # What a bar of each metre is written as. Half-note metres share the quarter metres' finer grid.
@@ -180,15 +182,13 @@ def score_tokens() -> ScoreTokens:
 @lru_cache(maxsize=1)
 def tokenizer():
     """MidiTok's tokenizer (`miditok.REMI`), whose vocabulary `score_tokens` has."""
-    from miditok import (
-        REMI,
-        TokenizerConfig,
-    )  # here: it asks for huggingface_hub, which a song made from words does not
+    # here: it asks for huggingface_hub, which a song made from words does not
+    from miditok import REMI, TokenizerConfig
 
     remi = REMI(
         TokenizerConfig(
             pitch_range=(PITCH_RANGE[0], PITCH_RANGE[1] + 1),
-            beat_res={(0, 2): 12, (2, 4): 6, (4, 12): 2},
+            beat_res=_BEAT_STEPS,
             special_tokens=["PAD"],
             use_velocities=False,
             use_chords=True,
@@ -201,8 +201,8 @@ def tokenizer():
             use_time_signatures=True,
             time_signature_range=_TIME_SIGNATURES,
             use_tempos=True,
-            num_tempos=281,
-            tempo_range=(20, 300),
+            num_tempos=_TEMPI[1] - _TEMPI[0] + 1,
+            tempo_range=_TEMPI,
         )
     )
     for section in SECTIONS:
@@ -215,7 +215,7 @@ def _vocabulary() -> tuple[str, ...]:
     low, high = PITCH_RANGE
     durations = [
         f"{beat}.{part}.{steps}"
-        for first, last, steps in ((0, 2, 12), (2, 4, 6), (4, 12, 2))
+        for (first, last), steps in _BEAT_STEPS.items()
         for beat in range(first, last)
         for part in range(steps)
     ]
@@ -227,7 +227,7 @@ def _vocabulary() -> tuple[str, ...]:
         "Position": range(144),
         "PitchDrum": range(27, 89),
         "Chord": [f"{root}:{quality}" for quality in QUALITIES for root in _ROOTS],
-        "Tempo": [float(tempo) for tempo in range(20, 301)],
+        "Tempo": [float(tempo) for tempo in range(_TEMPI[0], _TEMPI[1] + 1)],
         "Program": [*PROGRAMS, DRUMS],
         "TimeSig": [f"{beats}/{unit}" for unit, counts in _TIME_SIGNATURES.items() for beats in counts],
         "Section": SECTIONS,

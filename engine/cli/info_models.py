@@ -13,6 +13,7 @@ from clavilux.audio.codecs.token_files import load_tokens
 from clavilux.checkpoint import find
 from clavilux.families.model_card import licence
 from clavilux.image.codecs import vq
+from clavilux.memory import usual_pixels
 from clavilux.requests import check_seconds
 
 WEIGHTS = (".safetensors", ".bin", ".pth", ".th")
@@ -22,7 +23,7 @@ def checkpoint_facts(folder: Path, seconds: float = 30.0, batch: int = 1) -> dic
     """Family, size, licence, context and the memory needed. CheckpointError; ValueError for a length that is none."""
     found = find(folder)
     pictures = found.makes == "pictures"
-    length = found.module.usual_length(found.folder, found.config) if pictures else check_seconds(seconds)
+    length = usual_pixels(found) if pictures else check_seconds(seconds)
     needed = found.module.memory_needed(found.folder, found.config, length, batch)
     made = f"{length}_pixels" if pictures else f"{length:g}_s"
     return found.module.facts(found.folder, found.config) | {f"memory_for_{batch}_x_{made}_bytes": needed}

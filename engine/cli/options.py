@@ -5,7 +5,7 @@ Knows typer only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from os.path import realpath
 from pathlib import Path
 from typing import Annotated
@@ -47,6 +47,12 @@ def check_apart(written: Iterable[Path], read: Iterable[Path | None]) -> None:
     for path in written:
         if realpath(path) in names:
             raise ValueError(f"{str(path)!r} would take the place of the file that is read; give it another name")
+
+
+def check_distinct(written: Collection[Path]) -> None:
+    """Raise ValueError where two of the files to be written are one."""
+    if len({realpath(path) for path in written}) < len(written):
+        raise ValueError("two of the files to write have the same name; give each its own")
 
 
 def check_ending(path: Path, endings: tuple[str, ...]) -> None:

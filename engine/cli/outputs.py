@@ -6,13 +6,12 @@ Knows endings and paths. Does not know how a song is made.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from clavilux.cli.options import check_apart, check_ending, note_written
+from clavilux.cli.options import check_apart, check_distinct, check_ending, note_written
 from clavilux.files import MIDI_ENDINGS
 
 if TYPE_CHECKING:
@@ -39,8 +38,7 @@ def check_outputs(
     check_apart(targets, read)
     for path in targets:
         io.check_target(path)
-    if len({realpath(path) for path in targets}) < len(targets):
-        raise ValueError("two of the files to write have the same name; give each its own")
+    check_distinct(targets)
 
 
 def save_song(

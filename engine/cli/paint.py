@@ -7,7 +7,6 @@ Knows arguments and files; how a picture is made is `painting`'s. torch is impor
 from __future__ import annotations
 
 import time
-from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +14,18 @@ import typer
 
 import clavilux
 from clavilux.checkpoint import find
-from clavilux.cli.options import Anything, AsJson, Device, Dtype, Quiet, Strict, check_apart, note_written, numbered
+from clavilux.cli.options import (
+    Anything,
+    AsJson,
+    Device,
+    Dtype,
+    Quiet,
+    Strict,
+    check_apart,
+    check_distinct,
+    note_written,
+    numbered,
+)
 
 if TYPE_CHECKING:
     from clavilux.image.picture import Picture
@@ -149,8 +159,7 @@ def _check_outputs(pictures: list[Path], maps: list[Path]) -> None:
     targets = [*pictures, *maps]
     for path in targets:
         io.check_target(path)
-    if len({realpath(path) for path in targets}) < len(targets):
-        raise ValueError("two of the files to write have the same name; give each its own")
+    check_distinct(targets)
 
 
 def _whole_numbers(name: str, text: str, example: str) -> list[int]:

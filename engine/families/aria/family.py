@@ -36,7 +36,6 @@ from clavilux.families.tensors import count_numbers, read_weights
 from clavilux.family import Request, Stage
 from clavilux.layout import parallel
 from clavilux.precision import BYTES, held_bytes, prepare, usual
-from clavilux.requests import USUAL_S
 from clavilux.sampling import SamplingSpec
 from clavilux.skeleton import skeletons
 from clavilux.windows import Windows
@@ -94,11 +93,6 @@ def _styles(names: Any) -> tuple[str, ...]:
 def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
     """The controls that the model takes."""
     return ACCEPTS
-
-
-def usual_length(folder: Path, config: Mapping[str, Any]) -> float:
-    """Seconds of a piece for which nothing is asked."""
-    return USUAL_S
 
 
 def check_controls(folder: Path, config: dict[str, Any], prompt: str, controls: dict[str, Any]) -> None:

@@ -22,7 +22,6 @@ from clavilux.families.jukebox.priming import check_no_prompt, given_tokens
 from clavilux.families.jukebox.prior import Labels, Prior, seen_lyrics
 from clavilux.families.model_card import licence, model_name
 from clavilux.precision import DTYPES, prepare
-from clavilux.requests import USUAL_S
 from clavilux.sampling import SamplingSpec
 from clavilux.windows import hop_of
 
@@ -184,11 +183,6 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
 def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
     """The controls that the model takes."""
     return ACCEPTS
-
-
-def usual_length(folder: Path, config: Mapping[str, Any]) -> float:
-    """Seconds of a piece for which nothing is asked."""
-    return USUAL_S
 
 
 def check_controls(folder: Path, config: Mapping[str, Any], prompt: str, controls: Mapping[str, Any]) -> None:

@@ -35,7 +35,6 @@ from clavilux.families.musicgen.transformers_layout import (
 )
 from clavilux.families.t5 import from_name
 from clavilux.families.tensors import NameMap, Rows, Weight, decoder_of, fingerprint, mapped
-from clavilux.requests import USUAL_S
 from clavilux.strict_weights import Shapes, check
 
 _TEXT = "condition_provider.conditioners.description.output_proj"
@@ -160,11 +159,6 @@ def memory_needed(folder: Path, config: Mapping[str, Any], seconds: float, batch
 def described(folder: Path) -> Blueprint:
     """What a folder's settings say; its tensors are not read. Raises CheckpointError."""
     return describe(folder, _read(folder, mmap=True)[0])
-
-
-def usual_length(folder: Path, config: Mapping[str, Any]) -> float:
-    """Seconds of a piece for which nothing is asked."""
-    return USUAL_S
 
 
 def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:

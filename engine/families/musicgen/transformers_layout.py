@@ -26,7 +26,6 @@ from clavilux.families.musicgen.family import Conditioner, FrameFamily
 from clavilux.families.t5 import TextEncoder, from_tensors, installed
 from clavilux.families.tensors import NameMap, Rows, count_numbers, decoder_of, fingerprint, mapped, read_folder, under
 from clavilux.precision import prepare
-from clavilux.requests import USUAL_S
 from clavilux.sampling import SamplingSpec
 from clavilux.strict_weights import Shapes, check
 
@@ -102,11 +101,6 @@ def memory_needed(folder: Path, config: Mapping[str, Any], seconds: float, batch
     """About the bytes that a render takes at its peak, loading included; no weights are read. CheckpointError."""
     rounded = bool(int8.facts_of(folder / "model.safetensors"))
     return describe(folder, config).memory_bytes(seconds, batch, dtype, rounded=rounded)
-
-
-def usual_length(folder: Path, config: Mapping[str, Any]) -> float:
-    """Seconds of a piece for which nothing is asked."""
-    return USUAL_S
 
 
 def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:

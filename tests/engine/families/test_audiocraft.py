@@ -4,15 +4,12 @@ import shutil
 
 import pytest
 import torch
+from greedy_frames import greedy
 
-from clavilux.conditioning import Conditioning
 from clavilux.errors import CheckpointError
 from clavilux.families.musicgen import audiocraft_layout, transformers_layout
 from clavilux.families.registry import detect
 from clavilux.family import Request
-from clavilux.layout import FrameReader
-from clavilux.loop import generate_tokens
-from clavilux.sampling import SamplingSpec
 
 pytest.importorskip("transformers")
 CPU = torch.device("cpu")
@@ -127,20 +124,9 @@ def folders(musicgen, tmp_path):
     return make
 
 
-def greedy(family, padding="masked"):
-    requests = [Request(text, 0.128, 0, controls={"padding": padding}) for text in ("slow rain", "fast drums at night")]
-    jobs, stage = family.begin(requests), family.stage
-    steps = generate_tokens(
-        stage.decoder,
-        SamplingSpec(temperature=0, guidance=3.0),
-        torch.cat([job.prompt for job in jobs]),
-        plan=torch.cat([job.plan for job in jobs]),
-        layout=stage.layout,
-        conditioning=Conditioning.stack([job.conditioning for job in jobs] + [job.unconditional for job in jobs]),
-        windows=stage.windows,
-    )
-    with torch.inference_mode():
-        return FrameReader(stage.layout).push(torch.stack(list(steps), dim=2))
+def asked(padding):
+    texts = ("slow rain", "fast drums at night")
+    return [Request(text, 0.128, 0, controls={"padding": padding}) for text in texts]
 
 
 @pytest.mark.parametrize("kind", ["mono", "stereo", "melody"])
@@ -154,10 +140,10 @@ def test_both_layouts_give_the_same_tokens(folders, kind):
         assert b.blueprint.melody.length == 1 + 32_000 // 4096
         b.blueprint = a.blueprint
     padding = "unmasked" if kind == "melody" else "masked"
-    frames = greedy(a, padding)
+    frames = greedy(a, asked(padding))
     assert frames.shape[2] == 64
     assert len(frames.unique()) > 8
-    assert torch.equal(frames, greedy(b, padding))
+    assert torch.equal(frames, greedy(b, asked(padding)))
 
 
 def test_half_precision_weights_are_read(folders):

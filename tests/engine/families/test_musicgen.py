@@ -5,14 +5,14 @@ import shutil
 
 import pytest
 import torch
+from greedy_frames import greedy
 
 import clavilux
 from clavilux.cli.info import describe
 from clavilux.conditioning import Conditioning
 from clavilux.families.musicgen import transformers_layout as family
 from clavilux.family import Request
-from clavilux.layout import Delay, FrameReader
-from clavilux.loop import generate_tokens
+from clavilux.layout import Delay
 from clavilux.music_model import MusicModel
 from clavilux.sampling import SamplingSpec
 
@@ -39,22 +39,6 @@ def load(folder, dtype="float32"):
 def asked(prompts, num_frames=NUM_FRAMES, **controls):
     seconds = num_frames / 500  # 16 kHz, 32 samples a frame
     return [Request(prompt, seconds, seed, controls=controls) for seed, prompt in enumerate(prompts)]
-
-
-def greedy(loaded, requests):
-    """Frames int64 [B, K, T], drawn as `Model` draws them."""
-    jobs, stage = loaded.begin(requests), loaded.stage
-    steps = generate_tokens(
-        stage.decoder,
-        SamplingSpec(temperature=0, guidance=3.0),
-        torch.cat([job.prompt for job in jobs]),
-        plan=torch.cat([job.plan for job in jobs]),
-        layout=stage.layout,
-        conditioning=Conditioning.stack([job.conditioning for job in jobs] + [job.unconditional for job in jobs]),
-        windows=stage.windows,
-    )
-    with torch.inference_mode():
-        return FrameReader(stage.layout).push(torch.stack(list(steps), dim=2))
 
 
 def their_inputs(folder, prompts):
