@@ -13,7 +13,7 @@ NUMERIC := $(addprefix tests/,\
 SETUP := .venv/.setup
 DEV := .venv/.setup-dev
 
-.PHONY: help setup song test test-limited lint bench kernels-check train-aria train-lumia clean
+.PHONY: help setup song test test-limited lint docs bench kernels-check train-aria train-lumia clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -47,6 +47,11 @@ test-limited: $(DEV)  ## run the numeric tests as on lesser processors: without 
 lint: $(DEV)  ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+docs: $(SETUP)  ## build the documents into build/site; warnings are errors
+	@$(INSTALL) --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo 'Open build/site/index.html'
 
 bench: $(DEV)  ## measure what a step costs on this machine, beside plain torch and transformers
 	@$(INSTALL) --editable '.[bench]'

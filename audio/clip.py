@@ -58,7 +58,7 @@ class Audio:
             strict: refuse a file that is damaged or cut off, of which there would be `remarks`.
 
         Raises:
-            ValueError: as `reading.read`.
+            ValueError: the file is missing, of a kind that is not read, too large, or damaged beyond reading.
         """
         sound = reading.read(path, strict=strict)
         receipt = reading.receipt_from(sound.comment)
@@ -110,7 +110,11 @@ class Audio:
         return self._like(self.samples.mean(dim=0, keepdim=True))
 
     def slice(self, start_s: float, end_s: float | None = None) -> Audio:
-        """The sound from `start_s` to `end_s` seconds (to the end if None), without score and tokens."""
+        """The sound from `start_s` to `end_s` seconds (to the end if None), without score and tokens.
+
+        Raises:
+            ValueError: no sound lies between the two.
+        """
         end_s = self.duration_s if end_s is None else end_s
         if not 0 <= start_s < end_s:
             raise ValueError(f"A slice needs 0 <= start_s < end_s, not {start_s} to {end_s}.")

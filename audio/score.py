@@ -27,19 +27,24 @@ DEFAULT_TEMPO, DEFAULT_METRE = 120.0, (4, 4)
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """Notes and the map of tempi, metres and chords that they stand on. Times are in quarters from the start.
+    """Notes and the map of tempi, metres and chords that they stand on. Times are in quarter notes from the start.
 
-    notes: `PART_NOTE` records, a `NOTE` being of part 0; kept sorted by (start, program, pitch), without empty notes,
-        each cut where the next of its pitch, program and part begins
-    tempos: (quarter, quarters per minute), the first at 0
-    metres: (quarter, (numerator, denominator)), the first at 0; each begins a bar
-    key: the key, where it is known
-    chords: (quarter, chord) at each change
-    length: quarters, at least the end of the last note
-    signature: the key that a file's key signature names; its mode is often only a default
-    controls: `CONTROL` records: pedals, volume, pan, bend and bank of parts that have notes, in the order of time
-    remarks: what was damaged in the file that it was read from, was read otherwise than it is written, or is not
-        played; sentences without their end
+    Attributes:
+        notes: `PART_NOTE` records, a `NOTE` being of part 0; kept sorted by (start, program, pitch), without empty
+            notes, each cut where the next of its pitch, program and part begins.
+        tempos: (quarter, quarters per minute), the first at 0.
+        metres: (quarter, (numerator, denominator)), the first at 0; each begins a bar.
+        key: the key, where it is known.
+        chords: (quarter, chord) at each change.
+        length: quarters, at least the end of the last note.
+        signature: the key that a file's key signature names; its mode is often only a default.
+        controls: `CONTROL` records: pedals, volume, pan, bend and bank of parts that have notes, in the order of time.
+        remarks: what was damaged in the file that it was read from, was read otherwise than it is written, or is not
+            played; sentences without their end.
+
+    Raises:
+        ValueError: times that are not finite or go back, MIDI values outside 0 to 127, a tempo or metre that there is
+            not.
     """
 
     notes: np.ndarray
@@ -114,7 +119,11 @@ class Score:
     # Changes
 
     def transposed(self, semitones: int) -> Score:
-        """The score moved by `semitones`, drums apart; notes that leave 0..127 are a ValueError."""
+        """The score moved by `semitones`, drums apart.
+
+        Raises:
+            ValueError: notes would leave MIDI's pitches 0 to 127.
+        """
         notes = self.notes.copy()
         notes["pitch"][~notes["drum"]] += semitones
         if len(notes) and (notes["pitch"].min() < 0 or notes["pitch"].max() > 127):
@@ -128,7 +137,14 @@ class Score:
         )
 
     def with_programs(self, programs: int | Mapping[int, int]) -> Score:
-        """The score on other instruments: one program for all notes, or old program -> new; drums stay."""
+        """The score on other instruments; drums stay.
+
+        Args:
+            programs: one General MIDI program, 0 to 127, for all notes; or old program -> new.
+
+        Raises:
+            ValueError: a program outside 0 to 127.
+        """
         notes = self.notes.copy()
         table = np.arange(128)
         if isinstance(programs, Mapping):
@@ -145,6 +161,9 @@ class Score:
         """The part from `start` to `end` in quarters, moved to 0: notes that begin there, cut at `end`.
 
         Bars stay where they are: a cut inside a bar leaves a short first bar.
+
+        Raises:
+            ValueError: the slice does not go forward from quarter 0 or later.
         """
         if not 0 <= start < end:
             raise ValueError(f"A slice must go forward from quarter 0 or later, not from {start} to {end}.")
@@ -243,8 +262,10 @@ class Score:
         as markers.
 
         The same score gives the same bytes. Times are rounded to 1/1920 of a quarter, tempi to a microsecond
-        a quarter. Raises ValueError if there are more than 15 programs beside the drums (MIDI has 16
-        channels) or if `path` cannot be written.
+        a quarter.
+
+        Raises:
+            ValueError: more than 15 programs beside the drums (MIDI has 16 channels), or `path` cannot be written.
         """
         from clavilux.audio.io import atomic_path  # here, because reading a score needs no sound library
 

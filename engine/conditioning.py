@@ -103,9 +103,8 @@ class Conditioning:
         part without an additive gets zeros.
 
         Raises:
-            ValueError: only some parts have a prefix, or prefixes or additives differ in length; or a part
-            that
-                needs filling does not say how many rows it has.
+            ValueError: only some parts have a prefix, or prefixes or additives differ in length; or a part that needs
+                filling does not say how many rows it has.
         """
         prefixes = [part.prefix for part in parts]
         if any(prefix is None for prefix in prefixes) and any(prefix is not None for prefix in prefixes):

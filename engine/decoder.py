@@ -135,8 +135,7 @@ class Decoder(nn.Module):
             capacity: positions to make room for, the prefix's included; None: the spec's `max_positions`.
 
         Raises:
-            ValueError: capacity over `max_positions`, or a conditioning that does not fit the spec or the
-            batch.
+            ValueError: capacity over `max_positions`, or a conditioning that does not fit the spec or the batch.
         """
         spec = self.spec
         capacity = spec.max_positions if capacity is None else capacity

@@ -69,23 +69,30 @@ class ImageModel(Model):
         """Paint a picture; a list of them where `prompt` is a list or `batch` is above 1.
 
         Args:
-            prompt: words, or a list of prompts that are painted side by side.
-            size: pixels a side, a multiple of the codec's patch; what the model was trained on if None.
-            seed: the same seed gives the same picture; one is drawn if None; a list has one for each picture.
-            temperature: 0 takes the likeliest token each time; the family's own value if None, as those below.
-            top_k: only the so many likeliest tokens are drawn from; 0 is all.
-            top_p: only the likeliest tokens that together have this probability; 1 is all.
-            guidance: how strictly the words are followed, 1 is freely; or text such as "1:7.5", a scale that goes in
-                a straight line from the first token to the last (more points are spread evenly).
+            prompt: the text, or a list of texts that are painted side by side; empty for a model that takes none.
+            size: pixels a side, a multiple of the codec's patch up to 2048; what the model was trained on if None.
+            seed: the same seed gives the same picture on the same device; a random one if None; a list has one for each
+                picture. 0 to 2^64 - 1.
+            temperature: 0 or more; 0 takes the likeliest token each time. The family's own value if None, as are the
+                next three.
+            top_k: only the k likeliest tokens are drawn from; 0 is all.
+            top_p: only the likeliest tokens that together have this probability, above 0 up to 1; 1 is all.
+            guidance: how strictly the prompt is followed; 1 is freely. Or text such as "1:7.5", a scale that goes in a
+                straight line from the first token to the last (more points are spread evenly).
             batch: how many pictures, 1 to 64, with seeds one after another.
             continue_from: a picture, or its file: the rows that it has are kept, the rest is painted.
-            keep: (x, y, width, height) in pixels of the picture: what `continue_from` has there is kept.
-            vary: the share of `continue_from`'s tokens, 0 to 1, that is kept; which ones, the seed says.
-            progress: called with (tokens painted, tokens in all).
-            controls: the family's own, see `accepts`.
+            keep: (x, y, width, height) in pixels of the picture: the tokens of `continue_from` there are kept.
+            vary: the share of `continue_from`'s tokens, 0 to 1, that is kept; which ones follows from the seed.
+            progress: called with (tokens painted, tokens in all) after each row.
+            controls: the family's own, such as `class_id`: see `accepts`.
+
+        Returns:
+            `Picture`, uint8 [H, W, 3], with its tokens [K, rows * cols] and its receipt; a list of them for a list of
+            prompts or a batch.
 
         Raises:
-            ValueError, TypeError: an argument outside its range, or one that this model does not take.
+            ValueError: an argument outside its range, a picture that cannot be read, or nothing left to paint.
+            TypeError: an argument of another type, or one that this model does not take.
         """
         as_list, generations, sampling = self._prepare(
             prompt, size, seed, batch, (continue_from, keep, vary), controls,
@@ -119,7 +126,10 @@ class ImageModel(Model):
         Arguments and errors as `generate`; pictures that are painted side by side come in lists.
 
         Args:
-            every: rows of tokens from one to the next; all rows that are there are decoded each time.
+            every: rows of tokens from one picture to the next, at least 1; each time all rows so far are decoded.
+
+        Yields:
+            `Picture` without tokens and receipt, but for the last one; lists of them for a list of prompts or a batch.
         """
         if type(every) is not int or every < 1:
             raise ValueError(f"every is {every!r}; it should be a whole number of rows, at least 1")
@@ -148,12 +158,19 @@ class ImageModel(Model):
         Args:
             picture: one that it painted, or any other, or a file; of another the middle square is looked at, as its
                 codec sees it.
-            prompt: words; None: those of the picture's receipt.
-            temperature, guidance, controls: as for `generate`; what is not given is as the picture's receipt says if
-                this model painted it, else as the family has it.
+            prompt: the text; that of the picture's receipt if None.
+            temperature: as for `generate`, 0 counts as 1; that of the picture's receipt if None and this model painted
+                it, else the family's own value.
+            guidance: the same.
+            controls: the same, each of the family's own.
+
+        Returns:
+            Maps in bits, float32 [rows, cols], a value for each place of the token grid.
 
         Raises:
-            ValueError, TypeError: as `generate`.
+            ValueError: an argument outside its range, a picture that cannot be read, or guidance of a model without a
+                prompt.
+            TypeError: a control that this model does not take.
         """
         stage, identity = self.family.stage, self.family.identity
         picture = picture if isinstance(picture, Picture) else Picture.load(picture)

@@ -40,16 +40,18 @@ def load(
     Args:
         source: a bundled model's name ("aria"), a folder, a file that is part of one, a hub id ("owner/name"), or one
             file in it and what it needs ("owner/name/c2i_B_256.pt"); or what `clavilux.checkpoint.find` gave for one.
-        device: "auto" (a GPU where there is one), "cpu", "cuda", "mps" ...
-        dtype: "auto", "float32", "bfloat16", "float16" or "int8"; see `clavilux.precision.prepare`.
+        device: "auto" (a CUDA or ROCm GPU where there is one, else the CPU), "cpu", "cuda", "cuda:1", "mps".
+        dtype: what the decoder computes in: "auto" (chosen by device and size), "float32", "bfloat16", "float16" or
+            "int8"; `clavilux.precision.prepare` has the table.
         codec: a file or folder with the codec, where it does not lie beside the model (LlamaGen).
 
     Returns:
-        A `MusicModel`, an `ImageModel` or a `JukeboxModel`.
+        A `MusicModel`, an `ImageModel` or a `JukeboxModel`, in eval mode.
 
     Raises:
         CheckpointError: nothing is there, or it is damaged or of an unknown family.
-        ValueError: an unknown device or dtype, or a codec for a model that has its own.
+        ValueError: an unknown device or dtype, a codec for a model that has its own, or an extra that this checkpoint
+            needs and that is not installed.
     """
     check(dtype)
     found = find(source)

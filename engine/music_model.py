@@ -61,21 +61,29 @@ class MusicModel(Model):
         """Make a whole piece; a list of them where `prompt` is a list or `batch` is above 1.
 
         Args:
-            prompt: words, or a list of prompts that are made side by side.
-            seconds: exact length, above 0 up to 3600; with `continue_from`, what is given counts. If None, what the
-                prompt says of it ("16 bars", where the family reads it), else 20.
-            seed: the same seed gives the same piece; one is drawn if None; a list has one for each piece.
-            temperature: 0 takes the likeliest token each time; the family's own value if None, as those below.
-            top_k: only the so many likeliest tokens are drawn from; 0 is all.
-            top_p: only the likeliest tokens that together have this probability; 1 is all.
-            guidance: how strictly the prompt is followed, 1 is freely (families that are told something).
+            prompt: the text, or a list of texts that are made side by side.
+            seconds: exact length, above 0 up to 3600; the length of `continue_from` counts. If None, what the prompt
+                says ("16 bars", where the family reads it), else 20.
+            seed: the same seed gives the same piece on the same device; a random one if None; a list has one for each
+                piece. 0 to 2^64 - 1.
+            temperature: 0 or more; 0 takes the likeliest token each time. The family's own value if None, as are the
+                next three.
+            top_k: only the k likeliest tokens are drawn from; 0 is all.
+            top_p: only the likeliest tokens that together have this probability, above 0 up to 1; 1 is all.
+            guidance: how strictly the prompt is followed; 1 is freely. For families that are conditioned on text.
             batch: how many pieces, 1 to 64, with seeds one after another.
-            continue_from: a MIDI or sound file, or an `Audio`, that comes first.
+            continue_from: a MIDI or sound file, or an `Audio`, that the piece begins with.
             progress: called with (seconds done, seconds in all).
             controls: the family's own, such as `key` or `tempo`: see `accepts`.
 
+        Returns:
+            `Audio`, float32 [C, N] of exactly that length, with its receipt, its tokens and, from aria, its score; a
+            list of them for a list of prompts or a batch.
+
         Raises:
-            ValueError, TypeError: an argument outside its range, or one that this model does not take.
+            ValueError: an argument outside its range, a prompt that the family cannot follow, or a file that cannot
+                be read.
+            TypeError: an argument of another type, or one that this model does not take.
         """
         as_list, generations, sampling = self._prepare(
             prompt, seconds, seed, batch, continue_from, controls,
@@ -101,9 +109,10 @@ class MusicModel(Model):
         progress: Progress | None = None,
         **controls: Any,
     ) -> Iterator[Audio]:
-        """Give a piece out as it is made: `Audio` after `Audio`, together exactly what `generate` gives.
+        """Give a piece out as it is made. Arguments and errors as `generate`, of one piece.
 
-        Arguments and errors as `generate`, of one piece.
+        Yields:
+            `Audio` after `Audio`, without receipt; their samples, joined, are those that `generate` gives.
         """
         if isinstance(prompt, (list, tuple)) or controls.pop("batch", 1) != 1:
             raise ValueError("a stream gives one piece; use generate for a list of prompts or a batch")

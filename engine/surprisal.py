@@ -23,12 +23,14 @@ _TOGETHER = 64  # steps read at once: 16,384 tokens with guidance take 8 MiB of 
 
 @dataclass(eq=False, repr=False)
 class SurprisalMaps:
-    """A picture and two maps of it, in bits a place; the tokens of several codebooks are summed.
+    """A picture and two maps of it, in bits, a value for each place of the token grid.
+
+    Where a place has tokens of several codebooks, their bits are summed.
 
     Attributes:
-        picture: as the model's size has it.
-        entropy: float32 [rows, cols], how open it was what would come: 0 is certain.
-        surprise: float32 [rows, cols], minus the logarithm of the probability of what stands there.
+        picture: of the model's size.
+        entropy: float32 [rows, cols] on the CPU, that of the distribution from which each token is drawn; 0 is certain.
+        surprise: float32 [rows, cols] on the CPU, -log2 of the probability of the token that stands there.
     """
 
     picture: Picture
@@ -36,7 +38,15 @@ class SurprisalMaps:
     surprise: Tensor
 
     def save(self, path: str | os.PathLike) -> None:
-        """Draw the maps beside the picture, as .png, .svg or .pdf. Raises as `clavilux.image.maps.draw`."""
+        """Draw the maps beside the picture.
+
+        Args:
+            path: .png, .svg or .pdf; written beside it first, then renamed.
+
+        Raises:
+            ValueError: another ending, or a place where nothing can be written.
+            OSError: writing failed; nothing is left behind.
+        """
         maps.draw(path, self.picture, {"entropy, bits": self.entropy, "surprise, bits": self.surprise})
 
     def __repr__(self) -> str:

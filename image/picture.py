@@ -40,7 +40,15 @@ class Picture:
 
     @classmethod
     def load(cls, path: str | os.PathLike, *, strict: bool = False) -> Picture:
-        """Read a picture file and the receipt in it. Arguments and errors as `io.read`."""
+        """Read a png, jpg, webp, gif, bmp, tiff or ppm file, and the receipt in it.
+
+        Args:
+            path: of the file; the first frame of several, transparency over white.
+            strict: a damaged file, or one that is cut off, is an error instead of a remark.
+
+        Raises:
+            ValueError: the file is missing, damaged beyond reading, too large, or no picture.
+        """
         pixels, receipt, remarks = io.read(path, strict=strict)
         return cls(torch.from_numpy(pixels), receipt=receipt, remarks=remarks)
 
@@ -50,7 +58,8 @@ class Picture:
 
         Args:
             pixels: float [3, H, W], -1 is black and 1 full colour; values beyond are clipped.
-            tokens, receipt: as the attributes.
+            tokens: int64 [K, rows * cols], as the attribute.
+            receipt: plain JSON values, as the attribute.
 
         Raises:
             ValueError: another shape, or NaN or infinity.

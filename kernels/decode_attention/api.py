@@ -35,14 +35,17 @@ def decode_attention(
 
     Args:
         q: [B, H, E], floating; E at most 512. As new_k and new_v it may be a view of a fused product.
-        k, v: [B, H, T, E], the cache, in q's dtype; what lies at `length` and beyond is not read. With a span, a
+        k: [B, H, T, E], the cache of keys, in q's dtype; what lies at `length` and beyond is not read. With a span, a
             position lies where `Span.place` says, and T is what `Span.fits`.
+        v: the cache of values, as k.
         length: the positions that are valid, the new one included, from 1; up to T where the cache holds all of them;
             or an int32 tensor [1] on the device, whose value is not looked at here.
-        new_k, new_v: [B, H, E], the key and value of position `length` - 1, which are written to its place. None:
-            that position is in the cache already.
+        new_k: [B, H, E], the key of position `length` - 1, which is written to its place. None: that position is in
+            the cache already.
+        new_v: its value, as new_k; both or neither.
         rope: [P, 2, E], P >= length, contiguous: q and new_k are turned by rope[length - 1]; see `rotary.rotate`.
-        q_gain, k_gain: [E], for an RMS norm of q and of new_k, before they are turned.
+        q_gain: [E], for an RMS norm of q before it is turned.
+        k_gain: [E], the same for new_k.
         eps: of that norm.
         span: which positions are read; None: all up to its own.
         starts: int64 [B] or None; row b reads no key before starts[b] (padding on the left).

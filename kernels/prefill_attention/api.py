@@ -28,8 +28,9 @@ def prefill_attention(
 
     Args:
         q: [B, H, T, E], floating.
-        k, v: [B, H, S, E]. Where causal, S >= T and the last query sits on the last key, so that a prompt may
-            be taken in pieces.
+        k: [B, H, S, E]. Where causal, S >= T and the last query sits on the last key, so that a prompt may be taken
+            in pieces.
+        v: [B, H, S, E].
         causal: a query reads the keys up to its own position.
         span: which of those it reads; None: all. Its blocks begin at the first key.
         starts: int64 [B] or None; row b reads no key before starts[b] (padding on the left).

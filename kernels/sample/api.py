@@ -38,11 +38,13 @@ def gumbel(
         seeds: int64 [B], the 64 bits of each row's key.
         rows: int64 [B], each row's number among the rows that share its seed, 0 .. 2^32 - 1.
         step: the first step, 0 .. 2^32 - 1.
-        num_steps, codebooks, vocabulary: how much of it, each at least 1.
+        num_steps: how many steps, at least 1.
+        codebooks: K, at least 1.
+        vocabulary: V, at least 1.
         backend: an implementation's name; None chooses by device.
 
     Returns:
-        float32 [num_steps, B, codebooks, vocabulary].
+        float32 [num_steps, B, K, V].
 
     Raises:
         ValueError: seeds and rows that do not fit, or a number outside its range.
@@ -93,9 +95,8 @@ def sample(
         int64 [B, K].
 
     Raises:
-        ValueError: shapes that do not fit, numbers outside their range; logits with NaN or +inf where they
-        count,
-            or a row in which no token can be drawn.
+        ValueError: shapes that do not fit, numbers outside their range; logits with NaN or +inf where they count, or a
+            row in which no token can be drawn.
     """
     if logits.ndim != 3 or logits.shape[0] % len(weights):
         raise ValueError(f"logits are {tuple(logits.shape)}; they should be [{len(weights)} * B, K, V]")
@@ -142,9 +143,12 @@ def sample_step(
         out: int64 [B, K], contiguous, written.
         failed: int32 [B], -1 before the first step; written in place.
         step: int32 [1], on the device: 0 .. S - 1. Its value is not looked at here.
-        seeds, rows: int64 [B], contiguous, as for `gumbel`.
+        seeds: int64 [B], contiguous, as for `gumbel`.
+        rows: int64 [B], contiguous, as for `gumbel`.
         weights: float32 [W, R], contiguous: the blocks' weights at each step, the last row for all that come after it.
-        temperature, top_k, top_p: as for `sample`; numbers, which a captured step keeps.
+        temperature: as for `sample`; a number, which a captured step keeps.
+        top_k: the same.
+        top_p: the same.
         allowed: bool [C, K, V], contiguous: row step % C says which tokens can be drawn. None for all.
         backend: an implementation's name; None chooses by device.
 

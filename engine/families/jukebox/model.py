@@ -83,19 +83,28 @@ class JukeboxModel(Model):
         """Make a whole song; a list of them where `batch` is above 1.
 
         Args:
-            prompt: nothing: a cascade is told an artist, genres and lyrics instead.
+            prompt: empty; a Jukebox is conditioned on an artist, genres and lyrics instead.
             seconds: exact length, above 0 up to 3600, 20 if None; what the song begins with counts.
-            seed: the same seed gives the same song; one is drawn if None.
-            temperature, top_k, top_p: as `SamplingSpec`; the family's own values if None.
+            seed: the same seed gives the same song on the same device; a random one if None; a list has one for each
+                song. 0 to 2^64 - 1.
+            temperature: 0 or more, of all levels (`temperatures` has one each); the family's own value if None, as are
+                the next two.
+            top_k: only the k likeliest tokens are drawn from; 0 is all.
+            top_p: only the likeliest tokens that together have this probability, above 0 up to 1; 1 is all.
             batch: how many songs, 1 to 64, with seeds one after another.
-            continue_from: a sound file or an `Audio`, that comes first, all of it.
-            job: a new folder, to which every token goes as it is drawn: `resume` goes on from there.
+            continue_from: a sound file or an `Audio` that the song begins with, all of it.
+            job: a new folder, to which every token is written as it is drawn: `resume` goes on from there.
             job_words: JSON values that the job keeps beside its settings.
             progress: called with (seconds done, seconds in all); levels count by their work.
             controls: the family's own, such as `artist` or `lyrics`: see `accepts`.
 
+        Returns:
+            `Audio`, float32 [C, N] of exactly that length, with the lowest level's tokens [1, T] and its receipt; a
+            list of them for a batch.
+
         Raises:
-            ValueError, TypeError: an argument outside its range, or one that this model does not take.
+            ValueError: an argument outside its range, a job's folder that exists, or a file that cannot be read.
+            TypeError: an argument of another type, or one that this model does not take.
         """
         as_list, settings, given, notes = self._prepare(
             prompt, seconds, seed, batch, continue_from, controls,
@@ -184,7 +193,7 @@ class JukeboxModel(Model):
         return settings
 
     def stream(self, prompt: str = "", *, seconds: float | None = None, **options: Any) -> Iterator[Audio]:
-        """As `generate`, of one song, in pieces; the first one comes when the last level has been drawn."""
+        """As `generate`, of one song, in pieces of a second; the first comes when the last level has been drawn."""
         song = self.generate(prompt, seconds=seconds, **options)
         if isinstance(song, list):
             raise ValueError("a stream gives one piece; use generate for a batch")
