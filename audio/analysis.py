@@ -7,17 +7,17 @@ does the signal processing.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from clavilux.audio import frontend, io, pianoroll
+from clavilux.audio import frontend, pianoroll
 from clavilux.audio.clip import Audio
 from clavilux.audio.harmony import KEY_PROFILES, KEYS, Key
 from clavilux.audio.loudness import integrated_loudness, peak_dbfs
+from clavilux.files import PathLike, atomic_path
 
 RATE = 22050  # Hz, for tempo, key and pictures
 PICTURES = (".png", ".svg", ".pdf")
@@ -97,7 +97,7 @@ def analyze(audio: Audio) -> Analysis:
     )
 
 
-def plot(audio: Audio, path: str | os.PathLike) -> None:
+def plot(audio: Audio, path: PathLike) -> None:
     """Save a picture (.png, .svg or .pdf) of a clip: notes if it has a score, mel spectrogram, pitch classes.
 
     Raises:
@@ -108,7 +108,7 @@ def plot(audio: Audio, path: str | os.PathLike) -> None:
     if ending not in PICTURES:
         raise ValueError(f"{str(path)!r} should end in {', '.join(PICTURES)}.")
     figure = _figure(audio)
-    with io.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150, format=ending[1:])
 
 

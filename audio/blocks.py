@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from clavilux.files import PathLike
+
 if TYPE_CHECKING:
     import torch
 
@@ -50,7 +52,7 @@ class DiskBlocks:
         channels: how many.
     """
 
-    def __init__(self, folder: str | os.PathLike, channels: int) -> None:
+    def __init__(self, folder: PathLike, channels: int) -> None:
         self.channels, self.num_samples = channels, 0
         self._file = tempfile.TemporaryFile(dir=Path(folder))  # noqa: SIM115 - closed in __exit__
 

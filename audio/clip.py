@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import html
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ import torch
 from clavilux.audio import frontend, io, reading, saving
 from clavilux.audio.blocks import ArrayBlocks
 from clavilux.audio.loudness import normalize
-from clavilux.files import MIDI_ENDINGS
+from clavilux.files import MIDI_ENDINGS, PathLike
 
 if TYPE_CHECKING:
     from clavilux.audio.score import Score
@@ -50,7 +49,7 @@ class Audio:
         self.sample_rate = io.check_rate(self.sample_rate)
 
     @classmethod
-    def load(cls, path: str | os.PathLike, *, strict: bool = False) -> Audio:
+    def load(cls, path: PathLike, *, strict: bool = False) -> Audio:
         """Read a wav, flac, ogg or mp3 file; a receipt in its comment tag is read too.
 
         Args:
@@ -64,7 +63,7 @@ class Audio:
         receipt = reading.receipt_from(sound.comment)
         return cls(sound.samples, sound.sample_rate, receipt=receipt, remarks=sound.remarks)
 
-    def save(self, path: str | os.PathLike, loudness: bool | float = True) -> None:
+    def save(self, path: PathLike, loudness: bool | float = True) -> None:
         """Write the clip; the ending chooses the format: .wav, .flac, .ogg, .mp3, or .mid for the notes.
 
         Args:

@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import io
 import os
-import re
-import socket
 import struct
-import uuid
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,6 +19,7 @@ import numpy as np
 import soundfile
 
 from clavilux.audio.blocks import ArrayBlocks, rechunked
+from clavilux.files import PathLike, atomic_path
 
 if TYPE_CHECKING:
     import torch  # looking at a file's name needs none
@@ -38,10 +35,9 @@ MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 OGG_SERIAL = 0x636C6176
 _MOST_WAV_BYTES = (1 << 32) - (1 << 20)  # its sizes have 32 bits; some room for the tags
 _BLOCK = 1 << 16  # frames a write: libvorbis takes its buffer from the stack, so hours at once would crash it
-_HOST = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname()) or "host"
 
 
-def write(path: str | os.PathLike, samples: torch.Tensor | np.ndarray, sample_rate: int, *, comment: str = "") -> None:
+def write(path: PathLike, samples: torch.Tensor | np.ndarray, sample_rate: int, *, comment: str = "") -> None:
     """Write samples to `path`; the ending chooses the format (16-bit wav and flac, Vorbis, MP3).
 
     Args:
@@ -69,7 +65,7 @@ def write_blocks(
         _encode(file, blocks, check_rate(sample_rate), channels, format_of(path), comment)
 
 
-def format_of(path: str | os.PathLike) -> str:
+def format_of(path: PathLike) -> str:
     """The ending of `path`, lower case, if it is one of `FORMATS`; otherwise a ValueError."""
     ending = Path(path).suffix.lower()
     if ending not in FORMATS:
@@ -168,63 +164,6 @@ def check_samples(samples: torch.Tensor | np.ndarray) -> torch.Tensor:
     if not bool(torch.isfinite(samples).all()):
         raise ValueError("Some samples are NaN or infinite; every sample must be a number.")
     return samples
-
-
-@contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, with its ending; on success it takes the name `path` in one step.
-
-    Whatever goes wrong inside, Ctrl-C included, the temporary file is removed and an existing `path` stays as
-    it was. After `kill -9` only the hidden temporary file can remain; the next save to that name removes it.
-
-    Raises:
-        ValueError: `path` is not a place where a file can be written.
-        OSError: writing failed, in one sentence.
-    """
-    given, path = str(path), Path(os.path.realpath(path))
-    check_target(given)
-    _remove_stale(path)
-    temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}.part{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(f"Could not write {given!r}: {error.strerror or error}; nothing was saved.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def check_target(path: str | os.PathLike) -> None:
-    """Raise a ValueError unless a file can be written at `path`; it may exist already."""
-    given, path = str(path), Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{given!r} is not a regular file; give the name of a file.")
-    if not path.parent.is_dir():
-        raise ValueError(f"Cannot write {given!r}: there is no folder {str(path.parent)!r}.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ValueError(f"Cannot write {given!r}: the folder {str(path.parent)!r} is not writable.")
-
-
-def _remove_stale(path: Path) -> None:
-    """Remove temporary files of ours for this target whose process on this machine has ended."""
-    if os.name == "nt":  # os.kill(pid, 0) would end the process there
-        return
-    name, ending = re.escape(path.name), re.escape(path.suffix)
-    pattern = re.compile(rf"\.{name}\.{_HOST}-(\d+)-[0-9a-f]{{8}}\.part{ending}")
-    for found in os.listdir(path.parent):
-        match = pattern.fullmatch(found)
-        if match and not _is_running(int(match[1])):
-            (path.parent / found).unlink(missing_ok=True)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it runs, as somebody else
-        return True
-    return True
 
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))

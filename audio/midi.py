@@ -9,7 +9,6 @@ movement) and gives up on a file that is cut off.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +28,7 @@ from clavilux.audio.midi_tracks import (
 )
 from clavilux.audio.notes import tidy_controls, tidy_notes
 from clavilux.audio.programs import program_name
-from clavilux.files import check_readable
+from clavilux.files import PathLike, check_readable
 
 MOST_QUARTERS, MOST_HOURS = 500_000, 24  # beyond lies a stray event: 500,000 quarters at 120 a minute are 69 hours
 DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
@@ -60,7 +59,7 @@ class MidiFile:
     remarks: list[str]
 
 
-def read_midi(path: str | os.PathLike) -> MidiFile:
+def read_midi(path: PathLike) -> MidiFile:
     """Read a MIDI file as far as it goes.
 
     Raises:

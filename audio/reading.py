@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 from clavilux.audio import containers
-from clavilux.files import check_readable, free_memory_bytes, is_midi
+from clavilux.files import PathLike, check_readable, free_memory_bytes, is_midi
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +42,7 @@ class Sound:
     remarks: tuple[str, ...]
 
 
-def read(path: str | os.PathLike, *, strict: bool = False) -> Sound:
+def read(path: PathLike, *, strict: bool = False) -> Sound:
     """Read a sound file.
 
     Args:
@@ -90,7 +90,7 @@ class SoundReader:
         remarks: known when the last block was read.
     """
 
-    def __init__(self, path: str | os.PathLike, *, strict: bool = False) -> None:
+    def __init__(self, path: PathLike, *, strict: bool = False) -> None:
         self.path, self.num_samples, self.remarks, self._strict = str(path), 0, (), strict
         checked = check_readable(path, KIND)
         try:

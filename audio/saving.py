@@ -16,10 +16,11 @@ import numpy as np
 from clavilux.audio import io
 from clavilux.audio.blocks import Blocks, DiskBlocks
 from clavilux.audio.loudness import TARGET_LUFS, leveled
+from clavilux.files import PathLike, atomic_path
 
 
 def save(
-    path: str | os.PathLike,
+    path: PathLike,
     blocks: Blocks,
     sample_rate: int,
     *,
@@ -41,12 +42,12 @@ def save(
         OSError: writing failed (a full disk); nothing is left behind.
     """
     target = _check(path, sample_rate, blocks.channels, loudness)
-    with io.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         _write(temporary, blocks, sample_rate, target, receipt)
 
 
 def save_stream(
-    path: str | os.PathLike,
+    path: PathLike,
     blocks: Iterable[np.ndarray],
     sample_rate: int,
     channels: int,
@@ -63,7 +64,7 @@ def save_stream(
         The samples a channel that were written.
     """
     target = _check(path, sample_rate, channels, loudness)
-    with io.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         if target is None:
             counted = _Counted(blocks)
             io.write_blocks(temporary, counted, sample_rate, channels, comment=_comment(receipt))
@@ -75,7 +76,7 @@ def save_stream(
             return kept.num_samples
 
 
-def check_room(path: str | os.PathLike, seconds: float, sample_rate: int, channels: int) -> None:
+def check_room(path: PathLike, seconds: float, sample_rate: int, channels: int) -> None:
     """Raise a ValueError unless the disk of `path` has room for what `save_stream` puts there."""
     needed = round(seconds * sample_rate * channels * (4 + 2))  # the file without a name, and at most a wav
     folder = Path(os.path.realpath(path)).parent
@@ -91,7 +92,7 @@ def _comment(receipt: dict | None) -> str:
     return json.dumps({"clavilux": receipt}, sort_keys=True) if receipt else ""
 
 
-def _check(path: str | os.PathLike, sample_rate: int, channels: int, loudness: bool | float) -> float | None:
+def _check(path: PathLike, sample_rate: int, channels: int, loudness: bool | float) -> float | None:
     """The target in LUFS, None to keep the level; everything that can be wrong is found before the work."""
     io.check_format(io.format_of(path), sample_rate, channels)
     if loudness is False:

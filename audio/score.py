@@ -7,7 +7,6 @@ seconds. It knows nothing of tokens or of sound.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.midi import MidiFile, read_midi
 from clavilux.audio.midi_writer import OWN_MARKER, midi_bytes
 from clavilux.audio.notes import CONTROL, NOTE, as_parts, tidy_controls, tidy_notes
+from clavilux.files import PathLike, atomic_path
 
 __all__ = ["NOTE", "Score", "bar_quarters"]
 
@@ -225,7 +225,7 @@ class Score:
     # Files
 
     @classmethod
-    def from_midi(cls, path: str | os.PathLike, *, strict: bool = False) -> Score:
+    def from_midi(cls, path: PathLike, *, strict: bool = False) -> Score:
         """Read a standard MIDI file. `length` is the end of the bar in which the last note ends.
 
         Channel 10 is drums. A part is what one track plays on one channel. Files written by `save_midi` give their key
@@ -257,7 +257,7 @@ class Score:
         last_bar = float(score.bar_starts()[-1])
         return replace(score, length=last_bar + bar_quarters(score.metre_at(last_bar)))
 
-    def save_midi(self, path: str | os.PathLike) -> None:
+    def save_midi(self, path: PathLike) -> None:
         """Write a standard MIDI file: a track for each part, named by its instrument, drums on channel 10, chord names
         as markers.
 
@@ -267,7 +267,6 @@ class Score:
         Raises:
             ValueError: more than 15 programs beside the drums (MIDI has 16 channels), or `path` cannot be written.
         """
-        from clavilux.audio.io import atomic_path  # here, because reading a score needs no sound library
 
         data = midi_bytes(self)
         with atomic_path(path) as temporary:

@@ -27,6 +27,7 @@ from clavilux.bench.layer import run_layer
 from clavilux.bench.ops import run_ops
 from clavilux.bench.steps import run_steps
 from clavilux.bench.suite import Bench, Mismatch
+from clavilux.files import write_json
 
 CASES_SHARE = 0.45  # of the time, at most, for the cases
 STEPS_SHARE = 0.55  # of what is then left, at most, for whole steps; the ops take the rest
@@ -53,7 +54,7 @@ class Check:
     def write(self) -> None:
         found = self.bench.report()
         results = found.pop("results")
-        report.write_json({**found, "failures": self.failures, **self.parts, "results": results}, self.path)
+        write_json({**found, "failures": self.failures, **self.parts, "results": results}, self.path)
 
 
 def run(check: Check, started: float, minutes: float, workers: int, quick: bool) -> None:

@@ -22,6 +22,7 @@ from clavilux.bench.timing import Side
 from clavilux.decoder import Decoder
 from clavilux.families.grid_family import placed
 from clavilux.families.llamagen import BY_CLASS, LlamaGen, sizes_of, weights_of
+from clavilux.files import check_ending, check_target, write_json
 from clavilux.image.codecs.vq import VQ, VQSpec
 from clavilux.image_model import ImageModel
 from clavilux.kernels.model_shapes import MODELS
@@ -187,7 +188,8 @@ def main() -> None:
     if args.pixels % PATCH or args.pixels < PATCH or min(args.batch) < 1 or args.repeats < 1:
         parser.error(f"pixels should be a multiple of {PATCH}, batch and repeats at least 1")
     if args.json:
-        report.check_target(args.json, (".json",))
+        check_ending(args.json, (".json",))
+        check_target(args.json)
     device = torch.device(args.device)
     bench = Bench(device, repeats=args.repeats, quick=args.quick, say=print)
     tensors = random_checkpoint(args.size, args.pixels, 2 if args.quick else None)
@@ -205,7 +207,7 @@ def main() -> None:
     found = bench.report()
     report.show(found)
     if args.json:
-        report.write_json(found, args.json)
+        write_json(found, args.json)
 
 
 if __name__ == "__main__":

@@ -124,12 +124,6 @@ def _kind_of(value: Any) -> str:
     return {list: "array", str: "string", bool: "boolean", type(None): "null"}.get(type(value), "number")
 
 
-def short(value: object) -> str:
-    """A value of a config as an error shows it."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 def read_tensors(path: str | Path, select: Select = set) -> dict[str, Tensor]:
     """Tensors by name, on the CPU, in the file's dtypes; without a wrapper's prefix (`unwrapped`).
 

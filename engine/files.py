@@ -1,13 +1,22 @@
-"""Files from outside: which may be opened, and how large they may be; and how much room the machine has.
+"""Files: which of those from outside may be opened, and how ours are written: whole or not at all.
 
-Knows paths and sizes. Does not know what is in a file. The ground floor: imports nothing of ours.
+Knows paths and sizes, and how much memory is free. Does not know what is in a file. The ground floor.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import socket
 import stat
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+PathLike = str | os.PathLike[str]
 
 MIB = 2**20
 MIDI_ENDINGS = (".mid", ".midi")  # of what is written; those of what is read are more
@@ -22,9 +31,11 @@ LARGEST_BYTES = {
     "token file": 4096 * MIB,
     "checkpoint": 1 << 40,
 }
+_HOST = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname())[:32] or "host"
+_LONGEST_STEM = 80  # of a temporary name: a file's name may have 255 bytes, and more is added to it
 
 
-def check_readable(path: str | os.PathLike, kind: str) -> Path:
+def check_readable(path: PathLike, kind: str) -> Path:
     """The path, if a file of this kind can be read there.
 
     Only regular files pass: a FIFO blocks for ever, and `/dev/zero` has no end.
@@ -57,7 +68,7 @@ def check_readable(path: str | os.PathLike, kind: str) -> Path:
     return path
 
 
-def is_midi(path: str | os.PathLike) -> bool:
+def is_midi(path: PathLike) -> bool:
     """Whether a file is called one of MIDI, or is one by its first bytes; False for what cannot be read."""
     path = Path(path)
     if path.suffix.lower() in _READ_AS_MIDI:
@@ -69,7 +80,7 @@ def is_midi(path: str | os.PathLike) -> bool:
     return head[:4] == b"MThd" or head[:4] == b"RIFF" and head[8:] == b"RMID"
 
 
-def read_text(path: str | os.PathLike, kind: str = "text file") -> str:
+def read_text(path: PathLike, kind: str = "text file") -> str:
     """What a file of UTF-8 holds. Raises ValueError: as `check_readable`, or it is no UTF-8."""
     try:
         return check_readable(path, kind).read_text(encoding="utf-8-sig")
@@ -77,6 +88,91 @@ def read_text(path: str | os.PathLike, kind: str = "text file") -> str:
         raise ValueError(f"{str(path)!r} is no UTF-8 from byte {error.start:,} on; save it as UTF-8") from None
     except OSError as error:
         raise ValueError(f"{str(path)!r} cannot be read: {error.strerror or error}") from None
+
+
+def check_target(path: PathLike) -> None:
+    """Raise a ValueError unless a file can be written at `path`; it may exist already."""
+    given, path = str(path), Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{given!r} is not a regular file; give the name of a file.")
+    _check_parent(given, path)
+
+
+def check_new_folder(path: PathLike) -> None:
+    """Raise a ValueError unless a folder can be made at `path`: an empty one may be there."""
+    given, path = str(path), Path(os.path.realpath(path))
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(f"{given!r} is there already; give the name of a new folder")
+    _check_parent(given, path)
+
+
+def check_ending(path: PathLike, endings: Collection[str]) -> str:
+    """The ending of `path`, lower case, if it is one of `endings`; otherwise a ValueError."""
+    ending = Path(path).suffix.lower()
+    if ending not in endings:
+        *others, last = endings
+        raise ValueError(f"{str(path)!r} should end in {', '.join(others)}{' or ' if others else ''}{last}")
+    return ending
+
+
+def _check_parent(given: str, path: Path) -> None:
+    if not path.parent.is_dir():
+        raise ValueError(f"Cannot write {given!r}: there is no folder {str(path.parent)!r}.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ValueError(f"Cannot write {given!r}: the folder {str(path.parent)!r} is not writable.")
+
+
+@contextmanager
+def atomic_path(path: PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, with its ending; on success it takes the name `path` in one step.
+
+    Whatever goes wrong inside, Ctrl-C included, the temporary file is removed and an existing `path` stays as
+    it was. After `kill -9` only the hidden temporary file can remain; the next save to that name removes it.
+
+    Raises:
+        ValueError: `path` is not a place where a file can be written.
+        OSError: writing failed, in one sentence.
+    """
+    given, path = str(path), Path(os.path.realpath(path))
+    check_target(given)
+    _remove_stale(path)
+    number = f"{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    temporary = path.with_name(f".{path.stem[:_LONGEST_STEM]}.{number}.part{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(f"Could not write {given!r}: {error.strerror or error}; nothing was saved.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(value: Mapping[str, Any], path: PathLike) -> None:
+    """Write an object as JSON, the whole file or nothing. ValueError for a number that is not finite, too."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove temporary files of ours for this target whose process on this machine has ended."""
+    if os.name == "nt":  # os.kill(pid, 0) would end the process there
+        return
+    name, ending = re.escape(path.stem[:_LONGEST_STEM]), re.escape(path.suffix)
+    pattern = re.compile(rf"\.{name}\.{_HOST}-(\d+)-[0-9a-f]{{8}}\.part{ending}")
+    for found in os.listdir(path.parent):
+        match = pattern.fullmatch(found)
+        if match and not _is_running(int(match[1])):
+            (path.parent / found).unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it runs, as somebody else
+        return True
+    return True
 
 
 def free_memory_bytes() -> int | None:

@@ -7,9 +7,9 @@ tokens are known beforehand is `inpainting`'s; the loop that draws the others is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from os import PathLike
 from typing import Any, Literal, overload
 
+from clavilux.files import PathLike
 from clavilux.image.picture import Picture
 from clavilux.image_family import PictureFamily, PictureGeneration, PictureRequest
 from clavilux.inpainting import plan_of, tokens_of
@@ -36,7 +36,7 @@ class ImageModel(Model):
     def generate(
         self, prompt: str = "", *, size: int | None = None, seed: int | None = None, temperature: float | None = None,
         top_k: int | None = None, top_p: float | None = None, guidance: float | str | None = None,
-        batch: Literal[1] = 1, continue_from: Picture | str | PathLike[str] | None = None, keep: Box | None = None,
+        batch: Literal[1] = 1, continue_from: Picture | PathLike | None = None, keep: Box | None = None,
         vary: float | None = None, progress: PictureProgress | None = None, **controls: Any,
     ) -> Picture: ...  # fmt: skip
 
@@ -45,7 +45,7 @@ class ImageModel(Model):
         self, prompt: str | Sequence[str] = "", *, size: int | None = None, seed: int | Sequence[int] | None = None,
         temperature: float | None = None, top_k: int | None = None, top_p: float | None = None,
         guidance: float | str | None = None, batch: int = 1,
-        continue_from: Picture | str | PathLike[str] | None = None, keep: Box | None = None,
+        continue_from: Picture | PathLike | None = None, keep: Box | None = None,
         vary: float | None = None, progress: PictureProgress | None = None, **controls: Any,
     ) -> Picture | list[Picture]: ...  # fmt: skip
 
@@ -60,7 +60,7 @@ class ImageModel(Model):
         top_p: float | None = None,
         guidance: float | str | None = None,
         batch: int = 1,
-        continue_from: Picture | str | PathLike[str] | None = None,
+        continue_from: Picture | PathLike | None = None,
         keep: Box | None = None,
         vary: float | None = None,
         progress: PictureProgress | None = None,
@@ -115,7 +115,7 @@ class ImageModel(Model):
         top_p: float | None = None,
         guidance: float | str | None = None,
         batch: int = 1,
-        continue_from: Picture | str | PathLike[str] | None = None,
+        continue_from: Picture | PathLike | None = None,
         keep: Box | None = None,
         vary: float | None = None,
         progress: PictureProgress | None = None,
@@ -146,7 +146,7 @@ class ImageModel(Model):
 
     def explain(
         self,
-        picture: Picture | str | PathLike[str],
+        picture: Picture | PathLike,
         prompt: str | None = None,
         *,
         temperature: float | None = None,

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clavilux.checks import is_number
 from clavilux.image.picture import Picture
 from clavilux.layout import OPEN
 
@@ -124,7 +125,7 @@ def _region(keep, size: int, patch: int) -> Tensor:
 
 def _some(share, cols: int, seed: int) -> Tensor:
     """bool [cols, cols]: a share of the tokens, by chance."""
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+    if not is_number(share) or not 0 <= share <= 1:
         raise ValueError(f"vary is {share!r}; it should be the share of tokens that is kept, from 0 to 1")
     chance = torch.Generator().manual_seed(seed % 2**63)
     order = torch.randperm(cols * cols, generator=chance)

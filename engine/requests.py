@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Iterable, Sequence
 
+from clavilux.checks import check_number, whole_number
 from clavilux.sampling import SamplingSpec
 
 LONGEST_S, USUAL_S = 3600.0, 20.0
@@ -14,9 +14,7 @@ MOST_ROWS = 64
 
 def check_seconds(seconds: float) -> float:
     """The length of a piece. TypeError or ValueError for what is none."""
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise TypeError(f"seconds is {seconds!r}; it should be a number")
-    if not (math.isfinite(seconds) and 0 < seconds <= LONGEST_S):
+    if not 0 < check_number("seconds", seconds) <= LONGEST_S:
         raise ValueError(f"seconds is {seconds}; it should be above 0 and at most {LONGEST_S:g}")
     return seconds
 
@@ -30,9 +28,7 @@ def check_taken(model: str, options: Iterable[str], takes: Iterable[str], named:
 
 def check_batch(batch: int) -> int:
     """How many are made side by side. Raises ValueError for what is no such number."""
-    if type(batch) is not int or not 1 <= batch <= MOST_ROWS:
-        raise ValueError(f"batch is {batch!r}; it should be a whole number from 1 to {MOST_ROWS}")
-    return batch
+    return whole_number("batch", batch, 1, MOST_ROWS)
 
 
 def seeds_of(seed: int | Sequence[int] | None, rows: int) -> list[int]:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import torch
 
+from clavilux.checks import check_number
 from clavilux.kernels.sample import gumbel, sample
 
 
@@ -45,7 +46,7 @@ class Schedule:
         if not self.scales:
             raise ValueError("a schedule of guidance is empty; it should have a scale for each step")
         for scale in self.scales:
-            _number("guidance", scale)
+            _finite("guidance", scale)
 
     @classmethod
     def between(cls, points: Sequence[float], num_steps: int) -> "Schedule":
@@ -84,18 +85,18 @@ class SamplingSpec:
     seed: int | tuple[int, ...] = 0
 
     def __post_init__(self):
-        if not (_number("temperature", self.temperature) >= 0):
+        if not (_finite("temperature", self.temperature) >= 0):
             raise ValueError(f"temperature is {self.temperature}; it should be 0 or more")
         if _whole("top_k", self.top_k) < 0:
             raise ValueError(f"top_k is {self.top_k}; it should be 0 (keep all) or more")
-        if not 0 < _number("top_p", self.top_p) <= 1:
+        if not 0 < _finite("top_p", self.top_p) <= 1:
             raise ValueError(f"top_p is {self.top_p}; it should be above 0, up to 1 (keep all)")
         if not isinstance(self.guidance, Schedule):
             weights = self.guidance if isinstance(self.guidance, tuple) else (self.guidance,)
             if not weights:
                 raise ValueError("guidance is empty; it should be a scale, or a weight for each block of rows")
             for weight in weights:
-                _number("guidance", weight)
+                _finite("guidance", weight)
         seeds = self.seed if isinstance(self.seed, tuple) else (self.seed,)
         if not seeds:
             raise ValueError("seed is empty; it should be a whole number, or one for each row")
@@ -214,9 +215,7 @@ def _whole(name: str, value) -> int:
         raise TypeError(f"{name} is {value!r}; it should be a whole number") from None
 
 
-def _number(name: str, value) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} is {value!r}; it should be a number")
-    if not math.isfinite(value):
+def _finite(name: str, value: float) -> float:
+    if not math.isfinite(check_number(name, value)):
         raise ValueError(f"{name} is {value}; it should be finite")
     return value

@@ -6,13 +6,13 @@ Knows probabilities and places. Does not know how a picture came about.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from clavilux.conditioning import Conditioning
+from clavilux.files import PathLike
 from clavilux.image import maps
 from clavilux.image.picture import Picture
 from clavilux.layout import OPEN, Layout
@@ -37,7 +37,7 @@ class SurprisalMaps:
     entropy: Tensor
     surprise: Tensor
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: PathLike) -> None:
         """Draw the maps beside the picture.
 
         Args:

@@ -3,8 +3,9 @@
 A pure plan; `clavilux.loop` carries it out for `Windows`, `clavilux.families.jukebox.cascade` for `overlapping`.
 """
 
-import math
 from dataclasses import dataclass
+
+from clavilux.checks import is_number
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,7 @@ def hop_of(fraction: float, context: int, multiple: int = 1) -> int:
     Raises:
         ValueError: a fraction outside that range.
     """
-    number = isinstance(fraction, (int, float)) and not isinstance(fraction, bool) and math.isfinite(fraction)
-    if not number or not 0 < fraction <= 1:
+    if not is_number(fraction) or not 0 < fraction <= 1:
         raise ValueError(f"the hop is {fraction}; it should be a fraction of the window, above 0 up to 1")
     return max(multiple, int(fraction * context) // multiple * multiple)
 

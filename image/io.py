@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
-from clavilux.files import check_readable
+from clavilux.files import PathLike, atomic_path, check_readable
 from clavilux.image import png
 
 if TYPE_CHECKING:
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "MOST_PIXELS",
-    "atomic_path",
-    "check_target",
     "Found",
     "encode",
     "format_of",
@@ -75,7 +71,7 @@ class Found(NamedTuple):
     remarks: tuple[str, ...]
 
 
-def read(path: str | os.PathLike, *, strict: bool = False) -> Found:
+def read(path: PathLike, *, strict: bool = False) -> Found:
     """The pixels of a picture file, of an animation its first frame, with the receipt in it.
 
     Palettes, greyscale, CMYK and 16 bits a channel become 8-bit RGB; what is transparent lies on white; the picture
@@ -111,7 +107,7 @@ def read(path: str | os.PathLike, *, strict: bool = False) -> Found:
     return Found(pixels, receipt, tuple(remarks))
 
 
-def write_picture(path: str | os.PathLike, pixels: torch.Tensor, *, receipt: dict | None = None) -> None:
+def write_picture(path: PathLike, pixels: torch.Tensor, *, receipt: dict | None = None) -> None:
     """Write pixels to `path`; the ending chooses the format (.png, .jpg, .jpeg, .webp).
 
     Args:
@@ -130,7 +126,7 @@ def write_picture(path: str | os.PathLike, pixels: torch.Tensor, *, receipt: dic
         temporary.write_bytes(payload)
 
 
-def format_of(path: str | os.PathLike) -> str:
+def format_of(path: PathLike) -> str:
     """The ending of `path`, lower case, if it is one of `FORMATS`; otherwise a ValueError."""
     ending = Path(path).suffix.lower()
     if ending not in FORMATS:
@@ -170,7 +166,7 @@ def _receipt_options(name: str, ending: str, receipt: dict) -> dict:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[tuple[Image.Image, int, list[str]]]:
+def _opened(path: PathLike) -> Iterator[tuple[Image.Image, int, list[str]]]:
     """(the file's picture, not yet decoded and at most `MOST_PIXELS` large; bits of a png sample, else 0; remarks)."""
     given = str(path)
     try:
@@ -299,32 +295,6 @@ def _transparent(image: Image.Image, depth: int, low: np.ndarray | None) -> np.n
     if depth < 16:
         return (pixels == wanted).all(-1)
     return (pixels == wanted >> 8).all(-1) & (low == (wanted & 255)).all(-1)
-
-
-def check_target(path: str | os.PathLike) -> None:
-    """Raise a ValueError unless a file can be written at `path`; it may exist already."""
-    given, path = str(path), Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{given!r} is not a regular file; give the name of a file.")
-    if not path.parent.is_dir():
-        raise ValueError(f"Cannot write {given!r}: there is no folder {str(path.parent)!r}.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ValueError(f"Cannot write {given!r}: the folder {str(path.parent)!r} is not writable.")
-
-
-@contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a hidden path beside `path`; on success it takes the name `path` in one step, else it is removed."""
-    check_target(path)
-    given, path = str(path), Path(os.path.realpath(path))
-    temporary = path.with_name(f".{path.stem[:80]}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(f"Could not write {given!r}: {error.strerror or error}; nothing was saved.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _parsed(text: object, remarks: list[str]) -> dict:

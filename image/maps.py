@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clavilux.image import io
+from clavilux.files import PathLike, atomic_path, check_ending
 
 if TYPE_CHECKING:
     import torch
 
     from clavilux.image.picture import Picture
 
-__all__ = ["ENDINGS", "check_ending", "draw"]
+__all__ = ["ENDINGS", "draw"]
 
 ENDINGS = (".png", ".svg", ".pdf")
 
 
-def draw(path: str | os.PathLike, picture: Picture, maps: Mapping[str, torch.Tensor]) -> None:
+def draw(path: PathLike, picture: Picture, maps: Mapping[str, torch.Tensor]) -> None:
     """Save a picture and maps of it side by side.
 
     Args:
@@ -33,7 +31,7 @@ def draw(path: str | os.PathLike, picture: Picture, maps: Mapping[str, torch.Ten
     """
     from matplotlib.figure import Figure
 
-    ending = check_ending(path)
+    ending = check_ending(path, ENDINGS)
     figure = Figure(figsize=(4 + 4.6 * len(maps), 4.2), layout="constrained")
     first, *others = figure.subplots(1, 1 + len(maps), width_ratios=[1] + [1.15] * len(maps))
     first.imshow(picture.pixels.numpy(), interpolation="nearest")
@@ -44,13 +42,5 @@ def draw(path: str | os.PathLike, picture: Picture, maps: Mapping[str, torch.Ten
         figure.colorbar(heat, ax=axes, pad=0.02)
     for axes in (first, *others):
         axes.set(xticks=[], yticks=[])
-    with io.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, format=ending[1:])
-
-
-def check_ending(path: str | os.PathLike) -> str:
-    """The ending of `path`, lower case, if it is one of `ENDINGS`; otherwise a ValueError."""
-    ending = Path(path).suffix.lower()
-    if ending not in ENDINGS:
-        raise ValueError(f"{str(path)!r} should end in {', '.join(ENDINGS)}.")
-    return ending

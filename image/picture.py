@@ -5,13 +5,14 @@ Knows how to save, load, cut and show itself. Does not know how it was made.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from clavilux.checks import whole_number
+from clavilux.files import PathLike
 from clavilux.image import io
 
 __all__ = ["Picture", "fit"]
@@ -39,7 +40,7 @@ class Picture:
             self.tokens = _checked_tokens(self.tokens)
 
     @classmethod
-    def load(cls, path: str | os.PathLike, *, strict: bool = False) -> Picture:
+    def load(cls, path: PathLike, *, strict: bool = False) -> Picture:
         """Read a png, jpg, webp, gif, bmp, tiff or ppm file, and the receipt in it.
 
         Args:
@@ -79,7 +80,7 @@ class Picture:
         """What a codec encodes: float32 [3, H, W], -1 to 1."""
         return self.pixels.permute(2, 0, 1).to(torch.float32) / 127.5 - 1
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: PathLike) -> None:
         """Write the picture; the ending chooses the format: .png (lossless), .jpg, .jpeg or .webp.
 
         The receipt goes with it; `load` finds it again. It is written beside `path` first, then renamed,
@@ -128,8 +129,7 @@ def fit(picture: Picture, size: int) -> Picture:
     Raises:
         ValueError: another size.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 8192:
-        raise ValueError(f"The size must be a whole number of pixels from 1 to 8192, not {size!r}.")
+    whole_number("size", size, 1, 8192)
     scaled = ImageOps.fit(Image.fromarray(picture.pixels.numpy()), (size, size), Image.Resampling.LANCZOS)
     return Picture(torch.from_numpy(np.array(scaled)), receipt=dict(picture.receipt))
 

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from clavilux.checks import short, whole_number
+
 _MOST_WIDTH, _MOST_HOP = 1 << 16, 1 << 20
 # least, most, and for a tuple its greatest length. The largest published sizes are 1536, 8, 1024 and 32 codebooks.
 # A rate of 1 would make frames of no samples.
@@ -52,21 +54,25 @@ class DacSpec:
         for name, (least, most, length) in _RANGES.items():
             value = getattr(self, name)
             if length is None:
-                _whole(name, value, least, most)
+                whole_number(f"a DAC's {name}", value, least, most)
                 continue
             if not isinstance(value, tuple) or not 1 <= len(value) <= length:
-                raise ValueError(f"a DAC's {name} must be 1 to {length} numbers, not {_short(value)}")
+                raise ValueError(f"a DAC's {name} must be 1 to {length} numbers, not {short(value)}")
             for number in value:
-                _whole(name, number, least, most)
+                whole_number(f"a DAC's {name}", number, least, most)
         self._check_fit()
 
     def _check_fit(self):
         encoder, decoder = list(self.encoder_rates), list(self.decoder_rates)
         if self.hop != math.prod(decoder):
             raise ValueError(f"a DAC's encoder_rates {encoder} and decoder_rates {decoder} must have the same product")
-        _whole("hop, the product of its rates,", self.hop, 1, _MOST_HOP)
-        _whole("encoder_width, doubled with every rate,", self.encoder_width << len(encoder), 1, _MOST_WIDTH)
-        _whole("decoder_width, halved with every rate,", self.decoder_width >> len(decoder), 1, _MOST_WIDTH)
+        whole_number("a DAC's hop, the product of its rates,", self.hop, 1, _MOST_HOP)
+        whole_number(
+            "a DAC's encoder_width, doubled with every rate,", self.encoder_width << len(encoder), 1, _MOST_WIDTH
+        )
+        whole_number(
+            "a DAC's decoder_width, halved with every rate,", self.decoder_width >> len(decoder), 1, _MOST_WIDTH
+        )
 
     @property
     def hop(self) -> int:
@@ -91,7 +97,7 @@ class DacSpec:
         for name, value in derived.items():
             stated = config.get(name, value)
             if (list(stated) if isinstance(stated, tuple) else stated) != value:
-                raise ValueError(f"a DAC config has {name} {_short(config[name])}, but its other sizes make it {value}")
+                raise ValueError(f"a DAC config has {name} {short(config[name])}, but its other sizes make it {value}")
         return spec
 
     @classmethod
@@ -111,20 +117,15 @@ class DacSpec:
         )
 
 
-def _whole(name: str, value, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"a DAC's {name} must be a whole number from {least} to {most}, not {_short(value)}")
-
-
 def _numbers(value) -> tuple:
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"the rates of a DAC must be a list, not {_short(value)}")
+        raise ValueError(f"the rates of a DAC must be a list, not {short(value)}")
     return tuple(value)
 
 
 def _repeated(width, codebooks) -> tuple:
     """The width of every codebook's vectors, which a checkpoint states once for all or one by one."""
-    _whole("number of codebooks", codebooks, 1, _RANGES["codebook_widths"][2])
+    whole_number("a DAC's number of codebooks", codebooks, 1, _RANGES["codebook_widths"][2])
     widths = tuple(width) if isinstance(width, (list, tuple)) else (width,) * codebooks
     if len(widths) != codebooks:
         raise ValueError(f"a DAC of {codebooks} codebooks needs as many values of codebook_dim, not {len(widths)}")
@@ -134,8 +135,3 @@ def _repeated(width, codebooks) -> tuple:
 def _latent_width(encoder_width, rates: tuple) -> int:
     """What the encoder ends with; a stand-in where the sizes are not ones that `DacSpec` accepts."""
     return encoder_width << len(rates) if isinstance(encoder_width, int) and len(rates) <= 16 else 1
-
-
-def _short(value) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clavilux.audio.codecs.seanet import SeanetSpec, check_count, shortened
+from clavilux.audio.codecs.seanet import SeanetSpec
+from clavilux.checks import short, whole_number
 
 _DEFAULT_BANDWIDTHS = (1.5, 3.0, 6.0, 12.0, 24.0)
 
@@ -40,16 +41,16 @@ class EncodecSpec:
     bandwidths: tuple[float, ...] = ()
 
     def __post_init__(self):
-        check_count("sample_rate", self.sample_rate, 655350)
-        check_count("codebooks", self.codebooks, 1024)
-        check_count("vocabulary", self.vocabulary, 1 << 20, least=2)
+        whole_number("sample_rate of EnCodec", self.sample_rate, 1, 655350)
+        whole_number("codebooks of EnCodec", self.codebooks, 1, 1024)
+        whole_number("vocabulary of EnCodec", self.vocabulary, 2, 1 << 20)
         if not isinstance(self.normalize, bool):
-            raise ValueError(f"normalize of EnCodec is true or false, not {shortened(self.normalize)}")
+            raise ValueError(f"normalize of EnCodec is true or false, not {short(self.normalize)}")
         if (self.chunk_samples is None) != (self.stride_samples is None):
             raise ValueError("EnCodec needs both a chunk and a stride, or neither")
         if self.chunk_samples is not None:
-            check_count("the chunk's samples", self.chunk_samples, 1 << 30)
-            check_count("the stride's samples", self.stride_samples, self.chunk_samples)
+            whole_number("the chunk's samples of EnCodec", self.chunk_samples, 1, 1 << 30)
+            whole_number("the stride's samples of EnCodec", self.stride_samples, 1, self.chunk_samples)
 
     @classmethod
     def from_transformers(cls, config: Mapping[str, Any]) -> EncodecSpec:
@@ -59,10 +60,10 @@ class EncodecSpec:
             ValueError: it is of another kind, or a value is impossible.
         """
         if config.get("model_type", "encodec") != "encodec":
-            raise ValueError(f"the config is of a {shortened(config['model_type'])}; it should be of an 'encodec'")
+            raise ValueError(f"the config is of a {short(config['model_type'])}; it should be of an 'encodec'")
         norm = config.get("norm_type", "weight_norm")
         if norm not in ("weight_norm", "time_group_norm"):
-            raise ValueError(f"norm_type of EnCodec is 'weight_norm' or 'time_group_norm', not {shortened(norm)}")
+            raise ValueError(f"norm_type of EnCodec is 'weight_norm' or 'time_group_norm', not {short(norm)}")
         network = SeanetSpec(
             channels=config.get("audio_channels", 1),
             latent_width=config.get("hidden_size", 128),
@@ -83,11 +84,11 @@ class EncodecSpec:
         )
         if config.get("codebook_dim") not in (None, network.latent_width):
             raise ValueError(
-                f"codebook_dim {shortened(config['codebook_dim'])} of EnCodec must be its hidden_size "
+                f"codebook_dim {short(config['codebook_dim'])} of EnCodec must be its hidden_size "
                 f"{network.latent_width}"
             )
-        rate = check_count("sampling_rate", config.get("sampling_rate", 24000), 655350)
-        vocabulary = check_count("codebook_size", config.get("codebook_size", 1024), 1 << 20, least=2)
+        rate = whole_number("sampling_rate of EnCodec", config.get("sampling_rate", 24000), 1, 655350)
+        vocabulary = whole_number("codebook_size of EnCodec", config.get("codebook_size", 1024), 2, 1 << 20)
         bandwidths = _bandwidths(config.get("target_bandwidths", _DEFAULT_BANDWIDTHS))
         bits = math.ceil(rate / network.hop) * math.ceil(math.log2(vocabulary))
         chunk, stride = _chunk(config.get("chunk_length_s"), config.get("overlap"), rate)
@@ -118,7 +119,7 @@ class EncodecSpec:
         config.expect("seanet.decoder.final_activation", None)
         norm = config["seanet.norm"]
         if norm not in ("weight_norm", "none", "time_group_norm"):
-            raise ValueError(f"seanet.norm is 'weight_norm', 'none' or 'time_group_norm', not {shortened(norm)}")
+            raise ValueError(f"seanet.norm is 'weight_norm', 'none' or 'time_group_norm', not {short(norm)}")
         names = {
             "latent_width": "dimension", "filters": "n_filters", "residual_layers": "n_residual_layers",
             "kernel": "kernel_size", "last_kernel": "last_kernel_size", "residual_kernel": "residual_kernel_size",
@@ -198,7 +199,7 @@ def _ratios(values: Any) -> tuple[int, ...]:
 def _bandwidths(values: Any) -> tuple[float, ...]:
     good = isinstance(values, (list, tuple)) and 0 < len(values) <= 64
     if not good or not all(type(value) in (int, float) and 0 < value < 1e6 for value in values):
-        raise ValueError(f"target_bandwidths of EnCodec are positive numbers of kbit/s, not {shortened(values)}")
+        raise ValueError(f"target_bandwidths of EnCodec are positive numbers of kbit/s, not {short(values)}")
     return tuple(float(value) for value in values)
 
 
@@ -207,9 +208,9 @@ def _chunk(length_s: Any, overlap: Any, rate: int) -> tuple[int | None, int | No
     if length_s is None:
         return None, None
     if type(length_s) not in (int, float) or not 0 < length_s <= 3600:
-        raise ValueError(f"chunk_length_s of EnCodec lies between 0 and 3600, not {shortened(length_s)}")
+        raise ValueError(f"chunk_length_s of EnCodec lies between 0 and 3600, not {short(length_s)}")
     if type(overlap) not in (int, float) or not 0 <= overlap < 1:
-        raise ValueError(f"overlap of EnCodec with chunks lies from 0 to below 1, not {shortened(overlap)}")
+        raise ValueError(f"overlap of EnCodec with chunks lies from 0 to below 1, not {short(overlap)}")
     chunk = int(length_s * rate)
     return chunk, max(1, int((1.0 - overlap) * chunk))
 
@@ -240,7 +241,7 @@ class _Audiocraft:
     def expect(self, name: str, only: Any) -> None:
         value = self.get(name, only)
         if value != only:
-            raise ValueError(f"{name} of the checkpoint's xp.cfg is {shortened(value)}; only {only!r} is supported")
+            raise ValueError(f"{name} of the checkpoint's xp.cfg is {short(value)}; only {only!r} is supported")
 
 
 def _yaml_values(text: str) -> dict[str, Any]:

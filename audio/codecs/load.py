@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from clavilux.audio.codecs import dac, encodec, vqvae
 from clavilux.audio.codecs.vqvae import VQVAE
 from clavilux.checkpoint_io import FOLDER_FILES, beginning_with, read_json, read_tensors, read_torch
+from clavilux.checks import short
 
 if TYPE_CHECKING:
     from clavilux.audio.codecs.dac import Dac
@@ -70,7 +71,7 @@ def _from_transformers(folder: Path) -> Encodec | StereoEncodec | Dac | VQVAE:
         return vqvae.load(folder)
     if kind in _WHOLE_MODELS:
         return _inside(folder, config)
-    said = f"its model_type is {_short(kind)}" if kind else "it has no model_type"
+    said = f"its model_type is {short(kind)}" if kind else "it has no model_type"
     raise ValueError(f"{str(folder / 'config.json')!r} is not that of a codec: {said}; {_UNDERSTOOD}")
 
 
@@ -118,8 +119,3 @@ def _from_file(path: Path) -> Encodec | StereoEncodec | Dac | VQVAE:
             "should hold 'state_dict' and 'metadata'"
         )
     raise ValueError(f"{label} holds no codec that is understood; {_UNDERSTOOD}")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

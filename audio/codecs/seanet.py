@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clavilux.audio.codecs.streaming_layers import Chain, State
+from clavilux.checks import check_flag, number_from, short, whole_number
 
 # On a CPU, transposed convolutions and LSTMs lay all their weights out anew at every call. Two cores, 1024 channels:
 # an LSTM's 10 frames took 33 ms, and 15 ms step by step; a transposed convolution's 10 inputs 21 ms, and 4 ms as a
@@ -72,27 +72,27 @@ class SeanetSpec:
 
     def __post_init__(self):
         if not isinstance(self.ratios, tuple) or not 1 <= len(self.ratios) <= 12:
-            raise ValueError(f"EnCodec has 1 to 12 ratios, not {shortened(self.ratios)}")
+            raise ValueError(f"EnCodec has 1 to 12 ratios, not {short(self.ratios)}")
         for name, most in _MOST.items():
             values = self.ratios if name == "ratios" else (getattr(self, name),)
             for value in values:
-                check_count(name, value, most, least=2 if name == "ratios" else 1)
-        check_count("lstm_layers", self.lstm_layers, 16, least=0)
-        check_count("the innermost filters", self.filters << len(self.ratios), 1 << 16)
-        check_count("the hop", self.hop, 1 << 20)
-        check_count("the outermost dilation", self.dilation_growth ** (self.residual_layers - 1), 1 << 16)
+                whole_number(f"{name} of EnCodec", value, 2 if name == "ratios" else 1, most)
+        whole_number("lstm_layers of EnCodec", self.lstm_layers, 0, 16)
+        whole_number("the innermost filters of EnCodec", self.filters << len(self.ratios), 1, 1 << 16)
+        whole_number("the hop of EnCodec", self.hop, 1, 1 << 20)
+        whole_number(
+            "the outermost dilation of EnCodec", self.dilation_growth ** (self.residual_layers - 1), 1, 1 << 16
+        )
         for name in ("causal", "conv_shortcut", "group_norm"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} of EnCodec is true or false, not {shortened(getattr(self, name))}")
+            check_flag(f"{name} of EnCodec", getattr(self, name))
         self._check_fit()
 
     def _check_fit(self):
         if self.compress > self.filters:
             raise ValueError(f"compress {self.compress} of EnCodec leaves nothing of its {self.filters} filters")
         if self.pad_mode not in PAD_MODES:
-            raise ValueError(f"pad_mode of EnCodec is one of {', '.join(PAD_MODES)}, not {shortened(self.pad_mode)}")
-        if type(self.trim_right) not in (int, float) or not 0 <= self.trim_right <= 1:
-            raise ValueError(f"trim_right of EnCodec lies between 0 and 1, not {shortened(self.trim_right)}")
+            raise ValueError(f"pad_mode of EnCodec is one of {', '.join(PAD_MODES)}, not {short(self.pad_mode)}")
+        number_from("trim_right of EnCodec", self.trim_right, 0, 1)
         if not self.causal and self.trim_right != 1:
             raise ValueError(f"trim_right {self.trim_right} of EnCodec needs causal convolutions")
 
@@ -100,19 +100,6 @@ class SeanetSpec:
     def hop(self) -> int:
         """Samples a frame."""
         return math.prod(self.ratios)
-
-
-def check_count(name: str, value: Any, most: int, least: int = 1) -> int:
-    """`value` if it is an integer from `least` to `most`; ValueError otherwise."""
-    if type(value) is not int or not least <= value <= most:
-        raise ValueError(f"{name} of EnCodec is a number from {least} to {most}, not {shortened(value)}")
-    return value
-
-
-def shortened(value: Any) -> str:
-    """`value` as an error shows it."""
-    text = repr(value)
-    return text if len(text) < 60 else text[:56] + " ..."
 
 
 def pad(x: Tensor, left: int, right: int, mode: str) -> Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,8 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from clavilux.audio.io import atomic_path, check_target
-from clavilux.files import check_readable
+from clavilux.files import PathLike, atomic_path, check_readable, check_target
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,7 +79,7 @@ def codec_identity(codec: nn.Module) -> dict[str, Any]:
 
 
 def save_tokens(
-    path: str | os.PathLike,
+    path: PathLike,
     tokens: Tensor,
     codec_identity: Mapping[str, Any],
     *,
@@ -117,14 +115,14 @@ def save_tokens(
         temporary.write_bytes(payload)
 
 
-def check_place(path: str | os.PathLike) -> None:
+def check_place(path: PathLike) -> None:
     """ValueError unless a token file can be written there."""
     if Path(path).suffix.lower() != ".safetensors":
         raise ValueError(f"tokens are saved as .safetensors, not as {str(path)!r}")
     check_target(path)
 
 
-def is_token_file(path: str | os.PathLike) -> bool:
+def is_token_file(path: PathLike) -> bool:
     """Whether this is a safetensors file that says that it holds tokens."""
     if Path(path).suffix.lower() != ".safetensors" or not Path(path).is_file():
         return False
@@ -135,7 +133,7 @@ def is_token_file(path: str | os.PathLike) -> bool:
         return False
 
 
-def load_tokens(path: str | os.PathLike) -> TokenFile:
+def load_tokens(path: PathLike) -> TokenFile:
     """Read what `save_tokens` wrote.
 
     Raises:

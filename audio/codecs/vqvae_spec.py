@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from clavilux.checks import check_flag, short, whole_number
+
 _MOST_HOP, _MOST_DILATION = 1 << 20, 1 << 20
 # least and most; where a level has its own, they hold for each. The largest published ones are 128, 3, 64, 8 and 2048.
 _SIZES = {
@@ -70,18 +72,17 @@ class VQVAESpec:
 
     def __post_init__(self):
         for name, (least, most) in _SIZES.items():
-            _whole(name, getattr(self, name), least, most)
+            whole_number(f"a VQ-VAE's {name}", getattr(self, name), least, most)
         if self.dilation_cycle is not None:
-            _whole("dilation_cycle", self.dilation_cycle, 1, 64)
+            whole_number("a VQ-VAE's dilation_cycle", self.dilation_cycle, 1, 64)
         for name in ("reverse_dilation", "scale_residuals"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"a VQ-VAE's {name} is true or false, not {_short(getattr(self, name))}")
+            check_flag(f"a VQ-VAE's {name}", getattr(self, name))
         for name, (least, most) in _LEVEL_SIZES.items():
             values = getattr(self, name)
             if not isinstance(values, tuple) or not 1 <= len(values) <= _MOST_LEVELS:
-                raise ValueError(f"a VQ-VAE's {name} must be 1 to {_MOST_LEVELS} numbers, not {_short(values)}")
+                raise ValueError(f"a VQ-VAE's {name} must be 1 to {_MOST_LEVELS} numbers, not {short(values)}")
             for value in values:
-                _whole(name, value, least, most)
+                whole_number(f"a VQ-VAE's {name}", value, least, most)
         self._check_fit()
 
     def _check_fit(self):
@@ -94,8 +95,10 @@ class VQVAESpec:
         for down, stride in zip(self.downs, self.strides, strict=True):
             for _ in range(down):
                 hop *= stride
-                _whole("hop, the product of its strides,", hop, 1, _MOST_HOP)
-        _whole("widest dilation", max(map(max, map(self.dilations, range(self.levels)))), 1, _MOST_DILATION)
+                whole_number("a VQ-VAE's hop, the product of its strides,", hop, 1, _MOST_HOP)
+        whole_number(
+            "a VQ-VAE's widest dilation", max(map(max, map(self.dilations, range(self.levels)))), 1, _MOST_DILATION
+        )
 
     @property
     def levels(self) -> int:
@@ -142,18 +145,18 @@ class VQVAESpec:
                 raise ValueError("the config of a Jukebox should hold that of its VQ-VAE as 'vqvae_config'")
         kind = config.get("model_type", "jukebox_vqvae")
         if kind != "jukebox_vqvae":
-            raise ValueError(f"the config is of a {_short(kind)}; it should be of a 'jukebox_vqvae' or a 'jukebox'")
+            raise ValueError(f"the config is of a {short(kind)}; it should be of a 'jukebox_vqvae' or a 'jukebox'")
         unknown = sorted(name for name in config if str(name).startswith(("res_", "conv_")) and name not in _THEIRS)
         if unknown or config.get("act_fn", "relu") != "relu":
-            wrong = ", ".join(unknown) or f"act_fn {_short(config['act_fn'])}"
+            wrong = ", ".join(unknown) or f"act_fn {short(config['act_fn'])}"
             raise ValueError(f"a VQ-VAE's config has {wrong}, which is not understood; its activation is 'relu'")
         said = {name: config.get(name, default) for name, default in _THEIRS.items()}
-        levels = _whole("levels", said["levels"], 1, _MOST_LEVELS)
+        levels = whole_number("a VQ-VAE's levels", said["levels"], 1, _MOST_LEVELS)
         width, depth = (
-            _whole("width", said["res_conv_width"], 1, 1 << 16),
-            _whole("depth", said["res_conv_depth"], 1, 64),
+            whole_number("a VQ-VAE's width", said["res_conv_width"], 1, 1 << 16),
+            whole_number("a VQ-VAE's depth", said["res_conv_depth"], 1, 64),
         )
-        inner = _whole("res_convolution_multiplier", said["res_convolution_multiplier"], 1, 1 << 10)
+        inner = whole_number("a VQ-VAE's res_convolution_multiplier", said["res_convolution_multiplier"], 1, 1 << 10)
         multipliers = _listed("multipliers", said["multipliers"] or (1,) * levels, levels)
         return cls(
             sample_rate=rate,
@@ -217,16 +220,5 @@ def _found(shapes: Mapping[str, tuple[int, ...]], pattern: str) -> list[tuple[in
 def _listed(name: str, values: Any, levels: int) -> tuple[int, ...]:
     """The numbers of a config, one a level."""
     if not isinstance(values, (list, tuple)) or len(values) != levels:
-        raise ValueError(f"a VQ-VAE of {levels} levels needs as many values of {name}, not {_short(values)}")
-    return tuple(_whole(name, value, 1, 1 << 16) for value in values)
-
-
-def _whole(name: str, value: Any, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"a VQ-VAE's {name} must be a whole number from {least} to {most}, not {_short(value)}")
-    return value
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+        raise ValueError(f"a VQ-VAE of {levels} levels needs as many values of {name}, not {short(values)}")
+    return tuple(whole_number(f"a VQ-VAE's {name}", value, 1, 1 << 16) for value in values)

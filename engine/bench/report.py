@@ -3,36 +3,11 @@
 Knows the fields of a report; measures nothing.
 """
 
-import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 PICTURES = (".png", ".svg", ".pdf")
 COLUMNS = ("what", "side", "time", "IQR", "moved", "rate", "of the ceiling", "times as fast as")
-
-
-def check_target(path: Path, endings: tuple[str, ...]) -> None:
-    """Raise ValueError for a file that could not be written, before anything is measured."""
-    if path.suffix.lower() not in endings:
-        raise ValueError(f"{str(path)!r} should end in {' or '.join(endings)}")
-    if path.is_dir() or not path.resolve().parent.is_dir():
-        raise ValueError(f"{str(path)!r} cannot be written: it is a folder, or its folder does not exist")
-
-
-def write_json(report: dict[str, Any], path: Path) -> None:
-    """Write the whole file or nothing: what stood there before stays until the new one is complete."""
-    handle, temporary = tempfile.mkstemp(dir=path.resolve().parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=1, allow_nan=False)
-            file.write("\n")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def heading(report: dict[str, Any]) -> str:

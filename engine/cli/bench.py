@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from clavilux.files import check_ending, check_target, write_json
+
 SUITES = ("ops", "layer", "steps", "end-to-end")
 
 
@@ -26,7 +28,8 @@ def run(
 
     for path, endings in ((json, (".json",)), (plot, report.PICTURES)):
         if path is not None:
-            report.check_target(path, endings)
+            check_ending(path, endings)
+            check_target(path)
 
     import torch
 
@@ -44,7 +47,7 @@ def run(
     with _progress(hidden) as say:
         bench = Bench(device_named(device), repeats=repeats or (3 if quick else 20), quick=quick, say=say)
         if json is not None:
-            bench.changed = lambda found: report.write_json(found, json)
+            bench.changed = lambda found: write_json(found, json)
         bench.measure_ceilings()
         wrong = []
         for name in (suite,) if suite else SUITES:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from clavilux.cli.options import AsJson, Device, Quiet, Strict
+from clavilux.files import check_new_folder, check_target
 
 CodecPath = Annotated[
     str, typer.Option("--codec", help="A codec's or a MusicGen's folder, one of its files, or a hub id.")
@@ -71,7 +72,7 @@ def decode(
     from clavilux.audio.codecs.token_files import decode_tokens, load_tokens
 
     io.format_of(output)
-    io.check_target(output)
+    check_target(output)
     tokens = load_tokens(file)
     if tokens.tokens.ndim == 3 and len(tokens.tokens) > 1:
         raise ValueError(f"{str(file)!r} holds {len(tokens.tokens)} pieces side by side; decode takes one")
@@ -93,10 +94,9 @@ def quantize(
     """Write a copy in 8 bits: smaller, and loaded like the original."""
     from clavilux.checkpoint import folder_of
     from clavilux.cli import display
-    from clavilux.families.int8 import check_new
     from clavilux.families.musicgen.int8_copy import write_int8
 
-    check_new(output)
+    check_new_folder(output)
     facts = {**write_int8(folder_of(source), output), "wrote": str(output)}
     if as_json:
         display.print_json(facts)

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from clavilux.checkpoint import Checkpoint, find
-from clavilux.cli.options import AsJson, Device, Quiet, check_ending, note_written, numbered
+from clavilux.cli.options import AsJson, Device, Quiet, note_written, numbered
+from clavilux.files import atomic_path, check_ending, check_target
 
 Job = Annotated[Path, typer.Argument(help="The folder of a render: beside its song, ending in .job.")]
 Model = Annotated[str | None, typer.Option(help="Where its checkpoint is now, if it was moved.")]
@@ -60,7 +61,7 @@ def resume(
         outputs = [numbered(target, number, rows) for number in range(1, rows + 1)]
         for path in outputs:
             io.format_of(path)
-            io.check_target(path)
+            check_target(path)
         note_written(ctx, _said(job))
         started = time.perf_counter()
         with display.progress_bar(hidden=quiet or as_json, at=lambda: loaded.at) as progress:
@@ -89,13 +90,13 @@ def align(
     """Say which word of the lyrics is sung when, as the model saw it."""
     import json
 
-    from clavilux.audio import analysis, io
+    from clavilux.audio import analysis
     from clavilux.cli import display
 
     for path, endings in ((output, (".json",)), (plot, analysis.PICTURES)):
         if path is not None:
             check_ending(path, endings)
-            io.check_target(path)
+            check_target(path)
     with opened(job, model, device) as (loaded, journal, _, rows):
         found = loaded.align(journal)
     from clavilux.families.jukebox.alignment import draw
@@ -103,7 +104,7 @@ def align(
     for number, alignment in enumerate(found, 1):
         target = numbered(output, number, rows)
         words = {"token_s": alignment.token_s, "lyrics": alignment.lyrics, "words": alignment.words()}
-        with io.atomic_path(target) as temporary:
+        with atomic_path(target) as temporary:
             temporary.write_text(json.dumps(words, indent=1, ensure_ascii=False), encoding="utf-8")
         if plot is not None:
             draw(alignment, numbered(plot, number, rows))

@@ -53,9 +53,3 @@ def check_distinct(written: Collection[Path]) -> None:
     """Raise ValueError where two of the files to be written are one."""
     if len({realpath(path) for path in written}) < len(written):
         raise ValueError("two of the files to write have the same name; give each its own")
-
-
-def check_ending(path: Path, endings: tuple[str, ...]) -> None:
-    """Raise ValueError for a file whose name does not end in one of `endings`, which are lower case."""
-    if path.suffix.lower() not in endings:
-        raise ValueError(f"{str(path)!r} should end in {' or '.join(endings)}")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from clavilux.cli.options import check_apart, check_distinct, check_ending, note_written
-from clavilux.files import MIDI_ENDINGS
+from clavilux.cli.options import check_apart, check_distinct, note_written
+from clavilux.files import MIDI_ENDINGS, check_ending, check_target
 
 if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
@@ -37,7 +37,7 @@ def check_outputs(
     targets = [*sounds, *midis, *plots]
     check_apart(targets, read)
     for path in targets:
-        io.check_target(path)
+        check_target(path)
     check_distinct(targets)
 
 

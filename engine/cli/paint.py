@@ -26,6 +26,7 @@ from clavilux.cli.options import (
     note_written,
     numbered,
 )
+from clavilux.files import check_ending, check_target
 
 if TYPE_CHECKING:
     from clavilux.image.picture import Picture
@@ -150,15 +151,15 @@ def _saved(ctx: typer.Context, pictures: list[Picture], outputs: list[Path], she
 def _check_outputs(pictures: list[Path], maps: list[Path]) -> None:
     """Find out before any work that a file cannot be written, or that two would be the same file."""
     from clavilux.image import io
-    from clavilux.image.maps import check_ending
+    from clavilux.image import maps as maps_of_picture
 
     for path in pictures:
         io.format_of(path)
     for path in maps:
-        check_ending(path)
+        check_ending(path, maps_of_picture.ENDINGS)
     targets = [*pictures, *maps]
     for path in targets:
-        io.check_target(path)
+        check_target(path)
     check_distinct(targets)
 
 

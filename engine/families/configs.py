@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from clavilux.checkpoint_io import short
+from clavilux.checks import short
 from clavilux.errors import CheckpointError
 
 

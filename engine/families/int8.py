@@ -22,6 +22,7 @@ from torch import Tensor
 
 from clavilux.checkpoint_io import open_safetensors
 from clavilux.errors import CheckpointError
+from clavilux.files import check_new_folder
 from clavilux.kernels.quantized import Int8Weight, quantize
 
 ERROR = "clavilux.int8_error"  # float32 [1]: root mean square, relative
@@ -106,7 +107,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         OSError: writing failed (a full disk).
     """
     path = Path(path)
-    check_new(path)
+    check_new_folder(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     temporary.mkdir()
     try:
@@ -117,16 +118,6 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise OSError(f"Could not write {str(path)!r}: {reason}; nothing was saved.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def check_new(path: Path) -> None:
-    """ValueError unless a folder can be made at `path`: an empty one may be there."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ValueError(f"{str(path)!r} is there already; give the name of a new folder")
-    if not path.resolve().parent.is_dir():
-        raise ValueError(f"cannot write {str(path)!r}: there is no folder {str(path.resolve().parent)!r}")
-    if not os.access(path.resolve().parent, os.W_OK | os.X_OK):
-        raise ValueError(f"cannot write {str(path)!r}: the folder {str(path.resolve().parent)!r} is not writable")
 
 
 def copy_beside(folder: Path, target: Path, wanted: Callable[[str], bool], *, folders: bool) -> None:

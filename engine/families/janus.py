@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clavilux.checkpoint_io import short
+from clavilux.checks import short
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
 from clavilux.errors import CheckpointError

@@ -5,7 +5,6 @@ Reads OpenAI's array file (`kmeans_centers.npy`) and transformers' `preprocessor
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clavilux.checkpoint_io import read_json
+from clavilux.files import PathLike
 from clavilux.image.codecs.boundary import checked_pixels, checked_tokens
 
 __all__ = ["ColourClusters", "load"]
@@ -84,7 +84,7 @@ class ColourClusters(nn.Module):
         return F.embedding(tokens, self.clusters).permute(0, 3, 1, 2).clamp(-1, 1)
 
 
-def load(path: str | os.PathLike) -> ColourClusters:
+def load(path: PathLike) -> ColourClusters:
     """The colours in a file, or in a folder that holds one of `preprocessor_config.json`, `clusters.npy` and
     `kmeans_centers.npy`.
 

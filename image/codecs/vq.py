@@ -8,7 +8,6 @@ transformers, and its own. Knows nothing of how it is trained beyond what gradie
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from clavilux.checkpoint_io import parse_json, read_json, read_metadata
+from clavilux.files import PathLike, atomic_path
 from clavilux.image.codecs.boundary import checked_pixels, checked_tokens
 from clavilux.image.codecs.vq_spec import VQSpec
 from clavilux.image.codecs.vq_weights import Layout
 from clavilux.image.codecs.weights import read_tensors
-from clavilux.image.io import atomic_path
 from clavilux.skeleton import skeletons
 from clavilux.strict_weights import fill
 
@@ -242,7 +241,7 @@ class VQ(nn.Module):
         return max(1, (1 << 28) // (pixels * self.spec.base_channels))
 
 
-def load(path: str | os.PathLike) -> VQ:
+def load(path: PathLike) -> VQ:
     """A codec from a file or a folder, float32 on the CPU; of a whole Janus only the codec is read.
 
     Args:
@@ -264,7 +263,7 @@ def load(path: str | os.PathLike) -> VQ:
     return from_weights(weights, label)
 
 
-def save(codec: VQ, path: str | os.PathLike, *, dtype: torch.dtype = torch.float32) -> None:
+def save(codec: VQ, path: PathLike, *, dtype: torch.dtype = torch.float32) -> None:
     """Write a codec as one safetensors file that states its sizes; `load` reads it.
 
     Args:

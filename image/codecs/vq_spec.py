@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
+from clavilux.checks import check_flag, whole_number
+
 _MOST_CHANNELS = 1 << 14
 # least and most. The largest published sizes are 16384 codes, 512 channels, 5 levels and 2 blocks.
 _RANGES = {
@@ -61,14 +63,13 @@ class VQSpec:
 
     def __post_init__(self):
         for name, (least, most) in _RANGES.items():
-            _whole(name, getattr(self, name), least, most)
+            whole_number(f"a VQ codec's {name}", getattr(self, name), least, most)
         if not isinstance(self.multipliers, tuple) or not 1 <= len(self.multipliers) <= _MOST_LEVELS:
             raise ValueError(f"a VQ codec's multipliers must be 1 to {_MOST_LEVELS} numbers, not {self.multipliers!r}")
         for multiplier in self.multipliers:
-            _whole("multipliers", multiplier, 1, _MOST_CHANNELS // self.base_channels)
+            whole_number("a VQ codec's multipliers", multiplier, 1, _MOST_CHANNELS // self.base_channels)
         for name in ("attention", "normalized"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"a VQ codec's {name} must be true or false, not {getattr(self, name)!r}")
+            check_flag(f"a VQ codec's {name}", getattr(self, name))
         if self.base_channels % self.norm_groups:
             raise ValueError(
                 f"a VQ codec's norm_groups must divide its base_channels {self.base_channels}, not {self.norm_groups}"
@@ -157,15 +158,5 @@ def _count(names: Mapping[str, object], prefix: str) -> int:
     return max((int(number) for number in numbers if number.isdecimal() and len(number) < 4), default=-1) + 1
 
 
-def _whole(name: str, value: object, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"a VQ codec's {name} must be a whole number from {least} to {most}, not {_short(value)}")
-
-
 def _tupled(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from clavilux.audio import io, reading
+from clavilux.files import atomic_path, check_target
 
 ENDINGS = sorted(io.FORMATS)
 
@@ -95,7 +96,7 @@ def test_places_that_are_no_files(tmp_path):
     with pytest.raises(ValueError, match="not a regular file"):
         io.write(tmp_path / "folder.wav", tone(), 44100)
     with pytest.raises(ValueError, match="not a regular file"):
-        io.check_target("/dev/null")
+        check_target("/dev/null")
 
 
 def test_unwritable_folder(tmp_path, monkeypatch):
@@ -135,7 +136,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, ending):
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, error):
     path = tmp_path / "a.wav"
     path.write_bytes(b"old")
-    with pytest.raises(error), io.atomic_path(path) as temporary:
+    with pytest.raises(error), atomic_path(path) as temporary:
         temporary.write_bytes(b"half")
         assert temporary.parent == tmp_path and temporary.suffix == ".wav"
         raise error
@@ -145,14 +146,14 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, error):
 def test_after_kill_9_the_next_save_cleans_up(tmp_path):
     path = tmp_path / "a.wav"
     code = (
-        "import os, sys; from clavilux.audio import io\n"
-        "with io.atomic_path(sys.argv[1]) as t: t.write_bytes(b'half'); os.kill(os.getpid(), 9)"
+        "import os, sys; from clavilux.files import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as t: t.write_bytes(b'half'); os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", code, path]).returncode == -signal.SIGKILL
     assert not path.exists() and len(list(tmp_path.iterdir())) == 1
-    with io.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(b"whole")
-        with io.atomic_path(path) as second:  # a running process's file is left alone
+        with atomic_path(path) as second:  # a running process's file is left alone
             second.write_bytes(b"other")
         assert temporary.exists()
     assert path.read_bytes() == b"whole" and list(tmp_path.iterdir()) == [path]

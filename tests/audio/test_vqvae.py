@@ -329,14 +329,14 @@ def test_the_defaults_are_the_published_sizes():
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"sample_rate": 0}, "sample_rate must be a whole number from 1"),
+        ({"sample_rate": 0}, "sample_rate is 0; it should be a whole number from 1"),
         ({"vocabulary": 10**12}, "vocabulary"),
         ({"widths": (64, 32)}, "one value a level of .* not \\[3, 3, 2, 3, 3\\]"),
         ({"widths": [64, 32, 32]}, "widths must be 1 to 8 numbers"),
         ({"depths": (8, 4, True)}, "depths"),
         ({"strides": (2, 3, 2)}, "strides must be even"),
         ({"strides": (1024,) * 3}, "hop"),
-        ({"downs": (0, 2, 2)}, "downs must be"),
+        ({"downs": (0, 2, 2)}, "downs is 0; it should"),
         ({"depths": (64, 4, 4)}, "widest dilation"),
         ({"dilation_cycle": 0}, "dilation_cycle"),
         ({"reverse_dilation": 1}, "true or false"),

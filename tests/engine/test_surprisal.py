@@ -89,7 +89,7 @@ def test_a_drawing_of_it(model, picture, tmp_path):
     found = model.explain(picture)
     found.save(tmp_path / "why.png")
     assert Picture.load(tmp_path / "why.png").width > 1000
-    with pytest.raises(ValueError, match=r"'.*why.jpg' should end in .png, .svg, .pdf"):
+    with pytest.raises(ValueError, match=r"'.*why.jpg' should end in .png, .svg or .pdf"):
         found.save(tmp_path / "why.jpg")
     assert [path.name for path in tmp_path.iterdir()] == ["why.png"]
     assert f"{float(found.surprise.mean()):.2f} bits a place" in repr(found)

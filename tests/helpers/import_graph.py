@@ -19,7 +19,7 @@ Graph = dict[str, set[str]]  # file -> the files that it imports, all relative t
 LAYERS: tuple[dict[str, tuple[str, ...]], ...] = (
     {
         "ground": tuple(f"engine/{name}.py" for name in (
-            "checkpoint_io", "errors", "files", "skeleton", "strict_weights",
+            "checkpoint_io", "checks", "errors", "files", "skeleton", "strict_weights",
         )),
         "kernels": ("kernels/",),
     },

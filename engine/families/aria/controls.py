@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from clavilux.audio.chart import read_chart
 from clavilux.audio.harmony import Chord, Key
+from clavilux.checks import check_number
 from clavilux.families.aria.instruments import INSTRUMENTS, NO_DRUMS, instruments_named, unknown
 from clavilux.families.aria.lexicon import PACES
 from clavilux.families.aria.literals import TEMPO_RANGE, no_metre
@@ -241,9 +242,7 @@ def _key(given: str | Key) -> Key:
 
 
 def _tempo(given: float) -> float:
-    if isinstance(given, bool) or not isinstance(given, (int, float)):
-        raise TypeError(f"tempo is {given!r}; it should be a number of quarters a minute")
-    if not SLOWEST <= given <= FASTEST:  # a NaN is not in range either
+    if not SLOWEST <= check_number("tempo", given, "quarters a minute") <= FASTEST:  # a NaN is not in range either
         raise ValueError(f"tempo is {given:g}; it should be from {SLOWEST:g} to {FASTEST:g} quarters a minute")
     return float(given)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.codecs.score import ScoreCodec, ScorePlayer
-from clavilux.checkpoint_io import short
+from clavilux.checks import short
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.errors import CheckpointError

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from clavilux.conditioning import Conditioning
 from clavilux.families.jukebox.prior import Labels, Prior, seen_lyrics
+from clavilux.files import atomic_path
 from clavilux.layers import after_norm
 
 _LEAST = 1e-6  # of attention: what nothing attends to can still be passed
@@ -145,8 +146,6 @@ def draw(alignment: Alignment, path) -> None:
     """Save a picture of it; the ending chooses the format. ValueError for a place where none can be written."""
     from matplotlib.figure import Figure
 
-    from clavilux.audio import io
-
     figure = Figure(figsize=(10, 6), layout="constrained")
     axes = figure.subplots()
     seconds = len(alignment.path) * alignment.token_s
@@ -157,5 +156,5 @@ def draw(alignment: Alignment, path) -> None:
     shown = words[:: max(1, len(words) // 30)]
     axes.set_yticks([word["first_character"] for word in shown], [word["word"] for word in shown], fontsize=7)
     axes.set(xlabel="seconds", title="what is sung when")
-    with io.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150, format=str(path).rpartition(".")[2].lower())

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from clavilux.audio.codecs.vqvae_spec import VQVAESpec
-from clavilux.checkpoint_io import short
-from clavilux.families.jukebox.config import PriorSizes, Stack, Upsampling, number, whole
+from clavilux.checks import number_from, short, whole_number
+from clavilux.families.jukebox.config import PriorSizes, Stack, Upsampling
 
 _PATTERNS = {
     "full_dense_attention": 0,
@@ -63,7 +63,7 @@ def from_transformers(config: Mapping[str, Any], vqvae: VQVAESpec) -> dict[int, 
     Raises:
         KeyError, TypeError, ValueError: what it lacks or cannot be.
     """
-    count = whole("nb_priors", config.get("nb_priors", 3), 1, vqvae.levels)
+    count = whole_number("nb_priors", config.get("nb_priors", 3), 1, vqvae.levels)
     if count != vqvae.levels:
         raise ValueError(f"nb_priors is {count}; the VQ-VAE has {vqvae.levels} levels, and each needs a prior")
     parts = config.get("prior_config_list") or [config.get(f"prior_{index}") or {} for index in range(count)]
@@ -79,11 +79,11 @@ def _prior(c: Mapping[str, Any], shared: Mapping[str, Any], count: int, index: i
     level = count - 1 - index
     if c["act_fn"] != "quick_gelu" or c["attn_res_scale"]:
         raise ValueError(f"prior {index} has act_fn {c['act_fn']!r} or attn_res_scale; quick_gelu without is known")
-    tokens = whole("nb_relevant_lyric_tokens", c["nb_relevant_lyric_tokens"], 0, 1 << 16)
+    tokens = whole_number("nb_relevant_lyric_tokens", c["nb_relevant_lyric_tokens"], 0, 1 << 16)
     lyrics = "none" if not tokens else "before" if c["is_encoder_decoder"] else "beside"
     prefix = tokens if lyrics == "before" else 0
-    context = whole("n_ctx", c["n_ctx"], 2, 1 << 18)
-    lyric_ids = whole("lyric_vocab_size", c["lyric_vocab_size"], 1, 1 << 16)
+    context = whole_number("n_ctx", c["n_ctx"], 2, 1 << 18)
+    lyric_ids = whole_number("lyric_vocab_size", c["lyric_vocab_size"], 1, 1 << 16)
     ids = c["music_vocab_size"] + (lyric_ids if c["is_encoder_decoder"] else 0)
     if c["is_encoder_decoder"] and not tokens:
         raise ValueError(f"prior {index} is an encoder-decoder without lyric tokens, which is not known")
@@ -107,9 +107,9 @@ def _prior(c: Mapping[str, Any], shared: Mapping[str, Any], count: int, index: i
         vqvae, level=level, stack=stack, context=context, vocabulary=c["music_vocab_size"], lyrics=lyrics,
         lyric_tokens=tokens, lyric_vocabulary=lyric_ids, encoder=encoder, untied=bool(c["merged_decoder"]),
         genres=genres, artists=artists, most_genres=shared["max_nb_genres"],
-        time_bins=0 if index else whole("timing_dims", shared["timing_dims"], 1, 1 << 16), upsampling=upsampling,
-        sample_rate=shared["sampling_rate"], shortest_s=number("min_duration", shared["min_duration"], 0, 1e6),
-        longest_s=number("max_duration", shared["max_duration"], 0, 1e6), hop=vqvae.hop(level),
+        time_bins=0 if index else whole_number("timing_dims", shared["timing_dims"], 1, 1 << 16), upsampling=upsampling,
+        sample_rate=shared["sampling_rate"], shortest_s=number_from("min_duration", shared["min_duration"], 0, 1e6),
+        longest_s=number_from("max_duration", shared["max_duration"], 0, 1e6), hop=vqvae.hop(level),
         alignment=_alignment(stack, lyrics, (c["alignment_layer"], c["alignment_head"])),
     )  # fmt: skip
 
@@ -117,11 +117,11 @@ def _prior(c: Mapping[str, Any], shared: Mapping[str, Any], count: int, index: i
 def _stack(c: Mapping[str, Any], positions: int, ids: int, prefix: int) -> Stack:
     if c["attention_pattern"] not in _PATTERNS:
         raise ValueError(f"attention_pattern is {c['attention_pattern']!r}; known are {', '.join(_PATTERNS)}")
-    width = whole("hidden_size", c["hidden_size"], 1, 1 << 16)
+    width = whole_number("hidden_size", c["hidden_size"], 1, 1 << 16)
     return Stack(
         width=width, layers=c["num_layers"], heads=c["n_heads"],
-        attention_width=int(number("attention_multiplier", c["attention_multiplier"], 0, 64) * width),
-        ffn_width=int(number("mlp_multiplier", c["mlp_multiplier"], 0, 64) * width), positions=positions,
+        attention_width=int(number_from("attention_multiplier", c["attention_multiplier"], 0, 64) * width),
+        ffn_width=int(number_from("mlp_multiplier", c["mlp_multiplier"], 0, 64) * width), positions=positions,
         blocks=c["blocks"], order=_PATTERNS[c["attention_pattern"]], vocabulary=ids, prefix=prefix,
     )  # fmt: skip
 

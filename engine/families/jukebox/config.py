@@ -6,11 +6,11 @@ VQ-VAE's: 0 has the shortest hop, and the highest is the top prior's. Knows numb
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from clavilux.checks import whole_number
 from clavilux.spec import DecoderSpec
 
 ROWS = ("row", "column", "previous_row")
@@ -75,7 +75,7 @@ class Stack:
 
     def __post_init__(self):
         for name, most in _MOST.items():
-            whole(name, getattr(self, name), 1, most)
+            whole_number(name, getattr(self, name), 1, most)
         if self.attention_width % self.heads:
             raise ValueError(f"the attention is {self.attention_width} wide; {self.heads} heads do not divide it")
         if self.positions % self.blocks:
@@ -143,9 +143,9 @@ class Upsampling:
         for name, most in (
             ("width", 1 << 16), ("depth", 64), ("hidden", 1 << 16), ("downs", 16), ("stride", 1024), ("growth", 1024),
         ):  # fmt: skip
-            whole(f"upsampling {name}", getattr(self, name), 1, most)
+            whole_number(f"upsampling {name}", getattr(self, name), 1, most)
         if self.cycle is not None:
-            whole("dilation cycle", self.cycle, 1, 64)
+            whole_number("dilation cycle", self.cycle, 1, 64)
         if self.stride % 2 or self.growth ** (max(self.dilation_steps)) > 1 << 20:
             raise ValueError(f"a stride of {self.stride} and a growth of {self.growth} are no upsampling's")
 
@@ -205,7 +205,7 @@ class PriorSizes:
 
     def __post_init__(self):
         for name, most in _MOST_OF_A_PRIOR.items():
-            whole(name, getattr(self, name), 1, most)
+            whole_number(name, getattr(self, name), 1, most)
         if not 0 <= self.shortest_s < self.longest_s:
             raise ValueError(f"songs are from {self.shortest_s} s to {self.longest_s} s long; the first should be less")
         if (self.lyrics == "beside") != bool(self.stack.cross_layers):
@@ -243,21 +243,6 @@ class PriorSizes:
         strided = [u.width] * (u.downs - 1) + [d]
         ups = sum(2 * u.stride * u.width * out + out for out in strided)
         return self.vocabulary * d + 3 * d * u.width + u.width + u.downs * u.depth * block + ups + 2 * d
-
-
-def whole(name: str, value: Any, least: int, most: int) -> int:
-    """`value`, if it is a whole number in that range; else ValueError."""
-    if type(value) is not int or not least <= value <= most:
-        raise ValueError(f"{name} is {value!r}; it should be a whole number from {least} to {most}")
-    return value
-
-
-def number(name: str, value: Any, least: float, most: float) -> float:
-    """`value`, if it is a number in that range; else ValueError."""
-    fits = not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value)
-    if not fits or not least <= value <= most:
-        raise ValueError(f"{name} is {value!r}; it should be a number from {least:g} to {most:g}")
-    return float(value)
 
 
 def as_words(sizes: PriorSizes) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from clavilux.checks import check_number, whole_number
 from clavilux.families.jukebox.cascade import LevelPlan
 from clavilux.families.jukebox.config import PriorSizes
 from clavilux.families.jukebox.files import JukeboxFiles, find
@@ -150,9 +151,7 @@ class Jukebox:
         song_s = controls.get("song_s")
         if song_s is None:
             song_s = max(seconds, least)
-        if isinstance(song_s, bool) or not isinstance(song_s, (int, float)):
-            raise TypeError(f"song_s is {song_s!r}; it should be a number of seconds")
-        if not max(seconds, least) <= song_s <= most:
+        if not max(seconds, least) <= check_number("song_s", song_s, "seconds") <= most:
             raise ValueError(
                 f"the whole song is said to last {song_s:g} s, and {seconds:g} s of it are to be made; this model "
                 f"knows songs from {least:g} to {most:g} s"
@@ -239,7 +238,7 @@ def _top_sizes(files: JukeboxFiles) -> PriorSizes | None:
 
 def _levels(files: JukeboxFiles, controls: Mapping[str, Any]) -> int:
     """How many levels are drawn."""
-    return _whole("levels", controls.get("levels", files.spec.levels), 1, files.spec.levels)
+    return whole_number("levels", controls.get("levels", files.spec.levels), 1, files.spec.levels)
 
 
 def _said(files: JukeboxFiles, controls: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
@@ -283,7 +282,7 @@ def _drawing(files: JukeboxFiles, controls: Mapping[str, Any], drawing: Mapping[
         SamplingSpec(temperature=temperatures[str(level)], top_k=drawing["top_k"], top_p=drawing["top_p"])
     return {
         "hops": hops, "temperatures": temperatures, "top_k": drawing["top_k"], "top_p": drawing["top_p"],
-        "parallel_windows": _whole("parallel_windows", controls.get("parallel_windows", 1), 1, MOST_LANES),
+        "parallel_windows": whole_number("parallel_windows", controls.get("parallel_windows", 1), 1, MOST_LANES),
     }  # fmt: skip
 
 
@@ -299,9 +298,3 @@ def _each(name: str, asked, levels) -> dict[str, float]:
     if len(numbers) != len(levels):
         raise ValueError(f"{name} is {asked!r}; it should be a number, or {len(levels)} of them, one a level")
     return {str(level): number for level, number in zip(levels, numbers, strict=True)}
-
-
-def _whole(name: str, value, least: int, most: int) -> int:
-    if type(value) is not int or not least <= value <= most:
-        raise ValueError(f"{name} is {value!r}; it should be a whole number from {least} to {most}")
-    return value

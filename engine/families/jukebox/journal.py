@@ -22,10 +22,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from clavilux.audio.io import atomic_path
 from clavilux.errors import CheckpointError
 from clavilux.families.jukebox.job_settings import check_rest, check_settings
-from clavilux.files import check_readable, read_text
+from clavilux.files import atomic_path, check_readable, read_text
 
 FORMAT = 1
 _HEAD = struct.Struct("<II")  # steps of the frame, CRC-32 of its bytes

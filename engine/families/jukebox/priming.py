@@ -13,6 +13,7 @@ from torch import Tensor
 
 from clavilux.audio.codecs.token_files import check_codec, load_tokens
 from clavilux.audio.codecs.vqvae import VQVAE
+from clavilux.checks import check_number
 from clavilux.families.musicgen.family import clip_of
 
 SOURCES = ("prime", "continue_from", "tokens")
@@ -80,9 +81,7 @@ def _prime_seconds(controls: Mapping[str, Any], has_s: float, name: str, window_
                 "say how much of it to begin with (prime_s, --prime-seconds)"
             )
         return window_s
-    if isinstance(prime_s, bool) or not isinstance(prime_s, (int, float)):
-        raise TypeError(f"prime_s is {prime_s!r}; it should be a number of seconds")
-    if not 0 < prime_s <= has_s:
+    if not 0 < check_number("prime_s", prime_s, "seconds") <= has_s:
         raise ValueError(f"{prime_s:g} s of {name!r} are to begin the song; it lasts {has_s:.2f} s")
     return float(prime_s)
 

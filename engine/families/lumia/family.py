@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clavilux.checkpoint_io import short
+from clavilux.checks import short
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.errors import CheckpointError

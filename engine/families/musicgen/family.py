@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from clavilux.audio.clip import Audio
 from clavilux.audio.frontend import MELODY_HOP, melody_chroma
+from clavilux.checks import check_number
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
 from clavilux.families.musicgen import source_separation
@@ -310,9 +311,7 @@ def _given_frames(request: Request, blueprint: Blueprint, codec, notes: list[str
 
 
 def _seconds(name: str, value, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} is {value!r}; it should be a number of seconds")
-    if not 0 < value <= most + 1e-9:
+    if not 0 < check_number(name, value, "seconds") <= most + 1e-9:
         raise ValueError(f"{name} is {value}; it should be above 0 and at most {most:g}")
     return float(value)
 

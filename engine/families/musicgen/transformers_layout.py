@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from clavilux.audio.codecs import encodec
-from clavilux.checkpoint_io import read_json, short
+from clavilux.checkpoint_io import read_json
+from clavilux.checks import short
 from clavilux.errors import CheckpointError
 from clavilux.families import int8
 from clavilux.families.configs import describing, section

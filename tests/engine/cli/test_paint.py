@@ -195,7 +195,7 @@ def test_it_says_what_was_written_when_it_is_stopped(paint, monkeypatch):
         ("--class 1 --keep 0,0,a,2", "--keep is '0,0,a,2'; it should be whole numbers"),
         ("--class 1 --vary 0.5", "vary is given without a picture"),
         ("--class 1 --continue-from none.png", "no file 'none.png'"),
-        ("--class 1 --explain why.jpg", "'why.jpg' should end in .png, .svg, .pdf"),
+        ("--class 1 --explain why.jpg", "'why.jpg' should end in .png, .svg or .pdf"),
         ("--class 1 --preview picture.png", "the same name"),
         ("--class 1 -o a.bmp", "'a.bmp' has the ending '.bmp'; a picture is saved as"),
         ("--class 1 -o no/such/a.png", "there is no folder"),
