@@ -15,7 +15,8 @@ import torch
 
 from clavilux.audio import frontend, pianoroll
 from clavilux.audio.clip import Audio
-from clavilux.audio.harmony import KEY_PROFILES, KEYS, Key
+from clavilux.audio.harmony import Key
+from clavilux.audio.harmony_analysis import KEY_PROFILES, KEYS
 from clavilux.audio.loudness import integrated_loudness, peak_dbfs
 from clavilux.files import PathLike, atomic_path
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from clavilux.audio.harmony import Chord, Key, chord_grid
+from clavilux.audio.harmony import Chord, Key
+from clavilux.audio.harmony_analysis import chord_grid
 from clavilux.audio.score import Score, bar_quarters
 
 RANGED = ("polyphony", "pitch range", "notes a second", "notes a bar", "pitch-class entropy")

@@ -33,7 +33,8 @@ from measures import (
 )
 
 from clavilux.audio.frontend import decibels, mel_spectrogram
-from clavilux.audio.harmony import Chord, Key, find_chords
+from clavilux.audio.harmony import Chord, Key
+from clavilux.audio.harmony_analysis import find_chords
 from clavilux.audio.score import Score, bar_quarters
 from clavilux.families.aria.styles import STYLES, style_of
 from clavilux.training.data import read_index, read_score, split

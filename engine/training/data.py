@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from clavilux.audio.codecs.remi import PROGRAMS, regular_bars, score_tokens
-from clavilux.audio.harmony import find_chords, find_key
+from clavilux.audio.harmony_analysis import find_chords, find_key
 from clavilux.audio.score import Score
 from clavilux.audio.synth import SoundFont
 from clavilux.families.aria.form import sections_of

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from clavilux.audio.harmony import Chord, Key, find_chords
+from clavilux.audio.harmony import Chord, Key
+from clavilux.audio.harmony_analysis import find_chords
 from clavilux.audio.score import NOTE, Score
 from clavilux.families.aria.styles import STYLES
 

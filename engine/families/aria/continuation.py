@@ -12,7 +12,7 @@ from torch import Tensor
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.remi import PROGRAMS, WRITTEN_METRES, regular_bars, score_tokens
 from clavilux.audio.codecs.score import ScoreCodec
-from clavilux.audio.harmony import find_chords, find_key
+from clavilux.audio.harmony_analysis import find_chords, find_key
 from clavilux.audio.loudness import normalize
 from clavilux.audio.midi_tracks import plural
 from clavilux.audio.score import Score, bar_quarters
