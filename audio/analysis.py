@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +20,10 @@ from clavilux.audio.harmony import Key
 from clavilux.audio.harmony_analysis import KEY_PROFILES, KEYS
 from clavilux.audio.loudness import integrated_loudness, peak_dbfs
 from clavilux.files import PathLike, atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 RATE = 22050  # Hz, for tempo, key and pictures
 PICTURES = (".png", ".svg", ".pdf")
@@ -65,7 +70,7 @@ class Analysis:
     key: str | None
     key_confidence: float
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """Plain JSON values: -inf becomes None, and times are rounded to milliseconds."""
         values = asdict(self) | {"beats_s": [round(beat, 3) for beat in self.beats_s]}
         for name, digits in (("duration_s", 3), ("loudness_lufs", 1), ("peak_dbfs", 1), ("tempo_bpm", 1),
@@ -113,7 +118,7 @@ def plot(audio: Audio, path: PathLike) -> None:
         figure.savefig(temporary, dpi=150, format=ending[1:])
 
 
-def _figure(audio: Audio):
+def _figure(audio: Audio) -> Figure:
     from matplotlib.figure import Figure
 
     samples = _mono(audio)
@@ -129,7 +134,7 @@ def _figure(audio: Audio):
     return figure
 
 
-def _draw_mel(axes, samples: np.ndarray) -> None:
+def _draw_mel(axes: Axes, samples: np.ndarray) -> None:
     mel = frontend.mel_spectrogram(torch.from_numpy(samples), RATE)  # [M, T]
     times = np.linspace(0, len(samples) / RATE, mel.shape[1] + 1)
     frequencies = frontend.mel_frequencies(len(mel) + 1, RATE / 2)
@@ -141,7 +146,7 @@ def _draw_mel(axes, samples: np.ndarray) -> None:
     axes.figure.colorbar(image, ax=axes, label="dB", pad=0.01)
 
 
-def _draw_pitch_classes(axes, samples: np.ndarray) -> None:
+def _draw_pitch_classes(axes: Axes, samples: np.ndarray) -> None:
     chroma = _fold(_salience(samples))
     chroma = chroma / np.maximum(chroma.max(axis=0, keepdims=True), 1e-9)
     times = np.linspace(0, len(samples) / RATE, chroma.shape[1] + 1)

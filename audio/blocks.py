@@ -59,13 +59,13 @@ class DiskBlocks:
     def __enter__(self) -> DiskBlocks:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def append(self, block: np.ndarray) -> None:
         """Write float32 [C, n] to the end."""
         self._file.seek(0, os.SEEK_END)
-        self._file.write(np.ascontiguousarray(block.T, np.float32))
+        self._file.write(np.ascontiguousarray(block.T, np.float32).data)
         self.num_samples += block.shape[1]
 
     def __iter__(self) -> Iterator[np.ndarray]:

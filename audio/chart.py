@@ -71,7 +71,7 @@ def read_chord(word: str) -> tuple[Chord, bool]:
     """
     match = _WORD.fullmatch(word.replace("♯", "#").replace("♭", "b"))
     notes = None if match is None else _intervals(match[2])
-    if notes is None:
+    if match is None or notes is None:
         known = ", ".join(f"C{suffix}" for suffix in SUFFIXES.values())
         raise ValueError(f"Unknown chord {word!r}: write a root A to G and a quality, such as {known}, C9 or C/E.")
     quality = max(QUALITIES, key=lambda name: _likeness(frozenset(QUALITIES[name]), notes))
@@ -100,7 +100,8 @@ def _intervals(suffix: str) -> frozenset[int] | None:
     """Semitones above the root; None for what cannot be read."""
     for pattern, instead in _SAME:
         suffix = re.sub(pattern, instead, suffix)
-    parts, at = [], 0
+    parts: list[str] = []
+    at = 0
     while at < len(suffix):
         match = _PART.match(suffix, at)
         if match is None or len(parts) > 6:

@@ -9,7 +9,7 @@ import base64
 import html
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ class Audio:
     sample_rate: int
     score: Score | None = None
     tokens: torch.Tensor | None = None
-    receipt: dict = field(default_factory=dict)
+    receipt: dict[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -18,12 +18,15 @@ from __future__ import annotations
 import itertools
 import math
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+if TYPE_CHECKING:
+    import soxr
 
 MELODY_N_FFT, MELODY_HOP = 16384, 4096
 ONSET_BANDS = 128
@@ -112,9 +115,9 @@ def melody_chroma(samples: Tensor, sample_rate: int, num_chroma: int = 12) -> Te
 @torch.inference_mode(False)  # else the first caller's mode would stay in the cache
 def _melody_filters(sample_rate: int, num_chroma: int) -> Tensor:
     """float32 [num_chroma, MELODY_N_FFT / 2 + 1]."""
-    from librosa import filters
+    from librosa.filters import chroma
 
-    return torch.from_numpy(filters.chroma(sr=sample_rate, n_fft=MELODY_N_FFT, tuning=0.0, n_chroma=num_chroma))
+    return torch.from_numpy(chroma(sr=sample_rate, n_fft=MELODY_N_FFT, tuning=0.0, n_chroma=num_chroma))
 
 
 def resample(samples: Tensor, from_rate: int, to_rate: int) -> Tensor:
@@ -216,8 +219,8 @@ def lfilter(b: np.ndarray, a: np.ndarray, samples: Tensor) -> Tensor:
     Args:
         b, a: float64 [order + 1], coefficients in descending powers of z, a[0] not 0.
     """
-    b, a = (torch.tensor(values, dtype=samples.dtype, device=samples.device) for values in (b, a))
-    return _torchaudio().functional.lfilter(samples, a, b, clamp=False)
+    zeros, poles = (torch.tensor(values, dtype=samples.dtype, device=samples.device) for values in (b, a))
+    return _torchaudio().functional.lfilter(samples, poles, zeros, clamp=False)
 
 
 class BlockFilter:
@@ -280,7 +283,7 @@ def resample_array(data: np.ndarray, from_rate: float, to_rate: float, quality: 
     return soxr.resample(data, from_rate, to_rate, quality=quality)
 
 
-def resample_stream(from_rate: float, to_rate: float, channels: int, quality: str = "VHQ"):
+def resample_stream(from_rate: float, to_rate: float, channels: int, quality: str = "VHQ") -> soxr.ResampleStream:
     """`resample_array` block by block, the same samples: `resample_chunk(float32 [n, C], last=...)` gives the next."""
     import soxr
 
@@ -341,17 +344,17 @@ def onset_strength(samples: np.ndarray, sample_rate: int, hop: int, bands: tuple
     `bands` are the edges of groups of the `ONSET_BANDS` bands from 0 Hz to the Nyquist frequency; a group gives the
     mean of its bands.
     """
-    import librosa
+    from librosa.onset import onset_strength_multi
 
     edges = [slice(low, high) for low, high in itertools.pairwise(bands)]
-    return librosa.onset.onset_strength_multi(y=samples, sr=sample_rate, hop_length=hop, channels=edges)
+    return onset_strength_multi(y=samples, sr=sample_rate, hop_length=hop, channels=edges)
 
 
 def track_beats(strength: np.ndarray, sample_rate: int, hop: int, tempo: float) -> np.ndarray:
     """The frames of the beats, at about this many a minute, on the strongest onsets (Ellis 2007)."""
-    import librosa
+    from librosa.beat import beat_track
 
-    return librosa.beat.beat_track(onset_envelope=strength, sr=sample_rate, hop_length=hop, bpm=tempo, trim=False)[1]
+    return beat_track(onset_envelope=strength, sr=sample_rate, hop_length=hop, bpm=tempo, trim=False)[1]
 
 
 def constant_q(samples: np.ndarray, sample_rate: int, hop: int, lowest_key: int, num_keys: int) -> np.ndarray:

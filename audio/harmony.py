@@ -58,7 +58,7 @@ class Key:
     tonic: int
     mode: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.mode not in ("major", "minor"):
             raise ValueError(f'A key\'s mode must be "major" or "minor", not {self.mode!r}.')
         if not 0 <= self.tonic <= 11:
@@ -116,7 +116,7 @@ class Chord:
     quality: str
     bass: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.quality not in QUALITIES:
             raise ValueError(f"Unknown chord quality {self.quality!r}: it must be one of {', '.join(QUALITIES)}.")
         if not 0 <= self.root <= 11:

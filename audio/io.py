@@ -120,7 +120,8 @@ class _Target:
     """A file for libsndfile to write to, which keeps an error: nothing may be raised through C code."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self.error = file, None
+        self._file = file
+        self.error: BaseException | None = None
         self.tell, self.read = file.tell, file.read
 
     def write(self, data: bytes) -> int:
@@ -129,7 +130,7 @@ class _Target:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:  # which writes what is buffered
         return self._kept(self._file.seek, offset, whence)
 
-    def _kept(self, call: Callable[..., int], *arguments) -> int:
+    def _kept(self, call: Callable[..., int], *arguments: bytes | int) -> int:
         if self.error is None:
             try:
                 return call(*arguments)

@@ -71,7 +71,8 @@ class LoudnessMeter:
     def _bounds(self) -> tuple[int, int]:
         """Where the next block begins and ends."""
         number = len(self._powers)
-        return tuple(int(self._block_s * (number * 0.25 + more) * self._rate) for more in (0, 1))
+        begin, end = (int(self._block_s * (number * 0.25 + more) * self._rate) for more in (0, 1))
+        return begin, end
 
     def _measure(self) -> None:
         begin, end = self._bounds()
@@ -118,7 +119,8 @@ class _Highest:
     """The highest value in each frame of so many."""
 
     def __init__(self, frame: int) -> None:
-        self._frame, self._found, self._rest = frame, [], np.zeros(0, np.float32)
+        self._frame, self._rest = frame, np.zeros(0, np.float32)
+        self._found: list[np.ndarray] = []
 
     def add(self, values: np.ndarray) -> None:
         values = np.concatenate([self._rest, values])

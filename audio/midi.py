@@ -20,6 +20,7 @@ from clavilux.audio.midi_tracks import (
     MARKER,
     METRE,
     TEMPO,
+    MetaEvent,
     Track,
     plural,
     read_header,
@@ -133,13 +134,13 @@ def _in_turn(tracks: list[Track]) -> None:
     for track in tracks:
         if offset:
             track.metas.insert(0, (0, TEMPO, _PLAIN_TEMPO.to_bytes(3, "big")))
-        track.keys = {key: [(at + offset, *event) for at, *event in events] for key, events in track.keys.items()}
-        track.events = [(at + offset, *event) for at, *event in track.events]
-        track.metas = [(at + offset, *event) for at, *event in track.metas]
+        track.keys = {key: [(e[0] + offset, *e[1:]) for e in events] for key, events in track.keys.items()}
+        track.events = [(e[0] + offset, *e[1:]) for e in track.events]
+        track.metas = [(e[0] + offset, *e[1:]) for e in track.metas]
         offset = track.end = track.end + offset
 
 
-def _tempos(metas: list[tuple], ticks: float, damage: list[str]) -> dict[float, int]:
+def _tempos(metas: list[MetaEvent], ticks: float, damage: list[str]) -> dict[float, int]:
     found = [
         (tick, int.from_bytes(data[:3], "big") if len(data) >= 3 else 0) for tick, kind, data in metas if kind == TEMPO
     ]
@@ -148,7 +149,7 @@ def _tempos(metas: list[tuple], ticks: float, damage: list[str]) -> dict[float, 
     return {0.0: _PLAIN_TEMPO} | {tick / ticks: microseconds for tick, microseconds in found if microseconds}
 
 
-def _metres(metas: list[tuple], ticks: float, damage: list[str]) -> dict[float, tuple[int, int]]:
+def _metres(metas: list[MetaEvent], ticks: float, damage: list[str]) -> dict[float, tuple[int, int]]:
     found = [
         (tick, (data[0], 1 << data[1]) if len(data) >= 2 and data[0] and data[1] <= 6 else None)
         for tick, kind, data in metas
@@ -159,7 +160,7 @@ def _metres(metas: list[tuple], ticks: float, damage: list[str]) -> dict[float, 
     return {0.0: (4, 4)} | {tick / ticks: metre for tick, metre in found if metre}
 
 
-def _signature(metas: list[tuple]) -> tuple[int, bool] | None:
+def _signature(metas: list[MetaEvent]) -> tuple[int, bool] | None:
     """(sharps, minor) of the first key signature that is one."""
     for _, kind, data in metas:
         if kind == KEY_SIGNATURE and len(data) >= 2:

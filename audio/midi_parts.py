@@ -10,7 +10,7 @@ from collections import Counter
 
 import numpy as np
 
-from clavilux.audio.midi_tracks import CONTROLLER, KEY_PRESSURE, PRESSURE, PROGRAM, WHEEL, Track, plural
+from clavilux.audio.midi_tracks import CONTROLLER, KEY_PRESSURE, PRESSURE, PROGRAM, WHEEL, KeyEvent, Track, plural
 from clavilux.audio.notes import (
     BANK,
     BEND,
@@ -39,16 +39,20 @@ _UNPLAYED = {
 }  # fmt: skip
 _NEUTRAL = {8: 64, 71: 64, 72: 64, 73: 64, 74: 64}  # others ask for nothing at 0
 
+ChannelEvent = tuple[int, int, int, int]  # (tick, status & 0xF0, first byte, second byte)
+
 
 def notes_and_controls(tracks: list[Track], ticks: float, remarks: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """(`PART_NOTE` records, `CONTROL` records) of all tracks; `ticks` are those of a quarter."""
-    channels: dict[tuple[int, int], list[tuple]] = {}  # (port, channel) -> its events of all tracks, by time
+    channels: dict[tuple[int, int], list[ChannelEvent]] = {}  # (port, channel) -> its events of all tracks, by time
     for track in tracks:
-        for tick, channel, *event in track.events:
-            channels.setdefault((track.port, channel), []).append((tick, *event))
+        for tick, channel, kind, first, second in track.events:
+            channels.setdefault((track.port, channel), []).append((tick, kind, first, second))
     for events in channels.values():
         events.sort(key=lambda event: event[0])
-    rows, parts, told = [], {}, Counter()
+    rows = []
+    parts: dict[tuple[int, int], list[int]] = {}  # by (port, channel)
+    mended: Counter[str] = Counter()
     for track in tracks:
         silences = {}
         for channel in sorted({channel for channel, _ in track.keys}):
@@ -57,9 +61,9 @@ def notes_and_controls(tracks: list[Track], ticks: float, remarks: list[str]) ->
             events = channels.get((track.port, channel), [])
             silences[channel] = [tick for tick, kind, first, _ in events if kind == CONTROLLER and first in _SILENCE]
         places = {channel: iter_parts[-1] for (port, channel), iter_parts in parts.items() if port == track.port}
-        for (channel, pitch), events in track.keys.items():
+        for (channel, pitch), key_events in track.keys.items():
             changes = channels.get((track.port, channel), [])
-            for start, end, velocity, program in _spans(events, track.end, silences[channel], told):
+            for start, end, velocity, program in _spans(key_events, track.end, silences[channel], mended):
                 program = _program_at(changes, start) if program < 0 else program
                 length = (end - start) / ticks or LEAST_QUARTERS
                 rows.append((start / ticks, length, pitch, velocity, program, channel == DRUM_CHANNEL, places[channel]))
@@ -70,31 +74,36 @@ def notes_and_controls(tracks: list[Track], ticks: float, remarks: list[str]) ->
         for tick, kind, value in _moves(channels.get(place, []), unplayed)
         for part in members
     ]
-    _tell(told, unplayed, remarks)
+    _add_remarks(mended, unplayed, remarks)
     return np.array(rows, dtype=PART_NOTE), np.array(moves, dtype=CONTROL)
 
 
-def _tell(told: Counter, unplayed: set[str], remarks: list[str]) -> None:
-    if told["never"]:
-        remarks.append(f"never released, so they end with their track: {plural(told['never'], 'note')}")
-    if told["struck"]:
+def _add_remarks(mended: Counter[str], unplayed: set[str], remarks: list[str]) -> None:
+    if mended["never"]:
+        remarks.append(f"never released, so they end with their track: {plural(mended['never'], 'note')}")
+    if mended["struck"]:
         remarks.append(
-            f"without a release, so they end where their pitch is struck again: {plural(told['struck'], 'note')}"
+            f"without a release, so they end where their pitch is struck again: {plural(mended['struck'], 'note')}"
         )
-    if told["least"]:
+    if mended["least"]:
         length = f"1/{round(1 / LEAST_QUARTERS)} of a quarter"
-        remarks.append(f"released in the tick of their attack, so they last {length}: {plural(told['least'], 'note')}")
+        remarks.append(
+            f"released in the tick of their attack, so they last {length}: {plural(mended['least'], 'note')}"
+        )
     if unplayed:
         remarks.append(f"not played: {', '.join(sorted(unplayed))}")
 
 
-def _spans(events: list[tuple], last: int, silences: list[int], told: Counter) -> list[tuple]:
+def _spans(
+    events: list[KeyEvent], last: int, silences: list[int], mended: Counter[str]
+) -> list[tuple[int, int, int, int]]:
     """(start, end, velocity, program) of a key's notes, by its attacks and releases.
 
     First in, first out, where every attack has its release, as two voices on one key need it; where releases are
     missing, an attack ends the note before it.
     """
-    waiting, spans = [], []
+    waiting: list[KeyEvent] = []
+    spans: list[tuple[int, int, int, int]] = []
     for event in events:
         if event[1]:
             waiting.append(event)
@@ -107,23 +116,23 @@ def _spans(events: list[tuple], last: int, silences: list[int], told: Counter) -
             if waiting:
                 start, velocity, program = waiting.pop()
                 spans.append((start, event[0], velocity, program))
-                told["struck"] += event[1] > 0
+                mended["struck"] += event[1] > 0
             if event[1]:
                 waiting.append(event)
     for start, velocity, program in waiting:
         silenced = next((tick for tick in silences if tick >= start), None)
-        told["never"] += silenced is None
+        mended["never"] += silenced is None
         spans.append((start, last if silenced is None else min(silenced, last), velocity, program))
-    told["least"] += sum(start == end for start, end, _, _ in spans)
+    mended["least"] += sum(start == end for start, end, _, _ in spans)
     return spans
 
 
-def _program_at(events: list[tuple], tick: int) -> int:
+def _program_at(events: list[ChannelEvent], tick: int) -> int:
     """The program of a channel whose own track names none: what another track last set."""
     return next((first for at, kind, first, _ in reversed(events) if kind == PROGRAM and at <= tick), 0)
 
 
-def _moves(events: list[tuple], unplayed: set[str]) -> list[tuple[int, int, float]]:
+def _moves(events: list[ChannelEvent], unplayed: set[str]) -> list[tuple[int, int, float]]:
     """(tick, kind, value) of a channel's controllers that are played; the names of others are added to `unplayed`."""
     moves: list[tuple[int, int, float]] = []
     bank, parameter, span, wheel = [0, 0], [127, 127], _BEND_RANGE, 0.0

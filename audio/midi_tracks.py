@@ -6,6 +6,7 @@ make a note, nor what they mean in time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 MOST_EVENTS = 2_000_000
@@ -18,13 +19,18 @@ _SYSTEM_DATA = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # bytes behind messages that have no
 _RESETS = ((0x7E, None, 0x09), (0x41, None, 0x42, 0x12, 0x40, 0x00, 0x7F), (0x43, None, 0x4C, 0x00, 0x00, 0x7E))
 
 
+KeyEvent = tuple[int, int, int]  # (tick, velocity, program); velocity 0 is a release
+TrackEvent = tuple[int, int, int, int, int]  # (tick, channel, status & 0xF0, first byte, second byte)
+MetaEvent = tuple[int, int, bytes]  # (tick, type, data)
+
+
 @dataclass
 class Track:
     """What a track holds; every event begins with its tick."""
 
-    keys: dict[tuple[int, int], list] = field(default_factory=dict)  # (channel, pitch) -> (tick, velocity, program)
-    events: list[tuple] = field(default_factory=list)  # (tick, channel, status & 0xF0, first byte, second byte)
-    metas: list[tuple[int, int, bytes]] = field(default_factory=list)  # (tick, type, data)
+    keys: dict[tuple[int, int], list[KeyEvent]] = field(default_factory=dict)  # by (channel, pitch)
+    events: list[TrackEvent] = field(default_factory=list)
+    metas: list[MetaEvent] = field(default_factory=list)
     port: int = 0
     end: int = 0  # its last tick
     num_events: int = 0
@@ -188,7 +194,7 @@ def _read_system(data: bytes, at: int, tick: int, track: Track) -> int:
     return end
 
 
-def _begins(message: bytes, pattern: tuple) -> bool:
+def _begins(message: bytes, pattern: Sequence[int | None]) -> bool:
     return len(message) >= len(pattern) and all(b is None or a == b for a, b in zip(message, pattern, strict=False))
 
 

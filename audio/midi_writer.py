@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ OWN_MARKER = "Clavilux"  # the first marker of a file written here; without it m
 _MOST_PITCHED = 15  # channels beside the drums'
 _EARLY, _FIRST, _OFF, _MOVE, _ON = range(5)  # the order of events in one tick
 Event = tuple[int, int, bytes]  # (tick, order, bytes)
+Part = tuple[bool, int, int]  # (drum, program, number)
 
 
 def midi_bytes(score: Score) -> bytes:
@@ -42,7 +43,7 @@ def midi_bytes(score: Score) -> bytes:
     return header + b"".join(map(_chunk, tracks))
 
 
-def _places(score: Score, parts: list[tuple]) -> list[tuple[int, int]]:
+def _places(score: Score, parts: list[Part]) -> list[tuple[int, int]]:
     """A (port, channel) for each part.
 
     Each program has a channel of its own, then further parts of a program, as long as there are any. What is left, and
@@ -50,11 +51,11 @@ def _places(score: Score, parts: list[tuple]) -> list[tuple[int, int]]:
     knows no ports still plays it on the right instrument.
     """
     free = [channel for channel in range(16) if channel != DRUM_CHANNEL]
-    base: dict[tuple, int] = {}
+    base: dict[tuple[bool, int], int] = {}  # the first channel of (drum, program)
     for drum, program, _ in parts:
         if (drum, program) not in base:
             base[drum, program] = DRUM_CHANNEL if drum else free.pop(0)
-    ports: dict[int, list[list]] = {}  # channel -> the controllers on each of its ports
+    ports: dict[int, list[list[Any]]] = {}  # channel -> the controllers on each of its ports
     places = []
     for drum, program, part in parts:
         channel = base[drum, program]
@@ -68,7 +69,7 @@ def _places(score: Score, parts: list[tuple]) -> list[tuple[int, int]]:
     return places
 
 
-def _names(parts: list[tuple]) -> list[str]:
+def _names(parts: list[Part]) -> list[str]:
     """ "violin", or "violin 1" and "violin 2" where there are several."""
     plain = ["drums" if drum else program_name(program) for drum, program, _ in parts]
     numbers = {name: itertools.count(1) for name in plain}
@@ -94,7 +95,7 @@ def _conductor(score: Score) -> list[Event]:
     return events + [(_tick(time), _MOVE, _meta(0x06, chord.name(score.key).encode())) for time, chord in score.chords]
 
 
-def _part(score: Score, part: tuple, name: str, port: int, channel: int) -> list[Event]:
+def _part(score: Score, part: Part, name: str, port: int, channel: int) -> list[Event]:
     """The notes and controllers of one part on one channel."""
     drum, program, number = part
     notes, controls = score.notes, score.controls[score.controls["part"] == number]

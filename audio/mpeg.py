@@ -77,7 +77,8 @@ def scan(file: BinaryIO, size: int) -> Frames | None:
     start = _sync(reader, after_tags(file, size), size)
     if start is None:
         return None
-    first, at, count, is_cut = reader.at(start, 4), start, 0, False
+    first, count, is_cut = reader.at(start, 4), 0, False
+    at: int | None = start
     while at is not None and at + 4 <= size:
         length = frame_bytes(reader.at(at, 4))
         if length is None:
@@ -111,6 +112,7 @@ def info_frame(first: bytes, num_frames: int, num_bytes: int) -> bytes:
     rate = _KBPS[version == 3, layer].index(_INFO_KBPS) + 1
     header = bytes([0xFF, first[1] | 1, rate << 4 | first[2] & 0x0C, first[3]])  # | 1: without a checksum
     length = frame_bytes(header)
+    assert length is not None  # the rate of the first frame is one of the standard's, as `scan` found
     counts = b"Info" + struct.pack(">III", 3, num_frames, min(num_bytes + length, 0xFFFFFFFF))
     frame = header + bytes(_side_bytes(header)) + counts
     return frame + bytes(length - len(frame))

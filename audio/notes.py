@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-NOTE = np.dtype(
-    [
-        ("start", "f8"),
-        ("duration", "f8"),
-        ("pitch", "i2"),
-        ("velocity", "i2"),
-        ("program", "i2"),
-        ("drum", "?"),
-    ]
-)  # start and duration in quarters; pitch, velocity and General MIDI program 0..127 (a drum's is its kit)
+# start and duration in quarters; pitch, velocity and General MIDI program 0..127 (a drum's is its kit)
+NOTE_FIELDS = (
+    ("start", "f8"), ("duration", "f8"), ("pitch", "i2"), ("velocity", "i2"), ("program", "i2"), ("drum", "?"),
+)  # fmt: skip
+NOTE = np.dtype([*NOTE_FIELDS])
 
 # A note and who plays it: two violins are parts 0 and 1 of one program. A `NOTE` alone is of part 0.
-PART_NOTE = np.dtype([*((name, NOTE[name]) for name in NOTE.names), ("part", "i4")])
+PART_NOTE = np.dtype([*NOTE_FIELDS, ("part", "i4")])
 
 # What moves a control of a part: `kind` is the number of a MIDI controller, or one of the two below.
 CONTROL = np.dtype([("time", "f8"), ("part", "i4"), ("kind", "i2"), ("value", "f8")])  # time in quarters
@@ -37,7 +32,7 @@ def as_parts(notes: np.ndarray) -> np.ndarray:
     if notes.dtype.names is None or "part" not in notes.dtype.names:
         short = notes.astype(NOTE) if notes.dtype.names else np.asarray(notes, dtype=NOTE)
         notes = np.zeros(len(short), PART_NOTE)
-        for name in NOTE.names:
+        for name, _ in NOTE_FIELDS:
             notes[name] = short[name]
     return notes.astype(PART_NOTE)
 

@@ -34,7 +34,7 @@ def draw(axes: Axes, score: Score) -> None:
         colour = colormaps["tab10"](index % 10)
         for pitch in np.unique(notes["pitch"][players == player]).tolist():
             here = (players == player) & (notes["pitch"] == pitch)
-            spans = np.stack([starts[here], lengths[here]], axis=1)
+            spans = list(zip(starts[here].tolist(), lengths[here].tolist(), strict=True))
             axes.broken_barh(spans, (pitch - 0.4, 0.8), facecolors=colour)
         handles.append(Patch(color=colour, label="drums" if player < 0 else program_name(player)))
     for bar in score.seconds_at(score.bar_starts()):

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -20,6 +20,7 @@ from clavilux.files import PathLike, check_readable, free_memory_bytes, is_midi
 
 if TYPE_CHECKING:
     import torch
+    from _typeshed import WriteableBuffer
 
 KIND = "sound file"
 _BLOCK = 1 << 16  # samples a channel at a time
@@ -91,7 +92,8 @@ class SoundReader:
     """
 
     def __init__(self, path: PathLike, *, strict: bool = False) -> None:
-        self.path, self.num_samples, self.remarks, self._strict = str(path), 0, (), strict
+        self.path, self.num_samples, self._strict = str(path), 0, strict
+        self.remarks: tuple[str, ...] = ()
         checked = check_readable(path, KIND)
         try:
             self._file = open(checked, "rb")  # noqa: SIM115 - closed in __exit__
@@ -109,7 +111,7 @@ class SoundReader:
     def __enter__(self) -> SoundReader:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._decoder.close()
         self._file.close()
 
@@ -192,7 +194,7 @@ class SoundReader:
             yield f"wrong header: it promises {promised_s:.{digits}f} s, {there_s:.{digits}f} s are there"
 
 
-class _Decoder(soundfile.SoundFile):
+class _Decoder(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
     """libsndfile, read from the beginning to the end. It must not seek: a FLAC file of unknown length cannot, and
     soundfile seeks after each block of a file that says it can."""
 
@@ -203,8 +205,9 @@ class _Decoder(soundfile.SoundFile):
 class _View(io.RawIOBase):
     """Pieces of a file, and bytes in between, as one file."""
 
-    def __init__(self, file, pieces: tuple[containers.Piece, ...]) -> None:
-        self._file, self._pieces, self._position = file, [], 0
+    def __init__(self, file: BinaryIO, pieces: tuple[containers.Piece, ...]) -> None:
+        self._file, self._position = file, 0
+        self._pieces: list[tuple[int, int, containers.Piece]] = []
         at = 0
         for piece in pieces:
             length = len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
@@ -226,7 +229,7 @@ class _View(io.RawIOBase):
         self._position = max(0, base + offset)
         return self._position
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         wanted, filled = memoryview(buffer).cast("B"), 0
         for start, end, piece in self._pieces:
             if start <= self._position < end and filled < len(wanted):
@@ -253,7 +256,7 @@ def _format(sample_rate: int, channels: int) -> str:
     return f"{sample_rate} Hz and {channels} channel{'s' * (channels != 1)}"
 
 
-def receipt_from(comment: str) -> dict:
+def receipt_from(comment: str) -> dict[str, Any]:
     """The receipt inside a comment tag; any other comment means that there is none."""
     try:
         receipt = json.loads(comment).get("clavilux", {})

@@ -35,7 +35,7 @@ class Seat:
         return min(1.0, max(-1.0, self.pan + self.width * (key - 60) / 36))
 
 
-def pan_gains(position):
+def pan_gains(position: float | np.ndarray) -> tuple[float | np.ndarray, float | np.ndarray]:
     """Left and right amplitudes at a position (a number or an array), constant power, 1 and 1 in the middle."""
     angle = (position + 1) * np.pi / 4
     return np.sqrt(2) * np.cos(angle), np.sqrt(2) * np.sin(angle)

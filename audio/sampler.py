@@ -48,8 +48,8 @@ class Sampler:
 
     def __init__(self, soundfont: SoundFont, sample_rate: int) -> None:
         self.soundfont, self.sample_rate = soundfont, sample_rate
-        self._doubled: dict[tuple, tuple[np.ndarray, int]] = {}  # by sample and loop
-        self._pitched: dict[tuple[int, int], tuple[np.ndarray, _Tone]] = {}  # by region and key; how it goes on
+        self._doubled: dict[tuple[int, tuple[int, int] | None], tuple[np.ndarray, int]] = {}  # by sample and loop
+        self._pitched: dict[tuple[int, int], tuple[np.ndarray, _Tone | None]] = {}  # by region and key; how it goes on
         self._held = 0  # samples in `_pitched`
 
     def note(self, region: Region, key: int, num_samples: int, bend: Bend | None = None) -> Note:
@@ -65,12 +65,10 @@ class Sampler:
     def _pitched_wave(self, region: Region, key: int, num_samples: int) -> tuple[np.ndarray, _Tone | None]:
         """The sample at the key's pitch, filtered: at least `num_samples`, or what follows; None if it ends."""
         name = (id(region), key)
-        wave, tone = self._pitched.get(name, (None, None))
-        if wave is None:
-            tone = _Tone(region, *self._twice(region), self.soundfont, key, self.sample_rate)
-            wave = np.zeros(0, np.float32)
-        elif region.loop is None or len(wave) >= min(num_samples, _KEPT_SAMPLES):
+        wave, tone = self._pitched.get(name, (np.zeros(0, np.float32), None))
+        if name in self._pitched and (tone is None or len(wave) >= min(num_samples, _KEPT_SAMPLES)):
             return wave, tone and tone.copied()
+        tone = tone or _Tone(region, *self._twice(region), self.soundfont, key, self.sample_rate)
         length = 1 << math.ceil(math.log2(max(num_samples, self.sample_rate)))
         before, wave = len(wave), np.append(wave, tone.take(min(length, _KEPT_SAMPLES) - len(wave)))
         tone = tone if region.loop is not None else None
@@ -145,6 +143,7 @@ class Note:
         count = min(_PIECE, self._length - self._at)
         wave = self._wave[self._at : self._at + count]
         if len(wave) < count:
+            assert self._tone is not None  # else it ends with the wave
             wave = np.append(wave, self._tone.take(count - len(wave)))
         self._at += count
         return wave * self._envelope.piece(self._at - count, count)

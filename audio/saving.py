@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def save(
     sample_rate: int,
     *,
     loudness: bool | float = True,
-    receipt: dict | None = None,
+    receipt: dict[str, Any] | None = None,
 ) -> None:
     """Write sound that can be gone through several times.
 
@@ -53,7 +54,7 @@ def save_stream(
     channels: int,
     *,
     loudness: bool | float = True,
-    receipt: dict | None = None,
+    receipt: dict[str, Any] | None = None,
 ) -> int:
     """`save` of sound that can be gone through only once; it takes a few MiB of memory however long it is.
 
@@ -88,7 +89,7 @@ def check_room(path: PathLike, seconds: float, sample_rate: int, channels: int) 
         )
 
 
-def _comment(receipt: dict | None) -> str:
+def _comment(receipt: dict[str, Any] | None) -> str:
     return json.dumps({"clavilux": receipt}, sort_keys=True) if receipt else ""
 
 
@@ -103,7 +104,7 @@ def _check(path: PathLike, sample_rate: int, channels: int, loudness: bool | flo
     return target
 
 
-def _write(path: Path, blocks: Blocks, sample_rate: int, target: float | None, receipt: dict | None) -> None:
+def _write(path: Path, blocks: Blocks, sample_rate: int, target: float | None, receipt: dict[str, Any] | None) -> None:
     source = blocks if target is None else leveled(blocks, sample_rate, target_lufs=target)
     io.write_blocks(path, source, sample_rate, blocks.channels, comment=_comment(receipt))
 
@@ -114,7 +115,7 @@ class _Counted:
     def __init__(self, blocks: Iterable[np.ndarray]) -> None:
         self._blocks, self.num_samples = blocks, 0
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[np.ndarray]:
         for block in self._blocks:
             self.num_samples += block.shape[1]
             yield block

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar, overload
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from clavilux.files import PathLike, atomic_path
 __all__ = ["NOTE", "Score", "bar_quarters"]
 
 DEFAULT_TEMPO, DEFAULT_METRE = 120.0, (4, 4)
+_Value = TypeVar("_Value")
+Events = tuple[tuple[float, _Value], ...]  # (quarter, what holds from there on)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +51,16 @@ class Score:
     """
 
     notes: np.ndarray
-    tempos: tuple[tuple[float, float], ...] = ((0.0, DEFAULT_TEMPO),)
-    metres: tuple[tuple[float, tuple[int, int]], ...] = ((0.0, DEFAULT_METRE),)
+    tempos: Events[float] = ((0.0, DEFAULT_TEMPO),)
+    metres: Events[tuple[int, int]] = ((0.0, DEFAULT_METRE),)
     key: Key | None = None
-    chords: tuple[tuple[float, Chord], ...] = ()
+    chords: Events[Chord] = ()
     length: float = 0.0
     signature: Key | None = None
     controls: np.ndarray = field(default_factory=lambda: np.empty(0, CONTROL))
     remarks: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         notes = tidy_notes(as_parts(self.notes))
         end = float((notes["start"] + notes["duration"]).max()) if len(notes) else 0.0
         controls = tidy_controls(self.controls)
@@ -82,13 +85,21 @@ class Score:
         """Seconds from the start to `length`."""
         return float(self.seconds_at(self.length))
 
-    def seconds_at(self, quarters):
+    @overload
+    def seconds_at(self, quarters: float) -> float: ...
+    @overload
+    def seconds_at(self, quarters: np.ndarray) -> np.ndarray: ...
+    def seconds_at(self, quarters: float | np.ndarray) -> float | np.ndarray:
         """Seconds at a position in quarters (a number or an array)."""
         times, seconds, tempos = self._tempo_map()
         at = np.maximum(np.searchsorted(times, quarters, side="right") - 1, 0)
         return seconds[at] + (np.asarray(quarters) - times[at]) * 60.0 / tempos[at]
 
-    def quarters_at(self, seconds):
+    @overload
+    def quarters_at(self, seconds: float) -> float: ...
+    @overload
+    def quarters_at(self, seconds: np.ndarray) -> np.ndarray: ...
+    def quarters_at(self, seconds: float | np.ndarray) -> float | np.ndarray:
         """The position in quarters at a time in seconds (a number or an array)."""
         times, starts, tempos = self._tempo_map()
         at = np.maximum(np.searchsorted(starts, seconds, side="right") - 1, 0)
@@ -214,7 +225,7 @@ class Score:
             remarks=tuple(dict.fromkeys([*self.remarks, *other.remarks])),
         )
 
-    def _metres_then(self, other: Score) -> tuple:
+    def _metres_then(self, other: Score) -> Events[tuple[int, int]]:
         ends_with_bar = abs(self.bar_starts()[-1] + bar_quarters(self.metres[-1][1]) - self.length) < 1e-6
         shifted = tuple((time + self.length, metre) for time, metre in other.metres)
         before = tuple(event for event in self.metres if event[0] < self.length)
@@ -284,14 +295,14 @@ def bar_quarters(metre: tuple[int, int]) -> float:
     return metre[0] * 4.0 / metre[1]
 
 
-def _events_between(events: tuple, start: float, end: float) -> tuple:
+def _events_between(events: Events[_Value], start: float, end: float) -> Events[_Value]:
     """Events of [start, end) moved by -start, the one in force at `start` first."""
     before = [value for time, value in events if time <= start + 1e-6]
     inside = [(time - start, value) for time, value in events if start + 1e-6 < time < end - 1e-6]
     return tuple([(0.0, value) for value in before[-1:]] + inside)
 
 
-def _joined(first: tuple, second: tuple, offset: float) -> tuple:
+def _joined(first: Events[_Value], second: Events[_Value], offset: float) -> Events[_Value]:
     joined = [event for event in first if event[0] < offset - 1e-6]
     for time, value in second:
         if not joined or joined[-1][1] != value:

@@ -12,7 +12,7 @@ import json
 import math
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from clavilux.audio.programs import KIN
 
 FOLDER = Path(__file__).parent / "soundfonts"
 DRUM_BANK = 128
-TABLES = {
+TABLES: dict[str, list[tuple[str, str] | tuple[str, str, int]]] = {
     "phdr": [("name", "S20"), ("preset", "<u2"), ("bank", "<u2"), ("bag", "<u2"), ("rest", "<u4", 3)],
     "pbag": [("gen", "<u2"), ("mod", "<u2")],
     "pmod": [("src", "<u2"), ("dst", "<u2"), ("amount", "<i2"), ("control", "<u2"), ("transform", "<u2")],
@@ -257,7 +257,7 @@ def read_tables(path: Path) -> tuple[dict[str, np.ndarray], memoryview, bool]:
         data = memoryview(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ))
     if bytes(data[:4]) != b"RIFF" or bytes(data[8:12]) != b"sfbk":
         raise ValueError("it does not begin with RIFF and sfbk")
-    chunks = {}
+    chunks: dict[str, memoryview] = {}
     for name, start, end in _chunks(data, 12, len(data)):
         if name == b"LIST":
             chunks |= {inner.decode(): data[a:b] for inner, a, b in _chunks(data, start + 4, end)}
@@ -265,7 +265,7 @@ def read_tables(path: Path) -> tuple[dict[str, np.ndarray], memoryview, bool]:
     return tables, chunks["smpl"], struct.unpack_from("<H", chunks["ifil"])[0] >= 3
 
 
-def _chunks(data: memoryview, start: int, end: int):
+def _chunks(data: memoryview, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     while start + 8 <= end:
         size = struct.unpack_from("<I", data, start + 4)[0]
         if start + 8 + size > end:
@@ -285,13 +285,13 @@ def _value(values: dict[int, int], generator: int) -> int:
     return values.get(generator, 0)
 
 
-def _envelope(get) -> Envelope:
+def _envelope(get: Callable[[int], int]) -> Envelope:
     delay, attack, hold, decay, release = (_seconds(get(VOLUME_ENVELOPE + i)) for i in (0, 1, 2, 3, 5))
     return Envelope(delay, attack, hold, decay, min(100.0, max(0.0, get(VOLUME_ENVELOPE + 4) / 10)), release)
 
 
-def _cutoff(get) -> float:
-    cents = get(FILTER)
+def _cutoff(get: Callable[[int], int]) -> float:
+    cents: float = get(FILTER)
     if _seconds(get(MOD_ENVELOPE)) + _seconds(get(MOD_ENVELOPE + 1)) < 0.1:  # as good as at once
         cents += get(ENVELOPE_TO_FILTER) * (1 - min(1.0, max(0.0, get(MOD_ENVELOPE + 4) / 1000)))
     return _hertz(cents) if cents < 13500 else math.inf

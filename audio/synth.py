@@ -18,7 +18,7 @@ import torch
 
 from clavilux.audio.controllers import sounding_durations
 from clavilux.audio.expression import NoteBend, PartExpression, part_expressions
-from clavilux.audio.notes import BANK, CONTROL
+from clavilux.audio.notes import BANK, CONTROL, NOTE, NOTE_FIELDS, PART_NOTE
 from clavilux.audio.programs import DRUM_KEYS, program_name
 from clavilux.audio.room import DRUMS, Reverb, Seat, pan_gains, seat_of
 from clavilux.audio.sampler import Note, Sampler
@@ -40,15 +40,10 @@ __all__ = [
 
 SAMPLE_RATE = 44100  # Hz, that of most of the samples
 
-# As a score's NOTE, but start and duration are in seconds.
-EVENT = np.dtype(
-    [
-        ("start", "f8"), ("duration", "f8"),
-        ("pitch", "i2"), ("velocity", "i2"), ("program", "i2"), ("drum", "?"),
-    ]
-)  # fmt: skip
-# And who plays it, whose controllers move it; an `EVENT` has no part and no controllers.
-PART_EVENT = np.dtype([*((name, EVENT[name]) for name in EVENT.names), ("part", "i4")])
+# As a score's `NOTE` and `PART_NOTE`, but start and duration are in seconds. An `EVENT` has no part and no controllers.
+EVENT, PART_EVENT = NOTE, PART_NOTE
+EventTuple = tuple[float, float, int, int, int, bool]  # an `EVENT`'s values
+Amplitude = np.float32 | np.ndarray
 NO_PART = -1
 BLOCK = 8192
 END_FADE_S = 0.04
@@ -83,7 +78,7 @@ class _Voice:
     def end(self) -> int:
         return self.start + len(self.note)
 
-    def gains(self, begin: int, count: int) -> tuple:
+    def gains(self, begin: int, count: int) -> tuple[Amplitude, Amplitude, Amplitude]:
         """Amplitudes left, right and into the hall of `count` samples: float32 [count] or numbers."""
         left, right, wet = np.float32(self.left), np.float32(self.right), np.float32(self.wet)
         if self.moves is None:
@@ -138,7 +133,7 @@ class ScoreRenderer:
         self._last = 0  # the sample at which the last key so far is let go
         self._finished = False
 
-    def feed(self, notes: np.ndarray | Iterable[tuple], until_s: float) -> torch.Tensor:
+    def feed(self, notes: np.ndarray | Iterable[EventTuple], until_s: float) -> torch.Tensor:
         """Add the notes that start before `until_s` and get the sound that they settle.
 
         Args:
@@ -328,7 +323,7 @@ def score_events(score: Score) -> tuple[np.ndarray, np.ndarray]:
     return events_of(notes, score.seconds_at), controls
 
 
-def events_of(notes: np.ndarray, seconds_at: Callable) -> np.ndarray:
+def events_of(notes: np.ndarray, seconds_at: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """A score's notes as `PART_EVENT` records in the same order; `seconds_at` maps quarters to seconds."""
     events = np.zeros(len(notes), PART_EVENT)
     for field in ("pitch", "velocity", "program", "drum", "part"):
@@ -338,7 +333,7 @@ def events_of(notes: np.ndarray, seconds_at: Callable) -> np.ndarray:
     return events
 
 
-def _checked(notes: np.ndarray | Iterable[tuple], from_s: float, until_s: float) -> np.ndarray:
+def _checked(notes: np.ndarray | Iterable[EventTuple], from_s: float, until_s: float) -> np.ndarray:
     """Notes as `PART_EVENT` records in one fixed order, whatever the order that they came in."""
     events = _with_parts(notes if isinstance(notes, np.ndarray) else list(notes))
     if not len(events):
@@ -358,12 +353,12 @@ def _checked(notes: np.ndarray | Iterable[tuple], from_s: float, until_s: float)
     return events[np.lexsort([events[field] for field in fields])]
 
 
-def _with_parts(notes: np.ndarray | list) -> np.ndarray:
+def _with_parts(notes: np.ndarray | list[EventTuple]) -> np.ndarray:
     if isinstance(notes, np.ndarray) and notes.dtype == PART_EVENT:
         return notes.reshape(-1)
     events = np.asarray(notes, EVENT).reshape(-1)
     whole = np.full(len(events), NO_PART, PART_EVENT)
-    for field in EVENT.names:
+    for field, _ in NOTE_FIELDS:
         whole[field] = events[field]
     return whole
 
