@@ -18,7 +18,7 @@ from clavilux.kernels import processor
 from clavilux.kernels.embed import embed
 from clavilux.kernels.embed.reference import at
 from clavilux.kernels.norm_linear import norm_linear
-from clavilux.kernels.quantized import Int8Weight, dense, pack, quantize
+from clavilux.kernels.quantized import Int8Weight, dequantize, pack, quantize
 from clavilux.layers import Layer, Norm
 from clavilux.positions import grid_table, rope_table, sinusoidal_table
 from clavilux.skeleton import skeletons
@@ -85,7 +85,7 @@ class Decoder(nn.Module):
             if isinstance(plain.get(f"{name}.weight"), Int8Weight):
                 del linear.weight
                 linear.weight = plain.pop(f"{name}.weight")
-        plain = {name: dense(weight, torch.float32) for name, weight in plain.items()}
+        plain = {name: dequantize(weight, torch.float32) for name, weight in plain.items()}
         decoder.load_state_dict(plain, strict=True, assign=True)
         decoder.make_tables()
         return decoder
@@ -256,7 +256,7 @@ class Decoder(nn.Module):
             packed = self._packed(weight, kind)
             del linear.weight
             linear.weight = packed
-            energy = float(dense(weight, torch.float32).float().square().sum())
+            energy = float(dequantize(weight, torch.float32).float().square().sum())
             error, size = error + packed.error**2 * energy, size + energy
         if self.embed.weight.device.type == "cpu":
             for index in self.spec.cross_layers:  # not rounded: they are read once a render

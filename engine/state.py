@@ -18,7 +18,7 @@ def places_of(spec: DecoderSpec, capacity: int) -> list[int]:
     """How many positions each layer caches, where there is room for `capacity`."""
     spans = [spec.span(layer) for layer in range(spec.layers)]
     return [
-        0 if not spec.attends(layer) else capacity if span is None else span.places(capacity)
+        0 if not spec.attends(layer) else capacity if span is None else span.num_slots(capacity)
         for layer, span in enumerate(spans)
     ]
 
@@ -132,11 +132,11 @@ def _extended(cache, span, position, new):
     known = torch.arange(first, position, device=new.device)
     if span.kind == "prefix":
         known, new = known[: span.size], new[:, :, : max(0, span.size - position)]
-    whole = new if not len(known) else torch.cat([cache.index_select(2, span.place(known, places)), new], 2)
+    whole = new if not len(known) else torch.cat([cache.index_select(2, span.slot(known, places)), new], 2)
     # Of a ring only the last blocks are kept: an earlier position's place is a later one's as well.
     kept = position
     if span.kind in ("row", "previous_row"):
         kept = max(position, (end - 1) // span.size * span.size - blocks_back * span.size)
     written = torch.arange(kept, position + new.shape[2], device=new.device)
-    cache.index_copy_(2, span.place(written, places), new[:, :, kept - position :])
+    cache.index_copy_(2, span.slot(written, places), new[:, :, kept - position :])
     return whole

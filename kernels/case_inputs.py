@@ -137,8 +137,8 @@ def _decode_attention(function, shape, make):
     positions = capacity
     if shape.get("span"):  # the cache holds what the span can still read
         span = Span(shape["span"], shape["span_size"])
-        capacity = span.places(capacity)
-        place = span.place(place, capacity)
+        capacity = span.num_slots(capacity)
+        place = span.slot(place, capacity)
     k, v = make.normal(rows, heads, capacity, head_dim), make.normal(rows, heads, capacity, head_dim)
     words = _attention_words(shape, make, capacity)
     qkv = make.normal(rows, 3, heads, head_dim)  # as the fused product leaves them
@@ -149,7 +149,7 @@ def _decode_attention(function, shape, make):
     if make.values:  # what must not be read
         last = make.given([length - 1], torch.int64)
         unread = torch.arange(capacity, device=make.device) >= length
-        unread = unread if span is None else ~span.reads_places(last, capacity)
+        unread = unread if span is None else ~span.reads_slots(last, capacity)
         if shape.get("write") and place < capacity:
             unread[place] = True
         k[:, :, unread], v[:, :, unread] = torch.nan, torch.nan

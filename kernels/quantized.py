@@ -58,7 +58,7 @@ class Int8Weight:
         """The same on a device."""
         return replace(self, values=self.values.to(device), scale=self.scale.to(device))
 
-    def rows(self, first: int, last: int | None) -> "Int8Weight":
+    def slice_rows(self, first: int, last: int | None) -> "Int8Weight":
         """Rows first .. last - 1, or to the end."""
         return replace(self, values=self.values[first:last], scale=self.scale[first:last])
 
@@ -122,7 +122,7 @@ class PackedWeight:
     device = torch.device("cpu")
 
 
-def dense(weight: torch.Tensor | Int8Weight, dtype: torch.dtype) -> torch.Tensor:
+def dequantize(weight: torch.Tensor | Int8Weight, dtype: torch.dtype) -> torch.Tensor:
     """The matrix itself, or the one that an int8 matrix stands for."""
     return weight.dequantized(dtype) if isinstance(weight, Int8Weight) else weight
 
@@ -151,7 +151,7 @@ def pack(weight: torch.Tensor | Int8Weight, kind: str) -> PackedWeight:
     if kind == "int8":
         rounded = weight if isinstance(weight, Int8Weight) else quantize(weight)
         return PackedWeight(kind, tuple(weight.shape), rounded.error, _bytes(rounded))
-    exact = dense(weight, torch.float32).detach().float().contiguous()
+    exact = dequantize(weight, torch.float32).detach().float().contiguous()
     if kind == "float16":
         largest = float(exact.abs().max())
         if largest > LARGEST_HALF:

@@ -1,14 +1,15 @@
 """Which past positions a layer reads, where it does not read all of them, and what of them a cache has to hold.
 
 The sequence lies in blocks of `size` positions from 0, as the rows of a picture do: Jukebox's factorised attention
-(arXiv 2005.00341, section 4) and its prime layers. Knows positions and places only; the ops know keys and values.
+(arXiv 2005.00341, section 4) and its prime layers. Knows positions and slots only; the ops know keys and values.
 
-A cache of T places holds what a later position can still read, in the order in which it is read: for "row" and
-"previous_row" position p lies at p % T (a ring of one block, or of two), for "column" the places of a column lie side
+A cache of T slots holds what a later position can still read, in the order in which it is read: for "row" and
+"previous_row" position p lies at p % T (a ring of one block, or of two), for "column" the slots of a column lie side
 by side, and for "prefix" what comes after it is not kept.
 """
 
 from dataclasses import dataclass
+from typing import overload
 
 import torch
 
@@ -31,7 +32,7 @@ class Span:
     kind: str
     size: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind is {self.kind!r}; it should be one of {', '.join(KINDS)}")
         if type(self.size) is not int or self.size < 1:
@@ -60,38 +61,44 @@ class Span:
         same = {"row": keys // size == queries // size, "column": keys % size == queries % size, "prefix": keys < size}
         return same[self.kind] & (keys <= queries)
 
-    def places(self, positions: int) -> int:
-        """How many places a cache needs for so many positions."""
+    def num_slots(self, positions: int) -> int:
+        """How many slots a cache needs for so many positions."""
         blocks = {"row": 1, "column": -(-positions // self.size), "previous_row": 2, "prefix": 1}
         return blocks[self.kind] * self.size
 
-    def place(self, position, places: int):
-        """Where a position, or a tensor of them, lies in a cache of so many places; beyond its end: it is not kept."""
+    @overload
+    def slot(self, position: int, num_slots: int) -> int: ...
+
+    @overload
+    def slot(self, position: torch.Tensor, num_slots: int) -> torch.Tensor: ...
+
+    def slot(self, position: int | torch.Tensor, num_slots: int) -> int | torch.Tensor:
+        """Where a position, or a tensor of them, lies in a cache of so many slots; beyond its end: it is not kept."""
         if self.kind == "column":
-            return position % self.size * (places // self.size) + position // self.size
-        return position if self.kind == "prefix" else position % places
+            return position % self.size * (num_slots // self.size) + position // self.size
+        return position if self.kind == "prefix" else position % num_slots
 
-    def held(self, position: int, places: int) -> tuple[int, int]:
-        """What the query at `position` reads of a cache: the first place, and how many from there on."""
+    def slots_read(self, position: int, num_slots: int) -> tuple[int, int]:
+        """What the query at `position` reads of a cache: the first slot, and how many from there on."""
         first, _, count = self.keys(position)
-        return self.place(first, places), count
+        return self.slot(first, num_slots), count
 
-    def reads_places(self, position: torch.Tensor, places: int) -> torch.Tensor:
-        """bool [places]: the same for a position in a tensor [1] that is not asked for its value."""
-        at = torch.arange(places, device=position.device)
+    def reads_slots(self, position: torch.Tensor, num_slots: int) -> torch.Tensor:
+        """bool [num_slots]: the same for a position in a tensor [1] that is not asked for its value."""
+        at = torch.arange(num_slots, device=position.device)
         if self.kind == "prefix":
             return (at <= position) & (at < self.size)
         if self.kind == "column":
-            columns = places // self.size
+            columns = num_slots // self.size
             return (at // columns == position % self.size) & (at % columns <= position // self.size)
         start = position - position % self.size
         if self.kind == "row":
-            start = start % places
+            start = start % num_slots
             return (at >= start) & (at <= start + position % self.size)
-        block = (start - self.size) % places
+        block = (start - self.size) % num_slots
         return (start > 0) & (at >= block) & (at < block + self.size)
 
-    def fits(self, places: int) -> bool:
-        """Whether a cache can have so many places."""
+    def fits_cache(self, num_slots: int) -> bool:
+        """Whether a cache can have so many slots."""
         least = 2 * self.size if self.kind == "previous_row" else self.size
-        return places >= least and (self.kind == "prefix" or places % self.size == 0)
+        return num_slots >= least and (self.kind == "prefix" or num_slots % self.size == 0)

@@ -155,8 +155,8 @@ def _linear_residual(shape, x, weight, bias, residual):
 def _decode_attention(shape, q, k, v, length, *, new_k=None, new_v=None, rope=None, q_gain=None, k_gain=None,
                       span=None, starts=None, mask=None):  # fmt: skip
     length = shape["length"]
-    first, count = span.held(length - 1, k.shape[2]) if span else (0, length)
-    place = span.place(length - 1, k.shape[2]) if span else length - 1
+    first, count = span.slots_read(length - 1, k.shape[2]) if span else (0, length)
+    place = span.slot(length - 1, k.shape[2]) if span else length - 1
     read = slice(first, first + count)
     allowed = _allowed(torch.arange(first, first + count, device=q.device), mask, starts, q.device)
     nothing = _nothing(allowed)

@@ -29,7 +29,7 @@ ERROR = "clavilux.int8_error"  # float32 [1]: root mean square, relative
 SCALE = "_scale"  # ends the name of what a matrix of whole numbers is multiplied with, row by row
 
 
-def joined(tensors: Mapping[str, Tensor], label: str) -> dict[str, Tensor | Int8Weight]:
+def merge_scales(tensors: Mapping[str, Tensor], label: str) -> dict[str, Tensor | Int8Weight]:
     """What a file holds, with the matrices of an int8 copy as such; CheckpointError if a scale does not fit."""
     error = tensors.get(ERROR)
     if error is None:

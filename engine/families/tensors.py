@@ -18,7 +18,7 @@ from torch import Tensor
 from clavilux.checkpoint_io import open_safetensors, read_tensors, unwrapped_names
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.families import int8
-from clavilux.kernels.quantized import Int8Weight, dense
+from clavilux.kernels.quantized import Int8Weight, dequantize
 from clavilux.strict_weights import Shapes, check
 
 _SAMPLED = 1024  # numbers of each tensor that a fingerprint reads
@@ -39,7 +39,7 @@ NameMap = Mapping[str, tuple[Rows, ...]]
 
 def read_folder(folder: Path) -> dict[str, Weight]:
     """Every tensor of a folder in the transformers layout. CheckpointError as `checkpoint_io.read_tensors`."""
-    return int8.joined(read_tensors(folder), f"the checkpoint {str(folder)!r}")
+    return int8.merge_scales(read_tensors(folder), f"the checkpoint {str(folder)!r}")
 
 
 def read_weights(path: Path, shapes: Shapes) -> dict[str, Tensor]:
@@ -60,7 +60,9 @@ def mapped(tensors: Mapping[str, Weight], names: NameMap) -> dict[str, Weight]:
 
 
 def _rows(weight: Weight, part: Rows) -> Weight:
-    return weight.rows(part.first, part.last) if isinstance(weight, Int8Weight) else weight[part.first : part.last]
+    return (
+        weight.slice_rows(part.first, part.last) if isinstance(weight, Int8Weight) else weight[part.first : part.last]
+    )
 
 
 def _stacked(pieces: list[Weight]) -> Weight:
@@ -68,7 +70,7 @@ def _stacked(pieces: list[Weight]) -> Weight:
         return pieces[0]
     if all(isinstance(piece, Int8Weight) for piece in pieces):
         return Int8Weight.stacked(pieces)
-    return torch.cat([dense(piece, torch.float32) for piece in pieces])
+    return torch.cat([dequantize(piece, torch.float32) for piece in pieces])
 
 
 def decoder_of(spec: DecoderSpec, weights: dict[str, Weight]) -> Decoder:

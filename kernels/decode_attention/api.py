@@ -36,11 +36,11 @@ def decode_attention(
     Args:
         q: [B, H, E], floating; E at most 512. As new_k and new_v it may be a view of a fused product.
         k: [B, H, T, E], the cache of keys, in q's dtype; what lies at `length` and beyond is not read. With a span, a
-            position lies where `Span.place` says, and T is what `Span.fits`.
+            position lies where `Span.slot` says, and T is what `Span.fits_cache`.
         v: the cache of values, as k.
         length: the positions that are valid, the new one included, from 1; up to T where the cache holds all of them;
             or an int32 tensor [1] on the device, whose value is not looked at here.
-        new_k: [B, H, E], the key of position `length` - 1, which is written to its place. None: that position is in
+        new_k: [B, H, E], the key of position `length` - 1, which is written to its slot. None: that position is in
             the cache already.
         new_v: its value, as new_k; both or neither.
         rope: [P, 2, E], P >= length, contiguous: q and new_k are turned by rope[length - 1]; see `rotary.rotate`.
@@ -76,7 +76,7 @@ def decode_attention(
         _check_gain("q_gain", q_gain, q)
         _check_gain("k_gain", k_gain, q)
     if span is not None:
-        _check_places(span, k, starts, mask)
+        _check_slots(span, k, starts, mask)
     if starts is not None or mask is not None:
         check_rows(starts, mask, k)
     fits = q.dtype != torch.float64  # the kernel sums in float32
@@ -98,10 +98,12 @@ def _check_cache(q, k, v):
         _check_stride(name, tensor)
 
 
-def _check_places(span, k, starts, mask):
+def _check_slots(span, k, starts, mask):
     check_span(span)
-    if not span.fits(k.shape[2]):
-        raise ValueError(f"k has {k.shape[2]} places, which do not fit {span}; {span.places(span.size)} would, or more")
+    if not span.fits_cache(k.shape[2]):
+        raise ValueError(
+            f"k has {k.shape[2]} slots, which do not fit {span}; {span.num_slots(span.size)} would, or more"
+        )
     if span.kind != "prefix" and (starts is not None or mask is not None):
         raise ValueError(f"starts or a mask is given with {span}; they need a cache in the order of positions")
 

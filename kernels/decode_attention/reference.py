@@ -1,7 +1,7 @@
 """One query over the cached positions that it may read, the specification, and what a CPU runs.
 
 The new key and value are written before anything is read. What the cache holds and the span does not read is never
-looked at: it may be NaN. A length on a GPU is not asked for; every place is then looked at, under a mask.
+looked at: it may be NaN. A length on a GPU is not asked for; every slot is then looked at, under a mask.
 """
 
 import torch
@@ -27,11 +27,11 @@ def decode_attention(q, k, v, length, new_k, new_v, rope, q_gain, k_gain, eps, s
     q = q.unsqueeze(2)  # [B, H, 1, E]
     if on_device:
         return _masked(q, k, v, position, new_k, new_v, span, starts, mask).squeeze(2)
-    place = position if span is None else span.place(position, k.shape[2])
-    if new_k is not None and place < k.shape[2]:
-        k.select(2, place).copy_(new_k)
-        v.select(2, place).copy_(new_v)
-    first, count = (0, position + 1) if span is None else span.held(position, k.shape[2])
+    slot = position if span is None else span.slot(position, k.shape[2])
+    if new_k is not None and slot < k.shape[2]:
+        k.select(2, slot).copy_(new_k)
+        v.select(2, slot).copy_(new_v)
+    first, count = (0, position + 1) if span is None else span.slots_read(position, k.shape[2])
     if count == 0:
         return torch.zeros_like(q).squeeze(2)
     k, v = k.narrow(2, first, count), v.narrow(2, first, count)  # [B, H, count, E]
@@ -47,14 +47,14 @@ def decode_attention(q, k, v, length, new_k, new_v, rope, q_gain, k_gain, eps, s
 
 def _masked(q, k, v, position, new_k, new_v, span, starts, mask):
     """The same, position an int32 tensor [1] that is not asked for its value: any length is captured as one graph."""
-    places = k.shape[2]
-    keys = torch.arange(places, device=k.device)
+    num_slots = k.shape[2]
+    keys = torch.arange(num_slots, device=k.device)
     if new_k is not None:
-        place = position if span is None else span.place(position, places)
-        written = (keys == place)[:, None]  # nowhere, for what a prefix does not keep
+        slot = position if span is None else span.slot(position, num_slots)
+        written = (keys == slot)[:, None]  # nowhere, for what a prefix does not keep
         for cache, new in ((k, new_k), (v, new_v)):
             cache.copy_(torch.where(written, new[:, :, None].to(cache.dtype), cache))
-    allowed = (keys <= position if span is None else span.reads_places(position, places))[None, None, None]
+    allowed = (keys <= position if span is None else span.reads_slots(position, num_slots))[None, None, None]
     if starts is not None:
         allowed = allowed & (keys >= starts[:, None])[:, None, None]
     if mask is not None:

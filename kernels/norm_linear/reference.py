@@ -7,7 +7,7 @@ Activations: GELU (exact, with erf), quick GELU x * sigmoid(1.702 x) (1606.08415
 import torch
 import torch.nn.functional as F
 
-from clavilux.kernels.quantized import dense
+from clavilux.kernels.quantized import dequantize
 
 
 def normalize(x, norm_weight, norm_bias, norm, eps):
@@ -31,4 +31,6 @@ def activate(y, activation):
 
 
 def norm_linear(x, norm_weight, norm_bias, weight, bias, norm, eps, activation):
-    return activate(F.linear(normalize(x, norm_weight, norm_bias, norm, eps), dense(weight, x.dtype), bias), activation)
+    return activate(
+        F.linear(normalize(x, norm_weight, norm_bias, norm, eps), dequantize(weight, x.dtype), bias), activation
+    )

@@ -38,7 +38,7 @@ def test_a_real_case_has_its_shapes_without_their_memory(case):
     if case.op == "decode_attention":
         capacity = shape.get("capacity", shape["length"])
         if "span" in shape:
-            capacity = Span(shape["span"], shape["span_size"]).places(capacity)
+            capacity = Span(shape["span"], shape["span_size"]).num_slots(capacity)
         assert (shape["rows"], shape["heads"], capacity, shape["head_dim"]) in sizes
     assert {tensor.device.type for tensor in tensors(made)} == {"cpu"}
 

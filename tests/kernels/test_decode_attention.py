@@ -149,7 +149,7 @@ def test_every_position_is_the_last_row_of_prefill(span, backend):
     torch.manual_seed(0)
     q, k, v = torch.randn(3, 2, 3, 16, 8)
     whole = prefill_attention(q, k, v, span=span)
-    places = 16 if span is None else span.places(16)
+    places = 16 if span is None else span.num_slots(16)
     k_cache, v_cache = torch.full((2, 2, 3, places, 8), torch.nan)
     for t in range(16):
         words = {"new_k": k[:, :, t], "new_v": v[:, :, t], "span": span, "backend": backend}
@@ -167,7 +167,7 @@ def poisoned(cache, span, length):
     places = cache.shape[2]
     unread = torch.arange(places) >= length - 1
     if span is not None:
-        first, count = span.held(length - 1, places)
+        first, count = span.slots_read(length - 1, places)
         unread = torch.ones(places, dtype=torch.bool)
         unread[first : first + count] = False
         unread[place_of(span, length - 1, places) :][:1] = True

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from clavilux.kernels.quantized import KINDS, PackedWeight, dense, pack, packing_supported, quantize
+from clavilux.kernels.quantized import KINDS, PackedWeight, dequantize, pack, packing_supported, quantize
 
 needs_packing = pytest.mark.skipif(not packing_supported(), reason="this processor has no FBGEMM")
 
@@ -26,7 +26,7 @@ def test_int8_is_off_by_half_a_level_at_most_in_each_row():
     level = weight.abs().amax(1) / 127
     assert ((small.dequantized(torch.float32) - weight).abs() <= 0.5001 * level[:, None]).all()
     assert small.values.dtype == torch.int8 and small.values.abs().amax(1).eq(127).all()
-    assert small.error == pytest.approx(float((dense(small, torch.float32) - weight).norm() / weight.norm()))
+    assert small.error == pytest.approx(float((dequantize(small, torch.float32) - weight).norm() / weight.norm()))
 
 
 def test_rows_of_zeros_stay_zero():

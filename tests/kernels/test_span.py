@@ -37,16 +37,16 @@ def test_reads_says_the_same_as_keys(span):
 @pytest.mark.parametrize("span", SPANS, ids=str)
 def test_a_cache_holds_what_is_read_side_by_side(span):
     for positions in (1, span.size, 3 * span.size + 1):
-        places = span.places(positions)
-        assert span.fits(places) and not span.fits(span.size - 1)
+        places = span.num_slots(positions)
+        assert span.fits_cache(places) and not span.fits_cache(span.size - 1)
         lies = {}  # place -> the position written there last
         for query in range(positions):
-            place = span.place(query, places)
+            place = span.slot(query, places)
             if place < places:
                 lies[place] = query
-            first, count = span.held(query, places)
+            first, count = span.slots_read(query, places)
             assert [lies[first + index] for index in range(count)] == defined(span, query)
-            table = span.reads_places(torch.tensor([query]), places)
+            table = span.reads_slots(torch.tensor([query]), places)
             assert table.nonzero()[:, 0].tolist() == list(range(first, first + count))
 
 

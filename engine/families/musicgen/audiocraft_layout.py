@@ -253,7 +253,7 @@ def _tensors(path: Path, state: Mapping[str, Any]) -> dict[str, Weight]:
     others = sorted(name for name, value in state.items() if not isinstance(value, Tensor))
     if others:
         raise CheckpointError(f"{str(path)!r} should hold tensors, but {', '.join(others[:5])} is something else")
-    return int8.joined(state, f"the checkpoint {str(path)!r}")
+    return int8.merge_scales(state, f"the checkpoint {str(path)!r}")
 
 
 def _codec(folder: Path):
