@@ -176,10 +176,10 @@ def _is_running(pid: int) -> bool:
 
 
 def free_memory_bytes() -> int | None:
-    """Main memory that is free; None where the system does not say."""
+    """Main memory that can be had without swapping; None where the system does not say."""
+    import psutil
+
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
+        return psutil.virtual_memory().available
+    except OSError:  # a sandbox without /proc
         return None
-    available = next((line for line in lines if line.startswith("MemAvailable:")), None)
-    return None if available is None else int(available.split()[1]) * 1024

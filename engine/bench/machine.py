@@ -11,7 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
+
+from clavilux.files import free_memory_bytes
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -50,8 +53,8 @@ def memory_bytes(device: torch.device) -> int | None:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
+        return psutil.virtual_memory().total
+    except OSError:  # a sandbox without /proc
         return None
 
 
@@ -59,12 +62,7 @@ def free_bytes(device: torch.device) -> int | None:
     """The device's memory that can be had now."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return memory_bytes(device)
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
-    return found[0] if found else memory_bytes(device)
+    return free_memory_bytes()
 
 
 def _version(package: str) -> str | None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -48,11 +49,11 @@ class Journal:
     def __init__(self, folder: Path):
         self.folder = folder
         self.job = read_job(folder)
-        self._lock = open(folder / "lock", "w")  # noqa: SIM115  held as long as the journal
+        # The system lets go of it when a process ends, however it ends; and another thread may close the journal.
+        self._lock = FileLock(folder / "lock", thread_local=False)
         try:
-            _lock(self._lock)
-        except OSError:
-            self._lock.close()
+            self._lock.acquire(timeout=0)
+        except Timeout:
             raise ValueError(f"{str(folder)!r} is being worked on by another process; wait for it, or end it") from None
 
     @classmethod
@@ -110,7 +111,7 @@ class Journal:
 
     def close(self) -> None:
         """Let another process have it."""
-        self._lock.close()
+        self._lock.release()
 
     def __enter__(self) -> Journal:
         return self
@@ -195,18 +196,6 @@ def whole_frames(data: bytes, start: int, rows: int, dtype: np.dtype) -> Iterato
             return
         start += _HEAD.size + size
         yield np.frombuffer(body, dtype), start
-
-
-def _lock(file) -> None:
-    """Take a file for this process alone, until it is closed. OSError if another one has it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def check_free(folder: Path) -> None:

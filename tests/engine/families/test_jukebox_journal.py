@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -81,6 +82,45 @@ def test_only_one_process_is_at_a_job(tmp_path):
         assert journal.job["a"] == 1 and journal.given()[2].tolist() == [[0, 1, 2]]
         with pytest.raises(ValueError, match="being worked on by another process"):
             Journal(tmp_path / "job")
+    Journal(tmp_path / "job").close()
+
+
+def test_a_process_that_is_killed_leaves_no_lock(tmp_path):
+    """Another process is told so in a sentence while the first is alive, and goes on when it was killed."""
+    folder = tmp_path / "job"
+    Journal.create(folder, {"a": 1}, {}).close()
+    program = (
+        "import sys, pathlib\nfrom clavilux.families.jukebox.journal import Journal\n"
+        "journal = Journal(pathlib.Path(sys.argv[1]))\nprint('held', flush=True)\nsys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match=r"job' is being worked on by another process; wait for it, or end it$"):
+            Journal(folder)
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.wait()
+    assert (folder / "lock").exists()
+    with Journal(folder) as journal:
+        assert journal.job["a"] == 1
+
+
+def test_a_lock_of_an_older_version_is_heeded(tmp_path):
+    """0.1 took the same file by the system's own call, and left it there."""
+    fcntl = pytest.importorskip("fcntl")
+    Journal.create(tmp_path / "job", {"a": 1}, {}).close()
+    with open(tmp_path / "job" / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(ValueError, match="being worked on by another process"):
+            Journal(tmp_path / "job")
+    Journal(tmp_path / "job").close()
+
+
+def test_a_journal_may_be_closed_by_another_thread(tmp_path):
+    journal = Journal.create(tmp_path / "job", {"a": 1}, {})
+    closing = threading.Thread(target=journal.close)
+    closing.start()
+    closing.join()
     Journal(tmp_path / "job").close()
 
 
