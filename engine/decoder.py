@@ -99,12 +99,12 @@ class Decoder(nn.Module):
         rope, sizes = None, (spec.max_positions, spec.head_dim, spec.rope_theta)
         if spec.positions == "rope":
             rope = rope_table(*sizes)
-        elif spec.positions == "grid":
+        elif spec.positions == "rope_2d":
             rope = grid_table(*sizes, spec.grid_columns, spec.grid_prefix)
         self.register_buffer("rope", rope, persistent=False)
 
-    def with_grid(self, columns: int, rows: int) -> "Decoder":
-        """The same weights, not copied, for pictures of another size; only where the spec's positions are "grid"."""
+    def for_image_size(self, columns: int, rows: int) -> "Decoder":
+        """The same weights, not copied, for pictures of another size; only where the spec's positions are "rope_2d"."""
         positions = self.spec.grid_prefix + rows * columns
         other = copy.copy(self)
         other._buffers = dict(self._buffers)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-OPEN = -1
+from clavilux.kernels.sample.reference import OPEN
 
 
 @dataclass(frozen=True)

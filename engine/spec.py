@@ -7,7 +7,7 @@ from clavilux.kernels.span import KINDS, Span
 
 NORMS = ("layer", "rms")
 ACTIVATIONS = ("gelu", "quick_gelu", "swiglu")
-POSITIONS = ("none", "learned", "sinusoidal", "rope", "grid")
+POSITIONS = ("none", "learned", "sinusoidal", "rope", "rope_2d")
 SPANS = ("full", *KINDS, "none")
 # Larger than any model there is; above these a number is a broken config, found before its layers are built.
 MOST_LAYERS, LARGEST = 1024, 1 << 24
@@ -31,10 +31,10 @@ class DecoderSpec:
         eps: of every norm.
         activation: "gelu" (exact), "quick_gelu" or "swiglu".
         attention_bias, ffn_bias, head_bias: whether those linear layers have a bias.
-        positions: "none", "learned" and "sinusoidal" (added to the embeddings), "rope" (half-split pairs), or "grid"
+        positions: "none", "learned" and "sinusoidal" (added to the embeddings), "rope" (half-split pairs), or "rope_2d"
             (rope by the row and the column of a picture; see `positions.grid_table`).
         rope_theta: base of the rotation rates.
-        grid_columns, grid_prefix: for "grid": tokens in a row of the picture, and positions before its first token.
+        grid_columns, grid_prefix: for "rope_2d": tokens in a row of the picture, and positions before its first token.
         qk_norm: RMS norm of each head's queries and keys, before rope, with one gain for all heads.
         cross_attention: True for all layers, False for none, or the numbers of the layers that have it.
         spans: what the self-attention of each layer reads, a word for each layer: "full", "row", "column",
@@ -123,9 +123,11 @@ class DecoderSpec:
                 raise ValueError(f"cross_attention names the layers {bad}; there are layers 0 to {self.layers - 1}")
 
     def _check_grid(self):
-        if self.positions != "grid":
+        if self.positions != "rope_2d":
             if self.grid_columns is not None or self.grid_prefix:
-                raise ValueError(f"grid_columns or grid_prefix is given with positions {self.positions!r}, not 'grid'")
+                raise ValueError(
+                    f"grid_columns or grid_prefix is given with positions {self.positions!r}, not 'rope_2d'"
+                )
         elif self.head_dim % 4:
             raise ValueError(f"head_dim is {self.head_dim}; grid positions need a multiple of 4")
         elif self.grid_columns is None or self.grid_prefix >= self.max_positions:

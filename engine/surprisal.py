@@ -55,8 +55,8 @@ class SurprisalMaps:
 
 
 @torch.inference_mode()
-def surprisal_maps(job, sampling: SamplingSpec, layout: Layout) -> tuple[Tensor, Tensor]:
-    """Entropy and surprise in bits, float32 [rows, cols] each, of a job whose tokens are all known.
+def surprisal_maps(generation, sampling: SamplingSpec, layout: Layout) -> tuple[Tensor, Tensor]:
+    """Entropy and surprise in bits, float32 [rows, cols] each, of a picture whose tokens are all known.
 
     The distribution is the one that is drawn from, with guidance and temperature (0 counts as 1), before top_k and
     top_p cut it.
@@ -66,20 +66,20 @@ def surprisal_maps(job, sampling: SamplingSpec, layout: Layout) -> tuple[Tensor,
         sampling: temperature and guidance.
         layout: the stage's.
     """
-    blocks = [job.conditioning] + [job.unconditional] * (len(sampling.weights) - 1)
-    decoder, rows = job.decoder, len(blocks)
-    steps = job.plan.to(job.prompt.device)  # [1, K, S]
-    capacity = job.conditioning.num_prefix + job.prompt.shape[2] + steps.shape[2] - 1
+    blocks = [generation.conditioning] + [generation.unconditional] * (len(sampling.weights) - 1)
+    decoder, rows = generation.decoder, len(blocks)
+    steps = generation.plan.to(generation.prompt.device)  # [1, K, S]
+    capacity = generation.conditioning.num_prefix + generation.prompt.shape[2] + steps.shape[2] - 1
     state = decoder.new_state(rows, Conditioning.stack(blocks), max(1, capacity))
-    pieces = [decoder.prefill(job.prompt.repeat(rows, 1, 1), state)[:, :, None]]  # [R, K, 1, V]
+    pieces = [decoder.prefill(generation.prompt.repeat(rows, 1, 1), state)[:, :, None]]  # [R, K, 1, V]
     found = [_bits(pieces.pop(), steps[:, :, :1], sampling, 0)]
     for start in range(1, steps.shape[2], _TOGETHER):
         read = steps[:, :, start - 1 : min(start + _TOGETHER, steps.shape[2]) - 1]
         logits = decoder(read.repeat(rows, 1, 1), state)  # [R, K, T, V]
         found.append(_bits(logits, steps[:, :, start : start + _TOGETHER], sampling, start))
-    placed = layout.arrange(torch.full((1, layout.codebooks, job.num_tokens), OPEN))[0] == OPEN  # [K, S]
+    placed = layout.arrange(torch.full((1, layout.codebooks, generation.num_tokens), OPEN))[0] == OPEN  # [K, S]
     return tuple(
-        torch.cat(bits, dim=1).cpu()[placed].view(layout.codebooks, -1, job.columns).sum(0)
+        torch.cat(bits, dim=1).cpu()[placed].view(layout.codebooks, -1, generation.columns).sum(0)
         for bits in zip(*found, strict=True)
     )
 

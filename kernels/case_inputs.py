@@ -12,9 +12,9 @@ import torch
 
 from clavilux.kernels.catalog import Case
 from clavilux.kernels.quantized import Int8Weight, quantize
+from clavilux.kernels.sample.reference import OPEN
 from clavilux.kernels.span import Span
 
-OPEN = -1  # a place of a plan that is still to be drawn
 GUIDANCE = {1: (1.0,), 2: (3.0, -2.0), 3: (3.0, -1.5, -0.5)}
 STEPS, STEP = 8, 3  # of a plan; which of them is drawn
 

@@ -32,7 +32,7 @@ def keep(
     job = given.setdefault("job", output.with_suffix(".job"))
     check_free(job)
     where = str(Path(model).absolute()) if Path(model).exists() else model
-    given["job_words"] = {"model": where, "output": str(output.absolute()), "loudness": loudness}
+    given["job_metadata"] = {"model": where, "output": str(output.absolute()), "loudness": loudness}
     note_written(ctx, _said(job))
 
 

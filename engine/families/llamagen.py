@@ -93,7 +93,7 @@ class LlamaGen(GridFamily):
     def generation(self, request: PictureRequest) -> PictureGeneration:
         said, nothing = self._by_words(request) if self._text else self._by_class(request)
         columns = request.size // self.stage.codec.downsampling
-        decoder = self.decoder if request.size == self.size else self.decoder.with_grid(columns, columns)
+        decoder = self.decoder if request.size == self.size else self.decoder.for_image_size(columns, columns)
         if decoder is not self.decoder:
             request.notes.append(f"painted at {request.size} pixels; the model was trained on {self.size}")
         return PictureGeneration(self, request, decoder, said, nothing)
@@ -204,7 +204,7 @@ def sizes_of(file: Path, tensors: Mapping[str, Tensor], patch: int = _PATCH) -> 
         spec = DecoderSpec(
             width=width, layers=layers, heads=width // head_dim, head_dim=head_dim,
             ffn_width=shape("layers.0.feed_forward.w1.weight")[0], vocabulary=vocabulary,
-            max_positions=prefix + columns**2, norm="rms", activation="swiglu", positions="grid",
+            max_positions=prefix + columns**2, norm="rms", activation="swiglu", positions="rope_2d",
             grid_columns=columns, grid_prefix=prefix,
         )  # fmt: skip
     except ValueError as error:

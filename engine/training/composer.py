@@ -23,7 +23,7 @@ from clavilux.audio.codecs.remi import DRUMS, score_tokens
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import DecoderSpec
 from clavilux.families.aria.family import Composer, vocabulary_hash
-from clavilux.families.aria.prefix import PREFIX_LENGTH, Brief, tempo_bin
+from clavilux.families.aria.prefix import PREFIX_LENGTH, PrefixControls, tempo_bin
 from clavilux.training import data
 
 FORCED_KINDS = ("TimeSig", "Section", "Tempo", "PAD")  # the grammar always says these, so they teach nothing
@@ -69,7 +69,7 @@ def composer_spec(vocabulary: int, context: int) -> DecoderSpec:
 
 
 class Windows:
-    """Random windows of the cached pieces, with their briefs."""
+    """Random windows of the cached pieces, with their controls."""
 
     def __init__(self, cache: Path, held_out: bool, length: int, seed: int):
         arrays = np.load(cache)
@@ -105,19 +105,19 @@ class Windows:
         everything = sum(found.values(), [])
         return np.array([np.quantile(v if len(v) > 8 else everything, (1 / 3, 2 / 3)) for v in found.values()])
 
-    def batch(self, size: int) -> tuple[Tensor, list[Brief]]:
-        """Tokens int64 [size, length], padded at the end, and a brief each."""
+    def batch(self, size: int) -> tuple[Tensor, list[PrefixControls]]:
+        """Tokens int64 [size, length], padded at the end, and controls of each."""
         pad = score_tokens().pad
         rows = np.full((size, self.length), pad, dtype=np.int64)
-        briefs = []
+        controls = []
         for row in rows:
             piece, start, stop = self._window()
             window = self.arrays["tokens"][start:stop].astype(np.int64)
             style = int(self.arrays["style"][piece])
             window = self._exchange(window, style)
             row[: len(window)] = window
-            briefs.append(self._brief(piece, window, self._density(start, stop)))
-        return torch.from_numpy(rows), briefs
+            controls.append(self._prefix_controls(piece, window, self._density(start, stop)))
+        return torch.from_numpy(rows), controls
 
     def _window(self) -> tuple[int, int, int]:
         piece = int(self.random.choice(self.chosen, p=self.weight))
@@ -152,12 +152,12 @@ class Windows:
                 table[self.program_ids[program]] = self.program_ids[other]
         return table[window]
 
-    def _brief(self, piece: int, window: np.ndarray, density: float) -> Brief:
+    def _prefix_controls(self, piece: int, window: np.ndarray, density: float) -> PrefixControls:
         drop = self.random.random(5) < CONDITION_DROPOUT
         style = int(self.arrays["style"][piece])
         used = np.unique(self.program_values[window[self.is_program[window]]]).tolist()
         level = int((density >= self.density_edges[style]).sum())
-        return Brief(
+        return PrefixControls(
             style=-1 if drop[0] else style,
             mode=-1 if drop[1] else int(self.arrays["minor"][piece]),
             tempo=-1 if drop[2] else tempo_bin(float(self.arrays["tempo"][piece])),
@@ -199,10 +199,10 @@ class Run:
         self.step, self.spent_s, self.log = state["step"], state["spent_s"], state["log"]
         self.train.random = np.random.default_rng(self.spec.seed + self.step)
 
-    def loss(self, tokens: Tensor, briefs: list[Brief]) -> Tensor:
+    def loss(self, tokens: Tensor, controls: list[PrefixControls]) -> Tensor:
         """Mean nats a token that the grammar leaves open."""
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            conditioning = Conditioning(prefix=self.model.conditioner(briefs))
+            conditioning = Conditioning(prefix=self.model.conditioner(controls))
             logits = self.model.decoder(tokens[:, None], conditioning=conditioning)[:, 0, :-1]
         following = tokens[:, 1:]
         teaches = self.teaches[following]

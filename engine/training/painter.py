@@ -26,9 +26,9 @@ from torch.nn.functional import cross_entropy
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import DecoderSpec
 from clavilux.families.int8 import Rounding
-from clavilux.families.lumia.brief import Brief
 from clavilux.families.lumia.family import DELAYS, Parts, layout_of
 from clavilux.families.lumia.prefix import PREFIX_LENGTH
+from clavilux.families.lumia.prefix_controls import PrefixControls
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
 from clavilux.training import augment, pairs, pictures
 from clavilux.training.album import Album, Clock, Report, go_on, save_state
@@ -129,7 +129,7 @@ class DecoderRun:
         }
         save_state(state, self.path)
 
-    def losses(self, tokens: Tensor, briefs: list[Brief], read: Tensor | None = None) -> Tensor:
+    def losses(self, tokens: Tensor, controls: list[PrefixControls], read: Tensor | None = None) -> Tensor:
         """Mean nats a token of each codebook, [K]. What is read, [B, K, T], are the tokens, unless it is given."""
         steps = self.layout.arrange(tokens)  # [B, K, S]
         start = steps.new_full((*steps.shape[:2], 1), self.layout.special)
@@ -137,7 +137,7 @@ class DecoderRun:
         wanted = torch.where(steps == self.layout.special, -100, steps)
         # For the gradient's sake: a step takes 0.70 s with plain products, 0.95 s with the fused attention (two cores).
         with torch.autocast("cpu", dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-            prefix = self.model.conditioner(briefs)
+            prefix = self.model.conditioner(controls)
             logits = self.model.decoder(read, conditioning=Conditioning(prefix=prefix))  # [B, K, S, V]
             nats = cross_entropy(logits.flatten(0, 2).float(), wanted.flatten(), reduction="none")
         return nats.view(steps.shape).sum((0, 2)) / (len(tokens) * tokens.shape[2])
@@ -148,8 +148,8 @@ class DecoderRun:
         groups = (group for optimizer in self.optimizers for group in optimizer.param_groups)
         for group, rate in zip(groups, self.rates, strict=True):
             group["lr"] = rate * factor
-        tokens, briefs = self.train.batch(self.spec.batch)
-        losses = self.losses(tokens, briefs, disturbed(tokens, self.spec.disturbed, self.spec.wrong))
+        tokens, controls = self.train.batch(self.spec.batch)
+        losses = self.losses(tokens, controls, disturbed(tokens, self.spec.disturbed, self.spec.wrong))
         (losses * torch.tensor(self.spec.books)).mean().backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
@@ -182,7 +182,7 @@ class DecoderRun:
 def disturbed(tokens: Tensor, pictures_share: float, wrong: float) -> Tensor:
     """Tokens [B, K, T], in a share of the pictures with wrong ones among them: what another has at that place.
 
-    A decoder that has only ever read right tokens trusts them more than the brief, and is lost after its first wrong
+    A decoder that has only ever read right tokens trusts them more than its prefix, and is lost after its first wrong
     one. `wrong` is the largest share of a picture's tokens.
     """
     chosen = torch.rand(len(tokens), 1, 1) < pictures_share

@@ -1,4 +1,4 @@
-"""What the painter's decoder is taught with: the tokens of all variants of all pictures, and briefs of them.
+"""What the painter's decoder is taught with: the tokens of all variants of all pictures, and controls of them.
 
 Knows words, colours and tokens; no pixels.
 """
@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clavilux.families.lumia.brief import NUM_WORDS, Brief
+from clavilux.families.lumia.prefix_controls import NUM_WORDS, PrefixControls
 from clavilux.families.lumia.words import split_colours
 from clavilux.training.pairs import Pairs
 
 FIRST_SHOWN = 6.0  # how often a picture is shown as it is, compared to each of its variants
 PAIR_SHARE = 0.35  # of what is shown are two pictures in one
-ALL_UNSAID = 0.1  # of the briefs say nothing: guidance's other half
+ALL_UNSAID = 0.1  # of the controls say nothing: guidance's other half
 COLOUR_SAID = 0.5  # of pictures in their own colours; where hues are turned, colours are always said
 SECOND_SAID = 0.5
-NAME_WHOLE = 0.6  # of the briefs hold every word of the name, the others a part of it
+NAME_WHOLE = 0.6  # of the controls hold every word of the name, the others a part of it
 WORD_SAID, MORE_SAID = 0.6, 0.2
 
 
@@ -33,7 +33,7 @@ def vocabulary_of(album) -> list[str]:
 
 
 class Lessons:
-    """Random variants of pictures, and pairs of them where there are any, as tokens, with a brief each."""
+    """Random variants of pictures, and pairs of them where there are any, as tokens, with controls of each."""
 
     def __init__(
         self, tokens: Tensor, album, rows: np.ndarray, words: Sequence[str], seed: int, pairs: Pairs | None = None
@@ -50,22 +50,22 @@ class Lessons:
     def _numbers(words: Sequence[str], number: dict[str, int]) -> list[int]:
         return [number[word] for word in split_colours(tuple(words))[0] if word in number]
 
-    def batch(self, size: int) -> tuple[Tensor, list[Brief]]:
-        """Tokens int64 [size, K, T] and briefs."""
+    def batch(self, size: int) -> tuple[Tensor, list[PrefixControls]]:
+        """Tokens int64 [size, K, T] and controls."""
         num_pairs = 0 if self.pairs is None else int(self.random.binomial(size, PAIR_SHARE))
         rows = self.random.choice(self.rows, size - num_pairs, p=self.odds)
-        tokens, briefs = self.tokens[torch.from_numpy(rows)], [self.brief(row) for row in rows]
+        tokens, controls = self.tokens[torch.from_numpy(rows)], [self.controls(row) for row in rows]
         if num_pairs:
             chosen = self.random.integers(len(self.pairs.rows), size=num_pairs)
             tokens = torch.cat([tokens, self.pairs.tokens[torch.from_numpy(chosen)]])
-            briefs += [self.brief_of_pair(*rows) for rows in self.pairs.rows[chosen]]
-        return tokens.long(), briefs
+            controls += [self.controls_of_pair(*rows) for rows in self.pairs.rows[chosen]]
+        return tokens.long(), controls
 
-    def brief(self, row: int) -> Brief:
+    def controls(self, row: int) -> PrefixControls:
         """A random part of what can be said of a variant, in any order."""
         random, picture = self.random, self.picture[row]
         if random.random() < ALL_UNSAID:
-            return Brief()
+            return PrefixControls()
         colours = tuple(int(colour) for colour in self.colours[row] if colour >= 0)
         if not self.turned[row] and random.random() >= COLOUR_SAID:
             colours = ()
@@ -74,19 +74,19 @@ class Lessons:
         words = self._part_of_name(picture)
         more = [word for word in self.more[picture] if random.random() < MORE_SAID or not words]
         words = words[:NUM_WORDS] + more[: max(0, NUM_WORDS - len(words))]
-        return Brief(colours, tuple(words[index] for index in random.permutation(len(words))))
+        return PrefixControls(colours, tuple(words[index] for index in random.permutation(len(words))))
 
-    def brief_of_pair(self, first: int, second: int) -> Brief:
+    def controls_of_pair(self, first: int, second: int) -> PrefixControls:
         """Words of the first picture, then of the second; the main colours of both, or of neither."""
         if self.random.random() < ALL_UNSAID:
-            return Brief()
+            return PrefixControls()
         rows, words = (first, second), []
         for row in rows:
             said = self._part_of_name(self.picture[row])[: NUM_WORDS // 2]
             words += [said[index] for index in self.random.permutation(len(said))]
         colours = tuple(int(self.colours[row][0]) for row in rows)
         said = self.turned[first] or self.turned[second] or self.random.random() < COLOUR_SAID
-        return Brief(colours if said and min(colours) >= 0 else (), tuple(words))
+        return PrefixControls(colours if said and min(colours) >= 0 else (), tuple(words))
 
     def _part_of_name(self, picture: int) -> list[int]:
         """All words of its name, or some of them; none where it has none that is no colour."""

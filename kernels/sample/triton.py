@@ -9,8 +9,9 @@ import triton
 import triton.language as tl
 
 from clavilux.kernels.launch import launch
+from clavilux.kernels.sample.reference import OPEN as _OPEN
 
-OPEN = tl.constexpr(-1)
+OPEN = tl.constexpr(_OPEN)
 NOISE_BLOCK = 1024
 
 

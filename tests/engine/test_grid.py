@@ -16,7 +16,7 @@ from clavilux.sampling import Sampler, SamplingSpec, Schedule
 COLUMNS, PREFIX, V = 3, 4, 11
 LLAMAGEN = {
     "width": 24, "layers": 2, "heads": 2, "head_dim": 8, "ffn_width": 20, "vocabulary": V, "max_positions": 16,
-    "norm": "rms", "activation": "swiglu", "positions": "grid", "grid_columns": COLUMNS, "grid_prefix": PREFIX,
+    "norm": "rms", "activation": "swiglu", "positions": "rope_2d", "grid_columns": COLUMNS, "grid_prefix": PREFIX,
 }  # fmt: skip
 
 
@@ -78,13 +78,13 @@ def test_positions_of_the_prefix_are_read_alike():
 
 def test_another_grid_shares_the_weights():
     decoder = make()
-    wide = decoder.with_grid(5, 4)
+    wide = decoder.for_image_size(5, 4)
     assert wide.spec.max_positions == PREFIX + 20 and decoder.spec.max_positions == 16
     assert wide.embed.weight is decoder.embed.weight
     assert torch.equal(wide.rope, grid_table(PREFIX + 20, 8, 1e4, 5, PREFIX))
     assert torch.equal(decoder.rope, grid_table(16, 8, 1e4, COLUMNS, PREFIX))
     tokens, given = tokens_for(2, 9), conditions(2)
-    same = decoder.with_grid(COLUMNS, 4)(tokens, conditioning=given)
+    same = decoder.for_image_size(COLUMNS, 4)(tokens, conditioning=given)
     assert torch.equal(same, decoder(tokens, conditioning=given))
     assert not torch.allclose(wide(tokens, conditioning=given), same, atol=1e-3)
 

@@ -30,7 +30,7 @@ class Toy(GridFamily):
     def generation(self, request):
         known = sum(word in WORDS for word in request.prompt.split()) + request.controls.get("shade", 0)
         prefixes = [torch.randn(1, 2, 24, generator=torch.Generator().manual_seed(n)) for n in (known, 9)]
-        decoder = self.decoder if request.size == self.size else self.decoder.with_grid(request.size, request.size)
+        decoder = self.decoder if request.size == self.size else self.decoder.for_image_size(request.size, request.size)
         return PictureGeneration(self, request, decoder, *(Conditioning(prefix=prefix) for prefix in prefixes))
 
 
@@ -39,7 +39,7 @@ def model():
     torch.manual_seed(1)
     spec = DecoderSpec(
         width=24, layers=2, heads=3, head_dim=8, ffn_width=32, vocabulary=V, max_positions=2 + SIDE**2, norm="rms",
-        positions="grid", grid_columns=SIDE, grid_prefix=2,
+        positions="rope_2d", grid_columns=SIDE, grid_prefix=2,
     )  # fmt: skip
     decoder = Decoder(spec).eval().requires_grad_(False)
     for parameter in decoder.parameters():

@@ -111,7 +111,7 @@ def _job(target: Path, scratch: Path) -> dict[str, Any]:
 
     words = {"model": "jukebox", "output": "song.wav", "loudness": False}
     try:
-        model.generate(job=target / "song.job", job_words=words, progress=stop, **JOB)
+        model.generate(job=target / "song.job", job_metadata=words, progress=stop, **JOB)
     except Stop:
         (target / "song.job" / "lock").unlink()
         facts = json.loads(call("info", target / "song.job", "--json").stdout)

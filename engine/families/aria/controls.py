@@ -21,7 +21,7 @@ from clavilux.families.aria.literals import TEMPO_RANGE, no_metre
 from clavilux.families.aria.styles import METRES, STYLES, Metre, Style
 
 if TYPE_CHECKING:
-    from clavilux.families.aria.prompt import Understanding
+    from clavilux.families.aria.prompt import ParsedPrompt
 
 SLOWEST, FASTEST = TEMPO_RANGE
 DENSITIES = ("sparse", "medium", "dense")
@@ -61,7 +61,7 @@ class Controls:
 
 
 def resolve(
-    said: Understanding,
+    parsed: ParsedPrompt,
     *,
     seed: int,
     style: str | None = None,
@@ -79,7 +79,7 @@ def resolve(
     were. Nothing is drawn that the words refuse. Chords without a key settle the key.
 
     Args:
-        said: what `understand` read.
+        parsed: what `parse_prompt` read.
         seed: any integer.
         style: a name out of `STYLES`.
         instruments: names such as "organ", "flute, guitar" or "string quartet", or several; at most 12
@@ -94,21 +94,21 @@ def resolve(
     Raises:
         ValueError, TypeError: an option outside its range, in one sentence that names what would be right.
     """
-    names, unmet = (said.instruments, ()) if instruments is None else _pitched(instruments_named(instruments))
-    style = _one_of("style", style, tuple(STYLES)) if style is not None else said.style
-    habits = STYLES[style] if style else _style_for(names, said, seed)
-    settled_metre = _metre(metre) if metre is not None else said.metre
-    settled_metre = settled_metre or _weighted(_allowed(habits.metres, said, "metre"), seed, "metre")
-    pace = _tempo(tempo) if tempo is not None else said.tempo
-    chart, played_as = _chords(chords if chords is not None else said.chords)
+    names, unmet = (parsed.instruments, ()) if instruments is None else _pitched(instruments_named(instruments))
+    style = _one_of("style", style, tuple(STYLES)) if style is not None else parsed.style
+    habits = STYLES[style] if style else _style_for(names, parsed, seed)
+    settled_metre = _metre(metre) if metre is not None else parsed.metre
+    settled_metre = settled_metre or _weighted(_allowed(habits.metres, parsed, "metre"), seed, "metre")
+    pace = _tempo(tempo) if tempo is not None else parsed.tempo
+    chart, played_as = _chords(chords if chords is not None else parsed.chords)
     return Controls(
         style=habits.name,
-        instruments=names or _usual_instruments(habits, said, seed),
-        key=_key(key) if key is not None else said.key or _usual_key(habits, said, chart, seed),
-        tempo=pace if pace is not None else _usual_tempo(habits, settled_metre, said, seed),
+        instruments=names or _usual_instruments(habits, parsed, seed),
+        key=_key(key) if key is not None else parsed.key or _usual_key(habits, parsed, chart, seed),
+        tempo=pace if pace is not None else _usual_tempo(habits, settled_metre, parsed, seed),
         metre=settled_metre,
-        density=_one_of("density", density, DENSITIES) if density is not None else _density(said),
-        section=_one_of("section", section, SECTIONS) if section is not None else said.section or "whole",
+        density=_one_of("density", density, DENSITIES) if density is not None else _density(parsed),
+        section=_one_of("section", section, SECTIONS) if section is not None else parsed.section or "whole",
         chords=chart,
         unmet=(*unmet, *played_as),
     )
@@ -136,47 +136,47 @@ def _weighted(choices, seed: int, name: str):
     return choices[-1][0]
 
 
-def _allowed(weighted, said: Understanding, slot: str) -> list:
+def _allowed(weighted, parsed: ParsedPrompt, slot: str) -> list:
     """The choices of (choice, weight) that the words do not refuse; all of them, if they refuse every one."""
-    return [pair for pair in weighted if (slot, pair[0]) not in said.avoid] or list(weighted)
+    return [pair for pair in weighted if (slot, pair[0]) not in parsed.avoid] or list(weighted)
 
 
-def _style_for(names: tuple[str, ...], said: Understanding, seed: int) -> Style:
+def _style_for(names: tuple[str, ...], parsed: ParsedPrompt, seed: int) -> Style:
     """A style whose ensemble the named instruments are, or at home on them; any, where there is none.
 
     Each is as likely as its habits make the mode, the metre and the pace that were said.
     """
-    usual = _allowed([(s.name, s.weight) for s in STYLES.values() if s.weight > 0], said, "style")
+    usual = _allowed([(s.name, s.weight) for s in STYLES.values() if s.weight > 0], parsed, "style")
     styles = [STYLES[name] for name, _ in usual]
     exact = [s for s in styles if any(set(names) == set(e) for _, e in s.ensembles)]
     at_home = [s for s in styles if set(names) <= {*s.at_home, *(n for _, e in s.ensembles for n in e)}]
-    sized = [s for s in styles if any(len(e) == said.players for _, e in s.ensembles)]
+    sized = [s for s in styles if any(len(e) == parsed.players for _, e in s.ensembles)]
     fitting = (exact or at_home or styles) if names else (sized or styles)
-    return _weighted([(style, style.weight * _likelihood(style, said)) for style in fitting], seed, "style")
+    return _weighted([(style, style.weight * _likelihood(style, parsed)) for style in fitting], seed, "style")
 
 
-def _likelihood(style: Style, said: Understanding) -> float:
+def _likelihood(style: Style, parsed: ParsedPrompt) -> float:
     rare = 0.02  # so that a style nothing speaks for can still be drawn when it is the only one that fits
     share = 1.0
-    if said.mode:
-        share *= style.minor if said.mode == "minor" else 1 - style.minor
-    if said.metre:
-        share *= dict(style.metres).get(said.metre, 0) / sum(weight for _, weight in style.metres) + rare
-    if said.pace in ("very slow", "slow", "unhurried") and style.brisk:
+    if parsed.mode:
+        share *= style.minor if parsed.mode == "minor" else 1 - style.minor
+    if parsed.metre:
+        share *= dict(style.metres).get(parsed.metre, 0) / sum(weight for _, weight in style.metres) + rare
+    if parsed.pace in ("very slow", "slow", "unhurried") and style.brisk:
         share *= rare
     return share
 
 
-def _usual_instruments(habits: Style, said: Understanding, seed: int) -> tuple[str, ...]:
+def _usual_instruments(habits: Style, parsed: ParsedPrompt, seed: int) -> tuple[str, ...]:
     """One of the style's ensembles, without the instruments that were refused."""
-    refused = {value for slot, value in said.avoid if slot == "instrument"}
-    if said.ensemble and said.style == habits.name and not said.players and not refused & set(said.ensemble):
-        return said.ensemble
+    refused = {value for slot, value in parsed.avoid if slot == "instrument"}
+    if parsed.ensemble and parsed.style == habits.name and not parsed.players and not refused & set(parsed.ensemble):
+        return parsed.ensemble
     ensembles = [(names, weight) for weight, names in habits.ensembles if not refused & set(names)]
-    if said.players:
+    if parsed.players:
         usual = dict.fromkeys((*habits.ensembles[0][1], *habits.at_home, "violin", "viola", "cello", "flute", "oboe"))
-        players = tuple(name for name in usual if name not in refused)[: said.players]
-        ensembles = [pair for pair in ensembles if len(pair[0]) == said.players] or [(players, 1.0)]
+        players = tuple(name for name in usual if name not in refused)[: parsed.players]
+        ensembles = [pair for pair in ensembles if len(pair[0]) == parsed.players] or [(players, 1.0)]
     if ensembles:
         return _weighted(ensembles, seed, "instruments")
     for _, names in habits.ensembles:
@@ -188,13 +188,13 @@ def _usual_instruments(habits: Style, said: Understanding, seed: int) -> tuple[s
     raise ValueError("every instrument is refused; leave at least one to play")
 
 
-def _usual_key(habits: Style, said: Understanding, chart, seed: int) -> Key:
+def _usual_key(habits: Style, parsed: ParsedPrompt, chart, seed: int) -> Key:
     if chart is not None:
-        return _key_of_chords([chord for bar in chart for chord in bar], said.mode)
-    mode = said.mode or ("minor" if _draw(seed, "mode") < habits.minor else "major")
+        return _key_of_chords([chord for bar in chart for chord in bar], parsed.mode)
+    mode = parsed.mode or ("minor" if _draw(seed, "mode") < habits.minor else "major")
     tonics = (habits.major_keys if mode == "major" else habits.minor_keys).split()
     keys = [(Key.parse(f"{tonic} {mode}"), 1.0) for tonic in tonics]
-    return _weighted(_allowed(keys, said, "key"), seed, "key")
+    return _weighted(_allowed(keys, parsed, "key"), seed, "key")
 
 
 def _key_of_chords(chords: list[Chord], mode: str | None) -> Key:
@@ -214,17 +214,17 @@ def _key_of_chords(chords: list[Chord], mode: str | None) -> Key:
     return max((Key(tonic, m) for m in modes for tonic in range(12)), key=fit)
 
 
-def _usual_tempo(habits: Style, metre: Metre, said: Understanding, seed: int) -> float:
+def _usual_tempo(habits: Style, metre: Metre, parsed: ParsedPrompt, seed: int) -> float:
     """A whole number of quarters a minute within the form's or the style's usual range, moved by a tempo
     word."""
-    slowest, fastest = said.span or habits.tempo_in(metre)
-    low, high = PACES[said.pace] if said.pace else (0.2, 0.8)
+    slowest, fastest = parsed.span or habits.tempo_in(metre)
+    low, high = PACES[parsed.pace] if parsed.pace else (0.2, 0.8)
     place = low + (high - low) * _draw(seed, "tempo")
     return float(round(min(240.0, max(36.0, slowest * (fastest / slowest) ** place))))
 
 
-def _density(said: Understanding) -> str:
-    return said.density or _allowed([(d, 1.0) for d in ("medium", "sparse", "dense")], said, "density")[0][0]
+def _density(parsed: ParsedPrompt) -> str:
+    return parsed.density or _allowed([(d, 1.0) for d in ("medium", "sparse", "dense")], parsed, "density")[0][0]
 
 
 def _one_of(kind: str, given: str, valid: tuple[str, ...]) -> str:

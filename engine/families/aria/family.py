@@ -28,7 +28,7 @@ from clavilux.families.aria.controls import ACCEPTS, DENSITIES, Controls, resolv
 from clavilux.families.aria.form import fit_asked, fit_bars, plan_bars
 from clavilux.families.aria.grammar import RANGES, Part, ScoreGrammar
 from clavilux.families.aria.instruments import INSTRUMENTS
-from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, Brief, PrefixConditioner, shift_to_c, tempo_bin
+from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixConditioner, PrefixControls, shift_to_c, tempo_bin
 from clavilux.families.aria.refusal import check_understood
 from clavilux.families.configs import describing, section
 from clavilux.families.model_card import size_bytes
@@ -160,14 +160,14 @@ class Aria:
 
     def generation(self, request: Request) -> ScoreGeneration:
         """Read the words, settle every control, plan the bars. ValueError where nothing was understood."""
-        said = check_understood(request.prompt, request.controls.get("anything", False))
+        parsed = check_understood(request.prompt, request.controls.get("anything", False))
         notes: list[str] = []
         given = read_continuation(request.continue_from, notes)
         controls = _options(request, given)
         controls.pop("anything", None)
-        settled = resolve(said, seed=request.seed, **controls)
-        tempo_is_free = said.tempo is None and "tempo" not in controls
-        return ScoreGeneration(self, request, said, settled, given, notes, tempo_is_free)
+        settled = resolve(parsed, seed=request.seed, **controls)
+        tempo_is_free = parsed.tempo is None and "tempo" not in controls
+        return ScoreGeneration(self, request, parsed, settled, given, notes, tempo_is_free)
 
 
 class ScoreGeneration:
@@ -177,7 +177,7 @@ class ScoreGeneration:
         self,
         aria: Aria,
         request: Request,
-        said,
+        parsed,
         controls: Controls,
         given: Continuation | None,
         notes,
@@ -185,7 +185,7 @@ class ScoreGeneration:
     ):
         before_s = given.duration_s if given is not None else 0.0
         seconds, num_bars, tempo, unmet = fit_asked(
-            said, request.seconds, controls.metre, controls.tempo,
+            parsed, request.seconds, controls.metre, controls.tempo,
             before_s=before_s, open_length=request.open_length, tempo_is_free=tempo_is_free,
         )  # fmt: skip
         request, controls = replace(request, seconds=seconds), replace(controls, unmet=controls.unmet + unmet)
@@ -212,7 +212,7 @@ class ScoreGeneration:
         parts, programs = _parts(controls.instruments, shift)
         self.prompt = prompt_tokens(given, shift, aria.stage.windows.context // 2)
         self.grammar = ScoreGrammar(score_tokens(), bars, parts, None if self.prompt.shape[2] else tempo)
-        brief = Brief(
+        prefix = PrefixControls(
             style=aria.styles.index(controls.style),
             mode=MODES.index(controls.key.mode),
             tempo=tempo_bin(tempo),
@@ -220,8 +220,8 @@ class ScoreGeneration:
             programs=tuple(part.program for part in parts),
         )
         self.plan, self.windows = None, aria.stage.windows
-        self.conditioning = Conditioning(prefix=aria.composer.conditioner([brief]))
-        self.unconditional = Conditioning(prefix=aria.composer.conditioner([Brief(-1, -1, -1, -1, ())]))
+        self.conditioning = Conditioning(prefix=aria.composer.conditioner([prefix]))
+        self.unconditional = Conditioning(prefix=aria.composer.conditioner([PrefixControls(-1, -1, -1, -1, ())]))
         recording = given.recording if given is not None else None
         self._recording = recording_samples(recording)
         self._player = ScorePlayer(
@@ -234,7 +234,7 @@ class ScoreGeneration:
             before=given.score if given is not None else None,
         )
         settled = Settled(controls, tempo, num_bars, request.seconds, frozenset(_options(request, given)))
-        self.receipt = _receipt(aria, request, said, settled, notes)
+        self.receipt = _receipt(aria, request, parsed, settled, notes)
 
     @property
     def at_s(self) -> float:
@@ -266,13 +266,13 @@ class ScoreGeneration:
         return torch.cat([recording, samples], dim=1)
 
 
-def _unknown(said) -> list[str]:
+def _unknown(parsed) -> list[str]:
     """The words that meant nothing, with the known word that is spelled nearly so; the others counted."""
-    near = dict(said.hints)
-    words = [f"{word} (did you mean {near[word]}?)" if word in near else word for word in said.unknown]
-    more = said.unknown_count - len(said.unknown)
+    near = dict(parsed.hints)
+    words = [f"{word} (did you mean {near[word]}?)" if word in near else word for word in parsed.unknown]
+    more = parsed.unknown_count - len(parsed.unknown)
     words += [f"and {more} more"] if more > 0 else []
-    return words + ([f"{said.unread} characters were not read"] if said.unread else [])
+    return words + ([f"{parsed.unread} characters were not read"] if parsed.unread else [])
 
 
 def _shifted(chords, key):
@@ -304,16 +304,16 @@ def _options(request: Request, given: Continuation | None) -> dict[str, Any]:
     return (given.controls() if given is not None else {}) | dict(request.controls)
 
 
-def _receipt(aria: Aria, request: Request, said, settled: Settled, notes) -> dict:
+def _receipt(aria: Aria, request: Request, parsed, settled: Settled, notes) -> dict:
     controls, chords = settled.controls, settled.controls.chords
-    taken, unmet = kept(said.taken, said.claimed, settled)
+    taken, unmet = kept(parsed.taken, parsed.claimed, settled)
     return {
         **aria.identity,
         "prompt": request.prompt[:500],
         "seconds": request.seconds,
         "seed": request.seed,
-        "unknown": _unknown(said),
-        "unmet": [*said.unmet, *controls.unmet, *unmet],
+        "unknown": _unknown(parsed),
+        "unmet": [*parsed.unmet, *controls.unmet, *unmet],
         "taken": taken,
         "controls": {
             "style": controls.style,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.literals import LONGEST_S
-from clavilux.families.aria.prompt import Understanding
+from clavilux.families.aria.prompt import ParsedPrompt
 
 FREE_TEMPO_SHARE = 0.25  # how far a tempo that nobody asked for may move so that bars fill the time
 SLOWEST_FREE, FASTEST_FREE = 36.0, 240.0  # to which a tempo moves that bars and seconds settle
@@ -70,7 +70,7 @@ def _plain(pace: float, bars_s: float, seconds: float) -> float:
 
 
 def fit_asked(
-    said: Understanding,
+    parsed: ParsedPrompt,
     seconds: float,
     metre: tuple[int, int],
     tempo: float,
@@ -88,28 +88,30 @@ def fit_asked(
     Raises:
         ValueError: the bars would last longer than a piece may.
     """
-    if said.length is not None and open_length:
-        seconds, open_length = said.length, False
-    elif said.length is not None and said.length != seconds:
-        return seconds, None, tempo, (f"{said.length:g} s (an option says {seconds:g} s)",)
-    if said.bars is None:
+    if parsed.length is not None and open_length:
+        seconds, open_length = parsed.length, False
+    elif parsed.length is not None and parsed.length != seconds:
+        return seconds, None, tempo, (f"{parsed.length:g} s (an option says {seconds:g} s)",)
+    if parsed.bars is None:
         return seconds, None, tempo, ()
-    quarters = said.bars * bar_quarters(metre)
+    quarters = parsed.bars * bar_quarters(metre)
     if open_length:
         bars_s = quarters * 60 / tempo
         total = round(before_s + bars_s + min(RING_S, RING_SHARE * bars_s), 2)
         if total > LONGEST_S:
-            raise ValueError(f"{said.bars} bars at {tempo:g} last {bars_s:.0f} s; a piece lasts up to {LONGEST_S:g} s")
-        return total, said.bars, tempo, ()
+            raise ValueError(
+                f"{parsed.bars} bars at {tempo:g} last {bars_s:.0f} s; a piece lasts up to {LONGEST_S:g} s"
+            )
+        return total, parsed.bars, tempo, ()
     room_s = seconds - before_s
     bars_s = room_s - min(RING_S, RING_SHARE * room_s)
     pace = quarters * 60 / bars_s if room_s > 0 else 0.0
     if tempo_is_free and SLOWEST_FREE <= pace <= FASTEST_FREE:
-        return seconds, said.bars, _plain(pace, bars_s, room_s), ()
+        return seconds, parsed.bars, _plain(pace, bars_s, room_s), ()
     held = max(1, int(room_s * tempo / 60 / bar_quarters(metre) + 1e-6))
-    if held == said.bars:
+    if held == parsed.bars:
         return seconds, held, tempo, ()
-    return seconds, None, tempo, (f"{said.bars} bars ({room_s:g} s at {tempo:g} quarters a minute are {held})",)
+    return seconds, None, tempo, (f"{parsed.bars} bars ({room_s:g} s at {tempo:g} quarters a minute are {held})",)
 
 
 def plan_bars(

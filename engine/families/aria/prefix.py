@@ -20,7 +20,7 @@ PREFIX_LENGTH = 5
 
 
 @dataclass(frozen=True)
-class Brief:
+class PrefixControls:
     """One row's controls as indices. -1 (and an empty `programs`) stands for "not said"."""
 
     style: int
@@ -50,7 +50,7 @@ class PrefixConditioner(nn.Module):
         self.density = nn.Embedding(len(DENSITIES) + 1, width)
         self.program = nn.Embedding(len(PROGRAMS) + 2, width)
 
-    def forward(self, briefs: list[Brief]) -> Tensor:
+    def forward(self, controls: list[PrefixControls]) -> Tensor:
         """Prefix [B, PREFIX_LENGTH, D] in the tables' dtype."""
         device = self.style.weight.device
         columns = []
@@ -61,13 +61,13 @@ class PrefixConditioner(nn.Module):
             (self.density, "density"),
         ):
             last = table.num_embeddings - 1
-            ids = [getattr(b, name) if getattr(b, name) >= 0 else last for b in briefs]
+            ids = [getattr(b, name) if getattr(b, name) >= 0 else last for b in controls]
             columns.append(table(torch.tensor(ids, device=device)))
-        told = torch.zeros(len(briefs), self.program.num_embeddings, dtype=self.style.weight.dtype)
-        for row, brief in enumerate(briefs):
-            for program in set(brief.programs):
+        told = torch.zeros(len(controls), self.program.num_embeddings, dtype=self.style.weight.dtype)
+        for row, each in enumerate(controls):
+            for program in set(each.programs):
                 told[row, _PROGRAM_ROW[program]] = 1.0
-            if not brief.programs:
+            if not each.programs:
                 told[row, -1] = 1.0
         columns.append(told.to(device) @ self.program.weight)
         return torch.stack(columns, dim=1)  # [B, P, D]

@@ -37,7 +37,7 @@ _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]")
 
 
 @dataclass(frozen=True)
-class Understanding:
+class ParsedPrompt:
     """What a prompt says. None, or an empty tuple, where it says nothing.
 
     `instruments` are names out of `INSTRUMENTS`, at most `MAX_INSTRUMENTS`; where none is named, `players` is
@@ -81,7 +81,7 @@ class Understanding:
     unread: int = 0
 
 
-def understand(prompt: str) -> Understanding:
+def parse_prompt(prompt: str) -> ParsedPrompt:
     """Read a prompt in any words. Never fails on a string: what it cannot read it lists.
 
     Rules: the longest known phrase wins ("church organ" over "organ"), whatever its case, accents or
@@ -105,7 +105,7 @@ def understand(prompt: str) -> Understanding:
         unmet[f"{name} (more than {MAX_INSTRUMENTS} players)"] = None
     listed = tuple(unknown)[:MAX_LISTED]
     taken, claimed = account(events, winners)
-    return Understanding(
+    return ParsedPrompt(
         style=said.get("style"),
         instruments=names[:MAX_INSTRUMENTS],
         players=said.get("count") if not names else None,

@@ -1,6 +1,6 @@
 """Whether a prompt says anything that the composer understands, and the sentence for one that does not.
 
-Knows what was read (`Understanding`). Does not know how it was read (`prompt`), and imports no torch, so that the
+Knows what was read (`ParsedPrompt`). Does not know how it was read (`prompt`), and imports no torch, so that the
 command can refuse a prompt before it loads a model.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clavilux.families.aria.account import nearest
-from clavilux.families.aria.prompt import Understanding, understand
+from clavilux.families.aria.prompt import ParsedPrompt, parse_prompt
 from clavilux.families.aria.styles import STYLES
 
 _SHOWN = 60  # characters of a prompt
@@ -21,8 +21,8 @@ def check_prompt(config: Mapping[str, Any], prompt: str, anything: bool = False)
     check_understood(prompt, anything)
 
 
-def check_understood(prompt: str, anything: bool = False) -> Understanding:
-    """What `understand` reads.
+def check_understood(prompt: str, anything: bool = False) -> ParsedPrompt:
+    """What `parse_prompt` reads.
 
     A prompt must say which music is meant: a style, an instrument, a key, a mood, a pace or chords. One that says
     only what any music has (a tempo, a length, a metre) will do where no other word stands beside it; an empty
@@ -34,23 +34,23 @@ def check_understood(prompt: str, anything: bool = False) -> Understanding:
     """
     if not isinstance(anything, bool):
         raise TypeError(f"anything is {anything!r}; it should be True or False")
-    said = understand(prompt)
-    complete = bool(said.taken) and not said.unknown and not said.unmet
-    if not (anything or said.blank or said.definite or complete):
-        raise ValueError(_sentence(prompt, said))
-    return said
+    parsed = parse_prompt(prompt)
+    complete = bool(parsed.taken) and not parsed.unknown and not parsed.unmet
+    if not (anything or parsed.blank or parsed.definite or complete):
+        raise ValueError(_sentence(prompt, parsed))
+    return parsed
 
 
-def _sentence(prompt: str, said: Understanding) -> str:
+def _sentence(prompt: str, parsed: ParsedPrompt) -> str:
     words = " ".join(prompt.split())
     shown = words if len(words) <= _SHOWN else words[:_SHOWN] + "..."
-    only = ", ".join(text for text, _ in said.taken[:3])
+    only = ", ".join(text for text, _ in parsed.taken[:3])
     parts = [
         f"not understood: {shown!r} names no style, instrument, key, mood or pace that is known"
         + (f" (of it only {only} was understood)" if only else "")
     ]
-    parts += [f"cannot be done: {', '.join(said.unmet[:3])}"] if said.unmet else []
-    near = nearest(said.unknown)
+    parts += [f"cannot be done: {', '.join(parsed.unmet[:3])}"] if parsed.unmet else []
+    near = nearest(parsed.unknown)
     parts += [f"known words that are spelled much like it: {', '.join(near)}"] if near else []
     parts += [f"styles are {', '.join(STYLES)}", "anything=True (--anything) makes a piece all the same"]
     return "; ".join(parts)

@@ -1,6 +1,6 @@
 """Jukebox's sizes out of a checkpoint: from transformers' config.json, or from the shapes in an original file.
 
-Knows both layouts' words. Reads no weights; what it gives is `config.PriorSizes`.
+Knows both layouts' words. Reads no weights; what it gives is `config.PriorConfig`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from clavilux.audio.codecs.vqvae_spec import VQVAESpec
 from clavilux.checks import number_from, short, whole_number
-from clavilux.families.jukebox.config import PriorSizes, Stack, Upsampling
+from clavilux.families.jukebox.config import PriorConfig, TransformerConfig, UpsamplerConfig
 
 _PATTERNS = {
     "full_dense_attention": 0,
@@ -57,7 +57,7 @@ _SETTINGS = {
 WORDS = {*_SETTINGS.values(), "alignment"}
 
 
-def from_transformers(config: Mapping[str, Any], vqvae: VQVAESpec) -> dict[int, PriorSizes]:
+def from_transformers(config: Mapping[str, Any], vqvae: VQVAESpec) -> dict[int, PriorConfig]:
     """Every prior of a whole Jukebox's config, by level.
 
     Raises:
@@ -75,7 +75,7 @@ def from_transformers(config: Mapping[str, Any], vqvae: VQVAESpec) -> dict[int, 
     return {count - 1 - index: _prior(_THEIRS | part, shared, count, index, vqvae) for index, part in enumerate(parts)}
 
 
-def _prior(c: Mapping[str, Any], shared: Mapping[str, Any], count: int, index: int, vqvae: VQVAESpec) -> PriorSizes:
+def _prior(c: Mapping[str, Any], shared: Mapping[str, Any], count: int, index: int, vqvae: VQVAESpec) -> PriorConfig:
     level = count - 1 - index
     if c["act_fn"] != "quick_gelu" or c["attn_res_scale"]:
         raise ValueError(f"prior {index} has act_fn {c['act_fn']!r} or attn_res_scale; quick_gelu without is known")
@@ -94,7 +94,7 @@ def _prior(c: Mapping[str, Any], shared: Mapping[str, Any], count: int, index: i
         encoder = _stack(e, tokens, lyric_ids, 0)
     upsampling = None
     if index:
-        upsampling = Upsampling(
+        upsampling = UpsamplerConfig(
             width=c["res_conv_width"], depth=c["res_conv_depth"],
             hidden=c["res_convolution_multiplier"] * c["res_conv_width"],
             downs=c["res_downs_t"][index], stride=c["res_strides_t"][index],
@@ -114,11 +114,11 @@ def _prior(c: Mapping[str, Any], shared: Mapping[str, Any], count: int, index: i
     )  # fmt: skip
 
 
-def _stack(c: Mapping[str, Any], positions: int, ids: int, prefix: int) -> Stack:
+def _stack(c: Mapping[str, Any], positions: int, ids: int, prefix: int) -> TransformerConfig:
     if c["attention_pattern"] not in _PATTERNS:
         raise ValueError(f"attention_pattern is {c['attention_pattern']!r}; known are {', '.join(_PATTERNS)}")
     width = whole_number("hidden_size", c["hidden_size"], 1, 1 << 16)
-    return Stack(
+    return TransformerConfig(
         width=width, layers=c["num_layers"], heads=c["n_heads"],
         attention_width=int(number_from("attention_multiplier", c["attention_multiplier"], 0, 64) * width),
         ffn_width=int(number_from("mlp_multiplier", c["mlp_multiplier"], 0, 64) * width), positions=positions,
@@ -126,7 +126,7 @@ def _stack(c: Mapping[str, Any], positions: int, ids: int, prefix: int) -> Stack
     )  # fmt: skip
 
 
-def _alignment(stack: Stack, lyrics: str, place) -> tuple[int, int] | None:
+def _alignment(stack: TransformerConfig, lyrics: str, place) -> tuple[int, int] | None:
     """The place, if lyrics are read there."""
     layer, head = place
     word = {"before": "prefix", "beside": "none"}.get(lyrics)
@@ -134,9 +134,9 @@ def _alignment(stack: Stack, lyrics: str, place) -> tuple[int, int] | None:
     return (layer, head) if 0 <= layer < stack.layers and head < stack.heads and spans[layer] == word else None
 
 
-def _fitting(vqvae: VQVAESpec, **words) -> PriorSizes:
+def _fitting(vqvae: VQVAESpec, **words) -> PriorConfig:
     """Sizes that fit the codec whose tokens they are about. Raises ValueError."""
-    sizes = PriorSizes(**words)
+    sizes = PriorConfig(**words)
     level, up = sizes.level, sizes.upsampling
     if sizes.vocabulary != vqvae.vocabulary or sizes.sample_rate != vqvae.sample_rate:
         raise ValueError(
@@ -153,7 +153,7 @@ def _fitting(vqvae: VQVAESpec, **words) -> PriorSizes:
 
 def from_original(
     shapes: Mapping[str, tuple[int, ...]], settings: Any, level: int, vqvae: VQVAESpec, own: Mapping[str, Any]
-) -> PriorSizes:
+) -> PriorConfig:
     """One prior's sizes from the shapes of its tensors, by the original names without "module.".
 
     Args:
@@ -189,10 +189,10 @@ def from_original(
     encoder = None
     if lyrics == "beside":
         inner = _original_stack(shapes, "prime_prior")
-        encoder = Stack(**inner, **{word: told[f"encoder_{word}"] for word in ("heads", "blocks", "order")})
+        encoder = TransformerConfig(**inner, **{word: told[f"encoder_{word}"] for word in ("heads", "blocks", "order")})
         tokens = inner["positions"]
     prefix = tokens if lyrics == "before" else 0
-    outer = Stack(**stack, heads=told["heads"], blocks=told["blocks"], order=told["order"], prefix=prefix)
+    outer = TransformerConfig(**stack, heads=told["heads"], blocks=told["blocks"], order=told["order"], prefix=prefix)
     return _fitting(
         vqvae, level=level, stack=outer, context=outer.positions - prefix, vocabulary=vqvae.vocabulary, lyrics=lyrics,
         lyric_tokens=tokens, lyric_vocabulary=encoder.vocabulary if encoder else outer.vocabulary - vqvae.vocabulary,
@@ -221,7 +221,7 @@ def _original_stack(shapes: Mapping[str, tuple[int, ...]], name: str) -> dict[st
         raise ValueError(f"these are not the weights of a Jukebox prior in its original layout ({error})") from None
 
 
-def _original_upsampling(shapes: Mapping[str, tuple[int, ...]], told: Mapping[str, Any]) -> Upsampling:
+def _original_upsampling(shapes: Mapping[str, tuple[int, ...]], told: Mapping[str, Any]) -> UpsamplerConfig:
     stem = "conditioner_blocks.0.cond.model"
     ups = sorted(key for key in shapes if re.fullmatch(rf"{re.escape(stem)}\.\d+\.1\.weight", key))
     blocks = [key for key in shapes if re.fullmatch(rf"{re.escape(stem)}\.1\.0\.blocks\.\d+\.model\.1\.weight", key)]
@@ -230,7 +230,7 @@ def _original_upsampling(shapes: Mapping[str, tuple[int, ...]], told: Mapping[st
     hidden, width, _ = shapes[blocks[0]]
     if "growth" not in told:
         raise ValueError("its shapes do not tell growth; say so in a jukebox.json beside it")
-    return Upsampling(
+    return UpsamplerConfig(
         width=width, depth=len(blocks), hidden=hidden, downs=len(ups), stride=shapes[ups[0]][2] // 2,
         growth=told["growth"], cycle=told.get("cycle"),
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """What Jukebox's priors are, whatever files they come in: sizes, what their layers read, what conditions them.
 
-Both layouts' readers give a `PriorSizes` a level (arXiv 2005.00341, sections 4 and 5, and appendix B). Levels are the
+Both layouts' readers give a `PriorConfig` a level (arXiv 2005.00341, sections 4 and 5, and appendix B). Levels are the
 VQ-VAE's: 0 has the shortest hop, and the highest is the top prior's. Knows numbers only; reads no file.
 """
 
@@ -48,7 +48,7 @@ def _word(order: int, layer: int) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stack:
+class TransformerConfig:
     """A transformer: the prior's own, or the lyric encoder's.
 
     Attributes:
@@ -119,7 +119,7 @@ class Stack:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Upsampling:
+class UpsamplerConfig:
     """How the tokens above become a vector for each position: convolutions, and `ratio` positions a token.
 
     Attributes:
@@ -160,7 +160,7 @@ class Upsampling:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriorSizes:
+class PriorConfig:
     """One prior.
 
     Attributes:
@@ -184,19 +184,19 @@ class PriorSizes:
     """
 
     level: int
-    stack: Stack
+    stack: TransformerConfig
     context: int
     vocabulary: int
     lyrics: str
     lyric_tokens: int
     lyric_vocabulary: int
-    encoder: Stack | None
+    encoder: TransformerConfig | None
     untied: bool
     genres: int
     artists: int
     most_genres: int
     time_bins: int
-    upsampling: Upsampling | None
+    upsampling: UpsamplerConfig | None
     sample_rate: int
     shortest_s: float
     longest_s: float
@@ -245,7 +245,7 @@ class PriorSizes:
         return self.vocabulary * d + 3 * d * u.width + u.width + u.downs * u.depth * block + ups + 2 * d
 
 
-def as_words(sizes: PriorSizes) -> Mapping[str, Any]:
+def as_words(sizes: PriorConfig) -> Mapping[str, Any]:
     """Everything that tells one prior's sizes from another's, as JSON values."""
     from dataclasses import asdict
 

@@ -15,7 +15,7 @@ import torch
 
 from clavilux.checks import check_number, whole_number
 from clavilux.families.jukebox.cascade import LevelPlan
-from clavilux.families.jukebox.config import PriorSizes
+from clavilux.families.jukebox.config import PriorConfig
 from clavilux.families.jukebox.files import JukeboxFiles, find
 from clavilux.families.jukebox.labels import Lists, alphabet_of, numbers, read_lyrics, spelled
 from clavilux.families.jukebox.memory import memory_bytes
@@ -139,7 +139,7 @@ class Jukebox:
         return max(1, round(settings["seconds"] * self.files.spec.sample_rate))
 
     @property
-    def _top_sizes(self) -> PriorSizes | None:
+    def _top_sizes(self) -> PriorConfig | None:
         return _top_sizes(self.files)
 
     def _window_s(self) -> float:
@@ -222,7 +222,7 @@ def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _prior_facts(sizes: PriorSizes) -> dict[str, Any]:
+def _prior_facts(sizes: PriorConfig) -> dict[str, Any]:
     stack = sizes.stack
     return {
         "level": sizes.level, "parameters": sizes.parameters, "width": stack.width, "layers": stack.layers,
@@ -232,7 +232,7 @@ def _prior_facts(sizes: PriorSizes) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _top_sizes(files: JukeboxFiles) -> PriorSizes | None:
+def _top_sizes(files: JukeboxFiles) -> PriorConfig | None:
     return files.sizes.get(files.top)
 
 

@@ -28,7 +28,7 @@ from clavilux.checkpoint_io import FOLDER_FILES, read_json, read_torch
 from clavilux.errors import CheckpointError
 from clavilux.families.configs import describing
 from clavilux.families.jukebox.checkpoint_config import WORDS, from_original, from_transformers
-from clavilux.families.jukebox.config import PriorSizes, as_words
+from clavilux.families.jukebox.config import PriorConfig, as_words
 from clavilux.families.jukebox.prior import Prior
 from clavilux.families.jukebox.weights import Source, file_source, filled, folder_source
 
@@ -51,7 +51,7 @@ class JukeboxFiles:
 
     folder: Path
     spec: VQVAESpec
-    sizes: Mapping[int, PriorSizes]
+    sizes: Mapping[int, PriorConfig]
     sources: Mapping[int, Source]
     codec: Path | None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from clavilux.families.jukebox.config import PriorSizes
+from clavilux.families.jukebox.config import PriorConfig
 from clavilux.families.jukebox.files import JukeboxFiles
 from clavilux.kernels.quantized import packing_supported
 from clavilux.precision import BYTES, step_bytes
@@ -34,7 +34,7 @@ def memory_bytes(files: JukeboxFiles, seconds: float, batch: int = 1, dtype: str
     return _PROGRAM + _SLACK + max([*levels, sound])
 
 
-def cache_bytes(sizes: PriorSizes, tokens: int, batch: int, number: int) -> int:
+def cache_bytes(sizes: PriorConfig, tokens: int, batch: int, number: int) -> int:
     """Bytes of the keys and values of a window of so many tokens, `number` bytes each number."""
     capacity = min(sizes.stack.positions, tokens + sizes.stack.positions - sizes.context)
     spec = sizes.spec
@@ -44,7 +44,7 @@ def cache_bytes(sizes: PriorSizes, tokens: int, batch: int, number: int) -> int:
     return 2 * numbers * batch * number
 
 
-def _level_bytes(sizes: PriorSizes, tokens: int, batch: int, dtype: str) -> int:
+def _level_bytes(sizes: PriorConfig, tokens: int, batch: int, dtype: str) -> int:
     """Of a level's prior: loading it, making a window's conditions, or reading the window, whichever takes most."""
     loaded = stepped = BYTES[dtype]
     if dtype == "auto" and packing_supported():

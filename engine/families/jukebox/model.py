@@ -38,7 +38,7 @@ class JukeboxModel(Model):
     """
 
     OPTIONS = frozenset(
-        ("seed", "temperature", "top_k", "top_p", "batch", "continue_from", "progress", "job", "job_words")
+        ("seed", "temperature", "top_k", "top_p", "batch", "continue_from", "progress", "job", "job_metadata")
     )
     family: Jukebox
     at = ""
@@ -53,7 +53,7 @@ class JukeboxModel(Model):
         self, prompt: str = "", *, seconds: float | None = None, seed: int | None = None,
         temperature: float | None = None, top_k: int | None = None, top_p: float | None = None,
         batch: Literal[1] = 1, continue_from: str | Path | Audio | None = None, job: str | Path | None = None,
-        job_words: Mapping[str, Any] | None = None, progress: Progress | None = None, **controls: Any,
+        job_metadata: Mapping[str, Any] | None = None, progress: Progress | None = None, **controls: Any,
     ) -> Audio: ...  # fmt: skip
 
     @overload
@@ -61,7 +61,7 @@ class JukeboxModel(Model):
         self, prompt: str = "", *, seconds: float | None = None, seed: int | Sequence[int] | None = None,
         temperature: float | None = None, top_k: int | None = None, top_p: float | None = None,
         batch: int = 1, continue_from: str | Path | Audio | None = None, job: str | Path | None = None,
-        job_words: Mapping[str, Any] | None = None, progress: Progress | None = None, **controls: Any,
+        job_metadata: Mapping[str, Any] | None = None, progress: Progress | None = None, **controls: Any,
     ) -> Audio | list[Audio]: ...  # fmt: skip
 
     def generate(
@@ -76,7 +76,7 @@ class JukeboxModel(Model):
         batch: int = 1,
         continue_from: str | Path | Audio | None = None,
         job: str | Path | None = None,
-        job_words: Mapping[str, Any] | None = None,
+        job_metadata: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
         **controls: Any,
     ) -> Audio | list[Audio]:
@@ -94,7 +94,7 @@ class JukeboxModel(Model):
             batch: how many songs, 1 to 64, with seeds one after another.
             continue_from: a sound file or an `Audio` that the song begins with, all of it.
             job: a new folder, to which every token is written as it is drawn: `resume` goes on from there.
-            job_words: JSON values that the job keeps beside its settings.
+            job_metadata: JSON values that the job keeps beside its settings.
             progress: called with (seconds done, seconds in all); levels count by their work.
             controls: the family's own, such as `artist` or `lyrics`: see `accepts`.
 
@@ -112,7 +112,7 @@ class JukeboxModel(Model):
         )  # fmt: skip
         about = {
             "checkpoint": self.family.identity["files"], "device": self.family.device.type, "settings": settings,
-            "notes": notes, "words": dict(job_words or {}),
+            "notes": notes, "words": dict(job_metadata or {}),
         }  # fmt: skip
         with nullcontext() if job is None else Journal.create(Path(job), about, given) as journal:
             samples, tokens = self._generate(settings, given, journal, progress)

@@ -16,7 +16,7 @@ from clavilux.audio.codecs.streaming_layers import Chain, Conv, Upsample
 from clavilux.audio.codecs.vqvae import Residual
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
-from clavilux.families.jukebox.config import PriorSizes, Upsampling
+from clavilux.families.jukebox.config import PriorConfig, UpsamplerConfig
 
 _EPS = 1e-5
 
@@ -38,7 +38,7 @@ class Labels:
     total_samples: int
 
 
-def seen_lyrics(labels: Labels, sizes: PriorSizes, start: int) -> tuple[int, int]:
+def seen_lyrics(labels: Labels, sizes: PriorConfig, start: int) -> tuple[int, int]:
     """The lyrics that the window from music token `start` on sees: (first character, end).
 
     A window's length of characters around the place that its middle has in the song, as if they were sung evenly.
@@ -55,7 +55,7 @@ def seen_lyrics(labels: Labels, sizes: PriorSizes, start: int) -> tuple[int, int
 class LabelTables(nn.Module):
     """Vectors of artists, genres and, for the top prior, of time."""
 
-    def __init__(self, sizes: PriorSizes):
+    def __init__(self, sizes: PriorConfig):
         super().__init__()
         width = sizes.stack.width
         self.artist = nn.Embedding(sizes.artists, width)
@@ -69,7 +69,7 @@ class LabelTables(nn.Module):
         """[1, D]: what stands before the first token."""
         return self.artist.weight[[labels.artist]] + self.genre.weight[list(labels.genres)].sum(0, keepdim=True)
 
-    def time(self, labels: Labels, sizes: PriorSizes, start: int) -> Tensor:
+    def time(self, labels: Labels, sizes: PriorConfig, start: int) -> Tensor:
         """[context, D]: the song's length, and where in it each token is, in samples and as a share."""
         device = self.total.weight.device
         rate, total = sizes.sample_rate, labels.total_samples
@@ -94,7 +94,7 @@ def _bins(values: Tensor, least: float, most: float, count: int) -> Tensor:
 class Upsampler(nn.Module):
     """[B, N] tokens of the level above -> [B, N * ratio, D]."""
 
-    def __init__(self, sizes: Upsampling, vocabulary: int, width: int):
+    def __init__(self, sizes: UpsamplerConfig, vocabulary: int, width: int):
         super().__init__()
         self.embed = nn.Embedding(vocabulary, width)
         scale = sizes.depth**-0.5 if sizes.scaled else 1.0
@@ -112,7 +112,7 @@ class Upsampler(nn.Module):
 class LyricEncoder(nn.Module):
     """Characters -> the memory that cross-attention reads, [B, S, D]."""
 
-    def __init__(self, sizes: PriorSizes):
+    def __init__(self, sizes: PriorConfig):
         super().__init__()
         inner, width = sizes.encoder.width, sizes.stack.width
         self.decoder = Decoder(sizes.encoder.spec(tied=True))
@@ -134,7 +134,7 @@ class Prior(nn.Module):
         fingerprint: tells its weights from another's.
     """
 
-    def __init__(self, sizes: PriorSizes):
+    def __init__(self, sizes: PriorConfig):
         super().__init__()
         self.sizes = sizes
         self.fingerprint = ""

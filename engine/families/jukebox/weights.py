@@ -1,7 +1,7 @@
 """Our names of a Jukebox prior's tensors -> a checkpoint's, in both layouts, and reading them one by one.
 
 Weights of a Conv1D lie [in, out]; here they are turned. A tensor is read, turned and brought to its dtype before the
-next one is: a prior never lies in memory twice. Knows names and files, no sizes but those of `PriorSizes`.
+next one is: a prior never lies in memory twice. Knows names and files, no sizes but those of `PriorConfig`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from clavilux.checkpoint_io import check_names, open_safetensors, read_torch, shards_of, unwrapped_names
 from clavilux.decoder import Decoder
 from clavilux.errors import CheckpointError
-from clavilux.families.jukebox.config import PriorSizes
+from clavilux.families.jukebox.config import PriorConfig
 from clavilux.families.jukebox.prior import Prior
 from clavilux.families.tensors import fingerprint
 from clavilux.skeleton import skeletons
@@ -60,12 +60,12 @@ class Place:
     turned: bool = False
 
 
-def places(sizes: PriorSizes, names: list[str], original: bool) -> dict[str, Place]:
+def places(sizes: PriorConfig, names: list[str], original: bool) -> dict[str, Place]:
     """Where each of our tensors lies, `names` being those of a `Prior` of these sizes."""
     return {ours: _place(ours, sizes, 0 if original else 1) for ours in names}
 
 
-def _place(ours: str, sizes: PriorSizes, side: int) -> Place:
+def _place(ours: str, sizes: PriorConfig, side: int) -> Place:
     if ours in _WHOLE:
         return Place(((_WHOLE[ours][side], 0, None),), ours == "lyrics.project.weight")
     if ours in ("decoder.embed.weight", "decoder.head.weight"):
@@ -86,7 +86,7 @@ def _place(ours: str, sizes: PriorSizes, side: int) -> Place:
     return Place(((name, 0, None),), linear and layer[3] == "weight")
 
 
-def _table(ours: str, sizes: PriorSizes, side: int):
+def _table(ours: str, sizes: PriorConfig, side: int):
     """Rows of the table or the head. Lyrics that stand before the music have the first ids, in ours the last ones."""
     table = ("prior.x_emb.weight", "prior.embed_tokens.weight")[side]
     head = ("prior.x_out.weight", "prior.fc_proj_out.weight")[side] if sizes.untied else table
@@ -96,7 +96,7 @@ def _table(ours: str, sizes: PriorSizes, side: int):
     return music if "head" in ours or not before else (*music, (name, 0, before))
 
 
-def _upsampler(rest: str, sizes: PriorSizes, side: int) -> str:
+def _upsampler(rest: str, sizes: PriorConfig, side: int) -> str:
     """layers.I... -> the same layer's name in the checkpoint."""
     _, index, inside = rest.split(".", 2)
     index, depth = int(index), sizes.upsampling.depth
@@ -206,7 +206,7 @@ def held_source(label: str, tensors: Mapping[str, Tensor], prefix: str = "", ori
     return Source(label, {n: tuple(t.shape) for n, t in held.items()}, original, lambda: held.__getitem__)
 
 
-def filled(sizes: PriorSizes, source: Source, dtype: torch.dtype) -> Prior:
+def filled(sizes: PriorConfig, source: Source, dtype: torch.dtype) -> Prior:
     """A prior that holds a checkpoint's weights in this dtype, on the CPU.
 
     Raises:
@@ -243,7 +243,7 @@ def _tensor(read: Callable[[str], Tensor], place: Place, dtype: torch.dtype) -> 
     return torch.empty(tensor.shape, dtype=dtype).copy_(tensor)
 
 
-def _check(sizes: PriorSizes, source: Source, wanted: Mapping[str, tuple[int, ...]], where: Mapping[str, Place]):
+def _check(sizes: PriorConfig, source: Source, wanted: Mapping[str, tuple[int, ...]], where: Mapping[str, Place]):
     needed = {name for place in where.values() for name, _, _ in place.rows}
     unread = {*_NOT_READ[0 if source.original else 1]}
     if not sizes.untied:  # the head is the table, which some files hold twice

@@ -20,9 +20,9 @@ from clavilux.errors import CheckpointError
 from clavilux.families.configs import describing, section
 from clavilux.families.grid_family import GridFamily, checked, facts_of, memory_bytes
 from clavilux.families.int8 import SCALE
-from clavilux.families.lumia.brief import Brief
 from clavilux.families.lumia.prefix import PREFIX_LENGTH, PrefixConditioner
-from clavilux.families.lumia.prompt import ACCEPTS, Said, check_understood
+from clavilux.families.lumia.prefix_controls import PrefixControls
+from clavilux.families.lumia.prompt import ACCEPTS, ParsedPrompt, check_understood
 from clavilux.families.lumia.seen_colors import main_colours, on_nothing
 from clavilux.families.lumia.words import COLOURS
 from clavilux.families.tensors import fingerprint, read_weights
@@ -70,15 +70,19 @@ class Lumia(GridFamily):
 
     def generation(self, request: PictureRequest) -> PictureGeneration:
         """Read the words; what they say is a prefix. ValueError where nothing was understood."""
-        said = check_understood(request.prompt, self._words, request.controls.get("anything", False))
-        told, nothing = (Conditioning(prefix=self._conditioner([brief])) for brief in (said.brief, Brief()))
+        parsed = check_understood(request.prompt, self._words, request.controls.get("anything", False))
+        told, nothing = (Conditioning(prefix=self._conditioner([each])) for each in (parsed.controls, PrefixControls()))
         layout = self.stage.layout
         start = torch.full((1, layout.streams, 1), layout.special)
-        job = LumiaGeneration(self, request, self.decoder, told, nothing, start)
-        job.said = said
-        job.receipt |= {"unknown": list(said.unknown), "unmet": [], "taken": list(map(" = ".join, said.taken))}
-        job.receipt["notes"] += said.notes
-        return job
+        generation = LumiaGeneration(self, request, self.decoder, told, nothing, start)
+        generation.parsed = parsed
+        generation.receipt |= {
+            "unknown": list(parsed.unknown),
+            "unmet": [],
+            "taken": list(map(" = ".join, parsed.taken)),
+        }
+        generation.receipt["notes"] += parsed.notes
+        return generation
 
 
 class LumiaGeneration(PictureGeneration):
@@ -87,7 +91,7 @@ class LumiaGeneration(PictureGeneration):
     White is not looked for: the pictures lie on it.
     """
 
-    said: Said
+    parsed: ParsedPrompt
 
     def picture(self) -> Picture:
         picture = super().picture()
@@ -98,12 +102,12 @@ class LumiaGeneration(PictureGeneration):
     def _look(self, picture: Picture) -> None:
         seen = [COLOURS[color] for color in main_colours(on_nothing(picture.pixels.numpy())) if color >= 0]
         found = " and ".join(seen) or "of no plain colour"
-        asked = {COLOURS[color] for color in self.said.brief.colours} - {"white", *seen}
-        unmet = {written: meaning for written, meaning in self.said.taken if asked & set(meaning.split())}
+        asked = {COLOURS[color] for color in self.parsed.controls.colours} - {"white", *seen}
+        unmet = {written: meaning for written, meaning in self.parsed.taken if asked & set(meaning.split())}
         self.receipt["unmet"] = [f"{written} (asked of the model; the picture came out {found})" for written in unmet]
         self.receipt["taken"] = [
             f"{written} = {' '.join(word for word in meaning.split() if word not in asked)}"
-            for written, meaning in self.said.taken
+            for written, meaning in self.parsed.taken
             if not set(meaning.split()) <= asked
         ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from clavilux.families.lumia.brief import NUM_COLOURS, NUM_WORDS, Brief
+from clavilux.families.lumia.prefix_controls import NUM_COLOURS, NUM_WORDS, PrefixControls
 from clavilux.families.lumia.words import COLOURS
 
 PREFIX_LENGTH = NUM_COLOURS + NUM_WORDS
@@ -24,11 +24,11 @@ class PrefixConditioner(nn.Module):
         self.word = nn.Embedding(num_words + 1, WORD_WIDTH)
         self.widen = nn.Linear(WORD_WIDTH, width, bias=False)
 
-    def forward(self, briefs: list[Brief]) -> Tensor:
+    def forward(self, controls: list[PrefixControls]) -> Tensor:
         """Prefix [B, PREFIX_LENGTH, D] in the tables' dtype."""
         columns = [
-            self.colour(self._rows([brief.colours for brief in briefs], NUM_COLOURS, self.colour)),
-            self.widen(self.word(self._rows([brief.words for brief in briefs], NUM_WORDS, self.word))),
+            self.colour(self._rows([each.colours for each in controls], NUM_COLOURS, self.colour)),
+            self.widen(self.word(self._rows([each.words for each in controls], NUM_WORDS, self.word))),
         ]
         return torch.cat(columns, dim=1)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from clavilux.families.lumia import foreign
-from clavilux.families.lumia.brief import NUM_COLOURS, NUM_WORDS, Brief
+from clavilux.families.lumia.prefix_controls import NUM_COLOURS, NUM_WORDS, PrefixControls
 from clavilux.families.lumia.reading import Token, tokens_of
 from clavilux.families.lumia.words import COLOURS, STOP_WORDS, plain, split_colours
 
@@ -25,17 +25,17 @@ _SHOWN = 60  # characters of a prompt in a sentence about it
 
 
 @dataclass(frozen=True)
-class Said:
+class ParsedPrompt:
     """What a prompt says.
 
     Attributes:
-        brief: in numbers.
+        controls: in numbers.
         taken: (as written, what it is taken for), in order.
         unknown: words that are not known, the first `MAX_LISTED`, with a guess where one is spelled nearly so.
         notes: sentences on what was left out.
     """
 
-    brief: Brief
+    controls: PrefixControls
     taken: tuple[tuple[str, str], ...] = ()
     unknown: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class _Read(NamedTuple):
     color: str | None = None
 
 
-def understand(prompt: str, numbers: Mapping[str, int]) -> Said:
+def parse_prompt(prompt: str, numbers: Mapping[str, int]) -> ParsedPrompt:
     """Read a prompt.
 
     English comes first; then names of other languages, the longest first. The order of words matters for colours
@@ -76,9 +76,9 @@ def understand(prompt: str, numbers: Mapping[str, int]) -> Said:
     if len(prompt) > _LONGEST:
         notes.append(f"reads {_LONGEST} characters; {len(prompt) - _LONGEST} more are left out")
     unknown = [written for written, words in meant.items() if not words][:MAX_LISTED]
-    brief = Brief(colours[:NUM_COLOURS], tuple(numbers[word] for word in words[:NUM_WORDS]))
+    controls = PrefixControls(colours[:NUM_COLOURS], tuple(numbers[word] for word in words[:NUM_WORDS]))
     accounts = tuple((written, " ".join(words)) for written, words in taken.items())
-    return Said(brief, accounts, tuple(_guessed(word, numbers) for word in unknown), tuple(notes))
+    return ParsedPrompt(controls, accounts, tuple(_guessed(word, numbers) for word in unknown), tuple(notes))
 
 
 def check_prompt(config: Mapping[str, Any], prompt: str, anything: bool = False) -> None:
@@ -88,8 +88,8 @@ def check_prompt(config: Mapping[str, Any], prompt: str, anything: bool = False)
         check_understood(prompt, {word: number for number, word in enumerate(words.split())}, anything)
 
 
-def check_understood(prompt: str, numbers: Mapping[str, int], anything: bool = False) -> Said:
-    """What `understand` reads.
+def check_understood(prompt: str, numbers: Mapping[str, int], anything: bool = False) -> ParsedPrompt:
+    """What `parse_prompt` reads.
 
     Something of the prompt must be a thing that the painter knows. A colour alone will do where no other word stands
     beside it; an empty prompt leaves all to the seed.
@@ -100,18 +100,18 @@ def check_understood(prompt: str, numbers: Mapping[str, int], anything: bool = F
     """
     if not isinstance(anything, bool):
         raise TypeError(f"anything is {anything!r}; it should be True or False")
-    said = understand(prompt, numbers)
-    things = [word for _, meaning in said.taken for word in meaning.split() if word not in COLOURS]
-    complete = bool(said.taken) and not said.unknown
+    parsed = parse_prompt(prompt, numbers)
+    things = [word for _, meaning in parsed.taken for word in meaning.split() if word not in COLOURS]
+    complete = bool(parsed.taken) and not parsed.unknown
     if not (anything or not prompt.strip() or things or complete):
-        raise ValueError(_refusal(prompt, said, numbers))
-    return said
+        raise ValueError(_refusal(prompt, parsed, numbers))
+    return parsed
 
 
-def _refusal(prompt: str, said: Said, numbers: Mapping[str, int]) -> str:
+def _refusal(prompt: str, parsed: ParsedPrompt, numbers: Mapping[str, int]) -> str:
     words = " ".join(prompt.split())
     shown = words if len(words) <= _SHOWN else words[:_SHOWN] + "..."
-    only = ", ".join(written for written, _ in said.taken[:3])
+    only = ", ".join(written for written, _ in parsed.taken[:3])
     near = _nearest([token.folded for token in _tokens(prompt[:_LONGEST])], numbers)
     parts = [
         f"not understood: {shown!r} names nothing that the painter knows"

@@ -22,8 +22,8 @@ from clavilux.families import int8
 from clavilux.families.configs import describing
 from clavilux.families.model_card import model_name
 from clavilux.families.musicgen import family
-from clavilux.families.musicgen.config import Blueprint, Melody
-from clavilux.families.musicgen.family import Conditioner, FrameFamily
+from clavilux.families.musicgen.config import Melody, MusicGenConfig
+from clavilux.families.musicgen.family import Conditioner, MusicGen
 from clavilux.families.musicgen.transformers_layout import (
     SAMPLING,
     STRIDE_S,
@@ -105,7 +105,7 @@ class Settings:
         return value
 
 
-def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> FrameFamily:
+def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> MusicGen:
     """Read a folder of audiocraft's two files; `config` is not used.
 
     Raises:
@@ -115,20 +115,20 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
     settings, tensors = read(folder)
     label = f"the checkpoint {str(folder / 'state_dict.bin')!r}"
     codec = _codec(folder)
-    blueprint = describe(folder, settings, _text_width(tensors), codec.hop)
-    check(tensors, shapes(blueprint), label, NOT_READ)
-    decoder = decoder_of(blueprint.spec, mapped(tensors, names(blueprint)))
+    sizes = describe(folder, settings, _text_width(tensors), codec.hop)
+    check(tensors, shapes(sizes), label, NOT_READ)
+    decoder = decoder_of(sizes.spec, mapped(tensors, names(sizes)))
     conditioner = Conditioner(
-        linear_of(tensors, _TEXT), linear_of(tensors, _MELODY) if blueprint.melody is not None else None
+        linear_of(tensors, _TEXT), linear_of(tensors, _MELODY) if sizes.melody is not None else None
     )
-    text = from_name(settings.get("conditioners.description.t5.name"), folder, blueprint.text_width, device)
-    codec = fitting(codec, blueprint, label)
+    text = from_name(settings.get("conditioners.description.t5.name"), folder, sizes.text_width, device)
+    codec = fitting(codec, sizes, label)
     identity = {"model": model_name(folder), "fingerprint": fingerprint(tensors)}
     del tensors  # so that what was stacked, or will be packed, is there once
-    return assembled("audiocraft", blueprint, decoder, conditioner, text, codec, identity, device, dtype)
+    return assembled("audiocraft", sizes, decoder, conditioner, text, codec, identity, device, dtype)
 
 
-def describe(folder: Path, settings: Settings, text_width: int | None = None, hop: int | None = None) -> Blueprint:
+def describe(folder: Path, settings: Settings, text_width: int | None = None, hop: int | None = None) -> MusicGenConfig:
     """What the settings say. CheckpointError for what they lack or cannot be.
 
     Args:
@@ -156,7 +156,7 @@ def memory_needed(folder: Path, config: Mapping[str, Any], seconds: float, batch
     return described(folder).memory_bytes(seconds, batch, dtype)
 
 
-def described(folder: Path) -> Blueprint:
+def described(folder: Path) -> MusicGenConfig:
     """What a folder's settings say; its tensors are not read. Raises CheckpointError."""
     return describe(folder, _read(folder, mmap=True)[0])
 
@@ -177,21 +177,21 @@ def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     return facts_of(folder, _family(settings), describe(folder, settings), None)
 
 
-def names(blueprint: Blueprint) -> NameMap:
+def names(sizes: MusicGenConfig) -> NameMap:
     """Our names of the decoder's tensors -> the file's."""
-    d = blueprint.width
+    d = sizes.width
     ours = {
-        "embed.weight": tuple(Rows(f"emb.{k}.weight") for k in range(blueprint.codebooks)),
-        "head.weight": tuple(Rows(f"linears.{k}.weight") for k in range(blueprint.codebooks)),
+        "embed.weight": tuple(Rows(f"emb.{k}.weight") for k in range(sizes.codebooks)),
+        "head.weight": tuple(Rows(f"linears.{k}.weight") for k in range(sizes.codebooks)),
         "norm.weight": (Rows("out_norm.weight"),),
         "norm.bias": (Rows("out_norm.bias"),),
     }
-    for n in range(blueprint.layers):
+    for n in range(sizes.layers):
         here, there = f"layers.{n}", f"transformer.layers.{n}"
         norms = {"attention": "norm1", "ffn": "norm2"}
         ours[f"{here}.attention.qkv.weight"] = (Rows(f"{there}.self_attn.in_proj_weight"),)
         ours[f"{here}.attention.out.weight"] = (Rows(f"{there}.self_attn.out_proj.weight"),)
-        if blueprint.melody is None:
+        if sizes.melody is None:
             norms["cross"] = "norm_cross"
             fused = f"{there}.cross_attention.in_proj_weight"  # queries, keys, values: [3 D, D]
             ours[f"{here}.cross.q.weight"] = (Rows(fused, 0, d),)
@@ -205,9 +205,9 @@ def names(blueprint: Blueprint) -> NameMap:
     return ours
 
 
-def shapes(blueprint: Blueprint) -> Shapes:
+def shapes(sizes: MusicGenConfig) -> Shapes:
     """What the decoder's file should hold."""
-    d, wide, vocabulary = blueprint.width, blueprint.ffn_width, blueprint.vocabulary
+    d, wide, vocabulary = sizes.width, sizes.ffn_width, sizes.vocabulary
     kinds = {
         "emb": (vocabulary + 1, d), "linears": (vocabulary, d), "in_proj_weight": (3 * d, d), "out_proj": (d, d),
         "linear1": (wide, d), "linear2": (d, wide),
@@ -215,12 +215,12 @@ def shapes(blueprint: Blueprint) -> Shapes:
     }  # fmt: skip
     found = {
         part.name: next(kinds[word] for word in reversed(part.name.split(".")) if word in kinds)
-        for parts in names(blueprint).values()
+        for parts in names(sizes).values()
         for part in parts
     }
-    found |= {f"{_TEXT}.weight": (d, blueprint.text_width), f"{_TEXT}.bias": (d,)}
-    if blueprint.melody is not None:
-        found |= {f"{_MELODY}.weight": (d, blueprint.melody.num_chroma), f"{_MELODY}.bias": (d,)}
+    found |= {f"{_TEXT}.weight": (d, sizes.text_width), f"{_TEXT}.bias": (d,)}
+    if sizes.melody is not None:
+        found |= {f"{_MELODY}.weight": (d, sizes.melody.num_chroma), f"{_MELODY}.bias": (d,)}
     return found
 
 
@@ -286,7 +286,7 @@ def _family(settings: Settings) -> str:
     return "AudioGen" if str(settings.get("solver", "")).startswith("audiogen") else "MusicGen"
 
 
-def _blueprint(settings: Settings, text_width: int | None, hop: int | None) -> Blueprint:
+def _blueprint(settings: Settings, text_width: int | None, hop: int | None) -> MusicGenConfig:
     for name, value in _REQUIRED.items():
         if settings.get(name, value) != value:
             raise ValueError(f"{name} is {settings.get(name)!r}; it should be {value!r}")
@@ -303,7 +303,7 @@ def _blueprint(settings: Settings, text_width: int | None, hop: int | None) -> B
     context_frames = round(segment_s * sample_rate / hop)
     part = _AUDIOGEN_STRIDE if _family(settings) == "AudioGen" else STRIDE_S / WINDOW_S
     d = settings.get("transformer_lm.dim")
-    return Blueprint(
+    return MusicGenConfig(
         width=d,
         layers=settings.get("transformer_lm.num_layers"),
         heads=settings.get("transformer_lm.num_heads"),

@@ -1,6 +1,6 @@
 """What MusicGen and its relatives are, whatever files they come in: sizes, delays, what conditions them, how long.
 
-Both layouts' config readers give a `Blueprint`. Knows numbers only; reads no file and holds no weights.
+Both layouts' config readers give a `MusicGenConfig`. Knows numbers only; reads no file and holds no weights.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Melody:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Blueprint:
+class MusicGenConfig:
     """A decoder of codec frames that a text conditions.
 
     Attributes:

@@ -20,7 +20,7 @@ from clavilux.checks import check_number
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
 from clavilux.families.musicgen import source_separation
-from clavilux.families.musicgen.config import Blueprint
+from clavilux.families.musicgen.config import MusicGenConfig
 from clavilux.families.t5 import TextEncoder
 from clavilux.family import Request, Stage
 from clavilux.files import is_midi
@@ -53,23 +53,23 @@ class Conditioner(nn.Module):
         return (pitches if self.melody is None else self.melody(pitches))[None]
 
 
-class FrameFamily:
+class MusicGen:
     """A decoder of codec frames that a text conditions (`clavilux.family.Family`)."""
 
     def __init__(
         self,
         name: str,
-        blueprint: Blueprint,
+        sizes: MusicGenConfig,
         decoder: Decoder,
         conditioner: Conditioner,
         text: TextEncoder,
         codec,
         identity: dict[str, Any],
     ):
-        self.name, self.blueprint, self.identity = name, blueprint, identity
-        self.sampling = blueprint.sampling
-        self.accepts = accepts_of(blueprint)
-        self.stage = Stage(decoder, blueprint.layout, blueprint.windows, codec)
+        self.name, self.sizes, self.identity = name, sizes, identity
+        self.sampling = sizes.sampling
+        self.accepts = accepts_of(sizes)
+        self.stage = Stage(decoder, sizes.layout, sizes.windows, codec)
         self._conditioner, self._text = conditioner, text
 
     def generation(self, request: Request) -> FrameGeneration:
@@ -88,7 +88,7 @@ class FrameFamily:
             if unread:
                 notes.append(f"the last {unread} tokens of the prompt were too many to be read")
             padding = controls.setdefault("padding", "masked")
-            windows = check_controls(self.blueprint, controls)
+            windows = check_controls(self.sizes, controls)
             heard = self._heard(controls, notes, melodies, self._offsets(request, windows))
             conditionings = self._conditionings(states, heard, longest if padding == "unmasked" else None)
             jobs.append(FrameGeneration(self, request, conditionings, windows, controls, notes))
@@ -103,13 +103,13 @@ class FrameFamily:
 
     def _offsets(self, request: Request, windows: Windows) -> list[int]:
         """The frame that each window of a piece begins with."""
-        frames = num_frames(self.blueprint, request.seconds)
-        steps = self.blueprint.layout.num_steps(frames)  # with the start, and without the last, which is not read
+        frames = num_frames(self.sizes, request.seconds)
+        steps = self.sizes.layout.num_steps(frames)  # with the start, and without the last, which is not read
         return [dropped for dropped, _, _ in windows.spans(steps)]
 
     def _heard(self, controls: dict[str, Any], notes: list[str], melodies, offsets: list[int]) -> list[Tensor]:
         """The melody of each window at the decoder's width, [1, length, D]; none where the model takes none."""
-        shape, source = self.blueprint.melody, controls.pop("melody", None)
+        shape, source = self.sizes.melody, controls.pop("melody", None)
         if shape is None:
             return []
         if source is None:
@@ -118,11 +118,11 @@ class FrameFamily:
         if id(source) not in melodies:
             device = self.stage.decoder.embed.weight.device
             clip, note = _melody_of(clip_of(source, "melody"), device)
-            samples = clip.to_mono().resample(self.blueprint.sample_rate).samples[0].to(device)
+            samples = clip.to_mono().resample(self.sizes.sample_rate).samples[0].to(device)
             if len(samples) < MELODY_HOP:
                 raise ValueError(
                     f"the melody lasts {clip.duration_s:.3g} s; it should last "
-                    f"{MELODY_HOP / self.blueprint.sample_rate:g} s at least, one pitch of it"
+                    f"{MELODY_HOP / self.sizes.sample_rate:g} s at least, one pitch of it"
                 )
             melodies[id(source)] = note, [self._melody(samples, offset, len(offsets) > 1) for offset in offsets]
         note, heard = melodies[id(source)]
@@ -135,17 +135,17 @@ class FrameFamily:
         The sound itself is repeated where there are more windows, so that they go on where the last one was; else its
         pitch classes are, as audiocraft does both.
         """
-        blueprint, shape = self.blueprint, self.blueprint.melody
-        held = blueprint.context_frames * blueprint.hop
+        sizes, shape = self.sizes, self.sizes.melody
+        held = sizes.context_frames * sizes.hop
         if more:
-            first = offset * blueprint.hop % len(samples)
+            first = offset * sizes.hop % len(samples)
             samples = samples.roll(-first).repeat(-(-held // len(samples)))
-        pitches = melody_chroma(samples[:held], blueprint.sample_rate, shape.num_chroma)  # [T, D]
+        pitches = melody_chroma(samples[:held], sizes.sample_rate, shape.num_chroma)  # [T, D]
         pitches = pitches.repeat(-(-shape.length // len(pitches)), 1)[: shape.length]
         return self._conditioner.of_melody(pitches)
 
     def _silence(self) -> Tensor:
-        shape = self.blueprint.melody
+        shape = self.sizes.melody
         pitches = torch.zeros(shape.length, dtype=torch.int64, device=self.stage.decoder.embed.weight.device)
         return self._conditioner.of_melody(F.one_hot(pitches, shape.num_chroma).float())
 
@@ -155,7 +155,7 @@ class FrameFamily:
         A decoder that reads its conditions as a prefix has no mask: there zeros stand for what is not said.
         """
         weight = self.stage.decoder.embed.weight
-        text = torch.zeros(1, 1, self.blueprint.width, device=weight.device) if states is None else states
+        text = torch.zeros(1, 1, self.sizes.width, device=weight.device) if states is None else states
         if pad_to is not None:
             text = F.pad(text, (0, 0, 0, pad_to - text.shape[1]))
         text = text.to(weight.dtype)
@@ -173,22 +173,22 @@ class FrameFamily:
         return (empty if states is None else Conditioning(memory=text)), empty
 
 
-def accepts_of(blueprint: Blueprint) -> dict[str, Any]:
+def accepts_of(sizes: MusicGenConfig) -> dict[str, Any]:
     """The controls that a model takes, and what they may be."""
-    return _ACCEPTS | ({} if blueprint.melody is None else {"melody": _MELODY})
+    return _ACCEPTS | ({} if sizes.melody is None else {"melody": _MELODY})
 
 
-def check_controls(blueprint: Blueprint, controls: dict[str, Any]) -> Windows:
+def check_controls(sizes: MusicGenConfig, controls: dict[str, Any]) -> Windows:
     """The windows that the controls ask for. ValueError for a control out of range."""
     padding = controls.get("padding", PADDINGS[0])
     if padding not in PADDINGS:
         raise ValueError(f"padding is {padding!r}; it should be {' or '.join(PADDINGS)}")
-    most_s = blueprint.context_frames / blueprint.frame_rate
-    stride_s = blueprint.stride_frames / blueprint.frame_rate
+    most_s = sizes.context_frames / sizes.frame_rate
+    stride_s = sizes.stride_frames / sizes.frame_rate
     window_s = _seconds("window_s", controls.get("window_s", most_s), most_s)
     stride_s = _seconds("stride_s", controls.get("stride_s", min(stride_s, 0.6 * window_s)), window_s)
-    frames = max(2, round(window_s * blueprint.frame_rate))
-    return blueprint.windows_of(frames, min(frames - 1, max(1, round(stride_s * blueprint.frame_rate))))
+    frames = max(2, round(window_s * sizes.frame_rate))
+    return sizes.windows_of(frames, min(frames - 1, max(1, round(stride_s * sizes.frame_rate))))
 
 
 class FrameGeneration:
@@ -196,25 +196,25 @@ class FrameGeneration:
 
     grammar = None
 
-    def __init__(self, family: FrameFamily, request: Request, conditionings, windows: Windows, controls, notes):
-        blueprint, stage = family.blueprint, family.stage
+    def __init__(self, family: MusicGen, request: Request, conditionings, windows: Windows, controls, notes):
+        sizes, stage = family.sizes, family.stage
         self.conditioning, self.unconditional = conditionings
         self.windows = windows
-        self._codec, self._seconds, self._hop = stage.codec, request.seconds, blueprint.hop
-        self._num_samples = num_samples(blueprint, request.seconds)
-        total = num_frames(blueprint, request.seconds)
-        given = _given_frames(request, blueprint, stage.codec, notes)
+        self._codec, self._seconds, self._hop = stage.codec, request.seconds, sizes.hop
+        self._num_samples = num_samples(sizes, request.seconds)
+        total = num_frames(sizes, request.seconds)
+        given = _given_frames(request, sizes, stage.codec, notes)
         if given.shape[2] >= total:
             raise ValueError(
                 f"seconds is {request.seconds:g}, and what is to be continued lasts "
-                f"{given.shape[2] / blueprint.frame_rate:.2f} s already; ask for more"
+                f"{given.shape[2] / sizes.frame_rate:.2f} s already; ask for more"
             )
         device = stage.decoder.embed.weight.device
-        self.prompt = torch.full((1, blueprint.codebooks, 1), blueprint.special, device=device)
+        self.prompt = torch.full((1, sizes.codebooks, 1), sizes.special, device=device)
         self.plan = stage.layout.arrange(given, total)
         self._reader = FrameReader(stage.layout)
         self._stream = stage.codec.decoder_stream()
-        self._pieces = [max(1, round(part * blueprint.frame_rate)) for part in (FIRST_S, PIECE_S)]
+        self._pieces = [max(1, round(part * sizes.frame_rate)) for part in (FIRST_S, PIECE_S)]
         self._frames: list[Tensor] = []  # each [1, K, m]; all of them, for the piece's tokens
         self._waiting: list[Tensor] = []
         self._num_given_out = 0
@@ -269,14 +269,14 @@ class FrameGeneration:
         return samples
 
 
-def num_samples(blueprint: Blueprint, seconds: float) -> int:
+def num_samples(sizes: MusicGenConfig, seconds: float) -> int:
     """Samples of a piece, at least one."""
-    return max(1, round(seconds * blueprint.sample_rate))
+    return max(1, round(seconds * sizes.sample_rate))
 
 
-def num_frames(blueprint: Blueprint, seconds: float) -> int:
+def num_frames(sizes: MusicGenConfig, seconds: float) -> int:
     """Frames that a piece needs."""
-    return math.ceil(num_samples(blueprint, seconds) / blueprint.hop)
+    return math.ceil(num_samples(sizes, seconds) / sizes.hop)
 
 
 def clip_of(source, control: str) -> Audio:
@@ -290,24 +290,24 @@ def clip_of(source, control: str) -> Audio:
     return Audio.load(source)
 
 
-def _given_frames(request: Request, blueprint: Blueprint, codec, notes: list[str]) -> Tensor:
+def _given_frames(request: Request, sizes: MusicGenConfig, codec, notes: list[str]) -> Tensor:
     """The whole frames of what is to be continued, int64 [1, K, T] on the CPU."""
     if request.continue_from is None:
-        return torch.zeros(1, blueprint.codebooks, 0, dtype=torch.int64)
-    clip = clip_of(request.continue_from, "continue_from").resample(blueprint.sample_rate)
+        return torch.zeros(1, sizes.codebooks, 0, dtype=torch.int64)
+    clip = clip_of(request.continue_from, "continue_from").resample(sizes.sample_rate)
     samples = clip.samples
-    if len(samples) != blueprint.channels:
-        samples = clip.to_mono().samples.expand(blueprint.channels, -1)
-    whole = samples.shape[1] // blueprint.hop
+    if len(samples) != sizes.channels:
+        samples = clip.to_mono().samples.expand(sizes.channels, -1)
+    whole = samples.shape[1] // sizes.hop
     if whole < 1:
         raise ValueError(
-            f"what is to be continued has {samples.shape[1]} samples at {blueprint.sample_rate} Hz; "
-            f"it should have at least {blueprint.hop}, one frame"
+            f"what is to be continued has {samples.shape[1]} samples at {sizes.sample_rate} Hz; "
+            f"it should have at least {sizes.hop}, one frame"
         )
     device = next(codec.parameters()).device
-    frames = codec.encode(samples[None, :, : whole * blueprint.hop].to(device)).cpu()
+    frames = codec.encode(samples[None, :, : whole * sizes.hop].to(device)).cpu()
     notes.append(f"continues a recording of {clip.duration_s:.2f} s, as the codec renders it")
-    return frames[:, : blueprint.codebooks, :whole]
+    return frames[:, : sizes.codebooks, :whole]
 
 
 def _seconds(name: str, value, most: float) -> float:

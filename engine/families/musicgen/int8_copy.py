@@ -18,7 +18,7 @@ from clavilux.decoder import Decoder
 from clavilux.errors import CheckpointError
 from clavilux.families.int8 import ERROR, Rounding, copy_beside, new_folder
 from clavilux.families.musicgen import audiocraft_layout, transformers_layout
-from clavilux.families.musicgen.config import Blueprint
+from clavilux.families.musicgen.config import MusicGenConfig
 from clavilux.families.registry import SMALL_FILES, detect
 from clavilux.families.tensors import NameMap, read_folder
 from clavilux.skeleton import skeletons
@@ -55,13 +55,13 @@ def write_int8(folder: Path, target: Path) -> dict[str, Any]:
 
 
 def _transformers(folder: Path, config: dict[str, Any], target: Path) -> float:
-    blueprint = transformers_layout.describe(folder, config)
+    sizes = transformers_layout.describe(folder, config)
     tensors = _plain(read_folder(folder), folder)
     for name in transformers_layout.NOT_READ:
         tensors.pop(name, None)
     body = transformers_layout.body_of(tensors)
-    check(body, transformers_layout.shapes(blueprint), f"the checkpoint {str(folder)!r}")
-    rounding = Rounding(_matrices(blueprint, transformers_layout.names(blueprint)))
+    check(body, transformers_layout.shapes(sizes), f"the checkpoint {str(folder)!r}")
+    rounding = Rounding(_matrices(sizes, transformers_layout.names(sizes)))
     rounded = rounding(tensors)
     save_file(rounded | rounding.error_tensor, target / "model.safetensors", {"format": "pt"})
     (target / "config.json").write_text(json.dumps(config | _MARK, indent=2) + "\n", encoding="utf-8")
@@ -75,9 +75,9 @@ def _audiocraft(folder: Path, config: dict[str, Any], target: Path) -> float:
     tensors = _plain(tensors, folder)
     for name in audiocraft_layout.NOT_READ:
         tensors.pop(name, None)
-    blueprint = audiocraft_layout.describe(folder, settings, *audiocraft_layout.sizes_of(folder, tensors))
-    check(tensors, audiocraft_layout.shapes(blueprint), f"the checkpoint {str(folder / weights)!r}")
-    rounding = Rounding(_matrices(blueprint, audiocraft_layout.names(blueprint)))
+    sizes = audiocraft_layout.describe(folder, settings, *audiocraft_layout.sizes_of(folder, tensors))
+    check(tensors, audiocraft_layout.shapes(sizes), f"the checkpoint {str(folder / weights)!r}")
+    rounding = Rounding(_matrices(sizes, audiocraft_layout.names(sizes)))
     content = read_torch(folder / weights)
     torch.save(content | {"best_state": rounding(tensors) | rounding.error_tensor}, target / weights)
     copy_beside(folder, target, lambda name: _is_small(name) or name == codec, folders=True)
@@ -93,10 +93,10 @@ def _plain(tensors: dict[str, Any], folder: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _matrices(blueprint: Blueprint, names: NameMap) -> set[str]:
+def _matrices(sizes: MusicGenConfig, names: NameMap) -> set[str]:
     """The file's names of what holds nothing but rows of matrices that every step reads."""
     with skeletons():
-        every_step = {f"{name}.weight" for name in Decoder(blueprint.spec).matrices()}
+        every_step = {f"{name}.weight" for name in Decoder(sizes.spec).matrices()}
     rounded, others = set(), set()
     for ours, parts in names.items():
         (rounded if ours in every_step else others).update(part.name for part in parts)

@@ -22,8 +22,8 @@ from clavilux.families import int8
 from clavilux.families.configs import describing, section
 from clavilux.families.model_card import licence, model_name, size_bytes
 from clavilux.families.musicgen import family
-from clavilux.families.musicgen.config import Blueprint, Melody, count, delays_of, t5_parameters
-from clavilux.families.musicgen.family import Conditioner, FrameFamily
+from clavilux.families.musicgen.config import Melody, MusicGenConfig, count, delays_of, t5_parameters
+from clavilux.families.musicgen.family import Conditioner, MusicGen
 from clavilux.families.t5 import TextEncoder, from_tensors, installed
 from clavilux.families.tensors import NameMap, Rows, count_numbers, decoder_of, fingerprint, mapped, read_folder, under
 from clavilux.precision import prepare
@@ -61,30 +61,30 @@ _MOST = {
 }
 
 
-def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> FrameFamily:
+def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> MusicGen:
     """Read a folder that `save_pretrained` wrote.
 
     Raises:
         CheckpointError: what is missing, damaged, extra, misshapen or not understood.
         ValueError: as `clavilux.precision.prepare`.
     """
-    blueprint = describe(folder, config)
+    sizes = describe(folder, config)
     tensors = read_folder(folder)
     label = f"the checkpoint {str(folder)!r}"
     body = body_of(tensors)
-    check(body, shapes(blueprint), label, NOT_READ)
-    decoder = decoder_of(blueprint.spec, mapped(body, names(blueprint)))
+    check(body, shapes(sizes), label, NOT_READ)
+    decoder = decoder_of(sizes.spec, mapped(body, names(sizes)))
     conditioner = Conditioner(
-        linear_of(body, "enc_to_dec_proj") if blueprint.text_projected else None,
+        linear_of(body, "enc_to_dec_proj") if sizes.text_projected else None,
         linear_of(body, "audio_enc_to_dec_proj") if "audio_enc_to_dec_proj.weight" in body else None,
     )
     text = from_tensors(config["text_encoder"], under(tensors, "text_encoder."), folder, device)
     if installed():
         text.prepare()
-    codec = read_codec(config["audio_encoder"], under(tensors, "audio_encoder."), blueprint, label)
+    codec = read_codec(config["audio_encoder"], under(tensors, "audio_encoder."), sizes, label)
     identity = {"model": model_name(folder), "fingerprint": fingerprint(body)}
     del tensors, body  # so that what was stacked, or will be packed, is there once
-    return assembled("musicgen", blueprint, decoder, conditioner, text, codec, identity, device, dtype)
+    return assembled("musicgen", sizes, decoder, conditioner, text, codec, identity, device, dtype)
 
 
 def body_of(tensors: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def body_of(tensors: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(_BESIDE)}
 
 
-def describe(folder: Path, config: Mapping[str, Any]) -> Blueprint:
+def describe(folder: Path, config: Mapping[str, Any]) -> MusicGenConfig:
     """What a folder's configs say. CheckpointError for what they lack or cannot be."""
     with describing(f"the config.json in {str(folder)!r}", "MusicGen"):
         return _blueprint(config, _generation_config(folder))
@@ -116,55 +116,55 @@ def check_controls(folder: Path, config: Mapping[str, Any], prompt: str, control
 
 def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """What `clavilux info` says; JSON values. Weights are not read, their heads are. Raises CheckpointError."""
-    blueprint = describe(folder, config)
+    sizes = describe(folder, config)
     numbers = count_numbers(folder)
     beside = None
     if numbers is not None:
         beside = sum(n for name, n in numbers.items() if name.startswith(_BESIDE))
-    return facts_of(folder, "MusicGen", blueprint, beside) | int8.facts_of(folder / "model.safetensors")
+    return facts_of(folder, "MusicGen", sizes, beside) | int8.facts_of(folder / "model.safetensors")
 
 
-def facts_of(folder: Path, family: str, blueprint: Blueprint, beside: int | None) -> dict[str, Any]:
-    """The same for a blueprint; `beside` counts the numbers of text encoder and codec, where they are known."""
-    kind = [*(["melody"] if blueprint.melody else []), "stereo" if blueprint.channels == 2 else "mono"]
+def facts_of(folder: Path, family: str, sizes: MusicGenConfig, beside: int | None) -> dict[str, Any]:
+    """The same for a sizes; `beside` counts the numbers of text encoder and codec, where they are known."""
+    kind = [*(["melody"] if sizes.melody else []), "stereo" if sizes.channels == 2 else "mono"]
     return {
         "kind": "checkpoint",
         "family": f"{family} ({', '.join(kind)})",
-        "parameters": blueprint.decoder_parameters,
-        "parameters_beside": blueprint.text_parameters if beside is None else beside,
+        "parameters": sizes.decoder_parameters,
+        "parameters_beside": sizes.text_parameters if beside is None else beside,
         "size_bytes": size_bytes(folder),
         "licence": licence(folder),
-        "sample_rate": blueprint.sample_rate,
-        "channels": blueprint.channels,
-        "frame_rate": blueprint.frame_rate,
-        "codebooks": blueprint.codebooks,
-        "vocabulary": blueprint.vocabulary,
-        "layers": blueprint.layers,
-        "width": blueprint.width,
-        "window_s": round(blueprint.context_frames / blueprint.frame_rate, 3),
+        "sample_rate": sizes.sample_rate,
+        "channels": sizes.channels,
+        "frame_rate": sizes.frame_rate,
+        "codebooks": sizes.codebooks,
+        "vocabulary": sizes.vocabulary,
+        "layers": sizes.layers,
+        "width": sizes.width,
+        "window_s": round(sizes.context_frames / sizes.frame_rate, 3),
     }
 
 
-def names(blueprint: Blueprint) -> NameMap:
+def names(sizes: MusicGenConfig) -> NameMap:
     """Our names of the decoder's tensors -> the file's."""
 
     def whole(*parts: str) -> tuple[Rows, ...]:
         return tuple(Rows(part) for part in parts)
 
-    codebooks = range(blueprint.codebooks)
+    codebooks = range(sizes.codebooks)
     ours = {
         "embed.weight": whole(*(f"{_BODY}embed_tokens.{k}.weight" for k in codebooks)),
         "head.weight": whole(*(f"decoder.lm_heads.{k}.weight" for k in codebooks)),
         "norm.weight": whole(f"{_BODY}layer_norm.weight"),
         "norm.bias": whole(f"{_BODY}layer_norm.bias"),
     }
-    for n in range(blueprint.layers):
+    for n in range(sizes.layers):
         here, there = f"layers.{n}", f"{_BODY}layers.{n}"
         attention, cross = f"{there}.self_attn", f"{there}.encoder_attn"
         norms = {"attention": "self_attn_layer_norm", "ffn": "final_layer_norm"}
         ours[f"{here}.attention.qkv.weight"] = whole(*(f"{attention}.{part}_proj.weight" for part in "qkv"))
         ours[f"{here}.attention.out.weight"] = whole(f"{attention}.out_proj.weight")
-        if blueprint.melody is None:
+        if sizes.melody is None:
             norms["cross"] = "encoder_attn_layer_norm"
             ours[f"{here}.cross.q.weight"] = whole(f"{cross}.q_proj.weight")
             ours[f"{here}.cross.kv.weight"] = whole(f"{cross}.k_proj.weight", f"{cross}.v_proj.weight")
@@ -177,11 +177,11 @@ def names(blueprint: Blueprint) -> NameMap:
     return ours
 
 
-def shapes(blueprint: Blueprint) -> Shapes:
+def shapes(sizes: MusicGenConfig) -> Shapes:
     """What the file should hold beside the text encoder and the codec."""
-    d, wide, vocabulary = blueprint.width, blueprint.ffn_width, blueprint.vocabulary
+    d, wide, vocabulary = sizes.width, sizes.ffn_width, sizes.vocabulary
     found: dict[str, tuple[int, ...]] = {}
-    for parts in names(blueprint).values():
+    for parts in names(sizes).values():
         for name in (part.name for part in parts):
             if "embed_tokens" in name:
                 found[name] = (vocabulary + 1, d)
@@ -191,16 +191,19 @@ def shapes(blueprint: Blueprint) -> Shapes:
                 found[name] = (d,)
             else:
                 found[name] = {"fc1": (wide, d), "fc2": (d, wide)}.get(name.split(".")[-2], (d, d))
-    if blueprint.text_projected:
-        found |= {"enc_to_dec_proj.weight": (d, blueprint.text_width), "enc_to_dec_proj.bias": (d,)}
-    if blueprint.melody is not None and blueprint.melody.num_chroma != d:
-        found |= {"audio_enc_to_dec_proj.weight": (d, blueprint.melody.num_chroma), "audio_enc_to_dec_proj.bias": (d,)}
+    if sizes.text_projected:
+        found |= {"enc_to_dec_proj.weight": (d, sizes.text_width), "enc_to_dec_proj.bias": (d,)}
+    if sizes.melody is not None and sizes.melody.num_chroma != d:
+        found |= {
+            "audio_enc_to_dec_proj.weight": (d, sizes.melody.num_chroma),
+            "audio_enc_to_dec_proj.bias": (d,),
+        }
     return found
 
 
 def assembled(
     name: str,
-    blueprint: Blueprint,
+    sizes: MusicGenConfig,
     decoder,
     conditioner: Conditioner,
     text: TextEncoder,
@@ -208,7 +211,7 @@ def assembled(
     identity: dict[str, Any],
     device: torch.device,
     dtype: str,
-) -> FrameFamily:
+) -> MusicGen:
     """Everything on its device: the decoder in the numbers asked for, what stands around it in float32.
 
     T5's activations leave float16's range, and the codec's tokens should not depend on the decoder's dtype.
@@ -216,29 +219,29 @@ def assembled(
     for part in (conditioner, codec):
         part.eval().requires_grad_(False).to(device=device, dtype=torch.float32)
     identity = identity | prepare(decoder, decoder, device, dtype)
-    return FrameFamily(name, blueprint, decoder, conditioner, text, codec, identity)
+    return MusicGen(name, sizes, decoder, conditioner, text, codec, identity)
 
 
-def read_codec(config: dict[str, Any], tensors: Mapping[str, Tensor], blueprint: Blueprint, label: str):
+def read_codec(config: dict[str, Any], tensors: Mapping[str, Tensor], sizes: MusicGenConfig, label: str):
     """The codec inside a checkpoint, checked against the decoder. Raises CheckpointError."""
     if config.get("model_type") != "encodec":
         raise CheckpointError(f"{label} has the codec {config.get('model_type')!r}; encodec is known")
     try:
-        return fitting(encodec.from_config(config, tensors, f"the codec of {label}"), blueprint, label)
+        return fitting(encodec.from_config(config, tensors, f"the codec of {label}"), sizes, label)
     except ValueError as error:
         message = str(error)
         raise CheckpointError(message if label in message else f"the codec of {label}: {message}") from None
 
 
-def fitting(codec, blueprint: Blueprint, label: str):
+def fitting(codec, sizes: MusicGenConfig, label: str):
     """The codec, for one channel or for two, as the decoder's tokens need it. Raises CheckpointError."""
     if codec.scaled or codec.spec.chunk_samples is not None:
         raise CheckpointError(f"{label} has a codec that works in chunks or with scales; its tokens say neither")
-    if blueprint.channels == 2:
+    if sizes.channels == 2:
         codec = encodec.StereoEncodec(codec)
     has = (codec.codebooks, codec.vocabulary, codec.channels, codec.sample_rate, codec.hop)
     needs = (
-        blueprint.codebooks, blueprint.vocabulary, blueprint.channels, blueprint.sample_rate, blueprint.hop,
+        sizes.codebooks, sizes.vocabulary, sizes.channels, sizes.sample_rate, sizes.hop,
     )  # fmt: skip
     if has[0] < needs[0] or has[1:] != needs[1:]:
         words = "{} codebooks of {} ids, {} channels, {} Hz and {} samples a frame"
@@ -254,7 +257,7 @@ def linear_of(tensors: Mapping[str, Tensor], name: str) -> nn.Linear:
     return linear
 
 
-def _blueprint(config: Mapping[str, Any], generation: Mapping[str, Any]) -> Blueprint:
+def _blueprint(config: Mapping[str, Any], generation: Mapping[str, Any]) -> MusicGenConfig:
     decoder, text, codec = (section(config, name) for name in ("decoder", "text_encoder", "audio_encoder"))
     decoder = _DEFAULTS | decoder
     for name, most in _MOST.items():
@@ -280,7 +283,7 @@ def _blueprint(config: Mapping[str, Any], generation: Mapping[str, Any]) -> Blue
         melody = Melody(config.get("num_chroma", 12), config.get("chroma_length", 235))
     context_frames = min(round(WINDOW_S * rate / hop), decoder["max_position_embeddings"])
     channels = count("audio_channels", decoder["audio_channels"], 2)
-    return Blueprint(
+    return MusicGenConfig(
         width=decoder["hidden_size"],
         layers=decoder["num_hidden_layers"],
         heads=decoder["num_attention_heads"],

@@ -4,11 +4,11 @@ import pytest
 
 from clavilux.families.aria.account import Settled, kept
 from clavilux.families.aria.controls import resolve
-from clavilux.families.aria.prompt import understand
+from clavilux.families.aria.prompt import parse_prompt
 
 
 def said_of(prompt, *, tempo=None, num_bars=8, seconds=20.0, **options):
-    said = understand(prompt)
+    said = parse_prompt(prompt)
     options |= {} if tempo is None else {"tempo": tempo}
     controls = resolve(said, seed=1, **options)
     return kept(said.taken, said.claimed, Settled(controls, controls.tempo, num_bars, seconds, frozenset(options)))
@@ -20,7 +20,7 @@ def said_of(prompt, *, tempo=None, num_bars=8, seconds=20.0, **options):
 )
 def test_what_nothing_contradicts_is_taken(prompt):
     holds, fails = said_of(prompt)
-    assert len(holds) == len(understand(prompt).taken) and not fails
+    assert len(holds) == len(parse_prompt(prompt).taken) and not fails
 
 
 def test_options_say_otherwise():

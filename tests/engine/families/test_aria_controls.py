@@ -9,12 +9,12 @@ import pytest
 from clavilux.audio.harmony import Key
 from clavilux.families.aria.controls import DENSITIES, SECTIONS, Controls, resolve
 from clavilux.families.aria.instruments import DRUMS, ENSEMBLES, INSTRUMENTS, instruments_named
-from clavilux.families.aria.prompt import understand
+from clavilux.families.aria.prompt import parse_prompt
 from clavilux.families.aria.styles import METRES, STYLES, style_of
 
 
 def settle(prompt: str = "", *, seed: int = 7, **options) -> Controls:
-    return resolve(understand(prompt), seed=seed, **options)
+    return resolve(parse_prompt(prompt), seed=seed, **options)
 
 
 def test_what_is_said_is_kept():

@@ -5,7 +5,7 @@ import pytest
 from clavilux.audio.chart import parse_chords
 from clavilux.audio.harmony import Chord, Key
 from clavilux.families.aria.form import fit_asked, fit_bars, plan_bars, sections_of
-from clavilux.families.aria.prompt import understand
+from clavilux.families.aria.prompt import parse_prompt
 
 
 def test_an_asked_tempo_stands():
@@ -66,7 +66,7 @@ def test_too_many_chords_in_a_bar():
 )
 def test_bars_and_seconds_that_words_ask_for(prompt, open_length, tempo_is_free, expected):
     words = {"before_s": 0.0, "open_length": open_length, "tempo_is_free": tempo_is_free}
-    *got, unmet = fit_asked(understand(prompt), 20.0, (4, 4), 120.0, **words)
+    *got, unmet = fit_asked(parse_prompt(prompt), 20.0, (4, 4), 120.0, **words)
     assert tuple(got) == expected
     assert bool(unmet) == (expected == (20.0, None, 120.0) and prompt != "piano")
 
@@ -74,8 +74,8 @@ def test_bars_and_seconds_that_words_ask_for(prompt, open_length, tempo_is_free,
 def test_lengths_that_cannot_be():
     words = {"open_length": True, "tempo_is_free": True}
     with pytest.raises(ValueError, match="999 bars at 36 last 6660 s; a piece lasts up to 3600 s"):
-        fit_asked(understand("999 bars"), 20.0, (4, 4), 36.0, before_s=0.0, **words)
-    asked = understand("30 seconds")
+        fit_asked(parse_prompt("999 bars"), 20.0, (4, 4), 36.0, before_s=0.0, **words)
+    asked = parse_prompt("30 seconds")
     *_, unmet = fit_asked(asked, 20.0, (4, 4), 120.0, before_s=0.0, open_length=False, tempo_is_free=True)
     assert unmet == ("30 s (an option says 20 s)",)
-    assert fit_asked(understand("8 bars"), 20.0, (4, 4), 120.0, before_s=10.0, **words)[:2] == (27.28, 8)
+    assert fit_asked(parse_prompt("8 bars"), 20.0, (4, 4), 120.0, before_s=10.0, **words)[:2] == (27.28, 8)

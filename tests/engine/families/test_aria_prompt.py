@@ -8,7 +8,7 @@ import pytest
 from clavilux.audio.harmony import Key
 from clavilux.families.aria.instruments import INSTRUMENTS, MAX_INSTRUMENTS
 from clavilux.families.aria.lexicon import PACES, PHRASES
-from clavilux.families.aria.prompt import MAX_LISTED, MAX_READ, Understanding, understand
+from clavilux.families.aria.prompt import MAX_LISTED, MAX_READ, ParsedPrompt, parse_prompt
 from clavilux.families.aria.styles import METRES, STYLES
 
 STRINGS = ("violin", "violin", "viola", "cello")
@@ -133,28 +133,28 @@ FIELDS = (
 
 @pytest.mark.parametrize(("prompt", "expected"), PROMPTS)
 def test_prompts_are_read_as_they_are_meant(prompt, expected):
-    got = understand(prompt)
+    got = parse_prompt(prompt)
     wanted = dict(expected)
     if "key" in wanted:
         wanted["key"] = Key.parse(wanted["key"])
         wanted["mode"] = wanted["key"].mode
-    nothing = Understanding()
+    nothing = ParsedPrompt()
     assert {f: getattr(got, f) for f in (*FIELDS, "avoid", "unknown")} == {
         f: wanted.get(f, getattr(nothing, f)) for f in (*FIELDS, "avoid", "unknown")
     }
 
 
 def test_what_was_taken_says_the_words_as_written_and_what_they_mean():
-    assert understand("SLOW Orgel, fast").taken == (
+    assert parse_prompt("SLOW Orgel, fast").taken == (
         ("SLOW", "slow tempo, but other words say otherwise"),
         ("Orgel", "church organ"),
         ("fast", "fast tempo"),
     )
-    assert understand("no drums").taken == (("drums", "not wanted: drums"),)
+    assert parse_prompt("no drums").taken == (("drums", "not wanted: drums"),)
 
 
 def test_near_misses_are_hinted_at_and_not_taken():
-    got = understand("clarinnet and zzzz")
+    got = parse_prompt("clarinnet and zzzz")
     assert got.instruments == ()
     assert got.unknown == ("clarinnet", "zzzz")
     assert got.hints == (("clarinnet", "clarinet"),)
@@ -163,12 +163,12 @@ def test_near_misses_are_hinted_at_and_not_taken():
 def test_every_phrase_is_understood_by_itself():
     for phrase, claims in PHRASES.items():
         if claims:
-            got = understand(" ".join(phrase))
+            got = parse_prompt(" ".join(phrase))
             assert bool(got.taken) != (claims[0][1] == ("drums",)), phrase
             assert not got.unknown, phrase
 
 
-def _is_valid(got: Understanding) -> bool:
+def _is_valid(got: ParsedPrompt) -> bool:
     return (
         (got.style is None or got.style in STYLES)
         and all(name in INSTRUMENTS for name in got.instruments)
@@ -196,7 +196,7 @@ def test_any_text_is_read_without_failing(seed):
             pieces.append(rng.choice(["3/4", "0/0", "120 bpm", "Am F C", "G#", "Bbm7b5/F", "b flat minor", "E♯ major"]))
         else:
             pieces.append(rng.choice(known))
-    assert _is_valid(understand(rng.choice(["", " "]).join(pieces)))
+    assert _is_valid(parse_prompt(rng.choice(["", " "]).join(pieces)))
 
 
 LONG = {
@@ -216,26 +216,26 @@ LONG = {
 @pytest.mark.parametrize("unit", LONG.values(), ids=LONG)
 def test_a_hundred_thousand_characters_take_no_time(unit):
     prompt = (unit * (100_000 // len(unit) + 1))[:100_000]
-    understand(prompt)  # the tables' caches fill once
+    parse_prompt(prompt)  # the tables' caches fill once
     best = min(_timed(prompt) for _ in range(3))
     assert best < 0.5  # 0.1 on a quiet machine
-    assert understand(prompt).unread == 100_000 - MAX_READ
+    assert parse_prompt(prompt).unread == 100_000 - MAX_READ
 
 
 def _timed(prompt: str) -> float:
     start = time.process_time()
-    understand(prompt)
+    parse_prompt(prompt)
     return time.process_time() - start
 
 
 def test_unknown_words_are_capped_for_display_but_counted():
-    got = understand(" ".join(f"zq{i}" for i in range(500)))
+    got = parse_prompt(" ".join(f"zq{i}" for i in range(500)))
     assert got.unknown == tuple(f"zq{i}" for i in range(MAX_LISTED))
     assert got.unknown_count == 500
 
 
 def test_players_beyond_the_most_are_said_to_be_left_out():
-    got = understand("orchestra, choir, piano and flute")
+    got = parse_prompt("orchestra, choir, piano and flute")
     assert len(got.instruments) == MAX_INSTRUMENTS
     assert got.unmet == ("piano (more than 12 players)", "flute (more than 12 players)")
 
@@ -246,7 +246,7 @@ def test_players_beyond_the_most_are_said_to_be_left_out():
      ("flute, 0 bars", "0 bars"), ("flute, 9000 seconds", "9000 seconds")],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said_with_the_reason_and_not_taken(prompt, word):
-    got = understand(prompt)
+    got = parse_prompt(prompt)
     [said] = got.unmet
     assert said.startswith(f"{word} (") and word not in dict(got.taken) and not got.unknown
     assert got.definite
@@ -254,4 +254,4 @@ def test_what_cannot_be_done_is_said_with_the_reason_and_not_taken(prompt, word)
 
 def test_a_prompt_that_is_no_string_is_an_error():
     with pytest.raises(TypeError, match="the prompt must be a string, not NoneType"):
-        understand(None)
+        parse_prompt(None)

@@ -11,7 +11,7 @@ from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.token_files import codec_identity, save_tokens
 from clavilux.cli.info import describe
 from clavilux.families.jukebox.cascade import LevelPlan
-from clavilux.families.jukebox.config import Stack
+from clavilux.families.jukebox.config import TransformerConfig
 from clavilux.memory import needed_bytes
 from clavilux.state import places_of
 
@@ -148,8 +148,8 @@ def test_a_cache_holds_about_a_third():
     top = {"width": 2048, "heads": 2, "attention_width": 512, "ffn_width": 2048, "blocks": 64, "order": 12}
     below = {"width": 1920, "heads": 1, "attention_width": 480, "ffn_width": 1920, "blocks": 128, "order": 2}
     for stack, share in (
-        (Stack(**shape, **top, positions=6528, prefix=384), 0.351),
-        (Stack(**shape, **below, positions=8192), 0.341),
+        (TransformerConfig(**shape, **top, positions=6528, prefix=384), 0.351),
+        (TransformerConfig(**shape, **below, positions=8192), 0.341),
     ):
         kept = sum(places_of(stack.spec(), stack.positions))
         assert kept / (stack.layers * stack.positions) == pytest.approx(share, abs=5e-4)

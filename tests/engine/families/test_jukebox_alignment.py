@@ -71,7 +71,7 @@ def test_a_job_is_aligned_on_the_command_line(tmp_path, monkeypatch, capsys):
     (folder / "jukebox.json").write_text(json.dumps(own))
     clavilux.load(folder, device="cpu").generate(
         seconds=80, seed=2, levels=1, hop=0.4, lyrics="la la lu, do re mi", song_s=100, job=tmp_path / "job",
-        job_words={"model": str(folder), "output": "x.wav", "loudness": False},
+        job_metadata={"model": str(folder), "output": "x.wav", "loudness": False},
     )  # fmt: skip
     command = ["clavilux", "align", str(tmp_path / "job"), "-o", str(tmp_path / "lyrics.json")]
     monkeypatch.setattr("sys.argv", [*command, "--plot", str(tmp_path / "lyrics.png")])

@@ -259,7 +259,7 @@ def test_a_job_is_held_until_it_is_resumed(toy, tmp_path, monkeypatch):
     """While the checkpoint loads nobody else can begin."""
     model = clavilux.load(toy, device="cpu")
     words = {"model": str(toy), "output": "a.wav", "loudness": False}
-    model.generate(seconds=10, seed=2, levels=1, job=tmp_path / "job", job_words=words)
+    model.generate(seconds=10, seed=2, levels=1, job=tmp_path / "job", job_metadata=words)
 
     def loading(*_, **__):
         with pytest.raises(ValueError, match="being worked on"):

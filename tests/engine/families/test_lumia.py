@@ -10,9 +10,9 @@ import clavilux
 from clavilux.cli.info import describe
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import DecoderSpec
-from clavilux.families.lumia.brief import Brief
 from clavilux.families.lumia.family import Parts
 from clavilux.families.lumia.prefix import PREFIX_LENGTH
+from clavilux.families.lumia.prefix_controls import PrefixControls
 from clavilux.families.lumia.words import COLOURS
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
 from clavilux.memory import needed_bytes
@@ -77,9 +77,9 @@ def test_words_and_colours_change_the_picture_and_unknown_ones_do_not(model):
 
 def test_the_prefix_is_what_is_said(model):
     _, [job], _ = model._prepare("red boat, cat", None, 0, 1, (None, None, None), {})
-    told = Brief(colours=(COLOURS.index("red"),), words=(WORDS.index("boat"), WORDS.index("cat")))
-    for conditioning, brief in ((job.conditioning, told), (job.unconditional, Brief())):
-        expected = Conditioning(prefix=model.family._conditioner([brief]))
+    told = PrefixControls(colours=(COLOURS.index("red"),), words=(WORDS.index("boat"), WORDS.index("cat")))
+    for conditioning, each in ((job.conditioning, told), (job.unconditional, PrefixControls())):
+        expected = Conditioning(prefix=model.family._conditioner([each]))
         assert torch.equal(conditioning.prefix, expected.prefix)
     assert job.prompt.eq(V).all() and job.prompt.shape == (1, 2, 1)
     assert job.plan[0, 1, 0] == V and job.plan[0, 0, -1] == V  # the second codebook comes a step later

@@ -6,7 +6,7 @@ import gzip
 import pytest
 
 from clavilux.families.lumia import foreign
-from clavilux.families.lumia.prompt import check_understood, understand
+from clavilux.families.lumia.prompt import check_understood, parse_prompt
 from clavilux.families.lumia.reading import fold, tokens_of
 from clavilux.families.lumia.seen_colors import main_colours, on_nothing
 from clavilux.families.lumia.words import COLOURS, bundled_words, plain
@@ -46,7 +46,7 @@ REFUSED = (
 
 
 def read(prompt):
-    said = understand(prompt, NUMBERS)
+    said = parse_prompt(prompt, NUMBERS)
     return " ".join(dict.fromkeys(word for _, meaning in said.taken for word in meaning.split())), said.unknown
 
 
@@ -71,8 +71,8 @@ def test_colors_of_other_languages(color):
 
 
 def test_what_is_taken_is_said_as_it_is_written():
-    assert understand("Zwei KATZEN, pomme rouge", NUMBERS).taken == (("KATZEN", "cat"), ("pomme rouge", "red apple"))
-    assert understand("Zwei Katzzen", NUMBERS).unknown[-1] == "Katzzen (did you mean katze?)"
+    assert parse_prompt("Zwei KATZEN, pomme rouge", NUMBERS).taken == (("KATZEN", "cat"), ("pomme rouge", "red apple"))
+    assert parse_prompt("Zwei Katzzen", NUMBERS).unknown[-1] == "Katzzen (did you mean katze?)"
 
 
 @pytest.mark.parametrize("prompt", REFUSED)
@@ -130,7 +130,7 @@ def test_the_table_is_small_and_means_known_words():
 
 def test_long_texts_are_read_in_no_time():
     for unit in ("猫", "क", "zq ", "xyzzyq", "l'"):
-        understand(unit * 20_000, NUMBERS)
+        parse_prompt(unit * 20_000, NUMBERS)
 
 
 def test_a_picture_s_colors_are_seen():

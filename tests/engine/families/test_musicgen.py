@@ -89,7 +89,7 @@ def test_melody_tokens_are_those_of_transformers(musicgen, size, batch):
     samples = 0.3 * torch.sin(torch.arange(40_000) * 0.1 * torch.linspace(1, 2, 40_000))
     loaded = load(folder)
     clip = Audio(samples[None], 16000)
-    pitches = melody_chroma(samples[: loaded.blueprint.context_frames * 32], 16000)[None].repeat(batch, 1, 1)
+    pitches = melody_chroma(samples[: loaded.sizes.context_frames * 32], 16000)[None].repeat(batch, 1, 1)
     frames = greedy(loaded, asked(PROMPTS[:batch], melody=clip, padding="unmasked"))
     assert torch.equal(frames, their_frames(theirs, folder, PROMPTS[:batch], input_features=pitches))
     without = greedy(loaded, asked(PROMPTS[:batch], padding="unmasked"))

@@ -203,13 +203,13 @@ def test_memory_of_the_released_sizes():
         "text_encoder": text,
         "audio_encoder": {"model_type": "encodec", "sampling_rate": 32000, "upsampling_ratios": [8, 5, 4, 4]},
     }
-    blueprint = family._blueprint(config, {})
-    assert blueprint.decoder_parameters == pytest.approx(420e6, rel=0.01)
-    assert blueprint.text_parameters == pytest.approx(110e6, rel=0.01)
-    assert blueprint.windows.context == 1503
+    sizes = family._blueprint(config, {})
+    assert sizes.decoder_parameters == pytest.approx(420e6, rel=0.01)
+    assert sizes.text_parameters == pytest.approx(110e6, rel=0.01)
+    assert sizes.windows.context == 1503
     # Resident at their peaks, measured with 2 s (float32: 0.4 s) and random weights.
     for dtype, measured in {"auto": 4139, "float32": 3625}.items():
-        assert blueprint.memory_bytes(2, 1, dtype) == pytest.approx(measured * 2**20, rel=0.1)
+        assert sizes.memory_bytes(2, 1, dtype) == pytest.approx(measured * 2**20, rel=0.1)
 
 
 @pytest.mark.parametrize("kind", ["mono", "stereo"])

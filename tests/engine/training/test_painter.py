@@ -1,4 +1,4 @@
-"""What the painter is taught with: names, colours, variants, briefs; and a run that goes on from where it stopped."""
+"""What the painter is taught with: names, colours, variants, controls; and a run that goes on from where it stopped."""
 
 import json
 from functools import partial
@@ -9,8 +9,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from clavilux.families.int8 import SCALE
-from clavilux.families.lumia.brief import Brief
 from clavilux.families.lumia.family import unpacked
+from clavilux.families.lumia.prefix_controls import PrefixControls
 from clavilux.families.lumia.seen_colors import NO_COLOUR, main_colours
 from clavilux.families.lumia.words import COLOURS, words_of
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
@@ -95,16 +95,16 @@ def test_briefs_say_parts_of_what_is_known(album):
     tokens = torch.arange(len(album.pixels))[:, None, None].expand(-1, 4, 64).to(torch.int16)
     shown = album.taught
     lessons = Lessons(tokens, album, shown, words, seed=1)
-    drawn, briefs = lessons.batch(200)
+    drawn, controls = lessons.batch(200)
     assert drawn.dtype == torch.int64 and drawn.shape == (200, 4, 64)
-    assert all(brief.words in ((), (words.index("ball"),)) for brief in briefs)
+    assert all(each.words in ((), (words.index("ball"),)) for each in controls)
     rows = drawn[:, 0, 0].numpy()
     assert set(rows) <= set(shown)
-    for row, brief in zip(rows, briefs, strict=True):
-        said = bool(brief.words or brief.colours)
-        assert set(brief.colours) <= set(album.colours[row].tolist())
-        assert brief.colours or not (said and album.turned[row])
-    assert 5 <= sum(brief == Brief() for brief in briefs) <= 40
+    for row, each in zip(rows, controls, strict=True):
+        said = bool(each.words or each.colours)
+        assert set(each.colours) <= set(album.colours[row].tolist())
+        assert each.colours or not (said and album.turned[row])
+    assert 5 <= sum(each == PrefixControls() for each in controls) <= 40
     as_it_is = (rows == 0).mean()
     assert abs(as_it_is - FIRST_SHOWN / (FIRST_SHOWN + augment.IN_PLACE)) < 0.15
 
@@ -156,11 +156,11 @@ def test_briefs_of_pairs_say_both_in_order(zoo):
     first = np.flatnonzero(zoo.first)
     tokens = torch.arange(len(zoo.pixels))[:, None, None].expand(-1, 4, 64).to(torch.int16)
     pair = Pairs(tokens[:1] - 1, first[None, [3, 4]])  # a whale, then a bus
-    drawn, briefs = Lessons(tokens, zoo, zoo.taught, words, seed=1, pairs=pair).batch(400)
-    of_pairs = [brief for row, brief in zip(drawn[:, 0, 0].tolist(), briefs, strict=True) if row == -1]
+    drawn, controls = Lessons(tokens, zoo, zoo.taught, words, seed=1, pairs=pair).batch(400)
+    of_pairs = [each for row, each in zip(drawn[:, 0, 0].tolist(), controls, strict=True) if row == -1]
     assert abs(len(of_pairs) - 400 * PAIR_SHARE) < 40
-    assert {brief.words for brief in of_pairs} == {(), (words.index("whale"), words.index("bus"))}
-    assert {brief.colours for brief in of_pairs if brief.words} == {(), (BLUE, RED)}
+    assert {each.words for each in of_pairs} == {(), (words.index("whale"), words.index("bus"))}
+    assert {each.colours for each in of_pairs if each.words} == {(), (BLUE, RED)}
 
 
 def test_disturbed_tokens_are_another_pictures_at_the_same_place():

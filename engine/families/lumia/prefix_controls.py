@@ -8,7 +8,7 @@ NUM_COLOURS, NUM_WORDS = 2, 6
 
 
 @dataclass(frozen=True)
-class Brief:
+class PrefixControls:
     """What is said of one picture; all of it may be left unsaid.
 
     Attributes:
