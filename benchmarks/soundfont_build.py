@@ -1,9 +1,10 @@
 """Cut the bundled SoundFont out of FluidR3Mono: chosen presets, with their instruments and samples.
 
-    python audio/soundfonts/build.py FluidR3Mono_GM.sf3 [-o clavilux.sf3]
+    python benchmarks/soundfont_build.py FluidR3Mono_GM.sf3 [-o clavilux.sf3]
 
 The full SoundFont is Debian's package fluidr3mono-gm-soundfont (MIT). Samples are copied as they are, in
-Vorbis; nothing is encoded again. Run measure.py afterwards: it measures how loud each preset is.
+Vorbis; nothing is encoded again. Run soundfont_measure.py afterwards: it
+measures how loud each preset is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clavilux.audio.soundfont import DRUM_BANK, INSTRUMENT, KEYS, SAMPLE, TABLES, read_tables
+from clavilux.audio.soundfont import DRUM_BANK, FOLDER, INSTRUMENT, KEYS, SAMPLE, TABLES, read_tables
 
 PROGRAMS = (
     0, 6, 8, 10, 11, 12, 14,  # piano, harpsichord, celesta, music box, vibraphone, marimba, tubular bells
@@ -104,7 +105,7 @@ def _finish(old: dict, new: dict) -> dict[str, np.ndarray]:
 
 
 def _file(tables: dict[str, np.ndarray], samples: bytes) -> bytes:
-    text = {
+    text = {  # the last one is where this script stood when the bundled file was made, whose bytes it gives again
         b"isng": b"EMU8000", b"INAM": b"Clavilux (a part of FluidR3Mono GM)", b"ICOP": b"MIT; see NOTICE.md",
         b"IENG": b"Frank Wen, Michael Cowgill and others", b"ISFT": b"clavilux audio/soundfonts/build.py",
     }  # fmt: skip
@@ -125,7 +126,7 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path)
-    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parent / "clavilux.sf3")
+    parser.add_argument("-o", "--output", type=Path, default=FOLDER / "clavilux.sf3")
     arguments = parser.parse_args()
     payload = subset(arguments.source)
     arguments.output.write_bytes(payload)

@@ -1,9 +1,9 @@
 """Measure the bundled SoundFont: how loud its presets are, and which of its samples are out of tune.
 
-    python audio/soundfonts/measure.py
+    python benchmarks/soundfont_measure.py
 
 Writes clavilux.json: a gain in dB for each preset, with which all are equally loud, and a correction in cents
-for each sample that is off by 4 cents or more. Run it after build.py.
+for each sample that is off by 4 cents or more. Run it after soundfont_build.py.
 """
 
 from __future__ import annotations
