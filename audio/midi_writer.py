@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +24,7 @@ _MOST_PITCHED = 15  # channels beside the drums'
 _EARLY, _FIRST, _OFF, _MOVE, _ON = range(5)  # the order of events in one tick
 Event = tuple[int, int, bytes]  # (tick, order, bytes)
 Part = tuple[bool, int, int]  # (drum, program, number)
+Move = tuple[float, int, float]  # (time, kind, value) of a controller
 
 
 def midi_bytes(score: Score) -> bytes:
@@ -55,7 +56,7 @@ def _places(score: Score, parts: list[Part]) -> list[tuple[int, int]]:
     for drum, program, _ in parts:
         if (drum, program) not in base:
             base[drum, program] = DRUM_CHANNEL if drum else free.pop(0)
-    ports: dict[int, list[list[Any]]] = {}  # channel -> the controllers on each of its ports
+    ports: dict[int, list[list[Move]]] = {}  # channel -> the controllers on each of its ports
     places = []
     for drum, program, part in parts:
         channel = base[drum, program]

@@ -8,21 +8,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from clavilux.checks import short, whole_number
 
 _MOST_WIDTH, _MOST_HOP = 1 << 16, 1 << 20
-# least, most, and for a tuple its greatest length. The largest published sizes are 1536, 8, 1024 and 32 codebooks.
-# A rate of 1 would make frames of no samples.
-_RANGES = {
-    "sample_rate": (1, 655350, None),
-    "encoder_width": (1, _MOST_WIDTH, None),
+# least and most. The largest published sizes are 1536, 8, 1024 and 32 codebooks.
+_SIZES = {
+    "sample_rate": (1, 655350), "encoder_width": (1, _MOST_WIDTH), "latent_width": (1, _MOST_WIDTH),
+    "decoder_width": (1, _MOST_WIDTH), "vocabulary": (1, 1 << 20),
+}  # fmt: skip
+# least, most, and the greatest length. A rate of 1 would make frames of no samples.
+_MOST_CODEBOOKS = 256
+_LISTS = {
     "encoder_rates": (2, 1024, 16),
-    "latent_width": (1, _MOST_WIDTH, None),
-    "decoder_width": (1, _MOST_WIDTH, None),
     "decoder_rates": (2, 1024, 16),
-    "codebook_widths": (1, _MOST_WIDTH, 256),
-    "vocabulary": (1, 1 << 20, None),
+    "codebook_widths": (1, _MOST_WIDTH, _MOST_CODEBOOKS),
 }
 
 
@@ -50,19 +51,18 @@ class DacSpec:
     codebook_widths: tuple[int, ...] = (8,) * 9
     vocabulary: int = 1024
 
-    def __post_init__(self):
-        for name, (least, most, length) in _RANGES.items():
+    def __post_init__(self) -> None:
+        for name, (least, most) in _SIZES.items():
+            whole_number(f"a DAC's {name}", getattr(self, name), least, most)
+        for name, (least, most, length) in _LISTS.items():
             value = getattr(self, name)
-            if length is None:
-                whole_number(f"a DAC's {name}", value, least, most)
-                continue
             if not isinstance(value, tuple) or not 1 <= len(value) <= length:
                 raise ValueError(f"a DAC's {name} must be 1 to {length} numbers, not {short(value)}")
             for number in value:
                 whole_number(f"a DAC's {name}", number, least, most)
         self._check_fit()
 
-    def _check_fit(self):
+    def _check_fit(self) -> None:
         encoder, decoder = list(self.encoder_rates), list(self.decoder_rates)
         if self.hop != math.prod(decoder):
             raise ValueError(f"a DAC's encoder_rates {encoder} and decoder_rates {decoder} must have the same product")
@@ -79,7 +79,7 @@ class DacSpec:
         return math.prod(self.encoder_rates)
 
     @classmethod
-    def from_transformers(cls, config: Mapping) -> DacSpec:
+    def from_transformers(cls, config: Mapping[str, Any]) -> DacSpec:
         """The sizes that a transformers `config.json` states; ValueError if they contradict each other."""
         rates = _numbers(config.get("downsampling_ratios", (2, 4, 8, 8)))
         spec = cls(
@@ -101,7 +101,7 @@ class DacSpec:
         return spec
 
     @classmethod
-    def from_original(cls, kwargs: Mapping) -> DacSpec:
+    def from_original(cls, kwargs: Mapping[str, Any]) -> DacSpec:
         """The sizes that `metadata["kwargs"]` of an original checkpoint states; ValueError as above."""
         rates, width = _numbers(kwargs.get("encoder_rates", (2, 4, 8, 8))), kwargs.get("encoder_dim", 64)
         latent = kwargs.get("latent_dim")
@@ -117,21 +117,21 @@ class DacSpec:
         )
 
 
-def _numbers(value) -> tuple:
+def _numbers(value: Any) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
         raise ValueError(f"the rates of a DAC must be a list, not {short(value)}")
     return tuple(value)
 
 
-def _repeated(width, codebooks) -> tuple:
+def _repeated(width: Any, codebooks: Any) -> tuple[Any, ...]:
     """The width of every codebook's vectors, which a checkpoint states once for all or one by one."""
-    whole_number("a DAC's number of codebooks", codebooks, 1, _RANGES["codebook_widths"][2])
+    whole_number("a DAC's number of codebooks", codebooks, 1, _MOST_CODEBOOKS)
     widths = tuple(width) if isinstance(width, (list, tuple)) else (width,) * codebooks
     if len(widths) != codebooks:
         raise ValueError(f"a DAC of {codebooks} codebooks needs as many values of codebook_dim, not {len(widths)}")
     return widths
 
 
-def _latent_width(encoder_width, rates: tuple) -> int:
+def _latent_width(encoder_width: Any, rates: tuple[Any, ...]) -> int:
     """What the encoder ends with; a stand-in where the sizes are not ones that `DacSpec` accepts."""
     return encoder_width << len(rates) if isinstance(encoder_width, int) and len(rates) <= 16 else 1

@@ -40,7 +40,7 @@ class EncodecSpec:
     stride_samples: int | None = None
     bandwidths: tuple[float, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         whole_number("sample_rate of EnCodec", self.sample_rate, 1, 655350)
         whole_number("codebooks of EnCodec", self.codebooks, 1, 1024)
         whole_number("vocabulary of EnCodec", self.vocabulary, 2, 1 << 20)

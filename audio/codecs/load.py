@@ -77,15 +77,15 @@ def _from_transformers(folder: Path) -> Encodec | StereoEncodec | Dac | VQVAE:
 
 def _inside(folder: Path, config: dict[str, Any]) -> Encodec | StereoEncodec:
     """The codec of a whole MusicGen; for one that writes stereo, on both channels."""
-    parts = [config.get(name) for name in ("audio_encoder", "decoder")]
-    if not all(isinstance(part, dict) for part in parts) or parts[0].get("model_type") != "encodec":
+    inner, decoder = config.get("audio_encoder"), config.get("decoder")
+    if not isinstance(inner, dict) or not isinstance(decoder, dict) or inner.get("model_type") != "encodec":
         raise ValueError(f"{str(folder / 'config.json')!r} describes no MusicGen with an EnCodec inside")
     prefix = "audio_encoder."
     weights = {
         name.removeprefix(prefix): tensor for name, tensor in read_tensors(folder, beginning_with(prefix)).items()
     }
-    codec = encodec.from_config(parts[0], weights, f"the codec of {str(folder)!r}")
-    return encodec.StereoEncodec(codec) if parts[1].get("audio_channels") == 2 else codec
+    codec = encodec.from_config(inner, weights, f"the codec of {str(folder)!r}")
+    return encodec.StereoEncodec(codec) if decoder.get("audio_channels") == 2 else codec
 
 
 def _only_file(folder: Path) -> Path:

@@ -14,14 +14,20 @@ absolute. Format: Huang and Yang 2020 (arXiv 2002.00212) as written by MidiTok 3
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import symusic
+from symusic.core import NoteTick, ScoreTick, TempoTick, TimeSignatureTick, TrackTick
 
+from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, snap_to_grid
 from clavilux.audio.harmony import QUALITIES, Chord
-from clavilux.audio.score import NOTE, Score, bar_quarters
+from clavilux.audio.score import NOTE, Events, Score, bar_quarters
+
+if TYPE_CHECKING:
+    import miditok
+    from numpy.typing import ArrayLike
 
 PROGRAMS = (
     (0, 4, 6, 8, 10, 11, 12, 16, 19, 21, 24, 25, 32, 40, 41, 42, 43, 45, 46, 47, 48, 52, 56, 57, 58, 60, 61)
@@ -32,25 +38,10 @@ SECTIONS = ("opening", "middle", "closing", "last")
 PITCH_RANGE = (21, 108)
 _BEAT_STEPS = {(0, 2): 12, (2, 4): 6, (4, 12): 2}  # (from, to) beats of a duration -> how finely it is written
 _TEMPI = (20, 300)  # quarters a minute, each whole one
-_TICKS_PER_QUARTER = 24  # exact for every grid below
+_TICKS_PER_QUARTER = 24  # exact for every grid of `bar_grid`
 
-# What a bar of each metre is written as. Half-note metres share the quarter metres' finer grid.
-WRITTEN_METRES = {
-    **{m: m for m in ((2, 4), (3, 4), (4, 4), (5, 4), (6, 4), (3, 8), (6, 8), (9, 8), (12, 8))},
-    (2, 2): (4, 4),
-    (3, 2): (6, 4),
-}
 _TIME_SIGNATURES = {4: [2, 3, 4, 5, 6], 8: [3, 6, 9, 12]}
-# Onsets that notation uses, in twelfths of a beat: sixteenths and triplet eighths; sixteenths in x/8.
-_GRID = {4: (0, 3, 4, 6, 8, 9), 8: (0, 6)}
 _ROOTS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")  # MidiTok's chord roots
-
-
-def grid_quarters(metre: tuple[int, int]) -> np.ndarray:
-    """Onsets a bar may hold, in quarter notes from its start, ascending."""
-    beats, unit = WRITTEN_METRES[metre]
-    steps = [beat + twelfth / 12 for beat in range(beats) for twelfth in _GRID[unit]]
-    return np.array(steps) * 4 / unit
 
 
 class ScoreTokens:
@@ -63,7 +54,7 @@ class ScoreTokens:
         self.names: tuple[str, ...] = _vocabulary()
         self.ids: dict[str, int] = {name: i for i, name in enumerate(self.names)}
         self.kinds: tuple[str, ...] = tuple(name.split("_", 1)[0] for name in self.names)
-        self.values: tuple = tuple(_value(name) for name in self.names)
+        self.values: tuple[Any, ...] = tuple(_value(name) for name in self.names)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -114,23 +105,26 @@ class ScoreTokens:
         encoded = tokenizer().encode(_to_symusic(score), encode_ids=False)
         return self._with_chords(encoded.tokens, score, sections)
 
-    def decode(self, tokens) -> Score:
+    def decode(self, tokens: ArrayLike) -> Score:
         """The score that token ids [T] say, as MidiTok reads them; unknown kinds are passed over, and so is a pitch
         without a duration behind it. Velocities are 100 throughout."""
-        tokens = np.asarray(tokens)
-        tokens = tokens[tokens != self.pad]
-        notes, chords, tempos, metres, length = [], [], [], [], 0.0
-        bar = here = 0.0
-        metre, program, pitch = None, 0, None
-        for token in tokens:
+        ids = np.asarray(tokens)
+        notes: list[tuple[float, float, int, int, int, bool]] = []  # `NOTE`
+        chords: list[tuple[float, Chord]] = []
+        tempos: list[tuple[float, float]] = []
+        metres: list[tuple[float, tuple[int, int]]] = []
+        bar = here = length = 0.0
+        metre: tuple[int, int] | None = None
+        program, pitch = 0, None
+        for token in ids[ids != self.pad]:
             kind, value = self.kinds[token], self.values[token]
             if kind == "Bar":
                 bar = here = length
             elif kind == "TimeSig":
                 if value != metre:
-                    metre = value
-                    metres.append((bar, metre))
-                length = bar + bar_quarters(metre)
+                    metres.append((bar, value))
+                metre = value
+                length = bar + bar_quarters(value)
             elif kind == "Position" and metre is not None:
                 here = bar + value / 12 * 4 / metre[1]
             elif kind == "Program":
@@ -180,7 +174,7 @@ def score_tokens() -> ScoreTokens:
 
 
 @lru_cache(maxsize=1)
-def tokenizer():
+def tokenizer() -> miditok.REMI:
     """MidiTok's tokenizer (`miditok.REMI`), whose vocabulary `score_tokens` has."""
     # here: it asks for huggingface_hub, which a song made from words does not
     from miditok import REMI, TokenizerConfig
@@ -219,7 +213,7 @@ def _vocabulary() -> tuple[str, ...]:
         for beat in range(first, last)
         for part in range(steps)
     ]
-    values = {
+    values: dict[str, Iterable[object]] = {
         "PAD": ["None"],
         "Bar": ["None"],
         "Pitch": range(low, high + 2),
@@ -235,50 +229,7 @@ def _vocabulary() -> tuple[str, ...]:
     return tuple(f"{kind}_{value}" for kind, all_values in values.items() for value in all_values)
 
 
-def regular_bars(score: Score) -> Score:
-    """The score with every bar a full bar of a metre that tokens can write. Pickups and bars that a repeat
-    splits become whole bars of the piece's commonest metre, silent before their notes.
-
-    Raises ValueError for a bar longer than that.
-    """
-    starts = np.append(score.bar_starts(), score.length)
-    metres = [score.metre_at(start) for start in starts[:-1]]
-    lengths = np.diff(starts)
-    whole = [
-        metre in WRITTEN_METRES and abs(length - bar_quarters(metre)) < 1e-3
-        for metre, length in zip(metres, lengths, strict=True)
-    ]
-    usual = [metre for metre, full in zip(metres, whole, strict=True) if full]
-    if not usual:
-        raise ValueError(f"no whole bar of a known metre among {sorted(set(metres))}")
-    common = max(set(usual), key=usual.count)
-    kept = [metre if full else common for metre, full in zip(metres, whole, strict=True)]
-    new_lengths = np.array([bar_quarters(metre) for metre in kept])
-    if (lengths > new_lengths + 1e-3).any():
-        raise ValueError(f"a bar of {lengths.max():g} quarters does not fit into {common[0]}/{common[1]}")
-    new_starts = np.concatenate([[0.0], np.cumsum(new_lengths)])
-    offsets = new_starts[1:] - starts[1:]  # a short bar moves to the end of its whole bar
-
-    def moved(times):
-        return (
-            times
-            + offsets[np.clip(np.searchsorted(starts, np.asarray(times) + 1e-6, side="right") - 1, 0, len(kept) - 1)]
-        )
-
-    notes = score.notes.copy()
-    notes["start"] = moved(notes["start"])
-    changes = [i for i in range(len(kept)) if i == 0 or kept[i] != kept[i - 1]]
-    return replace(
-        score,
-        notes=notes,
-        tempos=((0.0, score.tempos[0][1]),),
-        metres=tuple((float(new_starts[i]), kept[i]) for i in changes),
-        chords=tuple((float(moved(q)) if q > 0 else 0.0, chord) for q, chord in score.chords),
-        length=float(new_starts[-1]),
-    )
-
-
-def _value(name: str):
+def _value(name: str) -> Any:
     """The second half of a token's name as the thing it means."""
     kind, text = name.split("_", 1)
     if kind in ("Pitch", "PitchDrum", "Position", "Program"):
@@ -297,9 +248,9 @@ def _value(name: str):
     return text
 
 
-def _to_symusic(score: Score) -> symusic.Score:
+def _to_symusic(score: Score) -> ScoreTick:
     """The score on the metre's grid, as MidiTok reads it."""
-    out = symusic.Score(_TICKS_PER_QUARTER)
+    out = ScoreTick(_TICKS_PER_QUARTER)
     for quarter, metre in score.metres:
         if metre not in WRITTEN_METRES:
             raise ValueError(
@@ -308,56 +259,20 @@ def _to_symusic(score: Score) -> symusic.Score:
             )
         beats, unit = WRITTEN_METRES[metre]
         tick = round(quarter * _TICKS_PER_QUARTER)
-        out.time_signatures.append(symusic.TimeSignature(tick, beats, unit))
-    out.tempos.append(symusic.Tempo(0, score.tempos[0][1]))
+        out.time_signatures.append(TimeSignatureTick(tick, beats, unit))
+    out.tempos.append(TempoTick(0, score.tempos[0][1]))
     notes = snap_to_grid(score)
     for program in np.unique(notes["program"][~notes["drum"]]).tolist() + [DRUMS]:
         chosen = notes[notes["drum"]] if program == DRUMS else notes[~notes["drum"] & (notes["program"] == program)]
         if not len(chosen):
             continue
-        track = symusic.Track("", max(program, 0), program == DRUMS)
+        track = TrackTick("", max(program, 0), program == DRUMS)
         for note in chosen:
             start = round(note["start"] * _TICKS_PER_QUARTER)
             length = max(1, round(note["duration"] * _TICKS_PER_QUARTER))
-            track.notes.append(symusic.Note(start, length, int(note["pitch"]), int(note["velocity"])))
+            track.notes.append(NoteTick(start, length, int(note["pitch"]), int(note["velocity"])))
         out.tracks.append(track)
     return out
-
-
-def snap_to_grid(score: Score) -> np.ndarray:
-    """The score's notes with starts and ends on their bar's nearest grid onset; one a pitch and onset."""
-    notes = score.merged().notes.copy()
-    grid = _absolute_grid(score)
-    starts = grid[_nearest(grid, notes["start"])]
-    ends = grid[_nearest(grid, notes["start"] + notes["duration"])]
-    following = grid[np.minimum(np.searchsorted(grid, starts, side="right"), len(grid) - 1)]
-    notes["start"], notes["duration"] = starts, np.maximum(ends, following) - starts
-    notes = notes[notes["duration"] > 0]
-    notes = notes[np.lexsort((-notes["duration"], notes["pitch"], notes["program"], notes["drum"], notes["start"]))]
-    same = np.ones(len(notes), dtype=bool)
-    for field in ("start", "drum", "program", "pitch"):
-        same[1:] &= notes[field][1:] == notes[field][:-1]
-    same[:1] = False
-    return notes[~same]
-
-
-def _absolute_grid(score: Score) -> np.ndarray:
-    """Every grid onset of the piece and of one bar after it, in quarters."""
-    starts = score.bar_starts()
-    metres = list(score.metres)
-    pieces, at = [], 0
-    for start in starts:
-        while at + 1 < len(metres) and metres[at + 1][0] <= start + 1e-6:
-            at += 1
-        pieces.append(start + grid_quarters(metres[at][1]))
-    end = starts[-1] + bar_quarters(metres[at][1])
-    pieces.append(end + grid_quarters(metres[at][1]))
-    return np.unique(np.round(np.concatenate(pieces), 6))
-
-
-def _nearest(grid: np.ndarray, times: np.ndarray) -> np.ndarray:
-    right = np.clip(np.searchsorted(grid, times), 1, len(grid) - 1)
-    return right - (times - grid[right - 1] <= grid[right] - times)
 
 
 def _split_bars(names: list[str]) -> list[list[str]]:
@@ -365,14 +280,14 @@ def _split_bars(names: list[str]) -> list[list[str]]:
     return [names[a:b] for a, b in zip(starts, starts[1:], strict=False)]
 
 
-def _chords_between(chords, first: float, last: float) -> list:
+def _chords_between(chords: Events[Chord], first: float, last: float) -> list[tuple[float, Chord]]:
     """The chord that sounds at `first`, then each change before `last`."""
     before = [c for q, c in chords if q <= first + 1e-6]
     inside = [(q, c) for q, c in chords if first + 1e-6 < q < last - 1e-6]
     return ([(first, before[-1])] if before else []) + inside
 
 
-def _merge_positions(names: list[str], chords: dict[int, str], program: str | None):
+def _merge_positions(names: list[str], chords: dict[int, str], program: str | None) -> tuple[list[str], str | None]:
     """A bar's tokens after its head, with chords after their Position and the Program said at its first note;
     and the program in force at its end."""
     positions: dict[int, list[str]] = {position: [] for position in chords}

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from clavilux.audio.codecs.remi import score_tokens
+from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.notes import PART_NOTE
 from clavilux.audio.score import Score, bar_quarters
-from clavilux.audio.synth import NO_PART, SAMPLE_RATE, ScoreRenderer, events_of, render_score, score_events
+from clavilux.audio.synth import NO_PART, PART_EVENT, SAMPLE_RATE, ScoreRenderer, events_of, render_score, score_events
 
 
 class ScoreCodec:
@@ -96,14 +97,17 @@ class ScorePlayer:
         self._start_s = before.duration_s if before is not None else 0.0
         self._duration_s, self._num_bars = duration_s, num_bars
         used = set(self._programs.values()) | (set(before.notes["program"].tolist()) if before is not None else set())
-        self._before_events, controls = (None, None) if before is None else score_events(before)
+        controls: np.ndarray | None = None
+        self._before_events = np.empty(0, PART_EVENT)
+        if before is not None:
+            self._before_events, controls = score_events(before)
         self._renderer = ScoreRenderer(
             sample_rate=SAMPLE_RATE, duration_s=duration_s, programs=used or None, controls=controls
         )
         self._bar: list[int] = []
         self._bars = 0
         self._notes: list[np.ndarray] = []
-        self._chords: list[tuple[float, object]] = []
+        self._chords: list[tuple[float, Chord]] = []
         self.drawn: list[int] = []
         self._given = before is None
 
@@ -127,13 +131,13 @@ class ScorePlayer:
         first = self._finish_bar() if len(self._bar) > 1 else self._feed_before()
         return torch.cat([first, self._renderer.finish()], dim=1)
 
-    def score(self, key) -> Score:
+    def score(self, key: Key | None) -> Score:
         """All that was written, after what came before, no longer than the sound."""
         written = self._written(key)
         whole = written if self._before is None else replace(self._before, key=key).concat(written)
         return whole.slice(0.0, float(whole.quarters_at(self._duration_s)))
 
-    def _written(self, key) -> Score:
+    def _written(self, key: Key | None) -> Score:
         notes = np.concatenate([np.empty(0, PART_NOTE), *self._notes])
         notes["start"] -= self._offset
         length = max(self._bars * bar_quarters(self._metre), (self._duration_s - self._start_s) * self._tempo / 60)
@@ -174,8 +178,8 @@ class ScorePlayer:
         notes["duration"] = np.where(ringing & (until > end), until - notes["start"], notes["duration"])
         return notes
 
-    def _seconds_at(self, quarters):
-        return self._start_s + (np.asarray(quarters) - self._offset) * 60 / self._tempo
+    def _seconds_at(self, quarters: np.ndarray) -> np.ndarray:
+        return self._start_s + (quarters - self._offset) * 60 / self._tempo
 
     def _feed(self, events: np.ndarray, until_s: float) -> Tensor:
         until_s = max(until_s, 0.0)

@@ -70,7 +70,7 @@ class SeanetSpec:
     group_norm: bool = False
     trim_right: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.ratios, tuple) or not 1 <= len(self.ratios) <= 12:
             raise ValueError(f"EnCodec has 1 to 12 ratios, not {short(self.ratios)}")
         for name, most in _MOST.items():
@@ -87,7 +87,7 @@ class SeanetSpec:
             check_flag(f"{name} of EnCodec", getattr(self, name))
         self._check_fit()
 
-    def _check_fit(self):
+    def _check_fit(self) -> None:
         if self.compress > self.filters:
             raise ValueError(f"compress {self.compress} of EnCodec leaves nothing of its {self.filters} filters")
         if self.pad_mode not in PAD_MODES:
@@ -274,7 +274,8 @@ class Lstm(nn.Module):
                 outputs.append(h)
             x = torch.stack(outputs)
             ends.append((h, c))
-        return x, tuple(torch.stack(parts) for parts in zip(*ends, strict=True))
+        last_hs, last_cs = (torch.stack(parts) for parts in zip(*ends, strict=True))
+        return x, (last_hs, last_cs)
 
 
 def encoder(spec: SeanetSpec) -> Chain:

@@ -70,7 +70,7 @@ class VQVAESpec:
     reverse_dilation: bool = True
     scale_residuals: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, (least, most) in _SIZES.items():
             whole_number(f"a VQ-VAE's {name}", getattr(self, name), least, most)
         if self.dilation_cycle is not None:
@@ -85,7 +85,7 @@ class VQVAESpec:
                 whole_number(f"a VQ-VAE's {name}", value, least, most)
         self._check_fit()
 
-    def _check_fit(self):
+    def _check_fit(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in _LEVEL_SIZES}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"a VQ-VAE needs one value a level of {', '.join(lengths)}, not {list(lengths.values())}")
@@ -118,11 +118,14 @@ class VQVAESpec:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> VQVAESpec:
         """A spec from a mapping of its own words, such as a JSON object; ValueError for a word that there is not."""
-        words = [field.name for field in fields(cls)]
-        unknown = sorted(set(values) - set(words))
+        names = [field.name for field in fields(cls)]
+        unknown = sorted(set(values) - set(names))
         if unknown:
-            raise ValueError(f"a VQ-VAE's spec has no {', '.join(unknown)}; its words are {', '.join(words)}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+            raise ValueError(f"a VQ-VAE's spec has no {', '.join(unknown)}; its words are {', '.join(names)}")
+        sizes: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**sizes)
 
     def to_dict(self) -> dict[str, Any]:
         """The words and their values, fit for JSON and for `from_dict`."""
@@ -140,9 +143,10 @@ class VQVAESpec:
         """
         rate = config.get("sampling_rate", 44100)
         if config.get("model_type") == "jukebox":
-            config = config.get("vqvae_config")
-            if not isinstance(config, Mapping):
+            inner = config.get("vqvae_config")
+            if not isinstance(inner, Mapping):
                 raise ValueError("the config of a Jukebox should hold that of its VQ-VAE as 'vqvae_config'")
+            config = inner
         kind = config.get("model_type", "jukebox_vqvae")
         if kind != "jukebox_vqvae":
             raise ValueError(f"the config is of a {short(kind)}; it should be of a 'jukebox_vqvae' or a 'jukebox'")
@@ -156,7 +160,7 @@ class VQVAESpec:
             whole_number("a VQ-VAE's width", said["res_conv_width"], 1, 1 << 16),
             whole_number("a VQ-VAE's depth", said["res_conv_depth"], 1, 64),
         )
-        inner = whole_number("a VQ-VAE's res_convolution_multiplier", said["res_convolution_multiplier"], 1, 1 << 10)
+        hidden = whole_number("a VQ-VAE's res_convolution_multiplier", said["res_convolution_multiplier"], 1, 1 << 10)
         multipliers = _listed("multipliers", said["multipliers"] or (1,) * levels, levels)
         return cls(
             sample_rate=rate,
@@ -165,7 +169,7 @@ class VQVAESpec:
             strides=_listed("res_strides_t", said["res_strides_t"], levels),
             widths=tuple(width * multiplier for multiplier in multipliers),
             depths=tuple(depth * multiplier for multiplier in multipliers),
-            hidden_widths=tuple(inner * width * multiplier for multiplier in multipliers),
+            hidden_widths=tuple(hidden * width * multiplier for multiplier in multipliers),
             latent_width=said["embed_dim"],
             vocabulary=said["nb_discrete_codes"],
             dilation_growth=said["res_dilation_growth_rate"],

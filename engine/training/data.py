@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from clavilux.audio.codecs.remi import PROGRAMS, regular_bars, score_tokens
+from clavilux.audio.codecs.bar_grid import regular_bars
+from clavilux.audio.codecs.remi import PROGRAMS, score_tokens
 from clavilux.audio.harmony_analysis import find_chords, find_key
 from clavilux.audio.score import Score
 from clavilux.audio.synth import SoundFont

@@ -3,16 +3,10 @@
 import numpy as np
 import pytest
 
-from clavilux.audio.codecs.remi import (
-    WRITTEN_METRES,
-    bar_quarters,
-    grid_quarters,
-    regular_bars,
-    score_tokens,
-    tokenizer,
-)
+from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, grid_quarters, regular_bars
+from clavilux.audio.codecs.remi import score_tokens, tokenizer
 from clavilux.audio.harmony import Chord
-from clavilux.audio.score import NOTE, Score
+from clavilux.audio.score import NOTE, Score, bar_quarters
 
 
 def random_score(seed, metre, num_bars=5):

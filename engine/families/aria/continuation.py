@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from clavilux.audio.clip import Audio
-from clavilux.audio.codecs.remi import PROGRAMS, WRITTEN_METRES, regular_bars, score_tokens
+from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, regular_bars
+from clavilux.audio.codecs.remi import PROGRAMS, score_tokens
 from clavilux.audio.codecs.score import ScoreCodec
 from clavilux.audio.harmony_analysis import find_chords, find_key
 from clavilux.audio.loudness import normalize

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from clavilux.audio.codecs.remi import WRITTEN_METRES, ScoreTokens, grid_quarters
+from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, grid_quarters
+from clavilux.audio.codecs.remi import ScoreTokens
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.form import Bar
 
