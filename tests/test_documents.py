@@ -1,0 +1,202 @@
+"""The snippets of the README and of the pages in docs/ run as a reader would run them, and their tables and links hold.
+
+Page by page: the shell's snippets in order, then Python's in one session, all in one folder. A snippet that a test
+cannot run stands after an HTML comment `<!-- not run: the reason -->`; those that need a checkpoint run with a small
+random one in its place. Lengths are a tenth of what is written.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from jukebox_goldens import save_toy
+from typer.testing import CliRunner
+
+from clavilux.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[1]
+README, DOCS = ROOT / "README.md", ROOT / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md"))
+DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *PAGES]
+FENCE = re.compile(
+    r"(?P<mark><!-- not run: .+? -->\n)?^```(?P<language>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+SMALL_ONE = "<!-- not run: it needs a checkpoint; a test runs it with a small one -->\n"
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def snippets(page: Path, language: str, mark: str | None = None) -> str:
+    """All snippets of a language with this mark, one after the other, for a tenth of the seconds."""
+    found = FENCE.finditer(page.read_text(encoding="utf-8"))
+    bodies = [match["body"] for match in found if match["language"] == language and match["mark"] == mark]
+    return re.sub(r"(seconds[= ])(\d+)0\b", r"\1\2", "\n".join(bodies))
+
+
+def pages_with(mark: str | None) -> list[Path]:
+    return [page for page in PAGES if snippets(page, "bash", mark) or snippets(page, "python", mark)]
+
+
+def run(command: list[str], folder: Path) -> None:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def run_lines(text: str) -> None:
+    """Commands in this process, line by line: each start takes seconds."""
+    for line in text.splitlines():
+        program, *arguments = shlex.split(line, comments=True) or ["clavilux", "--version"]
+        assert program == "clavilux", line
+        result = CliRunner().invoke(app, arguments, prog_name="clavilux")
+        assert result.exit_code == 0, f"{line}\n{result.output}{result.stderr}"
+
+
+def run_page(page: Path, mark: str | None, changed=lambda text: text) -> None:
+    """Both languages in this process, in the current folder."""
+    run_lines(changed(snippets(page, "bash", mark)))
+    exec(compile(changed(snippets(page, "python", mark)), str(page), "exec"), {"__name__": "page"})
+
+
+def test_the_readme_in_python(tmp_path):
+    run([sys.executable, "-c", snippets(README, "python")], tmp_path)
+    assert list(tmp_path.glob("*.flac")) and list(tmp_path.glob("*.mid"))
+
+
+def test_the_readme_in_the_shell(tmp_path):
+    run(["bash", "-euo", "pipefail", "-c", snippets(README, "bash")], tmp_path)
+    assert list(tmp_path.glob("*.flac")) and list(tmp_path.glob("*.png"))
+
+
+@pytest.mark.parametrize("page", pages_with(None), ids=name_of)
+def test_pages(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_page(page, None)
+
+
+def test_every_page_that_needs_a_checkpoint_is_run_with_a_small_one():
+    assert {page.stem for page in pages_with(SMALL_ONE)} == {"pictures", "jukebox", "musicgen", "codecs"}
+    assert not snippets(README, "bash", SMALL_ONE) and not snippets(README, "python", SMALL_ONE)
+
+
+def test_pictures_with_a_small_llamagen(tmp_path, llamagen, monkeypatch):
+    """It paints 8 pixels where the page's paints 256."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "LlamaGen").mkdir()
+    for name, as_named in (("c2i_T_256.pt", "c2i_B_256.pt"), ("vq_ds16_c2i.pt", "vq_ds16_c2i.pt")):
+        (tmp_path / "LlamaGen" / as_named).symlink_to(llamagen / name)
+    keep = re.compile(r"\b0,( ?)0,( ?)256,( ?)128\b")
+    run_page(DOCS / "guides" / "pictures.md", SMALL_ONE, lambda text: keep.sub(r"0,\g<1>0,\g<2>8,\g<3>4", text))
+    written = {"ostriches.png", "ostrich.png", "now.png", "why.png", "legs.png", "other-1.png", "other-2.png"}
+    assert written <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_jukebox_with_a_small_one(tmp_path, monkeypatch):
+    """It has fewer artists and genres, sees twelve characters, and a token of it lasts a second."""
+    monkeypatch.chdir(tmp_path)
+    save_toy(tmp_path / "jukebox", "original", "separate")
+    own = json.loads((tmp_path / "jukebox" / "jukebox.json").read_text())
+    own["levels"]["2"]["alignment"] = [18, 0]
+    (tmp_path / "jukebox" / "jukebox.json").write_text(json.dumps(own))
+    (tmp_path / "song.txt").write_text("rain and sun")
+    soundfile.write("voice.wav", np.random.default_rng(0).normal(0, 0.1, 20_800).astype(np.float32), 1600)
+    numbers = {"--artist 12": "--artist 1", "--genre 3,7": "--genre 1,2", "--prime-seconds 12": "--prime-seconds 2"}
+    run_page(
+        DOCS / "guides" / "jukebox.md",
+        SMALL_ONE,
+        lambda text: re.sub("|".join(numbers), lambda found: numbers[found[0]], text),
+    )
+    assert json.loads((tmp_path / "lyrics.json").read_text())["words"]
+
+
+@pytest.fixture
+def small_musicgen(tmp_path, monkeypatch) -> Path:
+    """A folder to work in, with a small MusicGen where the pages name checkpoints of the hub."""
+    pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    spec = importlib.util.spec_from_file_location("toys", ROOT / "benchmarks" / "toys.py")
+    toys = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(toys)
+    toys.MAKERS["musicgen"](tmp_path / "facebook" / "musicgen-small")
+    for name in ("facebook/encodec_24khz", "encodec_24khz"):
+        (tmp_path / name).symlink_to(tmp_path / "facebook" / "musicgen-small")
+    soundfile.write("voice.wav", np.random.default_rng(0).normal(0, 0.1, 4000).astype(np.float32), 16000)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", ["musicgen", "codecs"])
+def test_frames_with_a_small_musicgen(page, small_musicgen):
+    """500 frames are a second of it, so a piece is a hundredth as long."""
+    shorter = re.compile(r"(seconds[= ])(\d)")
+    run_page(DOCS / "guides" / f"{page}.md", SMALL_ONE, lambda text: shorter.sub(r"\g<1>0.\2", text))
+    names = {"musicgen": {"synth.flac", "rain.wav", "drums.flac"}, "codecs": {"voice.safetensors", "again.wav"}}
+    assert names[page] <= {path.name for path in small_musicgen.iterdir()}
+
+
+def test_unrun_snippets_have_a_known_language():
+    for document in DOCUMENTS:
+        languages = {match["language"] for match in FENCE.finditer(document.read_text(encoding="utf-8"))}
+        assert languages <= {"python", "bash", "text"}, name_of(document)
+
+
+def test_links_to_files_lead_somewhere():
+    for document in DOCUMENTS:
+        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8"))
+        assert not [link for link in links if not (document.parent / link).exists()], name_of(document)
+
+
+def test_files_that_the_documents_name_are_there():
+    folders = "engine|kernels|audio|image|tests|benchmarks|docs|examples"
+    for document in DOCUMENTS:
+        named = re.findall(rf"(?:`|\()((?:{folders})/[\w./-]*)[`)]", document.read_text(encoding="utf-8"))
+        assert not [name for name in named if not (ROOT / name).exists()], name_of(document)
+
+
+def test_every_page_is_in_the_menu():
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert not [name_of(page) for page in PAGES if page.relative_to(DOCS).as_posix() not in menu]
+
+
+# The tables of steps in docs/performance.md: which side of the file a row is, at a length and for a generation.
+SIDES = {
+    "clavilux, float16 weights (the default)": ("clavilux float16",) * 2,
+    "clavilux, float16 weights": ("clavilux float16",) * 2,
+    "clavilux, bfloat16 weights (the default there)": ("clavilux bfloat16",) * 2,
+    "clavilux, int8": ("clavilux int8",) * 2,
+    "clavilux, float32": ("clavilux float32",) * 2,
+    "clavilux": ("+ sampler", "clavilux bfloat16"),
+    "transformers, eager": ("transformers eager", "transformers generate"),
+    "transformers, static cache and `torch.compile`": ("transformers compiled",) * 2,
+}
+AT = ("length 1", "length 751", "length 1503", "generation of 48 frames")
+
+
+def test_tables_of_steps_are_those_of_the_files():
+    """Each of these tables stands below the file that it was taken from."""
+    results, subject, compared = {}, "musicgen-small", 0
+    for line in (DOCS / "performance.md").read_text(encoding="utf-8").splitlines():
+        if named := re.search(r"benchmarks/results/[\w-]+\.json", line):
+            found = json.loads((ROOT / named[0]).read_text()).get("results", [])
+            keys = ("subject", "at", "side")
+            results = {tuple(row[key] for key in keys): row["median_s"] for row in found if row.get("suite") == "steps"}
+        label, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not results or len(cells) != 4 or not re.fullmatch(r"[\d.]+", cells[0]):
+            continue
+        model, _, side = label.partition(", ")
+        if model.startswith("MusicGen"):
+            subject = model.lower()
+        label = side if model.startswith("MusicGen") or model == "the same" else label
+        for at, cell, name in zip(AT, cells, (SIDES[label][at.startswith("gen")] for at in AT), strict=True):
+            assert float(cell) == float(f"{1e3 * results[subject, at, name]:.3g}"), (line, at)
+            compared += 1
+    assert compared == 4 * (5 + 6 + 6)
