@@ -162,6 +162,17 @@ def test_files_that_the_documents_name_are_there():
         assert not [name for name in named if not (ROOT / name).exists()], name_of(document)
 
 
+def test_scripts_that_measure_are_listed(monkeypatch, capsys):
+    text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    assert not [path.name for path in (ROOT / "benchmarks").glob("*.py") if f"`{path.name}`" not in text]
+    monkeypatch.chdir(ROOT)
+    exec(compile(snippets(ROOT / "benchmarks" / "README.md", "python"), "benchmarks/README.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert len(list((ROOT / "benchmarks" / "results").glob("*gpu*"))) == len(
+        list((ROOT / "benchmarks" / "results").glob("????-??-??-gpu.json"))
+    )
+
+
 def test_every_page_is_in_the_menu():
     menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert not [name_of(page) for page in PAGES if page.relative_to(DOCS).as_posix() not in menu]
@@ -179,24 +190,43 @@ SIDES = {
     "transformers, static cache and `torch.compile`": ("transformers compiled",) * 2,
 }
 AT = ("length 1", "length 751", "length 1503", "generation of 48 frames")
+LADDER = {
+    "the eager loop": "eager",
+    "+ one CUDA graph a step": "+ graph",
+    "+ fused kernels": "+ fused",
+    "+ the sampler as a kernel": "+ sampler",
+    "+ int8 weights": "+ int8",
+}
+HALVES = {
+    "musicgen-small": "length 751", "musicgen-large": "length 751", "llamagen-b": "length 288",
+    "llamagen-3b": "length 288", "imagegpt-large": "length 512",
+}  # fmt: skip
+
+
+def rows_of_steps(text: str):
+    """(cells, [(subject, at, side) of each], medians in seconds by those) for each row below the file that it is from."""
+    medians, subject = {}, "musicgen-small"
+    for line in text.splitlines():
+        if named := re.search(r"benchmarks/results/[\w-]+\.json", line):
+            found = json.loads((ROOT / named[0]).read_text()).get("results", [])
+            steps = [row for row in found if row.get("suite") == "steps"]
+            medians = {(row["subject"], row["at"], row["side"]): row["median_s"] for row in steps}
+        label, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not medians or "length of the cache" in label or not all(re.fullmatch(r"[\d.]+", cell) for cell in cells):
+            continue
+        if len(cells) == len(HALVES):
+            yield cells, [(name, at, LADDER[label]) for name, at in HALVES.items()], medians
+        if len(cells) == len(AT):
+            model, _, side = label.partition(", ")
+            subject = model.lower() if model.startswith("MusicGen") else subject
+            alone, together = SIDES[side if model.startswith(("MusicGen", "the same")) else label]
+            yield cells, [(subject, at, alone) for at in AT[:-1]] + [(subject, AT[-1], together)], medians
 
 
 def test_tables_of_steps_are_those_of_the_files():
-    """Each of these tables stands below the file that it was taken from."""
-    results, subject, compared = {}, "musicgen-small", 0
-    for line in (DOCS / "performance.md").read_text(encoding="utf-8").splitlines():
-        if named := re.search(r"benchmarks/results/[\w-]+\.json", line):
-            found = json.loads((ROOT / named[0]).read_text()).get("results", [])
-            keys = ("subject", "at", "side")
-            results = {tuple(row[key] for key in keys): row["median_s"] for row in found if row.get("suite") == "steps"}
-        label, *cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if not results or len(cells) != 4 or not re.fullmatch(r"[\d.]+", cells[0]):
-            continue
-        model, _, side = label.partition(", ")
-        if model.startswith("MusicGen"):
-            subject = model.lower()
-        label = side if model.startswith("MusicGen") or model == "the same" else label
-        for at, cell, name in zip(AT, cells, (SIDES[label][at.startswith("gen")] for at in AT), strict=True):
-            assert float(cell) == float(f"{1e3 * results[subject, at, name]:.3g}"), (line, at)
+    compared = 0
+    for cells, places, medians in rows_of_steps((DOCS / "performance.md").read_text(encoding="utf-8")):
+        for cell, place in zip(cells, places, strict=True):
+            assert float(cell) == float(f"{1e3 * medians[place]:.3g}"), place
             compared += 1
-    assert compared == 4 * (5 + 6 + 6)
+    assert compared == 4 * (5 + 6 + 6) + 5 * 5
