@@ -204,7 +204,7 @@ HALVES = {
 
 
 def rows_of_steps(text: str):
-    """(cells, [(subject, at, side) of each], medians in seconds by those) for each row below the file that it is from."""
+    """(cells, [(subject, at, side) of each], medians in seconds by those) for each row below its file."""
     medians, subject = {}, "musicgen-small"
     for line in text.splitlines():
         if named := re.search(r"benchmarks/results/[\w-]+\.json", line):
