@@ -65,8 +65,8 @@ def check_file(path: str | Path, kind: str = "checkpoint") -> Path:
         head = file.read(1024)
     what = "weights" if kind == "checkpoint" else kind
     if head.startswith(_POINTER):
-        size = re.search(rb"^size (\d{1,18})\s*$", head, re.M)
-        size = f" ({int(size[1]) / MIB:,.0f} MiB)" if size and int(size[1]) >= MIB else ""
+        stated = re.search(rb"^size (\d{1,18})\s*$", head, re.M)
+        size = f" ({int(stated[1]) / MIB:,.0f} MiB)" if stated and int(stated[1]) >= MIB else ""
         raise CheckpointError(
             f"{str(path)!r} is a Git LFS pointer, not the {what}: the file{size} that it stands for was not "
             "downloaded; run `git lfs pull` in its folder, or download that file itself"

@@ -38,7 +38,7 @@ class Conditioning:
     pad_lengths: torch.Tensor | None = None
     output_additive: torch.Tensor | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         rows = set()
         for name, dimensions in (
             ("prefix", 3), ("memory", 3), ("memory_mask", 2), ("additive", 3), ("output_additive", 3),
@@ -61,10 +61,10 @@ class Conditioning:
             if self.memory_mask.dtype != torch.bool:
                 raise ValueError(f"memory_mask is {self.memory_mask.dtype}; it should be bool")
         if self.pad_lengths is not None:
-            rows, room = (0, 0) if self.prefix is None else self.prefix.shape[:2]
-            if self.pad_lengths.shape != (rows,) or self.pad_lengths.dtype != torch.int64:
+            count, room = (0, 0) if self.prefix is None else self.prefix.shape[:2]
+            if self.pad_lengths.shape != (count,) or self.pad_lengths.dtype != torch.int64:
                 given = f"{self.pad_lengths.dtype} {tuple(self.pad_lengths.shape)}"
-                raise ValueError(f"pad_lengths is {given}; it should be int64 [{rows}], one for each row of the prefix")
+                raise ValueError(f"pad_lengths is {given}; it should be int64 [{count}], one a row of the prefix")
             if not 0 <= int(self.pad_lengths.min()) <= int(self.pad_lengths.max()) < room:
                 raise ValueError(
                     f"pad_lengths are {self.pad_lengths.tolist()}; they should be from 0 to {room - 1}, in the prefix"
@@ -83,7 +83,7 @@ class Conditioning:
 
     def window(self, keep: int, start: int, index: int = 0) -> "Conditioning":
         """The same for a window, the `index`-th, that holds tokens 0 .. keep - 1, then tokens from `start` on."""
-        prefix = (self.prefix, *self.window_prefixes)[min(index, len(self.window_prefixes))]
+        prefix = self._prefix_of(index)
         additive = self.additive
         output, first = self.output_additive, self.num_prefix
         if additive is not None and start > keep:
@@ -93,6 +93,10 @@ class Conditioning:
         if prefix is self.prefix and additive is self.additive and output is self.output_additive:
             return self
         return replace(self, prefix=prefix, additive=additive, window_prefixes=(), output_additive=output)
+
+    def _prefix_of(self, index: int) -> torch.Tensor | None:
+        """The prefix of the `index`-th window; the first one's is `prefix`."""
+        return (self.prefix, *self.window_prefixes)[min(index, len(self.window_prefixes))]
 
     @staticmethod
     def stack(parts: Sequence["Conditioning"]) -> "Conditioning":
@@ -106,21 +110,24 @@ class Conditioning:
             ValueError: only some parts have a prefix, or prefixes or additives differ in length; or a part that needs
                 filling does not say how many rows it has.
         """
-        prefixes = [part.prefix for part in parts]
-        if any(prefix is None for prefix in prefixes) and any(prefix is not None for prefix in prefixes):
+        prefixes = [part.prefix for part in parts if part.prefix is not None]
+        if prefixes and len(prefixes) < len(parts):
             raise ValueError("only some of the conditionings have a prefix; all should, as it takes positions")
-        prefix = None if prefixes[0] is None else torch.cat(prefixes)
+        prefix = torch.cat(prefixes) if prefixes else None
         memory, memory_mask = _stack_memories(parts)
         count = max((len(part.window_prefixes) for part in parts), default=0)
-        later = [torch.cat([part.window(0, 0, index).prefix for part in parts]) for index in range(1, count + 1)]
+        later = []
+        for index in range(1, count + 1):
+            of_window = [part._prefix_of(index) for part in parts]
+            later.append(torch.cat([one for one in of_window if one is not None]))
         pads = None
         if any(part.pad_lengths is not None for part in parts):
-            pads = torch.cat([_pad_lengths(part) for part in parts])
+            pads = torch.cat([_pad_lengths(*pair) for pair in zip(parts, prefixes, strict=True)])
         additive, output = (_stack_additives(parts, name) for name in ("additive", "output_additive"))
         return Conditioning(prefix, memory, memory_mask, additive, tuple(later), pads, output)
 
 
-def _rows(part, parts):
+def _rows(part: Conditioning, parts: Sequence[Conditioning]) -> int:
     # A part with nothing in it has as many rows as the first: the unconditional half of a guided batch.
     rows = part.rows or parts[0].rows
     if rows is None:
@@ -128,12 +135,12 @@ def _rows(part, parts):
     return rows
 
 
-def _pad_lengths(part):
-    rows, device = len(part.prefix), part.prefix.device
-    return torch.zeros(rows, dtype=torch.int64, device=device) if part.pad_lengths is None else part.pad_lengths
+def _pad_lengths(part: Conditioning, prefix: torch.Tensor) -> torch.Tensor:
+    none = torch.zeros(len(prefix), dtype=torch.int64, device=prefix.device)
+    return none if part.pad_lengths is None else part.pad_lengths
 
 
-def _stack_memories(parts):
+def _stack_memories(parts: Sequence[Conditioning]) -> tuple[torch.Tensor | None, torch.Tensor | None]:
     known = next((part.memory for part in parts if part.memory is not None), None)
     if known is None:
         return None, None
@@ -153,7 +160,7 @@ def _stack_memories(parts):
     return torch.cat(memories), None if mask.all() else mask
 
 
-def _stack_additives(parts, name):
+def _stack_additives(parts: Sequence[Conditioning], name: str) -> torch.Tensor | None:
     given = [getattr(part, name) for part in parts]
     known = next((additive for additive in given if additive is not None), None)
     if known is None:

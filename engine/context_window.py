@@ -92,6 +92,7 @@ class ContextWindow:
     def _move(self, keep: int, dropped: int) -> None:
         """Go back to where a window that holds the kept tokens and those behind the dropped ones differs from this."""
         state, given = self.state, self._given
+        assert self._windows is not None, "only windows move on"
         moved = given.window(keep, keep + dropped, dropped // self._windows.stride)
         # The prefix and the kept tokens stay as they were read, unless the prefix is another one now.
         first = min(state.position, given.num_prefix + keep)
@@ -116,7 +117,8 @@ class ContextWindow:
         if given.output_additive is not None:
             held = replace(held, output_additive=given.output_additive[:, : capacity + given.num_prefix])
         if self._windows is not None:  # they are written over where a window moves on
-            held = replace(held, **{name: part.clone() for name, part in _added(held)})
+            added = {name: part.clone() for name, part in _added(held)}
+            held = replace(held, additive=added.get("additive"), output_additive=added.get("output_additive"))
         return held
 
     def _between(self, start: int, end: int) -> torch.Tensor:

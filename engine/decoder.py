@@ -7,19 +7,20 @@ how they are drawn, or any checkpoint's names.
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from clavilux.conditioning import Conditioning
 from clavilux.kernels import processor
 from clavilux.kernels.embed import embed
 from clavilux.kernels.embed.reference import at
 from clavilux.kernels.norm_linear import norm_linear
-from clavilux.kernels.quantized import Int8Weight, dequantize, pack, quantize
-from clavilux.layers import Layer, Norm
+from clavilux.kernels.quantized import Int8Weight, PackedWeight, dequantize, pack, quantize
+from clavilux.layers import KV, CrossAttention, Layer, Norm
 from clavilux.positions import grid_table, rope_table, sinusoidal_table
 from clavilux.skeleton import skeletons
 from clavilux.spec import DecoderSpec
@@ -44,7 +45,10 @@ class Decoder(nn.Module):
         cache_dtype: of the keys and values that a state holds; None: as the weights that are not packed.
     """
 
-    def __init__(self, spec: DecoderSpec):
+    positions: Tensor | None
+    rope: Tensor | None  # of all positions: [max_positions, 2, E]
+
+    def __init__(self, spec: DecoderSpec) -> None:
         super().__init__()
         self.spec = spec
         # One table for all codebooks, so that a step looks its tokens up at once: [K * V, D].
@@ -56,18 +60,19 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(Layer(spec, index) for index in range(spec.layers))
         self.norm = Norm(spec.width, spec.norm_bias) if spec.final_norm else None
         # One head a codebook, kept as one matrix: [K * V, D].
-        self.head_up = self.head = None
+        self.head_up: nn.Linear | None = None
+        self.head: nn.Linear | None = None
         if spec.head_width is not None:
             self.head_up = nn.Linear(spec.width, spec.head_width, bias=spec.head_bias)
         if not spec.tied:
             size = spec.head_width or spec.width
-            self.head = nn.Linear(size, spec.codebooks * spec.output_vocabulary, bias=spec.head_bias)
+            self.head = nn.Linear(size, spec.codebooks * spec.num_outputs, bias=spec.head_bias)
         self.num_parameters = sum(p.numel() for p in self.parameters())
         self.cache_dtype: torch.dtype | None = None
-        self._initialise()
+        self._initialize()
 
     @classmethod
-    def from_weights(cls, spec: DecoderSpec, weights: Mapping[str, torch.Tensor | Int8Weight]) -> "Decoder":
+    def from_weights(cls, spec: DecoderSpec, weights: Mapping[str, Tensor | Int8Weight]) -> "Decoder":
         """A decoder that holds these tensors themselves, without a random start or a copy.
 
         Args:
@@ -82,11 +87,12 @@ class Decoder(nn.Module):
             decoder = cls(spec)
         plain = dict(weights)
         for name, linear in decoder.matrices().items():
-            if isinstance(plain.get(f"{name}.weight"), Int8Weight):
-                del linear.weight
-                linear.weight = plain.pop(f"{name}.weight")
-        plain = {name: dequantize(weight, torch.float32) for name, weight in plain.items()}
-        decoder.load_state_dict(plain, strict=True, assign=True)
+            weight = plain.get(f"{name}.weight")
+            if isinstance(weight, Int8Weight):
+                _replace(linear, weight)
+                del plain[f"{name}.weight"]
+        tensors = {name: dequantize(weight, torch.float32) for name, weight in plain.items()}
+        decoder.load_state_dict(tensors, strict=True, assign=True)
         decoder.make_tables()
         return decoder
 
@@ -100,7 +106,7 @@ class Decoder(nn.Module):
         if spec.positions == "rope":
             rope = rope_table(*sizes)
         elif spec.positions == "rope_2d":
-            rope = grid_table(*sizes, spec.grid_columns, spec.grid_prefix)
+            rope = grid_table(*sizes, spec.columns, spec.grid_prefix)
         self.register_buffer("rope", rope, persistent=False)
 
     def for_image_size(self, columns: int, rows: int) -> "Decoder":
@@ -113,7 +119,7 @@ class Decoder(nn.Module):
             other.make_tables()
         return other
 
-    def _initialise(self):
+    def _initialize(self) -> None:
         for name, parameter in self.named_parameters():
             if parameter.ndim < 2:
                 continue
@@ -153,13 +159,13 @@ class Decoder(nn.Module):
         )
         with torch.no_grad():
             state.memory_kv = {
-                index: tuple(part.contiguous() for part in kv) for index, kv in self._memory_kv(conditioning).items()
+                index: (k.contiguous(), v.contiguous()) for index, (k, v) in self._memory_kv(conditioning).items()
             }
         return state
 
     def forward(
-        self, tokens: torch.Tensor, state: DecodeState | None = None, conditioning: Conditioning | None = None
-    ) -> torch.Tensor:
+        self, tokens: Tensor, state: DecodeState | None = None, conditioning: Conditioning | None = None
+    ) -> Tensor:
         """Logits at every token.
 
         Args:
@@ -182,7 +188,7 @@ class Decoder(nn.Module):
         return logits.view(*x.shape[:2], self.spec.codebooks, -1).transpose(1, 2)
 
     @torch.no_grad()
-    def prefill(self, tokens: torch.Tensor, state: DecodeState) -> torch.Tensor:
+    def prefill(self, tokens: Tensor, state: DecodeState) -> Tensor:
         """Read tokens [B, K, T] into the state, at any position; the logits [B, K, V] after the last one.
 
         T may be 0 where the state's prefix is still to be read: the logits after the prefix.
@@ -191,7 +197,7 @@ class Decoder(nn.Module):
         return self._logits(x[:, -1]).view(len(tokens), self.spec.codebooks, -1)
 
     @torch.no_grad()
-    def step(self, tokens: torch.Tensor, state: DecodeState) -> torch.Tensor:
+    def step(self, tokens: Tensor, state: DecodeState) -> Tensor:
         """Read one token a codebook into the state; the logits [R * B, K, V] for the next.
 
         Args:
@@ -211,9 +217,7 @@ class Decoder(nn.Module):
         state.position = position + 1
         return logits
 
-    def step_at(
-        self, tokens: torch.Tensor, state: DecodeState, position: int | torch.Tensor, length: int | torch.Tensor
-    ) -> torch.Tensor:
+    def step_at(self, tokens: Tensor, state: DecodeState, position: int | Tensor, length: int | Tensor) -> Tensor:
         """As `step`, at a given position, without checks and without moving the state.
 
         Position and length (the position and 1) may be int32 tensors [1] on the device: then nothing here asks the
@@ -224,7 +228,7 @@ class Decoder(nn.Module):
             tokens, self.embed.weight, position, positions=self.positions, additive=given.additive,
             prefix=given.num_prefix, blocks=state.batch // len(tokens),
         )  # [R * B, D]  # fmt: skip
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self._layers):
             kv = state.memory_kv.get(index)
             x = layer.step(x, self.rope, state.k[index], state.v[index], length, kv, given)
         if given.output_additive is not None:
@@ -251,30 +255,27 @@ class Decoder(nn.Module):
         error = size = 0.0
         for linear in self.matrices().values():
             weight = linear.weight
-            if isinstance(weight, torch.Tensor):
+            if isinstance(weight, Tensor):  # else it is of an int8 copy
                 weight = weight.detach().float() if weight.device.type == "cpu" else weight.detach()
             packed = self._packed(weight, kind)
-            del linear.weight
-            linear.weight = packed
+            _replace(linear, packed)
             energy = float(dequantize(weight, torch.float32).float().square().sum())
             error, size = error + packed.error**2 * energy, size + energy
         if self.embed.weight.device.type == "cpu":
             for index in self.spec.cross_layers:  # not rounded: they are read once a render
-                kv = self.layers[index].cross.kv
-                weight = kv.weight.detach()
-                del kv.weight
-                kv.weight = pack(weight, "float32")
+                kv = self._cross(index).kv
+                _replace(kv, pack(kv.weight.detach(), "float32"))
             if HALF_CACHE and kind != "float32":
                 self.cache_dtype = torch.bfloat16
         return math.sqrt(error / size) if size else 0.0
 
     def matrices(self) -> dict[str, nn.Linear]:
         """The linear layers that every step reads, by name: those that `pack` replaces."""
-        keys_and_values = {layer.cross.kv for layer in self.layers if layer.cross is not None}  # read once a render
+        keys_and_values = {layer.cross.kv for layer in self._layers if layer.cross is not None}  # read once a render
         linears = {name: part for name, part in self.named_modules() if isinstance(part, nn.Linear)}
         return {name: part for name, part in linears.items() if part not in keys_and_values}
 
-    def _packed(self, weight: torch.Tensor | Int8Weight, kind: str):
+    def _packed(self, weight: Tensor | Int8Weight, kind: str) -> PackedWeight | Int8Weight:
         device = self.embed.weight.device
         if device.type == "cpu":
             return pack(weight, kind)
@@ -283,8 +284,8 @@ class Decoder(nn.Module):
         return weight.to(device) if isinstance(weight, Int8Weight) else quantize(weight)
 
     def read(
-        self, tokens: torch.Tensor, state: DecodeState | None = None, conditioning: Conditioning | None = None
-    ) -> torch.Tensor:
+        self, tokens: Tensor, state: DecodeState | None = None, conditioning: Conditioning | None = None
+    ) -> Tensor:
         """What the head reads, [B, P + T, D]; P is 0 where the prefix is not read. Arguments and errors as `forward`.
 
         This is also what an encoder that is built as a decoder gives.
@@ -319,7 +320,7 @@ class Decoder(nn.Module):
             x = x + self.positions[position:end]
         rope = None if self.rope is None else self.rope[position:end]
         x = x.view(-1, spec.width)  # [B * (P + T), D]
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self._layers):
             cache = None if state is None else (state.k[index], state.v[index], position)
             x = layer(x, batch, rope, cache, memory_kv.get(index), conditioning)
         if state is not None:
@@ -327,7 +328,7 @@ class Decoder(nn.Module):
         x = x.view(batch, num_positions, -1)
         return x if conditioning.output_additive is None else x + conditioning.output_additive[:, position:end]
 
-    def _embedded(self, tokens, conditioning, position):
+    def _embedded(self, tokens: Tensor, conditioning: Conditioning, position: int) -> Tensor:
         offsets = torch.arange(self.spec.codebooks, device=tokens.device) * self.spec.vocabulary
         x = self.embed(tokens + offsets[:, None]).sum(1)  # [B, K, T, D] -> [B, T, D]
         if conditioning.additive is not None:
@@ -343,23 +344,33 @@ class Decoder(nn.Module):
             x = torch.cat([conditioning.prefix, x], dim=1)
         return x
 
-    def _logits(self, x):
+    def _logits(self, x: Tensor) -> Tensor:
         # x: [N, D] -> [N, K * V]
         spec, norm = self.spec, self.norm
         weight, bias = (self.embed.weight, None) if self.head is None else (self.head.weight, self.head.bias)
-        normed = {"norm": "none"} if norm is None else {"norm": spec.norm, "eps": spec.eps}
-        gains = (None, None) if norm is None else (norm.weight, norm.bias)
+        gain, shift, kind = (None, None, "none") if norm is None else (norm.weight, norm.bias, spec.norm)
         if self.head_up is not None:
-            x = norm_linear(x, *gains, self.head_up.weight, self.head_up.bias, activation="gelu", **normed)
-            gains, normed = (None, None), {"norm": "none"}
-        return norm_linear(x, *gains, weight, bias, **normed)
+            up = self.head_up
+            x = norm_linear(x, gain, shift, up.weight, up.bias, norm=kind, eps=spec.eps, activation="gelu")
+            gain, shift, kind = None, None, "none"
+        return norm_linear(x, gain, shift, weight, bias, norm=kind, eps=spec.eps)
 
-    def _memory_kv(self, conditioning):
-        if conditioning.memory is None:
-            return {}
-        return {index: self.layers[index].cross.memory_kv(conditioning.memory) for index in self.spec.cross_layers}
+    @property
+    def _layers(self) -> Sequence[Layer]:
+        return cast("Sequence[Layer]", self.layers)  # of what it holds, a ModuleList says Module only
 
-    def _checked(self, conditioning, batch):
+    def _cross(self, index: int) -> CrossAttention:
+        cross = self._layers[index].cross
+        assert cross is not None, "only layers that the spec names have cross-attention"
+        return cross
+
+    def _memory_kv(self, conditioning: Conditioning) -> dict[int, KV]:
+        memory = conditioning.memory
+        return (
+            {} if memory is None else {index: self._cross(index).memory_kv(memory) for index in self.spec.cross_layers}
+        )
+
+    def _checked(self, conditioning: Conditioning | None, batch: int) -> Conditioning:
         if conditioning is None:
             conditioning = Conditioning()
         if conditioning.rows not in (None, batch):
@@ -375,3 +386,9 @@ class Decoder(nn.Module):
                 "no memory is given; this decoder has cross-attention (an empty memory is one whose mask is all False)"
             )
         return conditioning
+
+
+def _replace(linear: nn.Linear, weight: PackedWeight | Int8Weight) -> None:
+    """Put what the ops take in a weight's place; torch knows it as a tensor only."""
+    del linear.weight
+    linear.weight = cast("nn.Parameter", weight)

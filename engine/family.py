@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,17 +25,20 @@ from clavilux.windows import Windows
 Progress = Callable[[float, float], None]
 
 
+C = TypeVar("C")
+
+
 @dataclass(frozen=True)
-class Stage:
+class Stage(Generic[C]):
     """One decoder, how its tokens are laid out and windowed, and the codec that they belong to.
 
-    `windows` is None where a piece never outgrows the context: a picture.
+    `windows` is None where a piece never outgrows the context: a picture. `codec` is one of sound or of pictures.
     """
 
     decoder: Decoder
     layout: Layout
     windows: Windows | None
-    codec: Codec
+    codec: C
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Family(Protocol):
     name: str
     accepts: dict[str, Any]  # the controls it takes, and what they may be
     sampling: SamplingSpec  # its defaults
-    stage: Stage
+    stage: Stage[Codec]
     identity: dict[str, Any]  # model, hash and dtype, for receipts
 
     def begin(self, requests: list[Request]) -> list[Generation]:

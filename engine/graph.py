@@ -36,7 +36,7 @@ class StepGraph:
         sampling: SamplingSpec,
         plan: torch.Tensor,
         layout: Layout | None = None,
-    ):
+    ) -> None:
         batch, codebooks, _ = plan.shape
         device = plan.device
         self.decoder, self.state, self.sampling = decoder, state, sampling
@@ -45,7 +45,7 @@ class StepGraph:
         self.failed = torch.full((batch,), -1, dtype=torch.int32, device=device)
         self._seeds, self._rows = (part.to(device) for part in sampling.keys(batch))
         self._weights = torch.tensor(sampling.table, device=device)
-        self._allowed = _allowed_cycle(layout, decoder.spec.output_vocabulary, device)
+        self._allowed = _allowed_cycle(layout, decoder.spec.num_outputs, device)
         # Where the step reads, how many positions then count, and which step's tokens it draws.
         self._clock = torch.zeros(3, dtype=torch.int32, device=device)
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -74,7 +74,7 @@ class StepGraph:
         self._draw(logits)
         self._clock.add_(1)
 
-    def _draw(self, logits):
+    def _draw(self, logits: torch.Tensor) -> None:
         spec = self.sampling
         sample_step(
             logits, self.plan, self.tokens, self.failed, self._clock[2:3], seeds=self._seeds, rows=self._rows,
@@ -159,7 +159,7 @@ def generate_captured(
 class _Copy:
     """The tokens of steps first .. end - 1 on their way to the host, behind the steps that draw them."""
 
-    def __init__(self, graph: StepGraph, first: int, end: int):
+    def __init__(self, graph: StepGraph, first: int, end: int) -> None:
         self._end = end
         on_gpu = graph.plan.device.type == "cuda"
         parts = (graph.plan[:, :, first:end], graph.failed)
@@ -184,9 +184,10 @@ class _Copy:
         yield from tokens.unbind(2)
 
 
-def _allowed_cycle(layout: Layout | None, vocabulary: int, device) -> torch.Tensor | None:
+def _allowed_cycle(layout: Layout | None, vocabulary: int, device: torch.device) -> torch.Tensor | None:
     """bool [C, K, V]: what a layout allows at steps 0 .. C - 1, then from the first again; None where all may come."""
     if layout is None:
         return None
-    masks = [layout.allowed(step, vocabulary) for step in range(layout.steps_per_frame)]
-    return None if masks[0] is None else torch.stack(masks).to(device)
+    cycle = [layout.allowed(step, vocabulary) for step in range(layout.steps_per_frame)]
+    masks = [mask for mask in cycle if mask is not None]  # all of them or none
+    return torch.stack(masks).to(device) if masks else None

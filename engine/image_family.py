@@ -14,9 +14,10 @@ from torch import Tensor
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
 from clavilux.family import Stage
+from clavilux.image.codecs import Codec
 from clavilux.image.picture import Picture
 from clavilux.layout import FrameReader
-from clavilux.sampling import SamplingSpec
+from clavilux.sampling import Grammar, SamplingSpec
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class PictureFamily(Protocol):
     name: str
     accepts: dict[str, Any]  # the controls it takes, and what they may be
     sampling: SamplingSpec  # its defaults
-    stage: Stage
+    stage: Stage[Codec]
     identity: dict[str, Any]  # model, fingerprint and dtype, for receipts
     size: int  # pixels a side that it was trained on
     sizes: str | None  # why no other size can be painted; None: any can
@@ -63,7 +64,7 @@ class PictureGeneration:
         receipt: all that makes the picture again.
     """
 
-    grammar = None
+    grammar: Grammar | None = None
 
     def __init__(
         self,
@@ -73,7 +74,7 @@ class PictureGeneration:
         conditioning: Conditioning,
         unconditional: Conditioning | None,
         prompt: Tensor | None = None,
-    ):
+    ) -> None:
         self._codec, layout = family.stage.codec, family.stage.layout
         self.decoder, self.conditioning, self.unconditional = decoder, conditioning, unconditional
         self.plan, self._size = layout.arrange(request.plan), request.size

@@ -8,17 +8,30 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from clavilux.checks import is_number
+from clavilux.files import PathLike
+from clavilux.image.codecs import Codec
 from clavilux.image.picture import Picture
 from clavilux.layout import OPEN
 
+Box = tuple[int, int, int, int]  # x, y, width, height in pixels
 
-def plan_of(codec, size: int, source, keep, vary, seed: int, model: dict[str, Any]) -> tuple[Tensor, list[str]]:
+
+def plan_of(
+    codec: Codec,
+    size: int,
+    source: Picture | PathLike | None,
+    keep: Box | None,
+    vary: float | None,
+    seed: int,
+    model: Mapping[str, Any],
+) -> tuple[Tensor, list[str]]:
     """The tokens of a picture that are known, and notes on what that means.
 
     Args:
@@ -60,7 +73,7 @@ def plan_of(codec, size: int, source, keep, vary, seed: int, model: dict[str, An
     return plan.flatten(1)[None], [*_notes(kept), *remarks]
 
 
-def _picture(source) -> Picture:
+def _picture(source: Picture | PathLike) -> Picture:
     if isinstance(source, Picture):
         return source
     if not isinstance(source, (str, os.PathLike)):
@@ -68,7 +81,7 @@ def _picture(source) -> Picture:
     return Picture.load(source)
 
 
-def _rows_of(codec, picture: Picture, size: int, model: dict[str, Any]) -> Tensor:
+def _rows_of(codec: Codec, picture: Picture, size: int, model: Mapping[str, Any]) -> Tensor:
     """int64 [K, r, cols]: the whole rows of tokens of a picture that is scaled to the new one's width."""
     patch, cols = codec.downsampling, size // codec.downsampling
     rows = round(picture.height * size / picture.width) // patch
@@ -89,28 +102,28 @@ def _rows_of(codec, picture: Picture, size: int, model: dict[str, Any]) -> Tenso
     return _encoded(codec, scaled.to_floats()[:, : rows * patch]).view(-1, rows, cols)
 
 
-def tokens_of(codec, picture: Picture, size: int, model: dict[str, Any]) -> Tensor:
+def tokens_of(codec: Codec, picture: Picture, size: int, model: Mapping[str, Any]) -> Tensor:
     """int64 [K, cols, cols]: the tokens of a picture's middle square, scaled to `size`; arguments as `plan_of`."""
     cols = size // codec.downsampling
     own = _own_tokens(codec, picture, size, size, model)
     return _encoded(codec, picture.fit(size).to_floats()).view(-1, cols, cols) if own is None else own
 
 
-def _own_tokens(codec, picture: Picture, width: int, height: int, model: dict[str, Any]) -> Tensor | None:
+def _own_tokens(codec: Codec, picture: Picture, width: int, height: int, model: Mapping[str, Any]) -> Tensor | None:
     """int64 [K, rows, cols]: the tokens that a picture of exactly this size was made from by this very model."""
     rows, cols = height // codec.downsampling, width // codec.downsampling
     made_here = model.get("fingerprint") is not None and picture.receipt.get("fingerprint") == model["fingerprint"]
-    fits = picture.tokens is not None and tuple(picture.tokens.shape) == (codec.codebooks, rows * cols)
-    if made_here and fits and (picture.width, picture.height) == (width, height):
-        return picture.tokens.view(-1, rows, cols)
-    return None
+    tokens = picture.tokens
+    if tokens is None or not made_here or (picture.width, picture.height) != (width, height):
+        return None
+    return tokens.view(-1, rows, cols) if tuple(tokens.shape) == (codec.codebooks, rows * cols) else None
 
 
-def _encoded(codec, pixels: Tensor) -> Tensor:
+def _encoded(codec: Codec, pixels: Tensor) -> Tensor:
     return codec.encode(pixels[None]).cpu()[0]  # [K, rows * cols]
 
 
-def _region(keep, size: int, patch: int) -> Tensor:
+def _region(keep: Box, size: int, patch: int) -> Tensor:
     """bool [cols, cols]: the tokens that a rectangle of pixels touches."""
     whole = isinstance(keep, (list, tuple)) and len(keep) == 4 and all(type(number) is int for number in keep)
     if not whole:
@@ -123,7 +136,7 @@ def _region(keep, size: int, patch: int) -> Tensor:
     return kept
 
 
-def _some(share, cols: int, seed: int) -> Tensor:
+def _some(share: float, cols: int, seed: int) -> Tensor:
     """bool [cols, cols]: a share of the tokens, by chance."""
     if not is_number(share) or not 0 <= share <= 1:
         raise ValueError(f"vary is {share!r}; it should be the share of tokens that is kept, from 0 to 1")

@@ -5,8 +5,9 @@ are made for it. Knows no embedding, no head and no checkpoint's names.
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from clavilux.conditioning import Conditioning
 from clavilux.kernels.decode_attention import decode_attention
 from clavilux.kernels.linear_residual import linear_residual
 from clavilux.kernels.norm_linear import norm_linear
@@ -15,17 +16,20 @@ from clavilux.kernels.rotary import rms, rotate
 from clavilux.spec import DecoderSpec
 from clavilux.state import extended
 
+KV = tuple[Tensor, Tensor]  # keys and values
+Cache = tuple[Tensor, Tensor, int]  # keys and values [B, H, slots, E], and the position that is read next
+
 
 class Norm(nn.Module):
     """The parameters of a norm; it is computed inside the op that follows it."""
 
-    def __init__(self, size: int, bias: bool):
+    def __init__(self, size: int, bias: bool) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(size))
         self.bias = nn.Parameter(torch.zeros(size)) if bias else None
 
 
-def after_norm(spec: DecoderSpec, norm: Norm, linear: nn.Linear, x: torch.Tensor, activation: str = "none"):
+def after_norm(spec: DecoderSpec, norm: Norm, linear: nn.Linear, x: Tensor, activation: str = "none") -> Tensor:
     """The linear layer (and activation) of the normed residual stream x [N, D]."""
     return norm_linear(
         x, norm.weight, norm.bias, linear.weight, linear.bias, norm=spec.norm, eps=spec.eps, activation=activation
@@ -35,7 +39,7 @@ def after_norm(spec: DecoderSpec, norm: Norm, linear: nn.Linear, x: torch.Tensor
 class Attention(nn.Module):
     """Causal self-attention, over what the layer's span reads."""
 
-    def __init__(self, spec: DecoderSpec, index: int):
+    def __init__(self, spec: DecoderSpec, index: int) -> None:
         super().__init__()
         inner = spec.heads * spec.head_dim
         self.spec = spec
@@ -46,22 +50,22 @@ class Attention(nn.Module):
         self.q_norm = Norm(spec.head_dim, False) if spec.qk_norm else None
         self.k_norm = Norm(spec.head_dim, False) if spec.qk_norm else None
 
-    def forward(self, x, batch, rope, cache, starts):
+    def forward(self, x: Tensor, batch: int, rope: Tensor | None, cache: Cache | None, starts: Tensor | None) -> Tensor:
         # x: [B * T, D]; rope: [T, 2, E] or None; cache: None, or (k, v, position) with k, v [B, H, capacity, E];
         # starts: int64 [B], the first position that each row reads, or None
         spec = self.spec
         y = after_norm(spec, self.norm, self.qkv, x).view(batch, -1, 3, spec.heads, spec.head_dim)
         q, k, v = y.transpose(1, 3).unbind(2)  # [B, H, T, E]
-        if spec.qk_norm:
+        if self.q_norm is not None and self.k_norm is not None:
             q, k = rms(q, self.q_norm.weight, spec.eps), rms(k, self.k_norm.weight, spec.eps)
         if rope is not None:
             q, k = rotate(q, rope), rotate(k, rope)
         if cache is not None:
-            k, v = extended(*cache[:2], self.span, cache[2], k, v)
+            k, v = extended(cache[0], cache[1], self.span, cache[2], k, v)
         y = self._attended(q.to(k.dtype), k, v, cache, starts).transpose(1, 2)  # [B, T, H, E]
         return linear_residual(y.reshape(x.shape[0], -1), self.out.weight, self.out.bias, x)
 
-    def _attended(self, q, k, v, cache, starts):
+    def _attended(self, q: Tensor, k: Tensor, v: Tensor, cache: Cache | None, starts: Tensor | None) -> Tensor:
         if cache is None or self.span is None or self.span.kind != "prefix":
             return prefill_attention(q, k, v, span=self.span, starts=starts)
         # A cache keeps no keys after the prefix: the queries after it read all there are.
@@ -71,14 +75,18 @@ class Attention(nn.Module):
             parts.append(prefill_attention(q[:, :, inside:], k, v, causal=False, starts=starts))
         return torch.cat(parts, dim=2)
 
-    def step(self, x, rope, k_cache, v_cache, length, starts):
+    def step(
+        self, x: Tensor, rope: Tensor | None, k_cache: Tensor, v_cache: Tensor, length: int | Tensor,
+        starts: Tensor | None,
+    ) -> Tensor:  # fmt: skip
         # x: [B, D]; rope: the whole table; length: positions with the new one, an int or an int32 tensor [1]
         spec = self.spec
         y = after_norm(spec, self.norm, self.qkv, x).to(k_cache.dtype)
         q, k, v = y.view(-1, 3, spec.heads, spec.head_dim).unbind(1)  # [B, H, E]
-        gains = (self.q_norm.weight, self.k_norm.weight) if spec.qk_norm else (None, None)
+        q_gain = None if self.q_norm is None else self.q_norm.weight
+        k_gain = None if self.k_norm is None else self.k_norm.weight
         y = decode_attention(
-            q, k_cache, v_cache, length, new_k=k, new_v=v, rope=rope, q_gain=gains[0], k_gain=gains[1], eps=spec.eps,
+            q, k_cache, v_cache, length, new_k=k, new_v=v, rope=rope, q_gain=q_gain, k_gain=k_gain, eps=spec.eps,
             span=self.span, starts=starts,
         )  # fmt: skip
         return linear_residual(y.reshape(len(x), -1), self.out.weight, self.out.bias, x)
@@ -87,7 +95,7 @@ class Attention(nn.Module):
 class CrossAttention(nn.Module):
     """Attention to the conditioning's memory."""
 
-    def __init__(self, spec: DecoderSpec):
+    def __init__(self, spec: DecoderSpec) -> None:
         super().__init__()
         inner = spec.heads * spec.head_dim
         self.spec = spec
@@ -96,18 +104,20 @@ class CrossAttention(nn.Module):
         self.kv = nn.Linear(spec.width, 2 * inner, bias=spec.attention_bias)
         self.out = nn.Linear(inner, spec.width, bias=spec.attention_bias)
 
-    def memory_kv(self, memory):
+    def memory_kv(self, memory: Tensor) -> KV:
+        """Keys and values [B, H, S, E] of a memory [B, S, D]."""
         kv = norm_linear(memory, None, None, self.kv.weight, self.kv.bias, norm="none")
         kv = kv.view(*memory.shape[:2], 2, self.spec.heads, self.spec.head_dim)  # [B, S, 2, H, E]
-        return kv.permute(2, 0, 3, 1, 4).unbind(0)  # [B, H, S, E]
+        k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)  # [B, H, S, E]
+        return k, v
 
-    def forward(self, x, batch, kv, mask):
+    def forward(self, x: Tensor, batch: int, kv: KV, mask: Tensor | None) -> Tensor:
         spec = self.spec
         q = after_norm(spec, self.norm, self.q, x).to(kv[0].dtype).view(batch, -1, spec.heads, spec.head_dim)
         y = prefill_attention(q.transpose(1, 2), *kv, causal=False, mask=mask).transpose(1, 2)  # [B, T, H, E]
         return linear_residual(y.reshape(x.shape[0], -1), self.out.weight, self.out.bias, x)
 
-    def step(self, x, kv, mask):
+    def step(self, x: Tensor, kv: KV, mask: Tensor | None) -> Tensor:
         spec = self.spec
         q = after_norm(spec, self.norm, self.q, x).to(kv[0].dtype).view(-1, spec.heads, spec.head_dim)
         y = decode_attention(q, *kv, kv[0].shape[2], mask=mask)
@@ -117,7 +127,7 @@ class CrossAttention(nn.Module):
 class FeedForward(nn.Module):
     """The wide part of a layer."""
 
-    def __init__(self, spec: DecoderSpec):
+    def __init__(self, spec: DecoderSpec) -> None:
         super().__init__()
         gates = 2 if spec.activation == "swiglu" else 1
         self.spec = spec
@@ -125,7 +135,7 @@ class FeedForward(nn.Module):
         self.up = nn.Linear(spec.width, gates * spec.ffn_width, bias=spec.ffn_bias)
         self.down = nn.Linear(spec.ffn_width, spec.width, bias=spec.ffn_bias)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         y = after_norm(self.spec, self.norm, self.up, x, self.spec.activation)
         return linear_residual(y, self.down.weight, self.down.bias, x)
 
@@ -133,23 +143,28 @@ class FeedForward(nn.Module):
 class Layer(nn.Module):
     """Attention and cross-attention, where the spec has them, and the wide part."""
 
-    def __init__(self, spec: DecoderSpec, index: int):
+    def __init__(self, spec: DecoderSpec, index: int) -> None:
         super().__init__()
         self.attention = Attention(spec, index) if spec.attends(index) else None
         self.cross = CrossAttention(spec) if index in spec.cross_layers else None
         self.ffn = FeedForward(spec)
 
-    def forward(self, x, batch, rope, cache, kv, given):
+    def forward(
+        self, x: Tensor, batch: int, rope: Tensor | None, cache: Cache | None, kv: KV | None, given: Conditioning
+    ) -> Tensor:
         # given: the conditioning, whose memory is kv
         if self.attention is not None:
             x = self.attention(x, batch, rope, cache, given.pad_lengths)
-        if kv is not None:
+        if kv is not None and self.cross is not None:
             x = self.cross(x, batch, kv, given.memory_mask)
         return self.ffn(x)
 
-    def step(self, x, rope, k_cache, v_cache, length, kv, given):
+    def step(
+        self, x: Tensor, rope: Tensor | None, k_cache: Tensor, v_cache: Tensor, length: int | Tensor, kv: KV | None,
+        given: Conditioning,
+    ) -> Tensor:  # fmt: skip
         if self.attention is not None:
             x = self.attention.step(x, rope, k_cache, v_cache, length, given.pad_lengths)
-        if kv is not None:
+        if kv is not None and self.cross is not None:
             x = self.cross.step(x, kv, given.memory_mask)
         return self.ffn(x)

@@ -10,6 +10,8 @@ import torch
 
 from clavilux.kernels.sample.reference import OPEN
 
+__all__ = ["OPEN", "Delay", "Flattened", "FrameReader", "Layout", "parallel"]
+
 
 @dataclass(frozen=True)
 class Delay:
@@ -18,7 +20,7 @@ class Delay:
     Attributes:
         codebooks: K, also the decoder's streams.
         vocabulary: V, the codec's ids are 0 .. V - 1.
-        delays: one a codebook, 0 or more; None: all 0.
+        delays: one a codebook, 0 or more; none at all: all 0.
         special: the id that stands where a step holds no frame; may be None where all delays are equal to 0.
 
     Raises:
@@ -27,12 +29,12 @@ class Delay:
 
     codebooks: int
     vocabulary: int
-    delays: tuple[int, ...] | None = None
+    delays: tuple[int, ...] = ()
     special: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_sizes(self)
-        delays = (0,) * self.codebooks if self.delays is None else tuple(self.delays)
+        delays = tuple(self.delays) or (0,) * self.codebooks
         object.__setattr__(self, "delays", delays)
         if len(delays) != self.codebooks or any(type(delay) is not int or delay < 0 for delay in delays):
             raise ValueError(f"delays are {delays}; they should be {self.codebooks} whole numbers of 0 or more")
@@ -95,7 +97,7 @@ class Delay:
         at its beginning, the special id stands, as it does at the beginning of the sequence."""
         steps = steps.clone()
         for k, delay in enumerate(self.delays):
-            if delay:
+            if delay and self.special is not None:  # there is one where there are delays
                 steps[:, k, :delay] = self.special
         return steps
 
@@ -121,7 +123,7 @@ class Flattened:
     codebooks: int
     vocabulary: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_sizes(self)
 
     @property
@@ -165,7 +167,7 @@ class Flattened:
         """bool [1, vocabulary]: the ids that a token drawn at this step may have."""
         return (torch.arange(vocabulary) // self.vocabulary == step % self.codebooks)[None]
 
-    def _offsets(self, device):
+    def _offsets(self, device: torch.device) -> torch.Tensor:
         return torch.arange(self.codebooks, device=device) * self.vocabulary
 
 
@@ -180,7 +182,7 @@ def parallel(codebooks: int, vocabulary: int) -> Delay:
 class FrameReader:
     """Gives frames as soon as the steps that hold them are known."""
 
-    def __init__(self, layout: Layout):
+    def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._pending: torch.Tensor | None = None
 
@@ -196,14 +198,14 @@ class FrameReader:
         return frames
 
 
-def _check_sizes(layout):
+def _check_sizes(layout: Layout) -> None:
     for name in ("codebooks", "vocabulary"):
         value = getattr(layout, name)
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} is {value!r}; it should be a whole number of at least 1")
 
 
-def _check_frames(layout, frames, num_frames):
+def _check_frames(layout: Layout, frames: torch.Tensor, num_frames: int | None) -> int:
     if frames.ndim != 3 or frames.shape[1] != layout.codebooks:
         raise ValueError(f"frames are {tuple(frames.shape)}; they should be [B, {layout.codebooks}, T]")
     _checked_ids(frames[frames != OPEN], layout.vocabulary)
@@ -213,12 +215,12 @@ def _check_frames(layout, frames, num_frames):
     return known if num_frames is None else num_frames
 
 
-def _check_steps(layout, steps):
+def _check_steps(layout: Layout, steps: torch.Tensor) -> None:
     if steps.ndim != 3 or steps.shape[1] != layout.streams:
         raise ValueError(f"steps are {tuple(steps.shape)}; they should be [B, {layout.streams}, S]")
 
 
-def _checked_ids(frames, vocabulary):
+def _checked_ids(frames: torch.Tensor, vocabulary: int) -> torch.Tensor:
     bad = frames[(frames < 0) | (frames >= vocabulary)]
     if len(bad):
         raise ValueError(f"a frame holds the id {int(bad[0])}; the codec's are 0 to {vocabulary - 1}")

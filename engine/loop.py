@@ -25,11 +25,25 @@ SMALL_DECODER = 30_000_000  # parameters
 class Drawable(Protocol):
     """What the loop reads of a generation, whatever it makes."""
 
-    prompt: torch.Tensor  # int64 [1, K, T], read before anything is drawn
-    plan: torch.Tensor | None  # int64 [1, K, S], what is known of the steps to come; None where a grammar says it
-    grammar: Grammar | None
-    conditioning: Conditioning  # one row
-    unconditional: Conditioning | None  # the row of guidance's second block; None where nothing could guide
+    @property
+    def prompt(self) -> torch.Tensor:
+        """int64 [1, K, T], read before anything is drawn."""
+
+    @property
+    def plan(self) -> torch.Tensor | None:
+        """int64 [1, K, S], what is known of the steps to come; None where a grammar says it."""
+
+    @property
+    def grammar(self) -> Grammar | None:
+        """What may come at each step; None where a plan says it."""
+
+    @property
+    def conditioning(self) -> Conditioning:
+        """One row."""
+
+    @property
+    def unconditional(self) -> Conditioning | None:
+        """The row of guidance's second block; None where nothing could guide."""
 
 
 def generate_tokens(
@@ -75,34 +89,32 @@ def generate_tokens(
     Raises:
         ValueError: arguments that do not fit, a sequence that there is no room for, or what sampling raises.
     """
-    batch, codebooks, _ = _checked_prompt(decoder, prompt)
+    batch, codebooks, known = _checked_prompt(decoder, prompt)
     if plan is None and num_steps is None and grammars is None:
         raise ValueError("nothing says where to end; num_steps, a plan or grammars should")
     if plan is not None:
         num_steps = _checked_plan(plan, batch, codebooks, num_steps)
     if grammars is not None and len(grammars) != batch:
         raise ValueError(f"there are {len(grammars)} grammars; there should be one for each of {batch} rows")
-    vocabulary = decoder.spec.output_vocabulary
     _check_overlap(windows, layout)
-    room = room_of(decoder, conditioning, windows)
-    if num_steps is not None and windows is None and grammars is None and prompt.shape[2] + num_steps - 1 > room:
+    room, total = room_of(decoder, conditioning, windows), None if num_steps is None else known + num_steps
+    if total is not None and windows is None and grammars is None and total - 1 > room:
         raise ValueError(
-            f"{prompt.shape[2]} prompt tokens and {num_steps} steps are asked for; there is room for "
-            f"{room + 1}, windows would allow more"
+            f"{known} prompt tokens and {num_steps} steps are asked for; there is room for {room + 1}, windows would "
+            "allow more"
         )
-    sampler = Sampler(sampling, batch, codebooks, vocabulary, prompt.device)
-    total = None if num_steps is None else prompt.shape[2] + num_steps
+    sampler = Sampler(sampling, batch, codebooks, decoder.spec.num_outputs, prompt.device)
     window = ContextWindow(
         decoder, batch, blocks=len(sampling.weights), conditioning=conditioning, windows=windows, layout=layout,
         total=total,
     )  # fmt: skip
     if grammars is None and _is_captured(prompt.device):
         if plan is None:
+            assert num_steps is not None, "one of them is given"
             plan = torch.full((batch, codebooks, num_steps), OPEN)
         yield from generate_captured(window, sampling, prompt, plan, layout=layout, replay_from=replay_from)
         return
-    pending = [prompt]
-    step = 0
+    pending, step = [prompt], 0
     while (num_steps is None or step < num_steps) and not (grammars and all(grammar.done for grammar in grammars)):
         asked = [_asked(grammar, codebooks, pad) for grammar in grammars or ()]
         tokens = _known(plan, step, asked, batch, codebooks, prompt.device)
@@ -131,8 +143,9 @@ def group_by_prefix_length(
     found: dict[int, list[int]] = {}
     for row, generation in enumerate(generations):
         found.setdefault(generation.conditioning.num_prefix, []).append(row)
+    seeds = sampling.seed if isinstance(sampling.seed, tuple) else (sampling.seed,)
     for rows in found.values():
-        yield rows, replace(sampling, seed=tuple(sampling.seed[row] for row in rows))
+        yield rows, replace(sampling, seed=tuple(seeds[row] for row in rows))
 
 
 def sample_rows(
@@ -146,14 +159,15 @@ def sample_rows(
     """The steps int64 [B, K] of generations that are made together, as `generate_tokens` gives them."""
     conditionings = [generation.conditioning for generation in generations]
     if len(sampling.weights) > 1:
-        conditionings += [generation.unconditional for generation in generations]
-    plans, grammars = [generation.plan for generation in generations], [each.grammar for each in generations]
+        conditionings += [each.unconditional for each in generations if each.unconditional is not None]
+    plans = [generation.plan for generation in generations if generation.plan is not None]
+    grammars = [generation.grammar for generation in generations if generation.grammar is not None]
     steps = generate_tokens(
         decoder,
         sampling,
         torch.cat([generation.prompt for generation in generations]),
-        plan=None if plans[0] is None else torch.cat(plans),
-        grammars=None if grammars[0] is None else grammars,
+        plan=torch.cat(plans) if plans else None,
+        grammars=grammars or None,
         conditioning=Conditioning.stack(conditionings),
         layout=layout,
         windows=windows,
@@ -180,7 +194,7 @@ def _is_captured(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
-def _checked_prompt(decoder, prompt):
+def _checked_prompt(decoder: Decoder, prompt: torch.Tensor) -> torch.Size:
     if prompt.ndim != 3 or prompt.shape[1] != decoder.spec.codebooks or prompt.dtype != torch.int64:
         raise ValueError(
             f"the prompt is {prompt.dtype} {tuple(prompt.shape)}; it should be int64 [B, {decoder.spec.codebooks}, T]"
@@ -193,7 +207,7 @@ def _checked_prompt(decoder, prompt):
     return prompt.shape
 
 
-def _check_overlap(windows, layout):
+def _check_overlap(windows: Windows | None, layout: Layout | None) -> None:
     longest = max(getattr(layout, "delays", (0,)))
     if windows is not None and windows.context - windows.keep - windows.stride < longest > 0:
         raise ValueError(
@@ -202,7 +216,7 @@ def _check_overlap(windows, layout):
         )
 
 
-def _checked_plan(plan, batch, codebooks, num_steps):
+def _checked_plan(plan: torch.Tensor, batch: int, codebooks: int, num_steps: int | None) -> int:
     if plan.ndim != 3 or plan.shape[0] not in (1, batch) or plan.shape[1] != codebooks or plan.dtype != torch.int64:
         raise ValueError(
             f"the plan is {plan.dtype} {tuple(plan.shape)}; it should be int64 [{batch} or 1, {codebooks}, S]"
@@ -212,11 +226,18 @@ def _checked_plan(plan, batch, codebooks, num_steps):
     return plan.shape[2]
 
 
-def _asked(grammar, codebooks, pad):
+def _asked(grammar: Grammar, codebooks: int, pad: int) -> torch.Tensor:
     return torch.full((codebooks,), pad) if grammar.done else grammar.allowed()
 
 
-def _known(plan, step, asked, batch, codebooks, device):
+def _known(
+    plan: torch.Tensor | None,
+    step: int,
+    asked: Sequence[torch.Tensor],
+    batch: int,
+    codebooks: int,
+    device: torch.device,
+) -> torch.Tensor:
     """int64 [B, K]: the tokens that are known before anything is drawn, `OPEN` elsewhere."""
     known = torch.full((batch, codebooks), OPEN) if plan is None else plan[:, :, step].repeat(batch // len(plan), 1)
     for row, tokens in enumerate(asked):
@@ -227,7 +248,9 @@ def _known(plan, step, asked, batch, codebooks, device):
     return known.to(device)
 
 
-def _allowed(asked, layout, step, logits):
+def _allowed(
+    asked: Sequence[torch.Tensor], layout: Layout | None, step: int, logits: torch.Tensor
+) -> torch.Tensor | None:
     """bool [B or 1, K, V], or None where all may be drawn; a row whose tokens are known is not restricted."""
     _, codebooks, vocabulary = logits.shape
     allowed = None if layout is None else layout.allowed(step, vocabulary)

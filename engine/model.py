@@ -52,7 +52,7 @@ class Model:
         )
         check_batch(batch)
         as_list = isinstance(prompt, (list, tuple)) or batch > 1
-        prompts = list(prompt) if isinstance(prompt, (list, tuple)) else [prompt] * batch
+        prompts: list[Any] = list(prompt) if isinstance(prompt, (list, tuple)) else [prompt] * batch
         if not prompts or not all(isinstance(p, str) for p in prompts):
             raise TypeError(f"prompt is {type(prompt).__name__}; it should be a string or a list of strings")
         taken = {name: controls[name] for name in self.family.accepts if controls.get(name) is not None}
@@ -70,7 +70,9 @@ class Model:
         """How to draw: what was asked for, else the family's usual settings; every receipt notes it."""
         given = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "guidance": guidance}
         usual = self.family.sampling
-        settings = {name: getattr(usual, name) if value is None else value for name, value in given.items()}
+        settings: dict[str, Any] = {
+            name: getattr(usual, name) if value is None else value for name, value in given.items()
+        }
         for receipt in receipts:
             receipt["settings"] = settings
         return SamplingSpec(seed=tuple(receipt["seed"] for receipt in receipts), **settings)

@@ -5,6 +5,8 @@ Knows devices and kinds of weights; does not know any family.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -75,7 +77,7 @@ def prepare(module: nn.Module, decoder: Decoder, device: torch.device, dtype: st
 def _expand(linears: list[nn.Module], dtype: torch.dtype) -> None:
     """Give the layers of an int8 copy plain matrices again."""
     for linear in linears:
-        weight = linear.weight
+        weight = cast("Int8Weight", linear.weight)
         del linear.weight
         linear.weight = nn.Parameter(weight.dequantized(dtype), requires_grad=False)
 

@@ -7,7 +7,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -42,7 +42,7 @@ class Schedule:
 
     scales: tuple[float, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.scales:
             raise ValueError("a schedule of guidance is empty; it should have a scale for each step")
         for scale in self.scales:
@@ -84,7 +84,7 @@ class SamplingSpec:
     guidance: float | tuple[float, ...] | Schedule = 1.0
     seed: int | tuple[int, ...] = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (_finite("temperature", self.temperature) >= 0):
             raise ValueError(f"temperature is {self.temperature}; it should be 0 or more")
         if _whole("top_k", self.top_k) < 0:
@@ -206,7 +206,7 @@ def _signed(seed: int) -> int:
     return seed - 2**64 if seed >= 2**63 else seed
 
 
-def _whole(name: str, value) -> int:
+def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}; it should be a whole number")
     try:

@@ -3,8 +3,9 @@
 Knows torch only, and imports nothing of ours: every folder may import it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -28,7 +29,13 @@ def skeletons() -> Iterator[None]:
 class _Unfilled(TorchFunctionMode):
     """`nn.init` and the methods that it calls leave tensors on the meta device alone."""
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
         kwargs = kwargs or {}
         filled = args[0] if args else kwargs.get("tensor")
         fills = func.__module__ == torch.nn.init.__name__ if hasattr(func, "__module__") else False

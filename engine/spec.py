@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from clavilux.kernels.span import KINDS, Span
 
@@ -79,7 +80,7 @@ class DecoderSpec:
     head_width: int | None = None
     tied: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.output_vocabulary is None:
             object.__setattr__(self, "output_vocabulary", self.vocabulary)
         for name in ("cross_attention", "spans"):
@@ -101,7 +102,7 @@ class DecoderSpec:
         if self.tied and (self.codebooks > 1 or self.output_vocabulary != self.vocabulary or untied):
             raise ValueError("tied is True; it needs one codebook, equal vocabularies, no head_bias and no head_width")
 
-    def _check_numbers(self):
+    def _check_numbers(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type is int or field.type == int | None and value is not None:
@@ -122,7 +123,7 @@ class DecoderSpec:
             if bad:
                 raise ValueError(f"cross_attention names the layers {bad}; there are layers 0 to {self.layers - 1}")
 
-    def _check_grid(self):
+    def _check_grid(self) -> None:
         if self.positions != "rope_2d":
             if self.grid_columns is not None or self.grid_prefix:
                 raise ValueError(
@@ -136,7 +137,7 @@ class DecoderSpec:
                 f"and a prefix below the {self.max_positions} positions"
             )
 
-    def _check_spans(self):
+    def _check_spans(self) -> None:
         unknown = [word for word in self.spans if word not in SPANS]
         if unknown or len(self.spans) not in (0, self.layers):
             given = f"the words {unknown}" if unknown else f"{len(self.spans)} words"
@@ -159,6 +160,17 @@ class DecoderSpec:
         return not self.spans or self.spans[layer] != "none"
 
     @property
+    def num_outputs(self) -> int:
+        """V of the logits."""
+        return self.vocabulary if self.output_vocabulary is None else self.output_vocabulary
+
+    @property
+    def columns(self) -> int:
+        """Tokens in a row of the picture; only with the positions "rope_2d"."""
+        assert self.grid_columns is not None, "checked where the spec is made"
+        return self.grid_columns
+
+    @property
     def cross_layers(self) -> tuple[int, ...]:
         """The numbers of the layers that have cross-attention."""
         if isinstance(self.cross_attention, bool):
@@ -166,7 +178,7 @@ class DecoderSpec:
         return self.cross_attention
 
     @classmethod
-    def from_dict(cls, values: Mapping) -> "DecoderSpec":
+    def from_dict(cls, values: Mapping[str, Any]) -> "DecoderSpec":
         """Build a spec from a mapping such as a JSON object.
 
         Raises:
@@ -185,6 +197,6 @@ class DecoderSpec:
             raise ValueError(f"a decoder spec needs {', '.join(missing)} as well")
         return cls(**values)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """The words and their values, fit for JSON and for `from_dict`."""
         return asdict(self)

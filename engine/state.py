@@ -120,10 +120,10 @@ def extended(
         k_cache[:, :, position:end] = k
         v_cache[:, :, position:end] = v
         return k_cache[:, :, :end], v_cache[:, :, :end]
-    return tuple(_extended(cache, span, position, new) for cache, new in ((k_cache, k), (v_cache, v)))
+    return _extended(k_cache, span, position, k), _extended(v_cache, span, position, v)
 
 
-def _extended(cache, span, position, new):
+def _extended(cache: torch.Tensor, span: Span, position: int, new: torch.Tensor) -> torch.Tensor:
     places, end, new = cache.shape[2], position + new.shape[2], new.to(cache.dtype)
     first = 0
     if span.kind in ("row", "previous_row"):

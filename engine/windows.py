@@ -28,7 +28,7 @@ class Windows:
     stride: int
     keep: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("context", "stride", "keep"):
             if type(getattr(self, name)) is not int:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it should be a whole number")
