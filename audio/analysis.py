@@ -50,7 +50,9 @@ class Analysis:
     """What `analyze` found.
 
     Attributes:
-        duration_s, sample_rate, channels: of the clip as it is.
+        duration_s: seconds of the clip as it is.
+        sample_rate: its Hz.
+        channels: its channels.
         loudness_lufs: integrated (ITU-R BS.1770-4); -inf for silence, None above 5 channels.
         peak_dbfs: four times oversampled; -inf for silence.
         tempo_bpm: quarter notes a minute, as `--tempo` and MIDI files count, also where one would rather tap dotted

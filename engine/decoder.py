@@ -40,8 +40,8 @@ class Decoder(nn.Module):
     result.
 
     Attributes:
-        spec: the words it was built from.
-        num_parameters: how many numbers it learned, packed or not.
+        spec: what it was built from.
+        num_parameters: of all its weights, packed or not.
         cache_dtype: of the keys and values that a state holds; None: as the weights that are not packed.
     """
 
@@ -76,7 +76,7 @@ class Decoder(nn.Module):
         """A decoder that holds these tensors themselves, without a random start or a copy.
 
         Args:
-            spec: its words.
+            spec: its shape.
             weights: by the names of `named_parameters`, exactly these. `matrices` may be int8: then
                 `clavilux.precision.prepare` is to follow.
 
@@ -239,9 +239,9 @@ class Decoder(nn.Module):
         """Replace the matrices of every layer and of the head by what steps fastest; not to be trained or moved after.
 
         Args:
-            kind: one of `kernels.weights.KINDS` on a CPU, where the rest stays in float32; "int8" on a GPU (per output
-                channel; on a CPU the activations as well, per row). A CPU that computes with bfloat16 keeps keys and
-                values in it, but for "float32".
+            kind: on a CPU one of `clavilux.kernels.quantized.KINDS`, and the rest stays in float32; on a GPU "int8" (per
+                output channel; on a CPU the activations as well, per row). A CPU that computes with bfloat16 keeps keys
+                and values in it, but for "float32".
 
         Returns:
             What it costs: the root mean square error of all packed weights, relative to their own.

@@ -43,7 +43,16 @@ class Stage(Generic[C]):
 
 @dataclass(frozen=True)
 class Request:
-    """What one row asks for. `open_length`: no length was given, `seconds` is the usual one; words may say another."""
+    """What one row asks for.
+
+    Attributes:
+        prompt: the text.
+        seconds: how long the piece is to be.
+        seed: of its row.
+        continue_from: a file or an `Audio` that it begins with.
+        controls: the family's own, by the names of its `accepts`.
+        open_length: no length was given: `seconds` is the usual one, and the prompt may state another.
+    """
 
     prompt: str
     seconds: float

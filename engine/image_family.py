@@ -57,8 +57,8 @@ class PictureGeneration:
 
     Attributes:
         decoder: the family's, for this size.
-        conditioning: what is said, one row.
-        unconditional: that nothing is said, the row of guidance's second block; None where there is nothing to say.
+        conditioning: conditioned on the prompt, one row.
+        unconditional: the row of guidance's second block; None where the model is conditioned on nothing.
         prompt: int64 [1, K, T], read before the first token.
         plan: int64 [1, K, S], the request's as the stage lays it out in steps.
         receipt: all that makes the picture again.

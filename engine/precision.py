@@ -1,4 +1,4 @@
-"""In which numbers a decoder computes: what each device offers, and what packing its weights costs.
+"""The dtype that a decoder computes in: what each device offers, and what packing its weights costs.
 
 Knows devices and kinds of weights; does not know any family.
 """
@@ -26,7 +26,7 @@ _LARGEST_HALF = torch.finfo(torch.float16).max
 
 
 def prepare(module: nn.Module, decoder: Decoder, device: torch.device, dtype: str) -> dict[str, str | float]:
-    """Move a loaded module to its device, in the numbers it will compute in; for inference only.
+    """Move a loaded module to its device, in the dtype that it will compute in; for inference only.
 
     | dtype | on an x86 CPU | on another CPU | on a GPU |
     |---|---|---|---|

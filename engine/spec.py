@@ -20,7 +20,8 @@ class DecoderSpec:
 
     Attributes:
         width: D, the residual stream's size.
-        layers, heads: how many; every head has its own keys and values.
+        layers: how many.
+        heads: H, in each layer; every head has its own keys and values.
         head_dim: E; heads * head_dim need not be the width.
         ffn_width: size of the wide layer (of its value half, for swiglu).
         vocabulary: rows of each codebook's input embedding.
@@ -31,11 +32,14 @@ class DecoderSpec:
         norm_bias: layer norm only.
         eps: of every norm.
         activation: "gelu" (exact), "quick_gelu" or "swiglu".
-        attention_bias, ffn_bias, head_bias: whether those linear layers have a bias.
+        attention_bias: whether the linear layers of attention have a bias.
+        ffn_bias: whether those of the feed-forward layers do.
+        head_bias: whether the head does.
         positions: "none", "learned" and "sinusoidal" (added to the embeddings), "rope" (half-split pairs), or "rope_2d"
             (rope by the row and the column of a picture; see `positions.grid_table`).
         rope_theta: base of the rotation rates.
-        grid_columns, grid_prefix: for "rope_2d": tokens in a row of the picture, and positions before its first token.
+        grid_columns: for "rope_2d": tokens in a row of the picture.
+        grid_prefix: for "rope_2d": positions before its first token.
         qk_norm: RMS norm of each head's queries and keys, before rope, with one gain for all heads.
         cross_attention: True for all layers, False for none, or the numbers of the layers that have it.
         spans: what the self-attention of each layer reads, a word for each layer: "full", "row", "column",
@@ -182,7 +186,7 @@ class DecoderSpec:
         """Build a spec from a mapping such as a JSON object.
 
         Raises:
-            ValueError: a key that is no word of the spec, or a missing one that has no default.
+            ValueError: a key that a spec does not have, or a missing one that has no default.
         """
         words = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - words)
@@ -198,5 +202,5 @@ class DecoderSpec:
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """The words and their values, fit for JSON and for `from_dict`."""
+        """Its fields, fit for JSON and for `from_dict`."""
         return asdict(self)

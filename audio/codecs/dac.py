@@ -53,11 +53,16 @@ class Quantizer(nn.Module):
 
 
 class Dac(nn.Module):
-    """A mono neural codec; see `Codec`. Its weights are uninitialised until loaded (`load_codec`).
+    """A mono neural codec; see `Codec`. Made by `load_codec`; a new one has no weights yet.
 
     Attributes:
         spec: the sizes.
-        sample_rate, frame_rate, codebooks, vocabulary, channels, hop: as every neural codec has them.
+        sample_rate: Hz of the samples.
+        frame_rate: frames a second.
+        codebooks: K, tokens a frame.
+        vocabulary: V, token values of each codebook.
+        channels: C, of the samples.
+        hop: samples a frame.
         overlap_frames: frames of context on each side with which a part of a decode equals the whole.
         lookahead_frames: frames that must be known behind one before all of it can be heard.
     """

@@ -56,12 +56,16 @@ class Quantizer(nn.Module):
 
 
 class Encodec(nn.Module):
-    """A neural codec; see `Codec`. Its weights are uninitialised until they are loaded (`encodec_files`).
+    """A neural codec; see `Codec`. Made by `load_codec`; a new one has no weights yet.
 
     Attributes:
-        spec: what it is.
-        sample_rate, frame_rate, codebooks, vocabulary, channels, hop: as every neural codec has them. With chunks,
-            `frame_rate` is that within a chunk; `num_frames` counts exactly.
+        spec: the sizes.
+        sample_rate: Hz of the samples.
+        frame_rate: frames a second; with chunks that within a chunk, and `num_frames` counts exactly.
+        codebooks: K, tokens a frame.
+        vocabulary: V, token values of each codebook.
+        channels: C, of the samples.
+        hop: samples a frame.
         overlap_frames: frames of context on each side with which a part of a decode equals the whole; None where
             there is no such number: an LSTM remembers everything, group norm and chunks need a whole chunk. There,
             use `decoder_stream`, which carries what is needed and is exact everywhere.

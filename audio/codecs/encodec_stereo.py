@@ -16,7 +16,7 @@ __all__ = ["StereoEncodec"]
 
 
 class StereoEncodec(nn.Module):
-    """A mono codec on both channels; see `Encodec` for what is not said here.
+    """A mono codec on both channels; see `Encodec` for the rest.
 
     Args:
         mono: the codec, shared by both channels.

@@ -81,12 +81,17 @@ class Quantizer(nn.Module):
 
 
 class VQVAELevel(nn.Module):
-    """One level as a codec; see `Codec`. Its weights are uninitialised until loaded (`load`).
+    """One level as a codec; see `Codec`. Made by `load_codec`; a new one has no weights yet.
 
     Attributes:
         spec: the sizes of all levels.
         index: which level it is; 0 has the shortest hop and sounds best.
-        sample_rate, frame_rate, codebooks, vocabulary, channels, hop: as every neural codec has them; one codebook.
+        sample_rate: Hz of the samples.
+        frame_rate: frames a second.
+        codebooks: 1.
+        vocabulary: V, token values of each codebook.
+        channels: C, of the samples.
+        hop: samples a frame.
         overlap_frames: frames of context on each side with which a part of a decode equals the whole.
         lookahead_frames: frames that must be known behind one before all of it can be heard.
     """

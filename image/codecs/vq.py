@@ -150,7 +150,9 @@ class VQ(nn.Module):
 
     Attributes:
         spec: the sizes.
-        codebooks, vocabulary, downsampling: as every picture codec has them.
+        codebooks: 1, tokens at each place.
+        vocabulary: V, number of token values.
+        downsampling: pixels a side for which one token stands.
     """
 
     family = "vq"

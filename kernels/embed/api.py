@@ -27,9 +27,9 @@ def embed(
         table: [K * V, D], contiguous; codebook k's rows start at k * V.
         position: where the step is, counted from 0, the prefix included; or an int32 tensor [1] on the device, whose
             value is not looked at here: it must lie within `positions` and `additive`.
-        positions: [P, D], contiguous: a learned or computed vector a position. None for none.
-        additive: [R * B, T, D], its last axis contiguous: a vector a row and token, of token position - prefix. None
-            for none.
+        positions: [P, D], contiguous: a learned or computed vector for each position; None for no such table.
+        additive: [R * B, T, D], its last axis contiguous: a vector for each row and token, of token position -
+            prefix; None for no such vectors.
         prefix: how many positions come before the first token.
         blocks: R, how often the rows of `tokens` are repeated, block after block (guidance).
         backend: an implementation's name; None chooses by device.

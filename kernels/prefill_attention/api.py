@@ -41,7 +41,7 @@ def prefill_attention(
         [B, H, T, E]; 0 for a query that may read nothing.
 
     Raises:
-        ValueError: shapes, dtypes, devices or words that do not fit.
+        ValueError: shapes, dtypes, devices or options that do not fit.
     """
     _check(q, k, v, causal, span)
     check_rows(starts, mask, k)

@@ -126,7 +126,7 @@ class JukeboxModel(Model):
 
         Args:
             job: the folder, or its journal, which stays open.
-            levels: how many levels to draw, where that is not what was asked for: a sketch's others, for one.
+            levels: how many levels to draw, where that is not the job's own number: to add a sketch's other levels.
             progress: as for `generate`.
 
         Raises:
@@ -145,7 +145,7 @@ class JukeboxModel(Model):
             return self._songs(settings, journal.job["notes"], samples, tokens)
 
     def align(self, job: str | Path | Journal) -> list[Alignment]:
-        """When which of the lyrics is sung, for each song of a job (as `resume`) whose top level is drawn.
+        """When each word of the lyrics is sung, for each song of a job (as `resume`) whose top level is drawn.
 
         Raises:
             ValueError: no job there, one that is not so far, or a song or model without lyrics.
