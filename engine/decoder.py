@@ -239,9 +239,9 @@ class Decoder(nn.Module):
         """Replace the matrices of every layer and of the head by what steps fastest; not to be trained or moved after.
 
         Args:
-            kind: on a CPU one of `clavilux.kernels.quantized.KINDS`, and the rest stays in float32; on a GPU "int8" (per
-                output channel; on a CPU the activations as well, per row). A CPU that computes with bfloat16 keeps keys
-                and values in it, but for "float32".
+            kind: on a CPU one of `clavilux.kernels.quantized.KINDS`, and the rest stays in float32; on a GPU "int8"
+                (per output channel; on a CPU the activations as well, per row). A CPU that computes with bfloat16 keeps
+                keys and values in it, but for "float32".
 
         Returns:
             What it costs: the root mean square error of all packed weights, relative to their own.
