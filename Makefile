@@ -10,6 +10,8 @@ INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_
 NUMERIC := $(addprefix tests/,\
   kernels/test_quantized.py kernels/test_steady.py kernels/test_prefill_attention.py engine/test_precision.py \
   engine/test_decoder.py audio/test_encodec.py audio/test_dac.py audio/test_codec_music.py image/test_vq.py)
+# A worker a core, each with one thread (tests/conftest.py); a file stays together, for what its tests share.
+PYTEST := $(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 8 --dist loadfile
 SETUP := .venv/.setup
 DEV := .venv/.setup-dev
 
@@ -38,11 +40,11 @@ song: $(SETUP)  ## write song.wav (another one: make song PROMPT="irish jig on f
 	@$(BIN)/clavilux render "$$PROMPT" --seconds 20 --seed 7 --output song.wav
 
 test: $(DEV)  ## run the tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-limited: $(DEV)  ## run the numeric tests as on lesser processors: without AVX-512, then without AVX2
-	CLAVILUX_CPU=avx2 $(BIN)/python -m pytest $(NUMERIC)
-	CLAVILUX_CPU=baseline $(BIN)/python -m pytest $(NUMERIC)
+	CLAVILUX_CPU=avx2 $(PYTEST) $(NUMERIC)
+	CLAVILUX_CPU=baseline $(PYTEST) $(NUMERIC)
 
 lint: $(DEV)  ## check style and formatting
 	$(BIN)/ruff check .
