@@ -53,7 +53,7 @@ lint: $(DEV)  ## check style and formatting
 docs: $(SETUP)  ## build the documents into build/site; warnings are errors
 	@$(INSTALL) --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
-	@echo 'Open build/site/index.html'
+	@echo 'Open build/site/index.html; with search: $(BIN)/python -m http.server --directory build/site'
 
 bench: $(DEV)  ## measure what a step costs on this machine, beside plain torch and transformers
 	@$(INSTALL) --editable '.[bench]'

@@ -55,8 +55,10 @@ def run(command: list[str], folder: Path) -> None:
 
 def run_lines(text: str) -> None:
     """Commands in this process, line by line: each start takes seconds."""
-    for line in text.splitlines():
-        program, *arguments = shlex.split(line, comments=True) or ["clavilux", "--version"]
+    for line in text.replace("\\\n", " ").splitlines():
+        if not (words := shlex.split(line, comments=True)):
+            continue
+        program, *arguments = words
         assert program == "clavilux", line
         result = CliRunner().invoke(app, arguments, prog_name="clavilux")
         assert result.exit_code == 0, f"{line}\n{result.output}{result.stderr}"
