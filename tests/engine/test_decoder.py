@@ -5,25 +5,15 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny_decoders import READING
 
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 
-TINY = {
-    "width": 12,
-    "layers": 2,
-    "heads": 3,
-    "head_dim": 4,
-    "ffn_width": 20,
-    "vocabulary": 11,
-    "max_positions": 16,
-    "positions": "none",
-}
-
 
 def make(**words):
     torch.manual_seed(0)
-    decoder = Decoder(DecoderSpec(**{**TINY, **words})).eval()
+    decoder = Decoder(DecoderSpec(**{**READING, **words})).eval()
     with torch.no_grad():
         for parameter in decoder.parameters():  # gains and biases too: a word that is not read must show
             parameter.copy_(torch.randn(parameter.shape) * 0.4 + (1.0 if parameter.ndim == 1 else 0.0))
@@ -338,7 +328,7 @@ def test_trains_under_autocast_and_in_bfloat16():
 
 def test_initial_loss_is_that_of_a_uniform_guess():
     torch.manual_seed(0)
-    decoder = Decoder(DecoderSpec(**{**TINY, "vocabulary": 100, "tied": True}))
+    decoder = Decoder(DecoderSpec(**{**READING, "vocabulary": 100, "tied": True}))
     tokens = tokens_for(decoder, 4, 12)
     loss = F.cross_entropy(decoder(tokens)[:, 0, :-1].flatten(0, 1), tokens[:, 0, 1:].flatten())
     assert abs(loss.item() - math.log(100)) < 0.2

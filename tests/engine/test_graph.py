@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tiny_decoders import drawing_decoder
 
 from clavilux import loop
 from clavilux.conditioning import Conditioning
 from clavilux.context_window import ContextWindow
-from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.graph import CHUNK, StepGraph, generate_captured
 from clavilux.kernels.backend import using
 from clavilux.layout import OPEN, Delay, Flattened
@@ -20,25 +20,10 @@ from clavilux.sampling import SamplingSpec
 from clavilux.windows import Windows
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-TINY = {
-    "width": 16,
-    "layers": 2,
-    "heads": 2,
-    "head_dim": 8,
-    "ffn_width": 24,
-    "vocabulary": 13,
-    "max_positions": 48,
-}
 
 
 def make(**words):
-    torch.manual_seed(0)
-    decoder = Decoder(DecoderSpec(**{**TINY, **words})).eval()
-    with torch.no_grad():
-        for parameter in decoder.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(12)  # so that what was read decides what comes next
-    return decoder.to(DEVICE)
+    return drawing_decoder(**{"max_positions": 48, **words}).to(DEVICE)
 
 
 def by_graph(decoder, sampling, prompt, plan, **words):

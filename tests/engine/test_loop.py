@@ -2,33 +2,14 @@
 
 import pytest
 import torch
+from tiny_decoders import drawing_decoder
 
 from clavilux.conditioning import Conditioning
-from clavilux.decoder import Decoder, DecoderSpec
+from clavilux.decoder import Decoder
 from clavilux.layout import OPEN, Delay, Flattened, FrameReader
 from clavilux.loop import generate_tokens
 from clavilux.sampling import Sampler, SamplingSpec
 from clavilux.windows import Windows
-
-TINY = {
-    "width": 16,
-    "layers": 2,
-    "heads": 2,
-    "head_dim": 8,
-    "ffn_width": 24,
-    "vocabulary": 13,
-    "max_positions": 40,
-}
-
-
-def make(**words):
-    torch.manual_seed(0)
-    decoder = Decoder(DecoderSpec(**{**TINY, **words})).eval()
-    with torch.no_grad():
-        for parameter in decoder.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(12)  # so that what was read decides what comes next
-    return decoder
 
 
 def prompt_of(*rows):
@@ -87,7 +68,7 @@ class Script:
 @pytest.mark.parametrize("words", [{}, {"positions": "rope", "norm": "rms"}, {"codebooks": 3}], ids=str)
 @pytest.mark.parametrize("windows", [None, Windows(9, 4), Windows(9, 9), Windows(10, 3, 2)], ids=str)
 def test_equals_the_naive_loop(words, windows):
-    decoder = make(**words)
+    decoder = drawing_decoder(**words)
     torch.manual_seed(1)
     prompt = torch.randint(13, (2, decoder.spec.codebooks, 3))
     sampling = SamplingSpec(seed=(4, 5), temperature=1.5)
@@ -99,7 +80,7 @@ def test_equals_the_naive_loop(words, windows):
 
 @pytest.mark.parametrize("windows", [None, Windows(9, 4), Windows(10, 3, 2)], ids=str)
 def test_conditioning_and_guidance_equal_the_naive_loop(windows):
-    decoder = make(cross_attention=True)
+    decoder = drawing_decoder(cross_attention=True)
     torch.manual_seed(2)
     one = Conditioning(torch.randn(2, 3, 16), torch.randn(2, 4, 16), None, torch.randn(2, 40, 16))
     conditioning = Conditioning.stack([one, Conditioning(prefix=torch.randn(2, 3, 16))])
@@ -113,7 +94,7 @@ def test_conditioning_and_guidance_equal_the_naive_loop(windows):
 
 @pytest.mark.parametrize("windows", [Windows(9, 4), Windows(9, 4, keep=2)], ids=str)
 def test_a_prefix_that_changes_from_window_to_window(windows):
-    decoder, prompt = make(), prompt_of([1, 2], [3, 4])
+    decoder, prompt = drawing_decoder(), prompt_of([1, 2], [3, 4])
     torch.manual_seed(2)
     first, *later = torch.randn(4, 2, 3, 16)
     one = Conditioning(first, window_prefixes=tuple(later[:2]))
@@ -126,7 +107,7 @@ def test_a_prefix_that_changes_from_window_to_window(windows):
 
 
 def test_three_blocks_of_guidance():
-    decoder = make()
+    decoder = drawing_decoder()
     conditioning = Conditioning.stack([Conditioning(prefix=torch.randn(2, 3, 16)) for _ in range(3)])
     sampling = SamplingSpec(seed=(4, 5), guidance=(2.0, 1.0, -2.0))
     prompt = prompt_of([1], [3])
@@ -135,7 +116,7 @@ def test_three_blocks_of_guidance():
 
 
 def test_a_row_equals_the_same_row_alone():
-    decoder = make(positions="rope")
+    decoder = drawing_decoder(positions="rope")
     prefix = torch.randn(3, 2, 16)
     empty = torch.zeros(3, 1, 0, dtype=torch.int64)
     words = {"num_steps": 60, "windows": Windows(20, 7)}
@@ -147,7 +128,7 @@ def test_a_row_equals_the_same_row_alone():
 
 
 def test_windows_change_nothing_while_there_is_room():
-    decoder, sampling, prompt = make(), SamplingSpec(seed=3), prompt_of([1])
+    decoder, sampling, prompt = drawing_decoder(), SamplingSpec(seed=3), prompt_of([1])
     free = run(decoder, sampling, prompt, num_steps=30)
     windowed = run(decoder, sampling, prompt, num_steps=60, windows=Windows(20, 5))
     assert torch.equal(windowed[:, :, :20], free[:, :, :20])
@@ -155,7 +136,7 @@ def test_windows_change_nothing_while_there_is_room():
 
 
 def test_a_prompt_longer_than_the_window():
-    decoder, sampling = make(), SamplingSpec(seed=3)
+    decoder, sampling = drawing_decoder(), SamplingSpec(seed=3)
     torch.manual_seed(3)
     prompt = torch.randint(13, (2, 1, 50))
     for windows in (Windows(20, 5), Windows(20, 6, 4)):
@@ -164,7 +145,7 @@ def test_a_prompt_longer_than_the_window():
 
 
 def test_known_places_of_a_plan_stand_and_the_rest_is_drawn():
-    decoder = make(codebooks=2)
+    decoder = drawing_decoder(codebooks=2)
     sampling, prompt = SamplingSpec(seed=(3, 4)), torch.randint(13, (2, 2, 1))
     free = run(decoder, sampling, prompt, num_steps=9)
     plan = free.clone()
@@ -179,7 +160,7 @@ def test_known_places_of_a_plan_stand_and_the_rest_is_drawn():
 
 def test_delayed_codebooks_with_a_special_id_that_is_never_drawn():
     layout = Delay(3, 11, (0, 1, 3), 12)  # ids 11 and 12 are in the head, not in the codec
-    decoder = make(codebooks=3)
+    decoder = drawing_decoder(codebooks=3)
     frames = torch.randint(11, (2, 3, 2))
     plan = layout.arrange(frames, num_frames=20)
     start = torch.full((2, 3, 1), 12)
@@ -193,14 +174,14 @@ def test_delayed_codebooks_with_a_special_id_that_is_never_drawn():
 
 def test_flattened_codebooks_draw_from_their_own_ids():
     layout = Flattened(3, 4)
-    decoder = make()
+    decoder = drawing_decoder()
     plan = layout.arrange(torch.zeros(2, 3, 0, dtype=torch.int64), num_frames=9)
     steps = run(decoder, SamplingSpec(seed=5, temperature=8.0), prompt_of([12], [12]), plan=plan, layout=layout)
     assert layout.restore(steps).shape == (2, 3, 9)
 
 
 def test_grammars_are_held_and_rows_end_by_themselves():
-    decoder = make()
+    decoder = drawing_decoder()
     scripts = [[None, 3, 4, {1, 2}, None], [{5}, 6, {7, 8, 9}], [1, 2, 3, 4, 5, 6, {0, 12}]]
     grammars = [Script(script) for script in scripts]
     given = run(decoder, SamplingSpec(seed=(1, 2, 3)), prompt_of([0], [0], [0]), grammars=grammars, pad=11)
@@ -215,7 +196,7 @@ def test_grammars_are_held_and_rows_end_by_themselves():
 
 
 def test_a_row_with_a_grammar_equals_the_same_row_alone():
-    decoder = make(positions="rope")
+    decoder = drawing_decoder(positions="rope")
     scripts = [[None, 3, 4, None, None] * 4, [None] * 9, [1, 2, None, None, 5, 6, 7, None] * 5]
     words = {"windows": Windows(12, 5, 1)}
     together = run(decoder, SamplingSpec(seed=(1, 2, 3)), prompt_of([0], [0], [0]),
@@ -226,7 +207,7 @@ def test_a_row_with_a_grammar_equals_the_same_row_alone():
 
 
 def test_forced_tokens_are_read_in_one_pass(monkeypatch):
-    decoder = make()
+    decoder = drawing_decoder()
     sizes = []
     prefill, step = Decoder.prefill, Decoder.step
 
@@ -245,27 +226,27 @@ def test_forced_tokens_are_read_in_one_pass(monkeypatch):
 
 
 def test_num_steps_limits_grammars():
-    given = run(make(), SamplingSpec(), prompt_of([0]), grammars=[Script([None] * 20)], num_steps=6)
+    given = run(drawing_decoder(), SamplingSpec(), prompt_of([0]), grammars=[Script([None] * 20)], num_steps=6)
     assert given.shape == (1, 1, 6)
-    assert run(make(), SamplingSpec(), prompt_of([0]), grammars=[Script([])]) is None
+    assert run(drawing_decoder(), SamplingSpec(), prompt_of([0]), grammars=[Script([])]) is None
 
 
 def test_an_ended_row_may_have_a_pad_that_the_head_does_not_score():
-    decoder = make(output_vocabulary=10)
+    decoder = drawing_decoder(output_vocabulary=10)
     grammars = [Script([None] * 4, 10), Script([None], 10)]
     given = run(decoder, SamplingSpec(seed=(1, 2)), prompt_of([0], [0]), grammars=grammars, pad=12)
     assert given[1, 0, 1:].tolist() == [12, 12, 12]
 
 
 def test_steps_come_one_by_one():
-    steps = generate_tokens(make(), SamplingSpec(), prompt_of([0]), num_steps=10)
+    steps = generate_tokens(drawing_decoder(), SamplingSpec(), prompt_of([0]), num_steps=10)
     first = next(steps)
     assert first.shape == (1, 1)
     steps.close()
 
 
 def test_what_does_not_fit_is_named():
-    decoder, sampling, prompt = make(), SamplingSpec(), prompt_of([0])
+    decoder, sampling, prompt = drawing_decoder(), SamplingSpec(), prompt_of([0])
     empty = torch.zeros(1, 1, 0, dtype=torch.int64)
 
     def check(message, *arguments, **words):
@@ -291,7 +272,7 @@ def test_what_does_not_fit_is_named():
 
 def test_a_window_begins_with_the_layouts_special_ids():
     """What the decoder reads after each move, seen by a decoder that only listens."""
-    decoder = make(codebooks=2, vocabulary=14, output_vocabulary=13)
+    decoder = drawing_decoder(codebooks=2, vocabulary=14, output_vocabulary=13)
     heard = []
     prefill = decoder.prefill
     decoder.prefill = lambda tokens, state: (heard.append(tokens), prefill(tokens, state))[1]

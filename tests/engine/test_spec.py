@@ -1,21 +1,11 @@
 import pytest
+from tiny_decoders import READING
 
 from clavilux.spec import DecoderSpec
 
-TINY = {
-    "width": 12,
-    "layers": 2,
-    "heads": 3,
-    "head_dim": 4,
-    "ffn_width": 20,
-    "vocabulary": 11,
-    "max_positions": 16,
-    "positions": "none",
-}
-
 
 def test_spec_dictionary_round_trip():
-    spec = DecoderSpec(**TINY, cross_attention=(1,), spans=("row", "none"), block=4)
+    spec = DecoderSpec(**READING, cross_attention=(1,), spans=("row", "none"), block=4)
     values = spec.to_dict()
     values |= {"cross_attention": [1], "spans": ["row", "none"]}  # as JSON would give it
     assert DecoderSpec.from_dict(values) == spec
@@ -56,11 +46,11 @@ def test_spec_dictionary_round_trip():
 )
 def test_spec_names_what_is_wrong(words, error, message):
     with pytest.raises(error, match=message):
-        DecoderSpec(**{**TINY, **words})
+        DecoderSpec(**{**READING, **words})
 
 
 def test_spec_rejects_unknown_and_missing_words():
     with pytest.raises(ValueError, match="has no colour"):
-        DecoderSpec.from_dict({**TINY, "colour": 1})
+        DecoderSpec.from_dict({**READING, "colour": 1})
     with pytest.raises(ValueError, match="needs width"):
-        DecoderSpec.from_dict({name: value for name, value in TINY.items() if name != "width"})
+        DecoderSpec.from_dict({name: value for name, value in READING.items() if name != "width"})

@@ -6,6 +6,7 @@ import pytest
 import torch
 import triton
 import triton.language as tl
+from philox_vectors import VECTORS
 
 from clavilux.kernels.case_inputs import call
 from clavilux.kernels.catalog import cases
@@ -121,22 +122,7 @@ def words_kernel(numbers, out):
     tl.store(out + tl.arange(0, 4), words.to(tl.int64))
 
 
-@pytest.mark.parametrize(
-    ("counter", "key", "words"),
-    [  # Random123's known-answer vectors for philox4x32-10
-        ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
-        (
-            (0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF),
-            (0xFFFFFFFF, 0xFFFFFFFF),
-            (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD),
-        ),
-        (
-            (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
-            (0xA4093822, 0x299F31D0),
-            (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
-        ),
-    ],
-)
+@pytest.mark.parametrize(("counter", "key", "words"), VECTORS)
 def test_philox_known_answers(counter, key, words):
     seed = key[0] | key[1] << 32
     out = torch.empty(4, dtype=torch.int64)
