@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clavilux.model import Model
     from clavilux.music_model import MusicModel
 
-if os.environ.get("CLAVILUX_CPU"):  # has to be told to the libraries before torch computes anything
+if os.environ.get("CLAVILUX_CPU"):  # the libraries read it once, before torch computes anything
     from clavilux.kernels import processor  # noqa: F401
 
 __all__ = [

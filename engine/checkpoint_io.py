@@ -35,7 +35,7 @@ Select = Callable[[Collection[str]], Collection[str]]  # of all the names in a c
 _POINTER = b"version https://git-lfs.github.com/spec/v1"
 _PAGES = (b"<!doctype html", b"<html")
 _NAMED = 5  # names that an error lists
-_DIGITS = 60  # of a whole number in a config; a tokenizer's longest text is often said to be 10^30
+_DIGITS = 60  # of a whole number in a config; tokenizers often state 10^30 as their longest text
 _LARGEST_HEADER = 100_000_000  # bytes of a safetensors header: the library's own limit
 # Of a zip file's directory and of a pickle inside. Jukebox's largest prior has 1,200 tensors, of some 100 bytes each.
 _LARGEST_LISTING = 64 * MIB

@@ -1,6 +1,6 @@
 """What a decoder is conditioned on, as tensors of its own width.
 
-Knows shapes and how rows are put together; does not know where the numbers come from (text, melody, notes).
+Knows shapes and how rows are put together; does not know where they come from (text, melody, notes).
 """
 
 from collections.abc import Sequence

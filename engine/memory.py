@@ -56,7 +56,7 @@ def check_makes(source: str | Path | Checkpoint, what: str) -> None:
         what: "music" or "pictures".
 
     Raises:
-        ValueError: it makes the other; the command for that is said.
+        ValueError: it makes the other; the message names the command for that.
         CheckpointError: as `clavilux.load`.
     """
     found = find(source)
@@ -79,7 +79,7 @@ def check_fits(
     """Refuse a render that would not fit, before anything is loaded. Arguments as `needed_bytes`.
 
     Raises:
-        ValueError: what it needs is more than what is free; both are said.
+        ValueError: what it needs is more than what is free; the message has both.
         CheckpointError: as `clavilux.load`.
     """
     found = find(source)

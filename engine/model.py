@@ -43,7 +43,7 @@ class Model:
         controls: Mapping[str, Any],
         named: Iterable[str] | None = None,
     ) -> tuple[bool, list[tuple[str, int]], dict[str, Any]]:
-        """(whether a list was asked for, each row's words and seed, the family's own controls), checked.
+        """(whether a list was asked for, each row's prompt and seed, the family's own controls), checked.
 
         `named`: the call's own keyword arguments, which an error names with the family's; `OPTIONS` if None.
         """

@@ -1,6 +1,6 @@
-"""What a decoder is told of positions, as tables: vectors to add, and angles to turn queries and keys by.
+"""Position tables: vectors to add to the embeddings, and angles to rotate queries and keys by.
 
-Knows numbers only; which table a decoder has is a word of its spec.
+Which table a decoder has is a field of its spec.
 """
 
 import math
@@ -28,7 +28,7 @@ def grid_table(positions: int, head_dim: int, theta: float, columns: int, prefix
     The prefix's rows are zeros, cosines too: its queries and keys become 0, so that its positions are all read alike.
     """
     places = torch.arange(positions - prefix, dtype=torch.float64)
-    rates = _rates(head_dim // 2, theta)  # of a quarter of the head's numbers
+    rates = _rates(head_dim // 2, theta)  # a quarter of the head's size
     rows, cols = (places // columns)[:, None] * rates, (places % columns)[:, None] * rates
     table = _turning(torch.cat([rows, cols], dim=1))
     return torch.cat([table.new_zeros(prefix, 2, head_dim), table])

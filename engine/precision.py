@@ -88,7 +88,7 @@ def step_bytes(dtype: str) -> int:
 
 
 def check(dtype: str) -> None:
-    """Raise ValueError for a word that is no dtype."""
+    """Raise ValueError for what is no dtype."""
     if dtype not in WORDS:
         raise ValueError(f"the dtype is {dtype!r}; it should be {', '.join(WORDS[:-1])} or {WORDS[-1]}")
 
@@ -120,7 +120,7 @@ def _fits_half(decoder: Decoder) -> bool:
 
 
 def device_named(name: str) -> torch.device:
-    """The device of a word. Raises ValueError for one that is not available."""
+    """The device of that name. Raises ValueError for one that is not available."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -16,7 +16,7 @@ from clavilux.kernels.sample import gumbel, sample
 
 
 class Grammar(Protocol):
-    """Which tokens may come next in one row. It is asked once a step, then told what was drawn."""
+    """Which tokens may come next in one row. `allowed` is called once a step, then `advance` with what was drawn."""
 
     @property
     def done(self) -> bool:

@@ -1,4 +1,4 @@
-"""DecoderSpec: the words in which a checkpoint family describes its decoder."""
+"""DecoderSpec: the fields in which a checkpoint family describes its decoder."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -41,8 +41,8 @@ class DecoderSpec:
         grid_columns: for "rope_2d": tokens in a row of the picture.
         grid_prefix: for "rope_2d": positions before its first token.
         qk_norm: RMS norm of each head's queries and keys, before rope, with one gain for all heads.
-        cross_attention: True for all layers, False for none, or the numbers of the layers that have it.
-        spans: what the self-attention of each layer reads, a word for each layer: "full", "row", "column",
+        cross_attention: True for all layers, False for none, or the indices of the layers that have it.
+        spans: what the self-attention of each layer reads, one kind a layer: "full", "row", "column",
             "previous_row" and "prefix" (see `clavilux.kernels.span`), or "none" for a layer that has only
             cross-attention. Empty: all of them are full.
         block: positions of a block, for row, column and previous_row.
@@ -92,9 +92,9 @@ class DecoderSpec:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         self._check_numbers()
         self._check_spans()
-        for name, words in (("norm", NORMS), ("activation", ACTIVATIONS), ("positions", POSITIONS)):
-            if getattr(self, name) not in words:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; it should be one of {', '.join(words)}")
+        for name, kinds in (("norm", NORMS), ("activation", ACTIVATIONS), ("positions", POSITIONS)):
+            if getattr(self, name) not in kinds:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it should be one of {', '.join(kinds)}")
         if self.norm_bias and self.norm != "layer":
             raise ValueError(f"norm_bias is True with norm {self.norm!r}; only layer norm has a bias")
         if self.positions == "rope" and self.head_dim % 2:
@@ -142,13 +142,13 @@ class DecoderSpec:
             )
 
     def _check_spans(self) -> None:
-        unknown = [word for word in self.spans if word not in SPANS]
+        unknown = [kind for kind in self.spans if kind not in SPANS]
         if unknown or len(self.spans) not in (0, self.layers):
-            given = f"the words {unknown}" if unknown else f"{len(self.spans)} words"
+            given = f"the kinds {unknown}" if unknown else f"{len(self.spans)} kinds"
             raise ValueError(
                 f"spans has {given}; it should have one for each of {self.layers} layers, of {', '.join(SPANS)}"
             )
-        empty = [n for n, word in enumerate(self.spans) if word == "none" and n not in self.cross_layers]
+        empty = [n for n, kind in enumerate(self.spans) if kind == "none" and n not in self.cross_layers]
         if empty:
             raise ValueError(f"spans is 'none' for the layers {empty}, which have no cross-attention either")
 
@@ -176,7 +176,7 @@ class DecoderSpec:
 
     @property
     def cross_layers(self) -> tuple[int, ...]:
-        """The numbers of the layers that have cross-attention."""
+        """The indices of the layers that have cross-attention."""
         if isinstance(self.cross_attention, bool):
             return tuple(range(self.layers)) if self.cross_attention else ()
         return self.cross_attention
@@ -188,10 +188,10 @@ class DecoderSpec:
         Raises:
             ValueError: a key that a spec does not have, or a missing one that has no default.
         """
-        words = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - words)
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
         if unknown:
-            raise ValueError(f"a decoder spec has no {', '.join(unknown)}; its words are {', '.join(sorted(words))}")
+            raise ValueError(f"a decoder spec has no {', '.join(unknown)}; its fields are {', '.join(sorted(known))}")
         missing = [
             name
             for name in ("width", "layers", "heads", "head_dim", "ffn_width", "vocabulary", "max_positions")

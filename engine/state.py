@@ -11,7 +11,7 @@ from clavilux.kernels import huge_pages
 from clavilux.kernels.span import Span
 from clavilux.spec import DecoderSpec
 
-_ALIGNED = 64  # numbers: every layer's part begins where the widest loads may
+_ALIGNED = 64  # elements: every layer's part begins where the widest loads may
 
 
 def places_of(spec: DecoderSpec, capacity: int) -> list[int]:
