@@ -20,7 +20,6 @@ from clavilux.files import PathLike, check_readable, free_memory_bytes, is_midi
 
 if TYPE_CHECKING:
     import torch
-    from _typeshed import WriteableBuffer
 
 KIND = "sound file"
 _BLOCK = 1 << 16  # samples a channel at a time
@@ -229,7 +228,7 @@ class _View(io.RawIOBase):
         self._position = max(0, base + offset)
         return self._position
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Any) -> int:  # collections.abc.Buffer, which Python has from 3.12 on
         wanted, filled = memoryview(buffer).cast("B"), 0
         for start, end, piece in self._pieces:
             if start <= self._position < end and filled < len(wanted):

@@ -7,6 +7,7 @@ grow with the length, and a stream gives the samples of the whole. Knows no file
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,16 +18,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clavilux.audio.codecs.dac_spec import DacSpec
-from clavilux.audio.codecs.streaming_layers import Chain, Conv, Residual, Snake, State, Upsample
+from clavilux.audio.codecs.streaming_codec import StreamingCodec
+from clavilux.audio.codecs.streaming_layers import Chain, Conv, Layer, Residual, Snake, State, TypedModuleList, Upsample
 from clavilux.audio.codecs.weights import fold_weight_norm
 from clavilux.checkpoint_io import check_tensors, read_json, read_tensors, read_torch
 from clavilux.skeleton import skeletons
 from clavilux.strict_weights import fill
 
-__all__ = ["Dac", "DacSpec", "DacStream", "from_config", "from_original", "load"]
+__all__ = ["Dac", "DacSpec", "from_config", "from_original", "load"]
 
 _DILATIONS = (1, 3, 9)
-_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 _UNITS = ("res_unit1", "res_unit2", "res_unit3")
 _BLOCK = {"encoder": (*_UNITS, "snake1", "conv1"), "decoder": ("snake1", "conv_t1", *_UNITS)}
 
@@ -52,92 +53,29 @@ class Quantizer(nn.Module):
         return self.out_proj(F.embedding(codes, self.codebook).transpose(1, 2))
 
 
-class Dac(nn.Module):
-    """A mono neural codec; see `Codec`. Made by `load_codec`; a new one has no weights yet.
+class Dac(StreamingCodec):
+    """A mono codec of residual tokens, whose sound lies from -1 to 1; see `StreamingCodec` for what every codec has.
 
     Attributes:
         spec: the sizes.
-        sample_rate: Hz of the samples.
-        frame_rate: frames a second.
-        codebooks: K, tokens a frame.
-        vocabulary: V, token values of each codebook.
-        channels: C, of the samples.
-        hop: samples a frame.
-        overlap_frames: frames of context on each side with which a part of a decode equals the whole.
-        lookahead_frames: frames that must be known behind one before all of it can be heard.
     """
 
     family = "dac"
-    channels = 1
 
     def __init__(self, spec: DacSpec):
-        super().__init__()
+        super().__init__(
+            _encoder(spec),
+            _decoder(spec),
+            sample_rate=spec.sample_rate,
+            channels=1,
+            hop=spec.hop,
+            codebooks=len(spec.codebook_widths),
+            vocabulary=spec.vocabulary,
+        )
         self.spec = spec
-        self.sample_rate, self.hop = spec.sample_rate, spec.hop
-        self.frame_rate = spec.sample_rate / spec.hop
-        self.codebooks, self.vocabulary = len(spec.codebook_widths), spec.vocabulary
-        self.encoder, self.decoder = _encoder(spec), _decoder(spec)
-        self.quantizers = nn.ModuleList(
+        self.quantizers = TypedModuleList(
             Quantizer(spec.latent_width, width, spec.vocabulary) for width in spec.codebook_widths
         )
-        before, self.lookahead_frames = self.decoder.inputs_for(0, spec.hop - 1)
-        self.overlap_frames = max(before, self.lookahead_frames)
-
-    @torch.no_grad()
-    def encode(self, samples: Tensor, codebooks: int | None = None, *, sample_rate: int | None = None) -> Tensor:
-        """Tokens of sound, the last frame filled up with silence.
-
-        Args:
-            samples: float [B, 1, N] at `sample_rate`, N >= 1, every value finite.
-            codebooks: how many of the first codebooks to use; all by default.
-            sample_rate: that of `samples`, to have it checked.
-
-        Returns:
-            int64 [B, codebooks, num_frames(N)].
-
-        Raises:
-            ValueError: another shape or rate, NaN or infinity, or a number of codebooks that there is not.
-        """
-        codebooks = self._checked_codebooks(codebooks)
-        samples = self._checked_samples(samples, sample_rate)
-        samples = F.pad(samples, (0, -samples.shape[2] % self.hop))
-        state: State = {}
-        size = self._piece_frames(samples.shape[0]) * self.hop
-        pieces = []
-        for start in range(0, samples.shape[2], size):
-            last = start + size >= samples.shape[2]
-            latent = self.encoder.step(samples[..., start : start + size], state, last)  # [B, D, t]
-            if latent.shape[2]:
-                pieces.append(self._quantize(latent, codebooks))
-        return torch.cat(pieces, dim=2)
-
-    @torch.no_grad()
-    def decode(self, tokens: Tensor) -> Tensor:
-        """Sound of tokens.
-
-        Args:
-            tokens: integers [B, K, T], 0 <= token < vocabulary; K may be smaller than `codebooks`.
-
-        Returns:
-            float [B, 1, `num_samples(T)`], -1 to 1.
-
-        Raises:
-            ValueError: another shape, or a token out of range.
-        """
-        stream, tokens = self.decoder_stream(), self.checked_tokens(tokens)
-        size = self._piece_frames(tokens.shape[0])
-        pieces = []
-        for start in range(0, tokens.shape[2], size):
-            pieces.append(stream._step(tokens[..., start : start + size], start + size >= tokens.shape[2]))
-        return torch.cat(pieces, dim=2)
-
-    def decoder_stream(self) -> DacStream:
-        """A decoder that takes the frames of one signal as they come."""
-        return DacStream(self)
-
-    def num_frames(self, samples: int) -> int:
-        """Frames that so many samples are encoded to."""
-        return math.ceil(samples / self.hop)
 
     def num_samples(self, frames: int) -> int:
         """Samples that so many frames are decoded to: `frames * hop`, a few less where a rate is odd (24 kHz: 8)."""
@@ -145,110 +83,33 @@ class Dac(nn.Module):
             frames = frames * rate - rate % 2
         return frames
 
+    def decode_piece(self, tokens: Tensor, state: State, last: bool) -> Tensor:
+        """As `StreamingCodec`."""
+        nothing = tokens.shape[2] == 0
+        latent = self.weight.new_zeros(len(tokens), self.spec.latent_width, 0) if nothing else self._latent(tokens)
+        return self.decoder.step(latent, state, last).tanh()
+
     def _quantize(self, latent: Tensor, codebooks: int) -> Tensor:
         """latent [B, D, T] -> tokens [B, codebooks, T], each codebook on what those before it left over."""
-        codes = []
-        for quantizer in self.quantizers[:codebooks]:
+        codes: list[Tensor] = []
+        for _, quantizer in zip(range(codebooks), self.quantizers, strict=False):
             codes.append(quantizer.nearest(latent))
             latent = latent - quantizer.lookup(codes[-1])
         return torch.stack(codes, dim=1)
 
     def _latent(self, tokens: Tensor) -> Tensor:
         """tokens [B, K, T] -> latent [B, D, T]."""
-        return sum(quantizer.lookup(codes) for quantizer, codes in zip(self.quantizers, tokens.unbind(1), strict=False))
-
-    def checked_tokens(self, tokens: Tensor) -> Tensor:
-        """`tokens` as int64 on the codec's device; ValueError unless they are what `decode` takes."""
-        if not isinstance(tokens, Tensor) or tokens.ndim != 3 or tokens.dtype not in _INTEGERS:
-            raise ValueError(f"tokens should be integers [B, K, T], not {_described(tokens)}")
-        if 0 in tokens.shape or tokens.shape[1] > self.codebooks:
-            raise ValueError(
-                f"tokens should be [B, K, T] with B and T at least 1 and K from 1 to {self.codebooks}, "
-                f"not {list(tokens.shape)}"
-            )
-        least, most = int(tokens.min()), int(tokens.max())
-        if least < 0 or most >= self.vocabulary:
-            wrong = least if least < 0 else most
-            raise ValueError(f"tokens of this codec lie between 0 and {self.vocabulary - 1}; there is a {wrong}")
-        return tokens.to(self._weight.device, torch.int64)
-
-    @property
-    def _weight(self) -> Tensor:
-        """One of the weights, for their device and dtype."""
-        return self.encoder[0].weight
-
-    def _checked_codebooks(self, codebooks: int | None) -> int:
-        if codebooks is None:
-            return self.codebooks
-        if type(codebooks) is not int or not 1 <= codebooks <= self.codebooks:
-            raise ValueError(f"this codec has 1 to {self.codebooks} codebooks, not {codebooks!r}")
-        return codebooks
-
-    def _checked_samples(self, samples: Tensor, sample_rate: int | None) -> Tensor:
-        if sample_rate not in (None, self.sample_rate):
-            raise ValueError(f"this codec works at {self.sample_rate} Hz; resample sound of {sample_rate!r} Hz first")
-        if not isinstance(samples, Tensor) or samples.ndim != 3 or not samples.is_floating_point():
-            raise ValueError(f"samples should be floats [B, 1, N], not {_described(samples)}")
-        if samples.shape[1] != 1 or 0 in samples.shape:
-            raise ValueError(f"samples should be mono, [B, 1, N] with B and N at least 1, not {list(samples.shape)}")
-        if not torch.isfinite(samples).all():
-            raise ValueError("samples hold NaN or infinity; every value should be a finite number")
-        return samples.to(self._weight)
+        pairs = zip(self.quantizers, tokens.unbind(1), strict=False)  # tokens may be of the first codebooks alone
+        return functools.reduce(torch.add, (quantizer.lookup(codes) for quantizer, codes in pairs))
 
     def _piece_frames(self, batch: int) -> int:
-        """Frames to compute at once: few enough for a CPU's caches, many enough to use a weight often.
+        """Few enough for a CPU's caches, many enough to use a weight often.
 
         44.1 kHz on one EPYC core, seconds for a second of sound: 16 frames 1.74, 32 1.64, 64 1.73, 172 2.07.
         """
         widest = max(self.spec.encoder_width, self.spec.decoder_width >> len(self.spec.decoder_rates))
-        budget = (2 if self._weight.device.type == "cpu" else 256) << 20  # numbers
+        budget = (2 if self.device.type == "cpu" else 256) << 20  # numbers
         return max(8, budget // (widest * self.hop * batch))
-
-
-class DacStream:
-    """Decodes the frames of one signal as they come. The pieces joined together are the whole decode (1e-6).
-
-    A frame's samples come once the frames they depend on are there: `Dac.overlap_frames` later at most.
-    """
-
-    def __init__(self, codec: Dac):
-        self._codec, self._state, self._shape = codec, {}, None
-        self._finished = False
-
-    @torch.no_grad()
-    def push(self, tokens: Tensor) -> Tensor | None:
-        """The samples that these frames make certain.
-
-        Args:
-            tokens: integers [B, K, t], t >= 1, B and K the same each time.
-
-        Returns:
-            float [B, 1, n], or None while there is nothing yet.
-
-        Raises:
-            ValueError: what `decode` would not take either, another B or K than before, or after `finish`.
-        """
-        if self._finished:
-            raise ValueError("this stream is finished; begin another one")
-        tokens = self._codec.checked_tokens(tokens)
-        shape = tuple(tokens.shape[:2])
-        if self._shape not in (None, shape):
-            raise ValueError(f"this stream has [B, K] {list(self._shape)}, and the tokens have {list(shape)}")
-        self._shape = shape
-        samples = self._step(tokens, False)
-        return samples if samples.shape[2] else None
-
-    @torch.no_grad()
-    def finish(self) -> Tensor:
-        """The samples that are left, float [B, 1, n]. ValueError if nothing was pushed, or if called twice."""
-        if self._finished or self._shape is None:
-            raise ValueError("this stream is finished already" if self._finished else "this stream got no tokens")
-        self._finished = True
-        nothing = self._codec._weight.new_zeros(self._shape[0], self._codec.spec.latent_width, 0)
-        return self._codec.decoder.step(nothing, self._state, True).tanh()
-
-    def _step(self, tokens: Tensor, last: bool) -> Tensor:
-        return self._codec.decoder.step(self._codec._latent(tokens), self._state, last).tanh()
 
 
 def load(path: str | Path) -> Dac:
@@ -318,7 +179,7 @@ def _layer_name(part: str, index: int, spec: DacSpec, original: bool) -> str:
 def _encoder(spec: DacSpec) -> Chain:
     """[B, 1, N * hop] -> [B, latent, N]."""
     width = spec.encoder_width
-    layers: list[nn.Module] = [Conv(1, width, 7, padding=3)]
+    layers: list[Layer] = [Conv(1, width, 7, padding=3)]
     for rate in spec.encoder_rates:
         layers += [Residual(width, dilation) for dilation in _DILATIONS]
         layers += [Snake(width), Conv(width, 2 * width, 2 * rate, stride=rate, padding=math.ceil(rate / 2))]
@@ -329,13 +190,9 @@ def _encoder(spec: DacSpec) -> Chain:
 def _decoder(spec: DacSpec) -> Chain:
     """[B, latent, T] -> [B, 1, samples], before the tanh."""
     width = spec.decoder_width
-    layers: list[nn.Module] = [Conv(spec.latent_width, width, 7, padding=3)]
+    layers: list[Layer] = [Conv(spec.latent_width, width, 7, padding=3)]
     for block, rate in enumerate(spec.decoder_rates):
         width = spec.decoder_width >> (block + 1)
         layers += [Snake(spec.decoder_width >> block), Upsample(spec.decoder_width >> block, width, rate)]
         layers += [Residual(width, dilation) for dilation in _DILATIONS]
     return Chain([*layers, Snake(width), Conv(width, 1, 7, padding=3)])
-
-
-def _described(value: object) -> str:
-    return f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import nn
+from clavilux.audio.codecs import ScaledCodec
 
+if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
+    from clavilux.audio.codecs import NeuralCodec
 
 __all__ = ["Encoded", "encode_clip"]
 
@@ -27,7 +28,7 @@ class Encoded(NamedTuple):
     notes: list[str]
 
 
-def encode_clip(codec: nn.Module, clip: Audio, codebooks: int | None = None) -> Encoded:
+def encode_clip(codec: NeuralCodec, clip: Audio, codebooks: int | None = None) -> Encoded:
     """Encode a clip at the codec's rate and with its channels.
 
     Args:
@@ -44,12 +45,9 @@ def encode_clip(codec: nn.Module, clip: Audio, codebooks: int | None = None) -> 
     if len(samples) != codec.channels:
         notes.append(f"{len(samples)} channels mixed to {codec.channels}")
         samples = samples.mean(0, keepdim=True).expand(codec.channels, -1)
-    if codebooks is not None and codec.codebooks == 1 != codebooks:
-        raise ValueError(f"this codec has one codebook, not {codebooks!r}")
-    some = {} if codebooks is None or codec.codebooks == 1 else {"codebooks": codebooks}
-    batch = samples[None].to(next(iter(codec.state_dict().values())).device)
-    if getattr(codec, "scaled", False):
-        tokens, scales = codec.encode_scaled(batch, **some)
+    batch, scales = samples[None].to(codec.device), None
+    if isinstance(codec, ScaledCodec):
+        tokens, scales = codec.encode_scaled(batch, codebooks)
     else:
-        tokens, scales = codec.encode(batch, **some), None
+        tokens = codec.encode(batch, codebooks)
     return Encoded(tokens, scales, samples.shape[1], notes)

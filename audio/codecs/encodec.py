@@ -8,9 +8,11 @@ audiocraft; `from_config` takes weights that are part of another checkpoint.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -18,12 +20,17 @@ from torch import Tensor, nn
 
 from clavilux.audio.codecs.encodec_spec import EncodecSpec
 from clavilux.audio.codecs.encodec_stereo import StereoEncodec
-from clavilux.audio.codecs.encodec_stream import ROWS, ChunkStream, PieceStream
+from clavilux.audio.codecs.encodec_stream import ROWS, ChunkStream, WholeStream
 from clavilux.audio.codecs.seanet import Conv, Lstm, Upsample, decoder, encoder
+from clavilux.audio.codecs.streaming_codec import PieceStream, StreamingCodec
+from clavilux.audio.codecs.streaming_layers import State
 from clavilux.audio.codecs.weights import fold_weight_norm
 from clavilux.checkpoint_io import check_tensors, read_json, read_tensors, read_torch
 from clavilux.skeleton import skeletons
 from clavilux.strict_weights import fill
+
+if TYPE_CHECKING:
+    from clavilux.audio.codecs import DecoderStream
 
 __all__ = ["Encodec", "EncodecSpec", "StereoEncodec", "checkpoint_names", "from_config", "load", "pretrained_name"]
 
@@ -49,43 +56,37 @@ class Quantizer(nn.Module):
 
     def decode(self, tokens: Tensor) -> Tensor:
         """tokens [B, K, T] -> latent [B, D, T]; K may be smaller than there are codebooks."""
-        latent = sum(
-            F.embedding(codes, vectors) for codes, vectors in zip(tokens.unbind(1), self.vectors, strict=False)
-        )
-        return latent.transpose(1, 2)
+        pairs = zip(tokens.unbind(1), self.vectors, strict=False)
+        return functools.reduce(torch.add, (F.embedding(codes, vectors) for codes, vectors in pairs)).transpose(1, 2)
 
 
-class Encodec(nn.Module):
-    """A neural codec; see `Codec`. Made by `load_codec`; a new one has no weights yet.
+class Encodec(StreamingCodec):
+    """EnCodec; see `StreamingCodec` for what every codec has. Made by `load_codec`; a new one has no weights yet.
 
     Attributes:
         spec: the sizes.
-        sample_rate: Hz of the samples.
         frame_rate: frames a second; with chunks that within a chunk, and `num_frames` counts exactly.
-        codebooks: K, tokens a frame.
-        vocabulary: V, token values of each codebook.
-        channels: C, of the samples.
-        hop: samples a frame.
-        overlap_frames: frames of context on each side with which a part of a decode equals the whole; None where
-            there is no such number: an LSTM remembers everything, group norm and chunks need a whole chunk. There,
-            use `decoder_stream`, which carries what is needed and is exact everywhere.
-        lookahead_frames: frames that must be known behind one before it can be heard.
+        overlap_frames: None where there is no such number: an LSTM remembers everything, group norm and chunks need a
+            whole chunk. There, use `decoder_stream`, which carries what is needed and is exact everywhere.
         scaled: whether tokens need scales beside them (`encode_scaled`).
     """
 
     family = "encodec"
 
     def __init__(self, spec: EncodecSpec):
-        super().__init__()
-        self.spec = spec
-        self.sample_rate, self.hop, self.channels = spec.sample_rate, spec.network.hop, spec.network.channels
-        self.frame_rate = spec.sample_rate / self.hop
-        self.codebooks, self.vocabulary, self.scaled = spec.codebooks, spec.vocabulary, spec.normalize
-        self.encoder, self.decoder, self.quantizer = encoder(spec.network), decoder(spec.network), Quantizer(spec)
-        before, after = self.decoder.inputs_for(0, self.hop - 1)
-        self.lookahead_frames = after
-        whole = spec.network.lstm_layers or spec.network.group_norm or spec.chunk_samples
-        self.overlap_frames = None if whole else max(before, after)
+        super().__init__(
+            encoder(spec.network),
+            decoder(spec.network),
+            sample_rate=spec.sample_rate,
+            channels=spec.network.channels,
+            hop=spec.network.hop,
+            codebooks=spec.codebooks,
+            vocabulary=spec.vocabulary,
+        )
+        self.spec, self.scaled = spec, spec.normalize
+        self.quantizer = Quantizer(spec)
+        if spec.network.lstm_layers or spec.network.group_norm or spec.chunks:
+            self.overlap_frames = None
 
     def codebooks_for(self, bandwidth_kbps: float) -> int:
         """How many codebooks fit into a bandwidth, at least one, rounded down as published. ValueError if not > 0."""
@@ -117,11 +118,11 @@ class Encodec(nn.Module):
         """As `encode`, and the scales, float32 [B, chunks], that `decode` multiplies by; None if not `scaled`."""
         codebooks = self._checked_codebooks(codebooks)
         samples = self._checked_samples(samples, sample_rate)
-        if self.spec.chunk_samples is None:
-            scales = self._scales(samples)
-            samples = samples if scales is None else samples / scales[..., None]
-            return self._encode_pieces(samples, codebooks), scales
-        return self._encode_chunks(samples, codebooks)
+        if self.spec.chunks is not None:
+            return self._encode_chunks(samples, codebooks, *self.spec.chunks)
+        scales = self._scales(samples)
+        samples = samples if scales is None else samples / scales[..., None]
+        return self._encode_pieces(samples, codebooks), scales
 
     def decode(self, tokens: Tensor, scales: Tensor | None = None) -> Tensor:
         """Sound of tokens.
@@ -142,107 +143,60 @@ class Encodec(nn.Module):
         pieces = [stream.push(tokens[..., start : start + size]) for start in range(0, tokens.shape[2], size)]
         return torch.cat([piece for piece in [*pieces, stream.finish()] if piece is not None], dim=2)
 
-    def decoder_stream(self, scales: Tensor | None = None) -> PieceStream | ChunkStream:
+    def decode_whole(self, tokens: Tensor) -> Tensor:
+        """tokens int64 [B, K, T] -> samples [B, C, T * hop], of a whole signal or chunk, without scales."""
+        return self.decoder(self.quantizer.decode(tokens))
+
+    def decode_piece(self, tokens: Tensor, state: State, last: bool) -> Tensor:
+        """As `StreamingCodec`."""
+        return self.decoder.step(self.quantizer.decode(tokens), state, last)
+
+    def decoder_stream(self, scales: Tensor | None = None) -> DecoderStream:
         """A decoder that takes the frames of a signal as they come; what it gives, joined, is `decode` of them all.
 
         With chunks, samples come a chunk at a time; with group norm and no chunks, all at the end.
         """
-        if self.spec.chunk_samples is not None or self.spec.network.group_norm:
-            return ChunkStream(self, scales)
-        return PieceStream(self, scales)
+        if self.spec.chunks is not None:
+            return ChunkStream(self, scales, *self.spec.chunks)
+        return WholeStream(self, scales) if self.spec.network.group_norm else PieceStream(self, scales)
 
     def num_frames(self, samples: int) -> int:
         """Frames that so many samples are encoded to."""
-        if self.spec.chunk_samples is None:
-            return math.ceil(samples / self.hop)
-        followed, last = self._chunk_lengths(samples)
-        return followed * math.ceil(self.spec.chunk_samples / self.hop) + math.ceil(last / self.hop)
+        if self.spec.chunks is None:
+            return super().num_frames(samples)
+        chunk, stride = self.spec.chunks
+        followed, last = _chunk_lengths(samples, chunk, stride)
+        return followed * math.ceil(chunk / self.hop) + math.ceil(last / self.hop)
 
     def num_samples(self, frames: int) -> int:
         """Samples that so many frames are decoded to: up to a hop more than were encoded."""
-        if self.spec.chunk_samples is None:
-            return frames * self.hop
-        size = math.ceil(self.spec.chunk_samples / self.hop)
+        if self.spec.chunks is None:
+            return super().num_samples(frames)
+        chunk, stride = self.spec.chunks
+        size = math.ceil(chunk / self.hop)
         last = (frames - 1) // size
-        ends = [last * self.spec.stride_samples + (frames - last * size) * self.hop]
-        return max(ends + [(last - 1) * self.spec.stride_samples + size * self.hop] * (last > 0))
-
-    def checked_tokens(self, tokens: Tensor) -> Tensor:
-        """`tokens` as int64 on the codec's device; ValueError unless they are what `decode` takes (T may be 0)."""
-        if not isinstance(tokens, Tensor) or tokens.ndim != 3 or tokens.is_floating_point() or tokens.is_complex():
-            raise ValueError(f"tokens should be integers [B, K, T], not {_described(tokens)}")
-        if not 1 <= tokens.shape[1] <= self.codebooks or 0 in tokens.shape:
-            raise ValueError(
-                f"tokens should be [B, K, T] with B and T at least 1 and K from 1 to {self.codebooks}, "
-                f"not {list(tokens.shape)}"
-            )
-        least, most = int(tokens.min()), int(tokens.max())
-        if least < 0 or most >= self.vocabulary:
-            wrong = least if least < 0 else most
-            raise ValueError(f"tokens of this codec lie between 0 and {self.vocabulary - 1}; there is a {wrong}")
-        return tokens.to(self.device, torch.int64)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are; samples and tokens are brought there."""
-        return self.quantizer.vectors[0].device
-
-    def _checked_codebooks(self, codebooks: int | None) -> int:
-        if codebooks is None:
-            return self.codebooks
-        if type(codebooks) is not int or not 1 <= codebooks <= self.codebooks:
-            raise ValueError(f"this codec has 1 to {self.codebooks} codebooks, not {codebooks!r}")
-        return codebooks
-
-    def _checked_samples(self, samples: Tensor, sample_rate: int | None) -> Tensor:
-        if sample_rate not in (None, self.sample_rate):
-            raise ValueError(
-                f"this codec works at {self.sample_rate} Hz; resample the sound from {sample_rate!r} Hz first"
-            )
-        if not isinstance(samples, Tensor) or samples.ndim != 3 or not samples.is_floating_point():
-            raise ValueError(f"samples should be floats [B, {self.channels}, N], not {_described(samples)}")
-        if samples.shape[1] != self.channels or 0 in samples.shape:
-            raise ValueError(
-                f"samples should be [B, {self.channels}, N] with B and N at least 1, not {list(samples.shape)}"
-            )
-        if not torch.isfinite(samples).all():
-            raise ValueError("samples hold NaN or infinity; every value should be a finite number")
-        return samples.to(self.quantizer.vectors[0])
+        ends = [last * stride + (frames - last * size) * self.hop]
+        return max(ends + [(last - 1) * stride + size * self.hop] * (last > 0))
 
     def _scales(self, samples: Tensor) -> Tensor | None:
         """samples [B, C, N] -> RMS of their mean over the channels [B, 1]."""
         return samples.mean(1).square().mean(1, keepdim=True).sqrt() + 1e-8 if self.scaled else None
 
+    def _quantize(self, latent: Tensor, codebooks: int) -> Tensor:
+        return self.quantizer.encode(latent, codebooks)
+
     def _encode_pieces(self, samples: Tensor, codebooks: int) -> Tensor:
-        """samples [B, C, N] -> tokens [B, codebooks, ceil(N / hop)]."""
         if self.spec.network.group_norm:
             return self.quantizer.encode(self.encoder(samples), codebooks)
-        size = self._piece_frames(samples.shape[0]) * self.hop
-        state: dict = {}
-        pieces = []
-        for start in range(0, samples.shape[2], size):
-            last = start + size >= samples.shape[2]
-            latent = self.encoder.step(samples[..., start : start + size], state, last)
-            pieces.append(self.quantizer.encode(latent, codebooks))
-        return torch.cat(pieces, dim=2)
+        return super()._encode_pieces(samples, codebooks)
 
-    def _chunk_lengths(self, samples: int) -> tuple[int, int]:
-        """How many chunks are followed by another, and how long the last one is, both after filling up.
-
-        A chunk that is followed by another is filled up with silence to its full length, so that frames of all
-        chunks but the last are as many; the last one then holds the overlap at least.
-        """
-        followed = (samples - 1) // self.spec.stride_samples
-        last = samples - followed * self.spec.stride_samples
-        return followed, max(last, (self.spec.chunk_samples - self.spec.stride_samples) * (followed > 0))
-
-    def _encode_chunks(self, samples: Tensor, codebooks: int) -> tuple[Tensor, Tensor | None]:
-        followed, last = self._chunk_lengths(samples.shape[2])
-        chunk, stride = self.spec.chunk_samples, self.spec.stride_samples
+    def _encode_chunks(self, samples: Tensor, codebooks: int, chunk: int, stride: int) -> tuple[Tensor, Tensor | None]:
+        followed, last = _chunk_lengths(samples.shape[2], chunk, stride)
         samples = F.pad(samples, (0, followed * stride + last - samples.shape[2]))
         parts = [samples[..., i * stride : i * stride + chunk] for i in range(followed)]
         groups = [parts[i : i + ROWS] for i in range(0, followed, ROWS)] + [[samples[..., followed * stride :]]]
-        tokens, scales = [], []
+        tokens: list[Tensor] = []
+        scales: list[Tensor] = []
         for group in groups:
             rows = torch.cat(group)  # chunks as rows of one batch
             scale = self._scales(rows)
@@ -252,16 +206,23 @@ class Encodec(nn.Module):
         return torch.cat(tokens, dim=2), torch.cat(scales, dim=1) if scales else None
 
     def _piece_frames(self, batch: int) -> int:
-        """Frames to compute at once, so that the widest tensor stays in the caches of a CPU."""
+        """So that the widest tensor stays in the caches of a CPU."""
         budget = (8 if self.device.type == "cpu" else 256) << 20  # numbers; on two cores 4 to 8 Mi were fastest
         return max(8, budget // (self.spec.network.filters * self.hop * batch))
 
 
-def _described(value: object) -> str:
-    return f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+def _chunk_lengths(samples: int, chunk: int, stride: int) -> tuple[int, int]:
+    """How many chunks are followed by another, and how long the last one is, both after filling up.
+
+    A chunk that is followed by another is filled up with silence to its full length, so that frames of all
+    chunks but the last are as many; the last one then holds the overlap at least.
+    """
+    followed = (samples - 1) // stride
+    last = samples - followed * stride
+    return followed, max(last, (chunk - stride) * (followed > 0))
 
 
-def from_config(config: Mapping, weights: Mapping[str, Tensor], label: str = "the codec") -> Encodec:
+def from_config(config: Mapping[str, Any], weights: Mapping[str, Tensor], label: str = "the codec") -> Encodec:
     """A codec from a transformers config and weights by transformers' names, such as those of a whole MusicGen.
 
     Args:
@@ -290,7 +251,7 @@ def load(path: str | Path, spec: EncodecSpec | None = None) -> Encodec:
     label = repr(str(path))
     if path.is_dir():
         return from_config(read_json(path / "config.json"), read_tensors(path), label)
-    content = read_tensors(path) if path.suffix == ".safetensors" else read_torch(path)
+    content: Mapping[str, Any] = read_tensors(path) if path.suffix == ".safetensors" else read_torch(path)
     if "pretrained" in content:
         raise ValueError(f"{label} holds no weights but names another checkpoint; load {content['pretrained']!r}")
     if "best_state" in content:

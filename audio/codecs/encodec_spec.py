@@ -52,6 +52,13 @@ class EncodecSpec:
             whole_number("the chunk's samples of EnCodec", self.chunk_samples, 1, 1 << 30)
             whole_number("the stride's samples of EnCodec", self.stride_samples, 1, self.chunk_samples)
 
+    @property
+    def chunks(self) -> tuple[int, int] | None:
+        """(chunk_samples, stride_samples), None for no chunks."""
+        if self.chunk_samples is None or self.stride_samples is None:
+            return None
+        return self.chunk_samples, self.stride_samples
+
     @classmethod
     def from_transformers(cls, config: Mapping[str, Any]) -> EncodecSpec:
         """What a transformers `config.json` (or the sub-config of a MusicGen) says; its defaults for what it does not.

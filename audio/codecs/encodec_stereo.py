@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from clavilux.audio.codecs import DecoderStream
     from clavilux.audio.codecs.encodec import Encodec
 
 __all__ = ["StereoEncodec"]
@@ -26,11 +28,10 @@ class StereoEncodec(nn.Module):
     """
 
     channels = 2
-    scaled = False
 
     def __init__(self, mono: Encodec):
         super().__init__()
-        if mono.channels != 1 or getattr(mono, "scaled", False):
+        if mono.channels != 1 or mono.scaled:
             raise ValueError("a codec for each channel must be mono and without scales")
         self.mono, self.family = mono, mono.family
         self.sample_rate, self.frame_rate, self.hop = mono.sample_rate, mono.frame_rate, mono.hop
@@ -58,6 +59,11 @@ class StereoEncodec(nn.Module):
         """As `Encodec.decoder_stream`."""
         return StereoStream(self.mono.decoder_stream())
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; samples and tokens are brought there."""
+        return self.mono.device
+
     def num_frames(self, samples: int) -> int:
         """Frames that so many samples are encoded to."""
         return self.mono.num_frames(samples)
@@ -70,7 +76,7 @@ class StereoEncodec(nn.Module):
 class StereoStream:
     """A mono stream whose rows are both channels of each row of tokens."""
 
-    def __init__(self, mono):
+    def __init__(self, mono: DecoderStream):
         self._mono = mono
 
     def push(self, tokens: Tensor) -> Tensor | None:

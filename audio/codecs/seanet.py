@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clavilux.audio.codecs.streaming_layers import Chain, State
+from clavilux.audio.codecs.streaming_layers import Chain, Layer, State
 from clavilux.checks import check_flag, number_from, short, whole_number
 
 # On a CPU, transposed convolutions and LSTMs lay all their weights out anew at every call. Two cores, 1024 channels:
@@ -111,7 +111,7 @@ def pad(x: Tensor, left: int, right: int, mode: str) -> Tensor:
     return x[..., : x.shape[2] - short]
 
 
-class Conv(nn.Module):
+class Conv(Layer):
     """A convolution that gives one output for every `stride` inputs begun: [B, in, N] -> [B, out, ceil(N / stride)]."""
 
     def __init__(self, spec: SeanetSpec, inputs: int, outputs: int, kernel: int, *, stride: int = 1, dilation: int = 1):
@@ -152,7 +152,6 @@ class Conv(nn.Module):
         return self._convolved(x[..., : (count - 1) * self.stride + self.span] if count else x[..., :0])
 
     def inputs_for(self, before: int, after: int) -> tuple[int, int]:
-        """The inputs that the outputs from `-before` to `after` read, as offsets in the same form."""
         return before * self.stride + self.left, after * self.stride + self.span - 1 - self.left
 
     def _convolved(self, x: Tensor) -> Tensor:
@@ -162,7 +161,7 @@ class Conv(nn.Module):
         return y if self.norm is None else self.norm(y)
 
 
-class Upsample(nn.Module):
+class Upsample(Layer):
     """A transposed convolution of kernel 2 * stride, its surplus cut off: [B, in, N] -> [B, out, N * stride]."""
 
     def __init__(self, spec: SeanetSpec, inputs: int, outputs: int, stride: int):
@@ -191,7 +190,7 @@ class Upsample(nn.Module):
         return self._convolved(x)[..., start:stop]
 
     def inputs_for(self, before: int, after: int) -> tuple[int, int]:
-        """As `Conv.inputs_for`: output o reads the inputs (o + left) // stride and the one before."""
+        """As `Layer`: output o reads the inputs (o + left) // stride and the one before."""
         return 1 - (self.left - before) // self.stride, (after + self.left) // self.stride
 
     def _convolved(self, x: Tensor) -> Tensor:
@@ -204,7 +203,7 @@ class Upsample(nn.Module):
         return (F.pad(first, (0, 0, 0, 1)) + F.pad(second, (0, 0, 1, 0))).flatten(2) + self.bias[:, None]
 
 
-class Elu(nn.Module):
+class Elu(Layer):
     """max(x, 0) + min(e^x - 1, 0), in place where no gradient is wanted: nothing else reads its input here."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -214,7 +213,7 @@ class Elu(nn.Module):
         return self(x)
 
 
-class Residual(nn.Module):
+class Residual(Layer):
     """A shortcut around ELU, a dilated convolution to fewer channels, ELU, and a convolution of width 1 back."""
 
     def __init__(self, spec: SeanetSpec, channels: int, dilation: int):
@@ -241,7 +240,7 @@ class Residual(nn.Module):
         return self.conv2(self.elu(y)) + self.shortcut(x)
 
 
-class Lstm(nn.Module):
+class Lstm(Layer):
     """x + an LSTM over time, forwards; its state is carried from piece to piece."""
 
     def __init__(self, width: int, layers: int):
@@ -281,7 +280,7 @@ class Lstm(nn.Module):
 def encoder(spec: SeanetSpec) -> Chain:
     """[B, channels, N] -> [B, latent_width, ceil(N / hop)]. Weights are uninitialised."""
     width = spec.filters
-    layers: list[nn.Module] = [Conv(spec, spec.channels, width, spec.kernel)]
+    layers: list[Layer] = [Conv(spec, spec.channels, width, spec.kernel)]
     for ratio in reversed(spec.ratios):
         layers += [Residual(spec, width, spec.dilation_growth**j) for j in range(spec.residual_layers)]
         layers += [Elu(), Conv(spec, width, 2 * width, 2 * ratio, stride=ratio)]
@@ -293,7 +292,7 @@ def encoder(spec: SeanetSpec) -> Chain:
 def decoder(spec: SeanetSpec) -> Chain:
     """[B, latent_width, T] -> [B, channels, T * hop]. Weights are uninitialised."""
     width = spec.filters << len(spec.ratios)
-    layers: list[nn.Module] = [Conv(spec, spec.latent_width, width, spec.kernel)]
+    layers: list[Layer] = [Conv(spec, spec.latent_width, width, spec.kernel)]
     layers += [Lstm(width, spec.lstm_layers)] if spec.lstm_layers else []
     for ratio in spec.ratios:
         layers += [Elu(), Upsample(spec, width, width // 2, ratio)]

@@ -11,7 +11,9 @@ Knows layers and lengths. Does not know what codec they make up. x: float [B, C,
 from __future__ import annotations
 
 import math
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -24,14 +26,42 @@ _FEW = 128
 # What the layers keep between two pieces; a fresh dictionary begins a new signal.
 State = dict[nn.Module, Any]
 
+M = TypeVar("M", bound=nn.Module)
 
-class Conv(nn.Module):
+
+class TypedModuleList(nn.ModuleList, Generic[M]):
+    """A list of modules of one class, which type checkers then know."""
+
+    def __init__(self, modules: Iterable[M]):
+        super().__init__(modules)
+
+    def __iter__(self) -> Iterator[M]:
+        return cast("Iterator[M]", super().__iter__())
+
+
+class Layer(nn.Module, ABC):
+    """What stands in a `Chain`. For one that computes each output from one input, `inputs_for` is right as it is."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """A whole signal."""
+
+    @abstractmethod
+    def step(self, x: Tensor, state: State, last: bool) -> Tensor:
+        """The next piece of a signal, whose `state` begins empty."""
+
+    def inputs_for(self, before: int, after: int) -> tuple[int, int]:
+        """The inputs that the outputs from `-before` to `after` of a frame read, as offsets in the same form."""
+        return before, after
+
+
+class Conv(Layer):
     """A convolution with zero padding on both sides: [B, in, N] -> [B, out, (N + 2 padding - span) // stride + 1].
 
     `span` is how many inputs one output reads.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride=1, dilation=1, padding=0):
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, dilation: int = 1, padding: int = 0):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel))
         self.bias = nn.Parameter(torch.empty(outputs))
@@ -63,11 +93,10 @@ class Conv(nn.Module):
         return F.conv1d(x, self.weight, self.bias, self.stride, 0, self.dilation)
 
     def inputs_for(self, before: int, after: int) -> tuple[int, int]:
-        """The inputs that the outputs from `-before` to `after` of a frame read, as offsets in the same form."""
         return before * self.stride + self.padding, after * self.stride + self.span - 1 - self.padding
 
 
-class Upsample(nn.Module):
+class Upsample(Layer):
     """A transposed convolution of kernel 2 * stride, cut by ceil(stride / 2) on both sides.
 
     [B, in, N] -> [B, out, N * stride], one less where the stride is odd.
@@ -105,11 +134,11 @@ class Upsample(nn.Module):
         ]
 
     def inputs_for(self, before: int, after: int) -> tuple[int, int]:
-        """As `Conv.inputs_for`; output o reads the inputs (o + padding) // stride and the one before."""
+        """As `Layer`; output o reads the inputs (o + padding) // stride and the one before."""
         return 1 - (self.padding - before) // self.stride, (after + self.padding) // self.stride
 
 
-class Snake(nn.Module):
+class Snake(Layer):
     """x + sin(alpha x)^2 / alpha, with one alpha [1, C, 1] a channel (arXiv 2006.08195)."""
 
     def __init__(self, channels: int):
@@ -125,7 +154,7 @@ class Snake(nn.Module):
         return self(x)
 
 
-class Residual(nn.Module):
+class Residual(Layer):
     """x + a convolution over one frame of a dilated convolution over seven, Snake before both."""
 
     def __init__(self, channels: int, dilation: int):
@@ -151,7 +180,7 @@ class Residual(nn.Module):
         return self.conv1.inputs_for(before, after)
 
 
-class Chain(nn.ModuleList):
+class Chain(TypedModuleList[Layer]):
     """Layers one after another."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -165,8 +194,7 @@ class Chain(nn.ModuleList):
         return x
 
     def inputs_for(self, before: int, after: int) -> tuple[int, int]:
-        """As `Conv.inputs_for`, through all layers that have it (not an LSTM). For a decoder: offsets in frames."""
-        for layer in reversed(self):
-            if hasattr(layer, "inputs_for"):
-                before, after = layer.inputs_for(before, after)
+        """As `Layer.inputs_for`, but for an LSTM, which remembers everything. For a decoder: offsets in frames."""
+        for layer in reversed(list(self)):
+            before, after = layer.inputs_for(before, after)
         return before, after

@@ -21,10 +21,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from clavilux.audio.codecs import ScaledCodec
 from clavilux.files import PathLike, atomic_path, check_readable, check_target
 
 if TYPE_CHECKING:
-    from torch import nn
+    from clavilux.audio.codecs import NeuralCodec
 
 __all__ = [
     "TokenFile",
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 _KEY, _FORMAT = "clavilux", "tokens 1"
-_IDENTITY = {
+_IDENTITY: dict[str, type] = {
     "family": str, "sample_rate": int, "frame_rate": float, "codebooks": int, "vocabulary": int, "channels": int,
     "weights": str,
 }  # fmt: skip
@@ -62,7 +63,7 @@ class TokenFile:
     scales: Tensor | None = None
 
 
-def codec_identity(codec: nn.Module) -> dict[str, Any]:
+def codec_identity(codec: NeuralCodec) -> dict[str, Any]:
     """What tells whether tokens are a codec's: family, rates, sizes, and a SHA-256 of its codebooks ("weights").
 
     The vectors of the codebooks are what tokens stand for. They are the same in every layout of a checkpoint, while
@@ -151,7 +152,7 @@ def load_tokens(path: PathLike) -> TokenFile:
     return TokenFile(tensors["tokens"].long(), identity, about.get("num_samples"), tensors.get("scales"))
 
 
-def check_codec(identity: Mapping[str, Any], codec: nn.Module) -> None:
+def check_codec(identity: Mapping[str, Any], codec: NeuralCodec) -> None:
     """ValueError, with what differs, unless tokens of this identity are the codec's."""
     own = codec_identity(codec)
     for name, value in own.items():
@@ -161,17 +162,22 @@ def check_codec(identity: Mapping[str, Any], codec: nn.Module) -> None:
             raise ValueError(f"the tokens were not made by this codec: {said}{made}")
 
 
-def decode_tokens(file: TokenFile, codec: nn.Module) -> Tensor:
+def decode_tokens(file: TokenFile, codec: NeuralCodec) -> Tensor:
     """The sound of a token file, float32 [B, C, N] with N = `num_samples` where the file states it.
 
     A codec may give a few samples less than were encoded (DAC with an odd rate); silence fills them up.
 
     Raises:
-        ValueError: another codec made the tokens.
+        ValueError: another codec made the tokens, or they have scales that it does not take.
     """
     check_codec(file.codec, codec)
     tokens = file.tokens if file.tokens.ndim == 3 else file.tokens[None]
-    samples = codec.decode(tokens) if file.scales is None else codec.decode(tokens, file.scales)
+    if file.scales is None:
+        samples = codec.decode(tokens)
+    elif isinstance(codec, ScaledCodec):
+        samples = codec.decode(tokens, file.scales)
+    else:
+        raise ValueError(f"the tokens have scales, which a codec of the family {codec.family!r} does not take")
     if file.num_samples is None:
         return samples
     return F.pad(samples[..., : file.num_samples], (0, max(0, file.num_samples - samples.shape[2])))
@@ -210,7 +216,8 @@ def _checked_identity(identity: dict[str, Any], label: str) -> dict[str, Any]:
         raise ValueError(f"{label} should say {', '.join(_IDENTITY)} of the codec, not {', '.join(map(str, identity))}")
     for name, kind in _IDENTITY.items():
         value = identity[name]
-        if type(value) is not kind or kind is not str and not 0 < value < 1e9:
+        possible = isinstance(value, str) or isinstance(value, (int, float)) and 0 < value < 1e9
+        if type(value) is not kind or not possible:
             raise ValueError(f"{label} has an impossible {name} of the codec: {value!r}")
     return identity
 

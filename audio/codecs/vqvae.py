@@ -8,8 +8,7 @@ VQ-VAE or of a whole Jukebox, or the original `vqvae.pth.tar`. Knows no file lay
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clavilux.audio.codecs.encodec_stream import PieceStream
-from clavilux.audio.codecs.streaming_layers import Chain, Conv, State, Upsample
+from clavilux.audio.codecs.streaming_codec import StreamingCodec
+from clavilux.audio.codecs.streaming_layers import Chain, Conv, Layer, State, TypedModuleList, Upsample
 from clavilux.audio.codecs.vqvae_spec import VQVAESpec
 from clavilux.checkpoint_io import beginning_with, check_tensors, read_json, read_tensors, read_torch, unwrapped
 from clavilux.skeleton import skeletons
@@ -26,11 +25,10 @@ from clavilux.strict_weights import fill
 
 __all__ = ["VQVAE", "VQVAELevel", "VQVAESpec", "checkpoint_names", "from_config", "from_original", "load"]
 
-_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 _DISTANCES = 8 << 20  # numbers in a table of distances: 32 MiB of float32
 
 
-class Residual(nn.Module):
+class Residual(Layer):
     """x + scale * a convolution over one frame of a dilated convolution over three, ReLU before both."""
 
     def __init__(self, width: int, hidden: int, dilation: int, scale: float):
@@ -49,7 +47,6 @@ class Residual(nn.Module):
         return self._joined(x[..., : y.shape[2]], y) if y.shape[2] else x[..., :0]
 
     def inputs_for(self, before: int, after: int) -> tuple[int, int]:
-        """As `Conv.inputs_for`."""
         return self.conv1.inputs_for(before, after)
 
     def _joined(self, x: Tensor, y: Tensor) -> Tensor:
@@ -80,64 +77,31 @@ class Quantizer(nn.Module):
         return F.embedding(tokens[:, 0], self.vectors[0]).transpose(1, 2)
 
 
-class VQVAELevel(nn.Module):
-    """One level as a codec; see `Codec`. Made by `load_codec`; a new one has no weights yet.
+class VQVAELevel(StreamingCodec):
+    """One level as a codec with one codebook; see `StreamingCodec` for what every codec has.
+
+    Encoding goes piece by piece: only where two vectors are so equally near that the rounding of float32 decides can a
+    token be another one than with the whole at once.
 
     Attributes:
         spec: the sizes of all levels.
         index: which level it is; 0 has the shortest hop and sounds best.
-        sample_rate: Hz of the samples.
-        frame_rate: frames a second.
-        codebooks: 1.
-        vocabulary: V, token values of each codebook.
-        channels: C, of the samples.
-        hop: samples a frame.
-        overlap_frames: frames of context on each side with which a part of a decode equals the whole.
-        lookahead_frames: frames that must be known behind one before all of it can be heard.
     """
 
     family = "vqvae"
-    codebooks = 1
 
     def __init__(self, spec: VQVAESpec, index: int):
-        super().__init__()
+        super().__init__(
+            _encoder(spec, index),
+            _decoder(spec, index),
+            sample_rate=spec.sample_rate,
+            channels=spec.channels,
+            hop=spec.hop(index),
+            codebooks=1,
+            vocabulary=spec.vocabulary,
+        )
         self.spec, self.index = spec, index
-        self.sample_rate, self.channels, self.vocabulary = spec.sample_rate, spec.channels, spec.vocabulary
-        self.hop = spec.hop(index)
-        self.frame_rate = spec.sample_rate / self.hop
-        self.encoder, self.decoder = _encoder(spec, index), _decoder(spec, index)
         self.quantizer = Quantizer(spec.vocabulary, spec.latent_width)
-        before, self.lookahead_frames = self.decoder.inputs_for(0, self.hop - 1)
-        self.overlap_frames = max(before, self.lookahead_frames)
-
-    @torch.no_grad()
-    def encode(self, samples: Tensor, *, sample_rate: int | None = None) -> Tensor:
-        """Tokens of sound. What lacks to a whole last frame is filled up with zeros.
-
-        Long sound goes piece by piece. Only where two vectors are so equally near that the rounding of float32 decides
-        can a token be another one than with the whole at once.
-
-        Args:
-            samples: float [B, channels, N] at `sample_rate`, N >= 1, every value finite.
-            sample_rate: that of `samples`, to have it checked.
-
-        Returns:
-            int64 [B, 1, num_frames(N)].
-
-        Raises:
-            ValueError: another shape or rate, NaN or infinity.
-        """
-        samples = self._checked_samples(samples, sample_rate)
-        samples = F.pad(samples, (0, -samples.shape[2] % self.hop))
-        state: State = {}
-        size = self._piece_frames(samples.shape[0]) * self.hop
-        pieces = []
-        for start in range(0, samples.shape[2], size):
-            last = start + size >= samples.shape[2]
-            latent = self.encoder.step(samples[..., start : start + size], state, last)  # [B, D, t]
-            if latent.shape[2]:
-                pieces.append(self.quantizer.encode(latent))
-        return torch.cat(pieces, dim=2)
 
     @torch.no_grad()
     def decode(self, tokens: Tensor, *, num_samples: int | None = None) -> Tensor:
@@ -158,58 +122,18 @@ class VQVAELevel(nn.Module):
         least = most - self.hop + 1
         if num_samples is not None and (type(num_samples) is not int or not least <= num_samples <= most):
             raise ValueError(f"{tokens.shape[2]} frames hold {least} to {most} samples, not {num_samples!r}")
-        size = self._piece_frames(tokens.shape[0])
-        state: State = {}
-        pieces = []
-        for start in range(0, tokens.shape[2], size):
-            latent = self.quantizer.decode(tokens[..., start : start + size])
-            pieces.append(self.decoder.step(latent, state, start + size >= tokens.shape[2]))
-        return torch.cat(pieces, dim=2)[..., :num_samples]
+        return self._decode_pieces(tokens)[..., :num_samples]
 
-    def decoder_stream(self) -> PieceStream:
-        """A decoder that takes the frames of a signal as they come; what it gives, joined, is `decode` of them all."""
-        return PieceStream(self, None)
+    def decode_piece(self, tokens: Tensor, state: State, last: bool) -> Tensor:
+        """As `StreamingCodec`."""
+        return self.decoder.step(self.quantizer.decode(tokens), state, last)
 
-    def num_frames(self, samples: int) -> int:
-        """Frames that so many samples are encoded to."""
-        return math.ceil(samples / self.hop)
-
-    def num_samples(self, frames: int) -> int:
-        """Samples that so many frames are decoded to: up to a hop more than were encoded."""
-        return frames * self.hop
-
-    def checked_tokens(self, tokens: Tensor) -> Tensor:
-        """`tokens` as int64 on the codec's device; ValueError unless they are what `decode` takes."""
-        if not isinstance(tokens, Tensor) or tokens.ndim != 3 or tokens.dtype not in _INTEGERS:
-            raise ValueError(f"tokens should be integers [B, 1, T], not {_described(tokens)}")
-        if tokens.shape[1] != 1 or 0 in tokens.shape:
-            raise ValueError(f"tokens should be [B, 1, T] with B and T at least 1, not {list(tokens.shape)}")
-        least, most = int(tokens.min()), int(tokens.max())
-        if least < 0 or most >= self.vocabulary:
-            wrong = least if least < 0 else most
-            raise ValueError(f"tokens of this codec lie between 0 and {self.vocabulary - 1}; there is a {wrong}")
-        return tokens.to(self.device, torch.int64)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are; samples and tokens are brought there."""
-        return self.quantizer.vectors[0].device
-
-    def _checked_samples(self, samples: Tensor, sample_rate: int | None) -> Tensor:
-        if sample_rate not in (None, self.sample_rate):
-            raise ValueError(f"this codec works at {self.sample_rate} Hz; resample sound of {sample_rate!r} Hz first")
-        if not isinstance(samples, Tensor) or samples.ndim != 3 or not samples.is_floating_point():
-            raise ValueError(f"samples should be floats [B, {self.channels}, N], not {_described(samples)}")
-        if samples.shape[1] != self.channels or 0 in samples.shape:
-            raise ValueError(
-                f"samples should be [B, {self.channels}, N] with B and N at least 1, not {list(samples.shape)}"
-            )
-        if not torch.isfinite(samples).all():
-            raise ValueError("samples hold NaN or infinity; every value should be a finite number")
-        return samples.to(self.quantizer.vectors[0])
+    def _quantize(self, latent: Tensor, codebooks: int) -> Tensor:
+        """latent [B, D, T] -> tokens [B, 1, T]; there is one codebook."""
+        return self.quantizer.encode(latent)
 
     def _piece_frames(self, batch: int) -> int:
-        """Frames to compute at once, many against the dilations, whose context every layer keeps."""
+        """Many against the dilations, whose context every layer keeps."""
         budget = (8 if self.device.type == "cpu" else 256) << 20  # numbers
         return max(64, budget // (self.spec.widths[self.index] * self.hop * batch))
 
@@ -225,13 +149,13 @@ class VQVAE(nn.Module):
     def __init__(self, spec: VQVAESpec):
         super().__init__()
         self.spec = spec
-        self.levels = nn.ModuleList(VQVAELevel(spec, index) for index in range(spec.levels))
+        self.levels = TypedModuleList(VQVAELevel(spec, index) for index in range(spec.levels))
 
     def level(self, index: int) -> VQVAELevel:
         """The codec of a level, 0 with the shortest hop. ValueError if there is no such level."""
         if type(index) is not int or not 0 <= index < self.spec.levels:
             raise ValueError(f"this VQ-VAE has the levels 0 to {self.spec.levels - 1}, not {index!r}")
-        return self.levels[index]
+        return list(self.levels)[index]
 
 
 def load(path: str | Path, spec: VQVAESpec | None = None) -> VQVAE:
@@ -296,7 +220,15 @@ def from_original(content: Mapping[str, Any], label: str = "the VQ-VAE", *, spec
     return _filled(spec, weights, label, original=True)
 
 
-def _filled(spec: VQVAESpec, weights: Mapping[str, Tensor], label: str, *, original: bool, prefix="", skip=()) -> VQVAE:
+def _filled(
+    spec: VQVAESpec,
+    weights: Mapping[str, Tensor],
+    label: str,
+    *,
+    original: bool,
+    prefix: str = "",
+    skip: Iterable[str] = (),
+) -> VQVAE:
     with skeletons():  # nothing is allocated for sizes that the file does not have
         model = VQVAE(spec)
     names = {ours: prefix + theirs for ours, theirs in checkpoint_names(model, original).items()}
@@ -345,7 +277,7 @@ def _decoder_names(spec: VQVAESpec, level: int, original: bool) -> Iterator[str]
 
 def _encoder(spec: VQVAESpec, level: int) -> Chain:
     """[B, channels, T * hop] -> [B, latent, T]."""
-    layers: list[nn.Module] = []
+    layers: list[Layer] = []
     width, latent = spec.widths[level], spec.latent_width
     for block in range(level + 1):
         stride = spec.strides[block]
@@ -359,7 +291,7 @@ def _encoder(spec: VQVAESpec, level: int) -> Chain:
 
 def _decoder(spec: VQVAESpec, level: int) -> Chain:
     """[B, latent, T] -> [B, channels, T * hop]."""
-    layers: list[nn.Module] = []
+    layers: list[Layer] = []
     width, latent = spec.widths[level], spec.latent_width
     dilations = spec.dilations(level)[:: -1 if spec.reverse_dilation else 1]
     for block in reversed(range(level + 1)):
@@ -374,7 +306,3 @@ def _decoder(spec: VQVAESpec, level: int) -> Chain:
 def _residuals(spec: VQVAESpec, level: int, dilations: tuple[int, ...]) -> list[Residual]:
     scale = len(dilations) ** -0.5 if spec.scale_residuals else 1.0
     return [Residual(spec.widths[level], spec.hidden_widths[level], dilation, scale) for dilation in dilations]
-
-
-def _described(value: object) -> str:
-    return f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

@@ -14,7 +14,14 @@ from safetensors.torch import load_file, save_file
 from clavilux.audio.codecs.dac import Dac, DacSpec
 from clavilux.audio.codecs.encodec import Encodec
 from clavilux.audio.codecs.load import load_codec
-from clavilux.audio.codecs.token_files import check_codec, codec_identity, decode_tokens, load_tokens, save_tokens
+from clavilux.audio.codecs.token_files import (
+    TokenFile,
+    check_codec,
+    codec_identity,
+    decode_tokens,
+    load_tokens,
+    save_tokens,
+)
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 SPEC = DacSpec(
@@ -206,6 +213,13 @@ def test_tokens_of_another_codec_are_refused():
     changed.quantizers[1].codebook[3, 1] += 1e-3
     with pytest.raises(ValueError, match="other vectors"):
         check_codec(identity, changed)
+
+
+def test_scales_of_a_codec_without_them_are_refused():
+    codec = drawn()
+    file = TokenFile(torch.zeros(1, 4, dtype=torch.int64), codec_identity(codec), scales=torch.ones(1, 1))
+    with pytest.raises(ValueError, match="scales, which a codec of the family 'dac' does not take"):
+        decode_tokens(file, codec)
 
 
 def test_the_identity_is_that_of_the_vectors_in_any_layout(transformers):

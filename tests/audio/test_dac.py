@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from clavilux.audio.codecs import Codec, dac
+from clavilux.audio.codecs import NeuralCodec, dac
 from clavilux.audio.codecs.dac import Dac, DacSpec
 from clavilux.audio.score import NOTE, Score
 from clavilux.audio.synth import render_score
@@ -173,7 +173,7 @@ def test_the_original_layout_gives_what_the_original_package_gave(tmp_path, nami
 
 def test_it_is_a_codec_and_says_what_it_is():
     codec = Dac(DacSpec())
-    assert isinstance(codec, Codec)
+    assert isinstance(codec, NeuralCodec)
     assert (codec.sample_rate, codec.hop, codec.codebooks, codec.vocabulary, codec.channels) == (44100, 512, 9, 1024, 1)
     assert codec.frame_rate == 44100 / 512
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from ties import check_codes, recorded
 
-from clavilux.audio.codecs import Codec
+from clavilux.audio.codecs import NeuralCodec
 from clavilux.audio.codecs.encodec import Encodec, EncodecSpec, StereoEncodec, from_config
 from clavilux.audio.codecs.seanet import SeanetSpec
 from clavilux.audio.score import NOTE, Score
@@ -251,7 +251,7 @@ def test_stereo_is_two_monos():
     sound = 0.3 * torch.randn(2, 2, 900)
     draw_codebooks(mono.quantizer.vectors, mono.encoder(sound[:, :1]).transpose(1, 2).flatten(0, 1))
     codec = StereoEncodec(mono)
-    assert isinstance(codec, Codec) and (codec.codebooks, codec.channels) == (6, 2)
+    assert isinstance(codec, NeuralCodec) and (codec.codebooks, codec.channels) == (6, 2)
     tokens = codec.encode(sound)
     assert torch.equal(tokens[:, 0::2], mono.encode(sound[:, :1]))
     assert torch.equal(tokens[:, 1::2], mono.encode(sound[:, 1:]))
@@ -272,7 +272,7 @@ def test_stereo_is_two_monos():
 
 def test_it_is_a_codec_and_can_move():
     codec = drawn(EncodecSpec(TINY, codebooks=2, vocabulary=32))
-    assert isinstance(codec, Codec)
+    assert isinstance(codec, NeuralCodec)
     sound = torch.randn(1, 1, 500)
     tokens = codec.encode(sound)
     assert tokens.dtype == torch.int64 and codec.decode(tokens).dtype == torch.float32
@@ -292,7 +292,7 @@ def test_it_is_a_codec_and_can_move():
         (torch.zeros(50), {}, r"floats \[B, 1, N\], not torch.float32 \[50\]"),
         (torch.zeros(1, 1, 50, dtype=torch.int16), {}, "torch.int16"),
         ([0.0], {}, "a list"),
-        (torch.zeros(1, 1, 50), {"sample_rate": 44100}, "24000 Hz; resample the sound from 44100"),
+        (torch.zeros(1, 1, 50), {"sample_rate": 44100}, "24000 Hz; resample sound of 44100"),
         (torch.zeros(1, 1, 50), {"codebooks": 3}, "1 to 2 codebooks, not 3"),
         (torch.zeros(1, 1, 50), {"codebooks": True}, "1 to 2 codebooks, not True"),
     ],

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from clavilux.audio.codecs import Codec, vqvae
+from clavilux.audio.codecs import NeuralCodec, vqvae
 from clavilux.audio.codecs.load import load_codec
 from clavilux.audio.codecs.token_files import check_codec, codec_identity, decode_tokens, load_tokens, save_tokens
 from clavilux.audio.codecs.vqvae import VQVAE, VQVAESpec
@@ -69,7 +69,7 @@ def test_codes_and_sound_are_those_of_transformers(name, level):
     codec = model(name).level(level)
     codes = expected[f"codes.{level}"].long()[:, None]
     tokens = codec.encode(expected["samples"], sample_rate=44100)
-    assert isinstance(codec, Codec) and tokens.dtype == torch.int64
+    assert isinstance(codec, NeuralCodec) and tokens.dtype == torch.int64
     assert torch.equal(tokens, codes) and len(codes.unique()) > 5
     sound = codec.decode(codes)
     assert sound.shape == expected["samples"].shape and sound.dtype == torch.float32
