@@ -153,7 +153,7 @@ def test_unrun_snippets_have_a_known_language():
 
 def test_links_to_files_lead_somewhere():
     for document in DOCUMENTS:
-        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8"))
+        links = re.findall(r"(?:\]\(|src=\")(?!https?:|#)([^)#\"]+)", document.read_text(encoding="utf-8"))
         assert not [link for link in links if not (document.parent / link).exists()], name_of(document)
 
 
