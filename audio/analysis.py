@@ -83,7 +83,7 @@ class Analysis:
 
 
 def analyze(audio: Audio) -> Analysis:
-    """Measure a clip.
+    """Measure a clip: tempo, beats, key, loudness and peak.
 
     On 70 rendered scores the key was right for 60. The tempo was right for 56 of 70 songs by aria, twice or half as
     fast for 9, 1/3 or 2/3 of it for 4, wrong for 1; for 50 of 70 rendered scores, and twice or half as fast for 20

@@ -87,6 +87,7 @@ class Audio:
 
     @property
     def channels(self) -> int:
+        """C: 1 is mono, 2 stereo."""
         return self.samples.shape[0]
 
     @property
@@ -95,7 +96,11 @@ class Audio:
         return self.samples.shape[1] / self.sample_rate
 
     def resample(self, sample_rate: int) -> Audio:
-        """The same clip at another rate (soxr, very high quality), round(N * new / old) samples long."""
+        """The same clip at another rate (soxr, very high quality), round(N * new / old) samples long.
+
+        Raises:
+            ValueError: a rate that is no whole number of Hz from 1 to 655350.
+        """
         sample_rate = io.check_rate(sample_rate)
         if sample_rate == self.sample_rate:
             return self._like(self.samples)

@@ -110,7 +110,16 @@ class Key:
 
 @dataclass(frozen=True)
 class Chord:
-    """A chord: root as a pitch class 0..11, a quality, one of `QUALITIES`, and the bass where that is another note."""
+    """A chord.
+
+    Attributes:
+        root: pitch class, 0 (C) to 11 (B).
+        quality: "maj", "min", "dim", "aug", "7", "maj7", "min7", "dim7", "hdim7" or "sus4".
+        bass: pitch class of the lowest note, where that is not the root.
+
+    Raises:
+        ValueError: another quality, or a number outside 0 to 11.
+    """
 
     root: int
     quality: str

@@ -274,7 +274,20 @@ def render_score(
     duration_s: float | None = None,
     soundfont: SoundFont | None = None,
 ) -> torch.Tensor:
-    """The sound of a score, float32 [2, N]. Arguments as `ScoreRenderer`; without notes it is silence."""
+    """The sound of a score; without notes it is silence.
+
+    Args:
+        score: the notes, with tempi and controllers.
+        sample_rate: Hz, 8000 to 192000.
+        duration_s: the exact length, faded out over the last 40 ms; None lets the last notes ring out.
+        soundfont: whose instruments play; the bundled one if None.
+
+    Returns:
+        float32 [2, N], at the level of the instruments: `Audio.save` brings it to a loudness.
+
+    Raises:
+        ValueError: a rate or duration outside its range.
+    """
     return torch.cat(list(stream_score(score, sample_rate, duration_s, soundfont)), dim=1)
 
 
