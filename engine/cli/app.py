@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -24,24 +25,28 @@ from clavilux.cli.paint import paint
 from clavilux.cli.play import play
 from clavilux.cli.render import render
 
+if TYPE_CHECKING:
+    from typer._click import Context  # typer's own copy of click; older ones use click itself
+
 
 class _Commands(TyperGroup):
     """Runs a command, and ends in one sentence and an exit code (`errors`) whatever happens in it."""
 
-    def main(self, args=None, prog_name=None, complete_var=None, standalone_mode=True, **extra):
+    def main(
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, complete_var: str | None = None,
+        standalone_mode: bool = True, windows_expand_args: bool = True, **extra: Any,
+    ) -> NoReturn:  # fmt: skip
+        options = extra | {"standalone_mode": False, "windows_expand_args": windows_expand_args}
         debug = "--debug" in (sys.argv[1:] if args is None else args)
         if debug:  # anywhere in the line, as it is added to a line that failed
             args = [argument for argument in (sys.argv[1:] if args is None else args) if argument != "--debug"]
         try:
-            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            code = super().main(args, prog_name, complete_var, **options)
         except Exception as error:
-            if type(error).__name__ == "NoArgsIsHelpError":  # the list of commands
-                error.show()
-                sys.exit(errors.USER)
             sys.exit(errors.show(error, debug))
         sys.exit(code or 0)
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: Context) -> Any:
         try:
             if signal.getsignal(signal.SIGINT) is interrupt.stop:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -152,7 +157,7 @@ for command in (render, paint, play, resume, align, analyze, encode, decode, qua
     app.command(cls=Command)(command)
 
 
-def _what_was_written(ctx: typer.Context) -> str:
+def _what_was_written(ctx: Context) -> str:
     return f"after writing {', '.join(ctx.obj)}" if ctx.obj else "nothing written"
 
 

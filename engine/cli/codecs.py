@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clavilux.cli.options import AsJson, Device, Quiet, Strict
 from clavilux.files import check_new_folder, check_target
+
+if TYPE_CHECKING:
+    import torch
+
+    from clavilux.audio.codecs.dac import Dac
+    from clavilux.audio.codecs.encodec import Encodec
+    from clavilux.audio.codecs.encodec_stereo import StereoEncodec
+    from clavilux.audio.codecs.vqvae import VQVAELevel
 
 CodecPath = Annotated[
     str, typer.Option("--codec", help="A codec's or a MusicGen's folder, one of its files, or a hub id.")
@@ -52,7 +60,7 @@ def encode(
         "frames": found.tokens.shape[2], "duration_s": round(clip.duration_s, 3), "notes": found.notes,
         "remarks": list(clip.remarks),
     }  # fmt: skip
-    _say(facts, output, clip.duration_s, elapsed_s, as_json, quiet)
+    _show_report(facts, output, clip.duration_s, elapsed_s, as_json, quiet)
 
 
 def decode(
@@ -82,7 +90,7 @@ def decode(
     elapsed_s = time.perf_counter() - started
     clip.save(output, loudness=False)
     facts = {"codec": loaded.family, "sample_rate": loaded.sample_rate, "channels": clip.channels}
-    _say(facts | {"duration_s": round(clip.duration_s, 3)}, output, clip.duration_s, elapsed_s, as_json, quiet)
+    _show_report(facts | {"duration_s": round(clip.duration_s, 3)}, output, clip.duration_s, elapsed_s, as_json, quiet)
 
 
 def quantize(
@@ -104,20 +112,22 @@ def quantize(
         display.show_facts(facts)
 
 
-def _codec(source: str, level: int | None):
+def _codec(source: str, level: int | None) -> Encodec | StereoEncodec | Dac | VQVAELevel:
     from clavilux.audio.codecs.load import load_codec
     from clavilux.checkpoint import folder_of
 
     return load_codec(source if Path(source).exists() else folder_of(source), level=level)
 
 
-def _device(name: str):
+def _device(name: str) -> torch.device:
     from clavilux.precision import device_named
 
     return device_named(name)
 
 
-def _say(facts: dict[str, Any], output: Path, sound_s: float, elapsed_s: float, as_json: bool, quiet: bool) -> None:
+def _show_report(
+    facts: dict[str, Any], output: Path, sound_s: float, elapsed_s: float, as_json: bool, quiet: bool
+) -> None:
     from clavilux.cli import display
 
     facts |= {"wrote": str(output), "real_time_factor": round(sound_s / max(elapsed_s, 1e-9), 2)}

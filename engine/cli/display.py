@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -22,16 +23,29 @@ from clavilux.cli.errors import printable
 from clavilux.cli.uptime import process_seconds
 
 if TYPE_CHECKING:
-    from clavilux.audio.clip import Audio
     from clavilux.image.picture import Picture
 
 # Units of numbers, by the end of their name.
 UNITS = {"_s": "s", "_dbfs": "dBFS", "_lufs": "LUFS", "_bpm": "quarters a minute", "_bytes": "MiB"}
 MOST_LINES, LONGEST_LABEL = 100, 80  # of a receipt, which a stranger may have written
 Files = dict[str, str]  # what was written: its kind ("audio", "midi", "plot", "picture" ...) to its path
+Progress = Callable[[float, float], None]  # (done, total)
 
 
-def progress_bar(hidden: bool, at: Callable[[], str] = lambda: ""):
+class Song(Protocol):
+    """What is shown of a song: of an `Audio`, or of one that was written while it was played."""
+
+    @property
+    def duration_s(self) -> float: ...
+
+    @property
+    def sample_rate(self) -> int: ...
+
+    @property
+    def receipt(self) -> dict[str, Any]: ...
+
+
+def progress_bar(hidden: bool, at: Callable[[], str] = lambda: "") -> AbstractContextManager[Progress]:
     """Yield progress(done_seconds, total_seconds), shown on stderr where that is a terminal; `at` says what is done."""
 
     def pace(rate: float) -> str:
@@ -40,17 +54,17 @@ def progress_bar(hidden: bool, at: Callable[[], str] = lambda: ""):
     return _bar(hidden, "{task.completed:.1f} of {task.total:.0f} s", pace)
 
 
-def token_bar(hidden: bool):
+def token_bar(hidden: bool) -> AbstractContextManager[Progress]:
     """Yield progress(done_tokens, total_tokens), shown on stderr where that is a terminal."""
     return _bar(hidden, "{task.completed:.0f} of {task.total:.0f} tokens", lambda rate: f"{rate:.0f} tokens a second")
 
 
 @contextmanager
-def _bar(hidden: bool, text: str, pace: Callable[[float], str]) -> Iterator[Callable[[float, float], None]]:
+def _bar(hidden: bool, text: str, pace: Callable[[float], str]) -> Iterator[Progress]:
     """Yield progress(done, total); `pace` says what so much a second is called."""
     console = Console(stderr=True)
     columns = (BarColumn(), TextColumn(text), TextColumn("{task.fields[pace]}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as bar:
+    with ProgressBar(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as bar:
         task = bar.add_task("", total=None, pace="", visible=False)
         started = time.perf_counter()
 
@@ -61,7 +75,7 @@ def _bar(hidden: bool, text: str, pace: Callable[[float], str]) -> Iterator[Call
         yield progress
 
 
-def report(songs: list[Audio], files: list[Files], elapsed_s: float) -> dict[str, Any]:
+def report(songs: Sequence[Song], files: list[Files], elapsed_s: float) -> dict[str, Any]:
     """What `--json` prints: a song's files, length and receipt, and how long making them took."""
     rows = [
         {
@@ -99,53 +113,53 @@ def print_json(value: Any) -> None:
     sys.stdout.write((text if plain else json.dumps(value, indent=2, allow_nan=False)) + "\n")
 
 
-def show_songs(songs: list[Audio], files: list[Files], elapsed_s: float) -> None:
+def show_songs(songs: Sequence[Song], files: list[Files], elapsed_s: float) -> None:
     """What was taken from the words, what was chosen for the rest, and where the songs are.
 
     What holds for the first song and for another one is said once.
     """
     console = Console(highlight=False, soft_wrap=True)
     for number, (song, written) in enumerate(zip(songs, files, strict=True)):
-        _say_receipt(console, _new_in(song.receipt, songs[0].receipt) if number else song.receipt)
-        _say_files(console, song, written)
-    _say_time(console, elapsed_s, f"{_real_time_factor(songs, elapsed_s):.1f}x real time")
+        _print_receipt(console, _receipt_changes(song.receipt, songs[0].receipt) if number else song.receipt)
+        _print_files(console, song, written)
+    _print_time(console, elapsed_s, f"{_real_time_factor(songs, elapsed_s):.1f}x real time")
 
 
 def show_pictures(pictures: list[Picture], files: list[Files], elapsed_s: float) -> None:
     """As `show_songs`, of pictures; what holds for all of them, and a file that holds several, is said once."""
     console = Console(highlight=False, soft_wrap=True)
-    first, said = pictures[0].receipt, set()
+    first, printed = pictures[0].receipt, set[str]()
     for number, (picture, written) in enumerate(zip(pictures, files, strict=True)):
-        _say_receipt(console, _new_in(picture.receipt, first) if number else first)
+        _print_receipt(console, _receipt_changes(picture.receipt, first) if number else first)
         for path in written.values():
-            if path not in said:
-                _say(console, "wrote", path)
-            said.add(path)
-    _say_time(console, elapsed_s, f"{elapsed_s / len(pictures):.1f} s a picture")
+            if path not in printed:
+                _print_line(console, "wrote", path)
+            printed.add(path)
+    _print_time(console, elapsed_s, f"{elapsed_s / len(pictures):.1f} s a picture")
 
 
-def show_played(song: Audio, replaced: dict[int, int], files: list[Files], elapsed_s: float) -> None:
+def show_played(song: Song, replaced: dict[int, int], files: list[Files], elapsed_s: float) -> None:
     """What a MIDI file was played with."""
     from clavilux.audio.programs import program_name
 
     console = Console(highlight=False, soft_wrap=True)
     show_remarks(song.receipt.get("remarks", ()))
     for asked, used in replaced.items():
-        _say(
+        _print_line(
             console,
             "replaced",
             f"{program_name(asked)} by {program_name(used)}, the nearest bundled instrument",
         )
     for written in files:
-        _say_files(console, song, written)
-    _say_time(console, elapsed_s, f"{_real_time_factor([song], elapsed_s):.1f}x real time")
+        _print_files(console, song, written)
+    _print_time(console, elapsed_s, f"{_real_time_factor([song], elapsed_s):.1f}x real time")
 
 
 def show_remarks(remarks: Iterable[str]) -> None:
     """What is wrong with files that were read, a line each."""
     console = Console(highlight=False, soft_wrap=True)
     for remark in remarks:
-        _say(console, "note", remark)
+        _print_line(console, "note", remark)
 
 
 def show_facts(facts: dict[str, Any]) -> None:
@@ -160,15 +174,17 @@ def show_facts(facts: dict[str, Any]) -> None:
             value, unit = (round(value / 2**20, 1), unit) if value >= 2**20 else (round(value / 2**10, 1), "KiB")
         if isinstance(value, dict):
             console.print(Text(f"{printable(label, LONGEST_LABEL)}:", "dim"))
-            stated = _stated(value)
+            stated = _without_empty(value)
             if len(stated) > MOST_LINES:
-                _say(console, "  values", f"{len(stated):,}, of which {MOST_LINES} are shown")
+                _print_line(console, "  values", f"{len(stated):,}, of which {MOST_LINES} are shown")
             for inner, part in islice(stated.items(), MOST_LINES):
                 several = isinstance(part, list) and all(isinstance(each, dict) for each in part)
                 for each in part[:MOST_LINES] if several else [part]:
-                    _say(console, f"  {inner.replace('_', ' ')}", _plain(each, grouped=False))
+                    _print_line(console, f"  {inner.replace('_', ' ')}", _format_value(each, grouped=False))
         else:
-            _say(console, label, _plain(value) + (f" {unit}" if isinstance(value, (int, float)) and unit else ""))
+            _print_line(
+                console, label, _format_value(value) + (f" {unit}" if isinstance(value, (int, float)) and unit else "")
+            )
 
 
 def show_models(models: list[dict[str, Any]]) -> None:
@@ -186,29 +202,29 @@ def show_models(models: list[dict[str, Any]]) -> None:
         console.print()
         console.print(Text(f"{row['name']} accepts"))
         for name, values in row["accepts"].items():
-            console.print(Text(f"  {name:12} {_plain(values)}"), soft_wrap=True)
+            console.print(Text(f"  {name:12} {_format_value(values)}"), soft_wrap=True)
 
 
-def _say(console: Console, label: str, text: str) -> None:
+def _print_line(console: Console, label: str, text: str) -> None:
     """One labelled line. `Text` keeps brackets in file names and prompts from being read as markup; what files say
     could hold a terminal's control sequences, or megabytes.
     """
     console.print(Text.assemble((f"{printable(label, LONGEST_LABEL)}: ", "dim"), printable(text)))
 
 
-def _say_receipt(console: Console, receipt: dict[str, Any]) -> None:
+def _print_receipt(console: Console, receipt: dict[str, Any]) -> None:
     """First what was not understood or cannot be done, then what was taken from the words, the rest, the seed."""
     for label, name in (("not understood", "unknown"), ("not done", "unmet"), ("taken from the words", "taken")):
         if lines := receipt.get(name):
-            _say(console, label, ", ".join(lines))
+            _print_line(console, label, ", ".join(lines))
     for name, value in receipt.get("controls", {}).items():
-        _say(console, name.replace("_", " "), _plain(value, grouped=False))
+        _print_line(console, name.replace("_", " "), _format_value(value, grouped=False))
     for note in receipt.get("notes", ()):
-        _say(console, "note", note)
-    _say(console, "seed", str(receipt.get("seed", "")))
+        _print_line(console, "note", note)
+    _print_line(console, "seed", str(receipt.get("seed", "")))
 
 
-def _new_in(receipt: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
+def _receipt_changes(receipt: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
     """What a receipt says that the first one does not; always the seed."""
     lists = ("unknown", "unmet", "taken", "notes")
     new = {name: [each for each in receipt.get(name, ()) if each not in first.get(name, ())] for name in lists}
@@ -217,18 +233,18 @@ def _new_in(receipt: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
     return {"seed": receipt.get("seed", ""), "controls": controls, **new}
 
 
-def _say_time(console: Console, elapsed_s: float, pace: str) -> None:
+def _print_time(console: Console, elapsed_s: float, pace: str) -> None:
     """How long the user waited, and how fast the model was."""
-    _say(console, "made in", f"{process_seconds():.1f} s with the start; {elapsed_s:.1f} s without, {pace}")
+    _print_line(console, "made in", f"{process_seconds():.1f} s with the start; {elapsed_s:.1f} s without, {pace}")
 
 
-def _say_files(console: Console, song: Audio, written: Files) -> None:
+def _print_files(console: Console, song: Song, written: Files) -> None:
     for kind, path in written.items():
         length = f" ({song.duration_s:.1f} s)" if kind == "audio" else ""
-        _say(console, "wrote", path + length)
+        _print_line(console, "wrote", path + length)
 
 
-def _real_time_factor(songs: list[Audio], elapsed_s: float) -> float:
+def _real_time_factor(songs: Sequence[Song], elapsed_s: float) -> float:
     return sum(song.duration_s for song in songs) / max(elapsed_s, 1e-9)
 
 
@@ -240,17 +256,17 @@ def _label_and_unit(name: str) -> tuple[str, str]:
     return name.replace("_", " "), ""
 
 
-def _stated(values: dict[str, Any]) -> dict[str, Any]:
+def _without_empty(values: dict[str, Any]) -> dict[str, Any]:
     """Without what holds nothing."""
     return {name: value for name, value in values.items() if value not in ("", [], {})}
 
 
-def _plain(value: Any, grouped: bool = True) -> str:
+def _format_value(value: Any, grouped: bool = True) -> str:
     """A JSON value as a person would write it; `grouped`: 1,000 rather than 1000, which a seed should not be."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(item, grouped)}" for key, item in _stated(value).items())
+        return ", ".join(f"{key} {_format_value(item, grouped)}" for key, item in _without_empty(value).items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(_plain(item, grouped) for item in value)
+        return ", ".join(_format_value(item, grouped) for item in value)
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -23,10 +23,10 @@ _RAISE = opcode.opmap["RAISE_VARARGS"]
 _SIZE = re.compile(r"(?:allocate|allocated:) ([\d.]+ ?(?:[KMGT]i?B|bytes))")
 _LESS = "try a smaller --batch, a shorter or smaller piece, or --dtype int8"
 # The command's own base class of usage errors; typer's place for it differs by version.
-UsageProblem: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+UsageProblem: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
-def explained(error: BaseException) -> tuple[str, int]:
+def explain_error(error: BaseException) -> tuple[str, int]:
     """(one sentence, exit code) for anything that a command raised."""
     if isinstance(error, UsageProblem):
         return _one_line(usage(error, sys.argv[1:])), USER
@@ -37,19 +37,22 @@ def explained(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError) and (error.strerror or _raised_here(error)):
         where = f"{str(error.filename)!r}: " if error.filename is not None else ""
         return _one_line(f"{where}{error.strerror or error}"), USER
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    fault = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     where = _place(error.__traceback__)
     return _one_line(
         f"this is a fault in Clavilux, not in what you gave{where}; run it again with --debug for the traceback "
-        f"({said[:200]})"
+        f"({fault[:200]})"
     ), FAULT
 
 
 def show(error: BaseException, debug: bool) -> int:
-    """Print what `explained` says, after the traceback if that was asked for; the exit code."""
+    """Print what `explain_error` says, after the traceback if that was asked for; the exit code."""
+    if isinstance(error, UsageProblem) and type(error).__name__ == "NoArgsIsHelpError":  # the list of commands
+        error.show()
+        return USER
     if debug:
         traceback.print_exception(error)
-    sentence, code = explained(error)
+    sentence, code = explain_error(error)
     typer.echo(f"clavilux: {sentence}", err=True)
     return code
 
@@ -71,8 +74,8 @@ def usage(error: Any, arguments: list[str]) -> str:
         likely = " or ".join(sorted(error.possibilities or ()))
         return f"there is no option {error.option_name}; " + (f"did you mean {likely}?" if likely else see)
     if parameter is None:
-        said = error.format_message().rstrip(".?")
-        return f"{said[:1].lower()}{said[1:]}; {see}"
+        message = error.format_message().rstrip(".?")
+        return f"{message[:1].lower()}{message[1:]}; {see}"
     name = max(parameter.opts, key=len) if parameter.opts[0].startswith("-") else f"the {parameter.name}"
     if type(error).__name__ == "MissingParameter":
         return f"{name} is missing; {see}"

@@ -5,7 +5,12 @@ Knows the names of options and click's formatter; rich, which typer would use fo
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from typer._click import Context, HelpFormatter  # typer's own copy of click; older ones use click itself
 
 # Headings in the order in which they are shown; an option that is under none is under "Options".
 HEADINGS = {
@@ -30,7 +35,7 @@ _FEWEST = 12  # options that are worth headings
 class Command(TyperCommand):
     """A command whose many options are shown under `HEADINGS`."""
 
-    def format_options(self, ctx, formatter) -> None:
+    def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
         shown = [(param, record) for param in self.get_params(ctx) if (record := param.get_help_record(ctx))]
         arguments = [record for param, record in shown if param.param_type_name == "argument"]
         options = [(param.name, record) for param, record in shown if param.param_type_name == "option"]

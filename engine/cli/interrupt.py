@@ -4,7 +4,7 @@ import os
 import sys
 
 
-def stop(*_) -> None:
+def stop(*_: object) -> None:
     """End the process: nothing is written yet, and no module that is loading can make an error of its own of it."""
     sys.stderr.write("clavilux: stopped, nothing written\n")
     sys.stderr.flush()

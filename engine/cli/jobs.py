@@ -7,15 +7,20 @@ command only, so that `--help` is instant.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clavilux.checkpoint import Checkpoint, find
-from clavilux.cli.options import AsJson, Device, Quiet, note_written, numbered
+from clavilux.cli.options import AsJson, Device, Quiet, note_written, numbered, numbered_all
 from clavilux.files import atomic_path, check_ending, check_target
+
+if TYPE_CHECKING:
+    from clavilux.families.jukebox.journal import Journal
+    from clavilux.families.jukebox.model import JukeboxModel
 
 Job = Annotated[Path, typer.Argument(help="The folder of a render: beside its song, ending in .job.")]
 Model = Annotated[str | None, typer.Option(help="Where its checkpoint is now, if it was moved.")]
@@ -33,10 +38,10 @@ def keep(
     check_free(job)
     where = str(Path(model).absolute()) if Path(model).exists() else model
     given["job_metadata"] = {"model": where, "output": str(output.absolute()), "loudness": loudness}
-    note_written(ctx, _said(job))
+    note_written(ctx, _resume_note(job))
 
 
-def _said(job: Path) -> str:
+def _resume_note(job: Path) -> str:
     return f"{job} (`clavilux resume` goes on with it)"
 
 
@@ -56,13 +61,13 @@ def resume(
     from clavilux.audio import io
     from clavilux.cli import display
 
-    with opened(job, model, device) as (loaded, journal, words, rows):
+    with open_job(job, model, device) as (loaded, journal, words, rows):
         target = Path(words["output"]) if output is None else output
-        outputs = [numbered(target, number, rows) for number in range(1, rows + 1)]
+        outputs = numbered_all(target, rows)
         for path in outputs:
             io.format_of(path)
             check_target(path)
-        note_written(ctx, _said(job))
+        note_written(ctx, _resume_note(job))
         started = time.perf_counter()
         with display.progress_bar(hidden=quiet or as_json, at=lambda: loaded.at) as progress:
             songs = loaded.resume(journal, levels=levels, progress=progress)
@@ -97,13 +102,13 @@ def align(
         if path is not None:
             check_ending(path, endings)
             check_target(path)
-    with opened(job, model, device) as (loaded, journal, _, rows):
+    with open_job(job, model, device) as (loaded, journal, _, rows):
         found = loaded.align(journal)
     from clavilux.families.jukebox.alignment import draw
 
     for number, alignment in enumerate(found, 1):
         target = numbered(output, number, rows)
-        words = {"token_s": alignment.token_s, "lyrics": alignment.lyrics, "words": alignment.words()}
+        words: dict[str, Any] = {"token_s": alignment.token_s, "lyrics": alignment.lyrics, "words": alignment.words()}
         with atomic_path(target) as temporary:
             temporary.write_text(json.dumps(words, indent=1, ensure_ascii=False), encoding="utf-8")
         if plot is not None:
@@ -116,7 +121,7 @@ def align(
 
 
 @contextmanager
-def opened(job: Path, model: str | None, device: str):
+def open_job(job: Path, model: str | None, device: str) -> Iterator[tuple[JukeboxModel, Journal, dict[str, Any], int]]:
     """Yield (the model that began a job, its journal, the words that its render kept, how many songs it makes).
 
     The journal is held from here to the end, so that no other process begins while the checkpoint is loaded.
@@ -134,6 +139,7 @@ def opened(job: Path, model: str | None, device: str):
         if not found.entry.keeps_jobs:
             raise ValueError(f"the model {found.name!r} keeps no jobs, so it did not begin {str(job)!r}")
         loaded = clavilux.load(found, device=device, dtype=settings["dtype"])
+        assert isinstance(loaded, clavilux.JukeboxModel), "the one class of model that keeps jobs"
         usual = {"output": "song.wav", "loudness": True}
         yield (
             loaded,

@@ -36,6 +36,11 @@ def numbered(path: Path, number: int, of: int) -> Path:
     return path if of == 1 else path.with_stem(f"{path.stem}-{number}")
 
 
+def numbered_all(path: Path, count: int) -> list[Path]:
+    """The files of `count` songs or pictures, as `numbered`."""
+    return [numbered(path, number, count) for number in range(1, count + 1)]
+
+
 def note_written(ctx: typer.Context, path: Path | str) -> None:
     """Note a file in the context, in case what comes later is stopped."""
     ctx.find_root().ensure_object(list).append(str(path))

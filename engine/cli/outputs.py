@@ -5,7 +5,7 @@ Knows endings and paths. Does not know how a song is made.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,22 +19,25 @@ if TYPE_CHECKING:
 
 
 def check_outputs(
-    sounds: list[Path], midis: list[Path | None], plots: list[Path | None], read: Iterable[Path | None] = ()
+    sounds: Collection[Path],
+    midis: Collection[Path | None],
+    plots: Collection[Path | None],
+    read: Iterable[Path | None] = (),
 ) -> None:
     """Find out before any work that a file cannot be written, that two would be the same, or one of those `read`."""
     from clavilux.audio import io
 
-    midis, plots = [path for path in midis if path], [path for path in plots if path]
+    notes, figures = [path for path in midis if path], [path for path in plots if path]
     for path in sounds:
         check_ending(path, (*io.FORMATS, *MIDI_ENDINGS))
-    for path in midis:
+    for path in notes:
         check_ending(path, MIDI_ENDINGS)
-    if plots:
+    if figures:
         from clavilux.audio.analysis import PICTURES
 
-        for path in plots:
+        for path in figures:
             check_ending(path, PICTURES)
-    targets = [*sounds, *midis, *plots]
+    targets = [*sounds, *notes, *figures]
     check_apart(targets, read)
     for path in targets:
         check_target(path)
@@ -43,7 +46,7 @@ def check_outputs(
 
 def save_song(
     ctx: typer.Context, song: Audio, output: Path, midi: Path | None, plot: Path | None, loudness: bool
-) -> dict:
+) -> dict[str, str]:
     """Write a song's files; their paths by kind, also noted in the context in case a later one fails."""
     from clavilux.audio import analysis
 

@@ -7,13 +7,14 @@ Knows arguments and files; how a picture is made is `painting`'s. torch is impor
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import clavilux
-from clavilux.checkpoint import find
+from clavilux.checkpoint import Checkpoint, find
 from clavilux.cli.options import (
     Anything,
     AsJson,
@@ -24,7 +25,7 @@ from clavilux.cli.options import (
     check_apart,
     check_distinct,
     note_written,
-    numbered,
+    numbered_all,
 )
 from clavilux.files import check_ending, check_target
 
@@ -76,19 +77,12 @@ def paint(
     count = batch if drawn_with is None or len(drawn_with) == 1 else len(drawn_with)
     if batch not in (1, count):
         raise ValueError(f"--batch is {batch} and there are {count} seeds; leave --batch out")
-    separate = 1 if sheet else count
-    outputs = [numbered(output, i, separate) for i in range(1, separate + 1)]
-    explained = [numbered(explain, i, count) for i in range(1, count + 1)] if explain else []
-    pictures = [*outputs, *([preview] if preview else [])]
-    _check_outputs(pictures, explained)
-    check_apart([*pictures, *explained], [continue_from])
-    if continue_from is not None:
-        from clavilux.image.picture import Picture
-
-        continue_from = Picture.load(continue_from, strict=strict)  # before the model is loaded
+    outputs = numbered_all(output, 1 if sheet else count)
+    maps = numbered_all(explain, count) if explain else []
+    _check_outputs([*outputs, *([preview] if preview else [])], maps, read=continue_from)
     given = {
         "class_id": class_id, "guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p,
-        "continue_from": continue_from, "vary": vary, "anything": anything or None,
+        "continue_from": _load_picture(continue_from, strict), "vary": vary, "anything": anything or None,
         "seed": drawn_with if drawn_with is None or len(drawn_with) > 1 else drawn_with[0],
         "keep": None if keep is None else tuple(_whole_numbers("keep", keep, "0,0,128,64")),
     }  # fmt: skip
@@ -97,29 +91,44 @@ def paint(
     found = find(model)
     found.check_prompt(prompt, anything)
 
-    from clavilux import memory
-    from clavilux.cli import display, preflight
+    from clavilux.cli import display
 
-    memory.check_makes(found, "pictures")
-    preflight.check_picture(found, size, options)
-    memory.check_fits(found, size, count, dtype, device)
+    _check_request(found, options, device, dtype)
     loaded = clavilux.load(found, device=device, dtype=dtype, codec=codec)
+    assert isinstance(loaded, clavilux.ImageModel), "it was checked that this checkpoint makes pictures"
     started = time.perf_counter()
     with display.token_bar(hidden=quiet or as_json) as progress:
-        pictures = _painted(ctx, loaded, prompt, options | {"progress": progress}, preview)
+        pictures = _generate(ctx, loaded, prompt, options | {"progress": progress}, preview)
     elapsed_s = time.perf_counter() - started
-    files = _saved(ctx, pictures, outputs, sheet)
-    for picture, path, written in zip(pictures, explained, files, strict=False):
-        loaded.explain(picture, prompt).save(path)
-        note_written(ctx, path)
-        written["explained"] = str(path)
+    files = _save(ctx, pictures, outputs, sheet)
+    if maps:
+        _save_maps(ctx, loaded, prompt, pictures, maps, files)
     if as_json:
         display.print_json(display.picture_report(pictures, files, elapsed_s))
     elif not quiet:
         display.show_pictures(pictures, files, elapsed_s)
 
 
-def _painted(
+def _load_picture(path: Path | None, strict: bool) -> Picture | None:
+    """The picture that is continued, read before the model."""
+    if path is None:
+        return None
+    from clavilux.image.picture import Picture
+
+    return Picture.load(path, strict=strict)
+
+
+def _check_request(found: Checkpoint, options: dict[str, Any], device: str, dtype: str) -> None:
+    """Refuse what the model or this machine could not do, before any weights are read."""
+    from clavilux import memory
+    from clavilux.cli import preflight
+
+    memory.check_makes(found, "pictures")
+    preflight.check_picture(found, options["size"], options)
+    memory.check_fits(found, options["size"], options["batch"], dtype, device)
+
+
+def _generate(
     ctx: typer.Context, model: ImageModel, prompt: str, options: dict[str, Any], preview: Path | None
 ) -> list[Picture]:
     """The pictures; while they are painted, `preview` shows them as far as they are."""
@@ -129,14 +138,15 @@ def _painted(
         pictures = model.generate(prompt, **options)
     else:
         rows = (options["size"] or model.family.size) // model.family.stage.codec.downsampling
-        for number, pictures in enumerate(model.stream(prompt, every=max(1, rows // PREVIEWS), **options)):
+        stream: Iterator[Picture | list[Picture]] = model.stream(prompt, every=max(1, rows // PREVIEWS), **options)
+        for number, pictures in enumerate(stream):
             (contact_sheet(pictures) if isinstance(pictures, list) else pictures).save(preview)
             if number == 0:
                 note_written(ctx, preview)
     return pictures if isinstance(pictures, list) else [pictures]
 
 
-def _saved(ctx: typer.Context, pictures: list[Picture], outputs: list[Path], sheet: bool) -> list[Files]:
+def _save(ctx: typer.Context, pictures: list[Picture], outputs: list[Path], sheet: bool) -> list[Files]:
     """Write the pictures, or the sheet of them; what was written, by kind, for each."""
     from clavilux.image.sheet import contact_sheet
 
@@ -148,8 +158,18 @@ def _saved(ctx: typer.Context, pictures: list[Picture], outputs: list[Path], she
     return [{"picture": str(path)} for path in outputs]
 
 
-def _check_outputs(pictures: list[Path], maps: list[Path]) -> None:
-    """Find out before any work that a file cannot be written, or that two would be the same file."""
+def _save_maps(
+    ctx: typer.Context, model: ImageModel, prompt: str, pictures: list[Picture], maps: list[Path], files: list[Files]
+) -> None:
+    """Draw how open and how surprising each picture's places were; `files` notes where."""
+    for picture, path, written in zip(pictures, maps, files, strict=True):
+        model.explain(picture, prompt).save(path)
+        note_written(ctx, path)
+        written["explained"] = str(path)
+
+
+def _check_outputs(pictures: list[Path], maps: list[Path], read: Path | None) -> None:
+    """Find out before any work that a file cannot be written, that two would be the same, or one the file `read`."""
     from clavilux.image import io
     from clavilux.image import maps as maps_of_picture
 
@@ -161,6 +181,7 @@ def _check_outputs(pictures: list[Path], maps: list[Path]) -> None:
     for path in targets:
         check_target(path)
     check_distinct(targets)
+    check_apart(targets, [read])
 
 
 def _whole_numbers(name: str, text: str, example: str) -> list[int]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ from clavilux.files import MIDI_ENDINGS
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
     from clavilux.audio.score import Score
     from clavilux.audio.soundfont import SoundFont
@@ -53,13 +54,13 @@ def play(
     missing = sorted({int(p) for p in score.notes["program"][~score.notes["drum"]]} - set(font.programs))
     replaced = {program: font.nearest(program) for program in missing}
     started = time.perf_counter()
-    receipt = {"played": file.name, "instrument": instrument, "replaced_programs": replaced}
+    receipt: dict[str, Any] = {"played": file.name, "instrument": instrument, "replaced_programs": replaced}
     remarks = [*score.remarks, *_banks_not_held(score, font)]
     receipt |= {"remarks": remarks} if remarks else {}
     if output.suffix.lower() in MIDI_ENDINGS:
         score.save_midi(output)
-        song, samples = Played(seconds, receipt), None
         note_written(ctx, output)
+        song, samples = Played(seconds, receipt), None
     else:
         song, samples = _play_to(ctx, score, seconds, output, receipt, loudness, plot is not None, quiet or as_json)
     files = {"audio": str(output)}
@@ -78,7 +79,7 @@ class Played:
     """What is said of a song that was written while it was played, and is nowhere in memory."""
 
     duration_s: float
-    receipt: dict
+    receipt: dict[str, Any]
     sample_rate: int = 44100
 
 
@@ -107,18 +108,19 @@ def _play_to(
     score: Score,
     seconds: float,
     output: Path,
-    receipt: dict,
+    receipt: dict[str, Any],
     loudness: bool,
     keep: bool,
     hidden: bool,
-) -> tuple[Played, list[np.ndarray] | None]:
+) -> tuple[Played, list[torch.Tensor] | None]:
     """Write the sound of a score piece by piece; and the pieces, if they are to be kept for the plot."""
     from clavilux.audio import saving
     from clavilux.audio.synth import SAMPLE_RATE, stream_score
     from clavilux.cli import display
 
     saving.check_room(output, seconds, SAMPLE_RATE, 2)
-    kept, done, at = [] if keep else None, 0, ""
+    kept: list[torch.Tensor] | None = [] if keep else None
+    done, at = 0, ""
 
     def pieces(progress: Callable[[float, float], None]) -> Iterator[np.ndarray]:
         nonlocal done, at
@@ -126,7 +128,7 @@ def _play_to(
             done += piece.shape[1]
             progress(min(done / SAMPLE_RATE, seconds), seconds)
             if kept is not None:
-                kept.append(piece.numpy())
+                kept.append(piece)
             yield piece.numpy()
         at = "(now to its loudness)" if loudness else ""
         progress(seconds, seconds)
@@ -137,14 +139,14 @@ def _play_to(
     return Played(count / SAMPLE_RATE, receipt, SAMPLE_RATE), kept
 
 
-def _plot(ctx: typer.Context, score: Score, samples: list[np.ndarray] | None, plot: Path) -> None:
-    import numpy as np
+def _plot(ctx: typer.Context, score: Score, samples: list[torch.Tensor] | None, plot: Path) -> None:
+    import torch
 
     from clavilux.audio import analysis
     from clavilux.audio.clip import Audio
     from clavilux.audio.synth import SAMPLE_RATE, render_score
 
-    sound = render_score(score, SAMPLE_RATE) if samples is None else np.concatenate(samples, axis=1)
+    sound = render_score(score, SAMPLE_RATE) if samples is None else torch.cat(samples, dim=1)
     analysis.plot(Audio(sound, SAMPLE_RATE, score=score), plot)
     note_written(ctx, plot)
 

@@ -60,7 +60,7 @@ def check_picture(found: Checkpoint, size: int | None, options: Mapping[str, Any
         raise ValueError(f"size is {size}; it should be from 1 to {LARGEST} pixels")
 
 
-def _check_drawing(options: Mapping[str, Any], guidance) -> None:
+def _check_drawing(options: Mapping[str, Any], guidance: Any) -> None:
     given = {name: options[name] for name in _DRAWING if options.get(name) is not None}
     SamplingSpec(**given, **({} if guidance is None else {"guidance": guidance}))
     batch = check_batch(options.get("batch", 1))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import clavilux
-from clavilux.checkpoint import find
+from clavilux.checkpoint import Checkpoint, find
 from clavilux.cli import inputs, jobs
 from clavilux.cli.options import (
     Anything,
@@ -26,10 +26,15 @@ from clavilux.cli.options import (
     Plot,
     Quiet,
     Strict,
-    numbered,
+    numbered_all,
 )
 from clavilux.cli.outputs import check_outputs, save_song
 from clavilux.files import MIDI_ENDINGS
+
+if TYPE_CHECKING:
+    from clavilux.audio.clip import Audio
+    from clavilux.families.jukebox.model import JukeboxModel
+    from clavilux.music_model import MusicModel
 
 
 def render(
@@ -85,10 +90,9 @@ def render(
     dtype: Dtype = "auto",
 ) -> None:
     """Write music from a sentence."""
-    outputs = [numbered(output, i, batch) for i in range(1, batch + 1)]
-    midis = [midi and numbered(midi, i, batch) for i in range(1, batch + 1)]
-    plots = [plot and numbered(plot, i, batch) for i in range(1, batch + 1)]
-    check_outputs([*outputs], [*midis], [*plots], [continue_from, melody, prime])
+    outputs = numbered_all(output, batch)
+    midis, plots = ([None] * batch if path is None else numbered_all(path, batch) for path in (midi, plot))
+    check_outputs(outputs, midis, plots, [continue_from, melody, prime])
     controls = {
         "key": key, "tempo": tempo, "metre": metre, "chords": chords, "instruments": instrument,
         "style": style, "density": density, "section": section, "temperature": temperature, "top_k": top_k,
@@ -99,30 +103,61 @@ def render(
         "tokens": tokens, "job": job, "anything": anything or None,
     }  # fmt: skip
     given = {name: value for name, value in controls.items() if value is not None}
+    sounds = {"--melody": melody, "--prime": prime, "--continue-from": continue_from}
 
-    inputs.check({"--melody": melody, "--prime": prime, "--continue-from": continue_from})
+    inputs.check(sounds)
     found = find(model)
     found.check_prompt(prompt, anything)
+    remarks = inputs.remarks_on(sounds, strict)
+    notes = [path for path in [*outputs, *midis] if path and path.suffix.lower() in MIDI_ENDINGS]
+    _check_request(found, prompt, seconds, given | {"batch": batch}, notes, device, dtype)
+    loaded = _load(found, device, dtype)
+    jobs.keep(ctx, found, given, model, output, loudness)
+    songs, elapsed_s = _generate(loaded, prompt, {"seconds": seconds, "batch": batch, **given}, quiet or as_json)
+    files = [
+        save_song(ctx, song, sound, notes_to, plot_to, loudness)
+        for song, sound, notes_to, plot_to in zip(songs, outputs, midis, plots, strict=True)
+    ]
+    _report(songs, files, elapsed_s, remarks, as_json, quiet)
 
+
+def _check_request(
+    found: Checkpoint, prompt: str, seconds: float | None, options: dict[str, Any], notes: list[Path],
+    device: str, dtype: str,
+) -> None:  # fmt: skip
+    """Refuse what the model or this machine could not do, before any weights are read."""
     from clavilux import memory
-    from clavilux.cli import display, preflight
+    from clavilux.cli import preflight
     from clavilux.requests import USUAL_S
 
-    remarks = inputs.remarks_on({"--melody": melody, "--prime": prime, "--continue-from": continue_from}, strict)
     memory.check_makes(found, "music")
-    notes = [path for path in [*outputs, *midis] if path and path.suffix.lower() in MIDI_ENDINGS]
-    preflight.check_song(found, prompt, seconds, given | {"batch": batch}, notes)
-    memory.check_fits(found, USUAL_S if seconds is None else seconds, batch, dtype, device)
+    preflight.check_song(found, prompt, seconds, options, notes)
+    memory.check_fits(found, USUAL_S if seconds is None else seconds, options["batch"], dtype, device)
+
+
+def _load(found: Checkpoint, device: str, dtype: str) -> MusicModel | JukeboxModel:
     loaded = clavilux.load(found, device=device, dtype=dtype)
-    jobs.keep(ctx, found, given, model, output, loudness)
+    assert not isinstance(loaded, clavilux.ImageModel), "it was checked that this checkpoint makes music"
+    return loaded
+
+
+def _generate(
+    loaded: MusicModel | JukeboxModel, prompt: str, options: dict[str, Any], hidden: bool
+) -> tuple[list[Audio], float]:
+    """The songs, and the seconds that making them took; `hidden`: without a progress bar."""
+    from clavilux.cli import display
+
     started = time.perf_counter()
-    with display.progress_bar(hidden=quiet or as_json, at=lambda: getattr(loaded, "at", "")) as progress:
-        songs = loaded.generate(prompt, seconds=seconds, batch=batch, progress=progress, **given)
-    songs = songs if isinstance(songs, list) else [songs]
-    elapsed_s = time.perf_counter() - started
-    files = []
-    for song, *targets in zip(songs, outputs, midis, plots, strict=True):
-        files.append(save_song(ctx, song, *targets, loudness))
+    with display.progress_bar(hidden, at=lambda: getattr(loaded, "at", "")) as progress:
+        songs = loaded.generate(prompt, progress=progress, **options)
+    return songs if isinstance(songs, list) else [songs], time.perf_counter() - started
+
+
+def _report(
+    songs: list[Audio], files: list[dict[str, str]], elapsed_s: float, remarks: list[str], as_json: bool, quiet: bool
+) -> None:
+    from clavilux.cli import display
+
     report = display.report(songs, files, elapsed_s) | {"remarks": remarks}
     if as_json:
         display.print_json(report)

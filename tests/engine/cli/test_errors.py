@@ -19,7 +19,7 @@ RUN = [sys.executable, "-c", "from clavilux.__main__ import main; main()"]
 def caught(function):
     with pytest.raises(BaseException) as found:
         function()
-    return errors.explained(found.value)
+    return errors.explain_error(found.value)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import time
 
 from commands import call, refuse
 
-from clavilux.cli.display import _new_in
+from clavilux.cli.display import _receipt_changes
 from clavilux.cli.help import HEADINGS
 from clavilux.cli.uptime import process_seconds
 
@@ -32,7 +32,7 @@ def test_every_heading_names_options_that_there_are():
 def test_of_several_songs_what_is_new_is_said():
     first = {"seed": 1, "taken": ["slow = slow tempo"], "controls": {"key": "C major", "tempo": 60.0}, "notes": ["a"]}
     other = {"seed": 2, "taken": ["slow = slow tempo"], "controls": {"key": "C major", "tempo": 62.0}, "notes": ["b"]}
-    new = _new_in(other, first)
+    new = _receipt_changes(other, first)
     assert new["seed"] == 2 and new["controls"] == {"tempo": 62.0} and new["notes"] == ["b"] and new["taken"] == []
 
 

@@ -15,7 +15,7 @@ from jukebox_goldens import save_toy
 
 import clavilux
 from clavilux.cli.info import describe
-from clavilux.cli.jobs import opened
+from clavilux.cli.jobs import open_job
 from clavilux.families.jukebox.journal import Journal, LevelJournal, dtype_of, whole_frames
 
 HEAD = {"level": 1, "rows": 2, "vocabulary": 24}
@@ -267,7 +267,7 @@ def test_a_job_is_held_until_it_is_resumed(toy, tmp_path, monkeypatch):
         return model
 
     monkeypatch.setattr(clavilux, "load", loading)
-    with opened(tmp_path / "job", None, "cpu") as (loaded, journal, _, songs):
+    with open_job(tmp_path / "job", None, "cpu") as (loaded, journal, _, songs):
         assert songs == 1 and len(loaded.resume(journal)) == 1
         with pytest.raises(ValueError, match="being worked on"):
             Journal(tmp_path / "job")
