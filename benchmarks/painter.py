@@ -38,8 +38,8 @@ from clavilux.families.lumia.words import COLOURS, words_of
 from clavilux.image.codecs.residual import ResidualVQ
 from clavilux.image.sheet import contact_sheet
 from clavilux.training import pictures
-from clavilux.training.album import Album, floats
 from clavilux.training.augment import on_white, variants
+from clavilux.training.image_dataset import ImageDataset, floats
 from clavilux.training.pairs import NEVER_TOGETHER
 from clavilux.training.perception import Features
 from clavilux.training.pictures import cut
@@ -95,13 +95,13 @@ def category(kind: str) -> str:
 class Real:
     """The real pictures: features, categories, which of them were taught, and which are strangers to those."""
 
-    def __init__(self, album: Album, features: Features, cache: Path):
-        rows = np.flatnonzero(album.first)
-        self.about = [album.about[number] for number in album.picture[rows]]
-        self.pixels = album.batch(rows)
+    def __init__(self, dataset: ImageDataset, features: Features, cache: Path):
+        rows = np.flatnonzero(dataset.first)
+        self.about = [dataset.about[number] for number in dataset.picture[rows]]
+        self.pixels = dataset.batch(rows)
         self.category = np.array([category(each["kind"]) for each in self.about])
         group = np.array([each["source"] + each["group"] for each in self.about])
-        self.taught = np.isin(album.picture[rows], album.picture[album.taught])
+        self.taught = np.isin(dataset.picture[rows], dataset.picture[dataset.taught])
         self.strange = ~np.isin(group, group[self.taught])
         if not cache.exists():
             np.save(cache, described(features, self.pixels))
@@ -231,11 +231,11 @@ def cases(real: Real) -> list[Case]:
     return chosen + [Case(prompt, name, "new") for prompt, name in NEW]
 
 
-def check_new(album: Album) -> None:
+def check_new(dataset: ImageDataset) -> None:
     """Stop where a combination is that of an emoji."""
-    for row in album.taught[album.first[album.taught]]:
-        about = album.about[album.picture[row]]
-        words = {*about["words"], *(COLOURS[colour] for colour in album.colours[row, :1] if colour >= 0)}
+    for row in dataset.taught[dataset.first[dataset.taught]]:
+        about = dataset.about[dataset.picture[row]]
+        words = {*about["words"], *(COLOURS[colour] for colour in dataset.colours[row, :1] if colour >= 0)}
         for prompt, _ in (*COLOURED, *NEW):
             if set(words_of(prompt)) <= words:
                 raise SystemExit(f"{prompt!r} is not new: {about['file']!r} is taught")
@@ -304,33 +304,33 @@ def levels(pixels: Tensor) -> np.ndarray:
     return ((pixels.permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
 
 
-def nearest(album: Album, real: Real, painted: Tensor, found: np.ndarray) -> dict:
+def nearest(dataset: ImageDataset, real: Real, painted: Tensor, found: np.ndarray) -> dict:
     """The taught variant that is nearest to each sample in pixels, and the taught picture nearest in features.
 
     Beside it the same of real pictures that are strangers to them: how near pictures come without copying.
     """
-    rows, strangers = album.taught, real.strange
-    ours, ours_row = nearest_psnr(album, rows, painted.flatten(0, 1))
-    theirs, _ = nearest_psnr(album, rows, real.pixels[torch.from_numpy(strangers)])
+    rows, strangers = dataset.taught, real.strange
+    ours, ours_row = nearest_psnr(dataset, rows, painted.flatten(0, 1))
+    theirs, _ = nearest_psnr(dataset, rows, real.pixels[torch.from_numpy(strangers)])
     likeness, like = nearest_features(real, found.reshape(-1, found.shape[-1]))
     held, _ = nearest_features(real, real.features[strangers])
     return {
         "psnr_db": quartiles(ours), "psnr_db_of_strangers": quartiles(theirs),
         "copies": {"nearer_than_db": COPY_DB, "share": share(ours > COPY_DB), "of_strangers": share(theirs > COPY_DB)},
         "likeness": quartiles(likeness), "likeness_of_strangers": quartiles(held),
-        "pixels": [album.about[album.picture[row]]["file"] for row in ours_row],
+        "pixels": [dataset.about[dataset.picture[row]]["file"] for row in ours_row],
         "features": [real.about[row]["file"] for row in like],
         "rows": ours_row.tolist(),
     }  # fmt: skip
 
 
-def nearest_psnr(album: Album, among: np.ndarray, pictures: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """(dB, row in the album) of the taught variant that is nearest in pixels."""
+def nearest_psnr(dataset: ImageDataset, among: np.ndarray, pictures: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """(dB, row in the dataset) of the taught variant that is nearest in pixels."""
     flat = pictures.flatten(1)
     lengths = flat.square().sum(1)
     best, rows = torch.full((len(flat),), torch.inf), torch.zeros(len(flat), dtype=torch.int64)
     for part in np.array_split(among, max(1, len(among) // 2000)):
-        other = album.batch(part).flatten(1)
+        other = dataset.batch(part).flatten(1)
         apart = lengths[:, None] - 2 * flat @ other.t() + other.square().sum(1)  # squared, summed
         least, index = apart.min(1)
         closer = least < best
@@ -350,10 +350,10 @@ def nearest_features(real: Real, features: np.ndarray) -> tuple[np.ndarray, np.n
     return alike.max(1), among[alike.argmax(1)]
 
 
-def codec_quality(model, album: Album) -> dict:
+def codec_quality(model, dataset: ImageDataset) -> dict:
     """PSNR of held-out pictures through the codec, and through JPEG of as many bytes, its tables not counted."""
     codec = model.family.stage.codec
-    pixels = album.batch(np.flatnonzero(album.first & album.held_out))
+    pixels = dataset.batch(np.flatnonzero(dataset.first & dataset.held_out))
     tokens = codec.encode(pixels)
     error = (codec.decode(tokens) - pixels).square().mean((1, 2, 3)) / 4
     size = tokens[0].numel() * np.log2(codec.vocabulary) / 8
@@ -398,7 +398,7 @@ def share(right) -> float:
     return round(float(np.mean(right)), 4)
 
 
-def save_sheets(folder: Path, album: Album, painted: Tensor, rows: list[int]) -> None:
+def save_sheets(folder: Path, dataset: ImageDataset, painted: Tensor, rows: list[int]) -> None:
     """All samples, four of a prompt beside each other; and each first sample beside the nearest taught picture."""
     from clavilux.image.picture import Picture
 
@@ -406,7 +406,7 @@ def save_sheets(folder: Path, album: Album, painted: Tensor, rows: list[int]) ->
     samples = painted.flatten(0, 1)
     contact_sheet([Picture.from_floats(each) for each in samples], columns=16).save(folder / "samples.png")
     pairs = [each for index in range(0, len(samples), len(SEEDS))
-             for each in (samples[index], album.batch(np.array([rows[index]]))[0])]  # fmt: skip
+             for each in (samples[index], dataset.batch(np.array([rows[index]]))[0])]  # fmt: skip
     contact_sheet([Picture.from_floats(each) for each in pairs], columns=16).save(folder / "nearest.png")
 
 
@@ -425,25 +425,30 @@ def main() -> None:
     model = clavilux.load(args.model)
     result: dict = {"date": date.today().isoformat(), "machine": platform.processor(), "torch": torch.__version__}
     result["seconds"] = seconds_a_picture(model)
-    album, features = Album(args.run / "pictures.npz"), Features()
-    real = Real(album, features, args.run / "real.npy")
+    dataset, features = ImageDataset(args.run / "pictures.npz"), Features()
+    real = Real(dataset, features, args.run / "real.npy")
     codec = model.family.stage.codec
     drawn = others(
         args.pictures, args.others, features, codec, args.run / f"others-{model.family.identity['fingerprint']}.npz"
     )
-    check_new(album)
+    check_new(dataset)
     chosen = cases(real)
     numbers = [case.number for case in chosen if case.number is not None]
     coded = described(features, through(codec, real.pixels[numbers]))
     options = {"guidance": args.guidance, "temperature": args.temperature, "top_k": args.top_k}
     painted = paint(model, chosen, **{name: value for name, value in options.items() if value is not None})
     found = described(features, painted.flatten(0, 1)).reshape(len(chosen), len(SEEDS), -1)
-    result |= {"model": model.family.identity, "options": options, "seeds": SEEDS, "codec": codec_quality(model, album)}
+    result |= {
+        "model": model.family.identity,
+        "options": options,
+        "seeds": SEEDS,
+        "codec": codec_quality(model, dataset),
+    }
     result["recognised"] = recognised(real, drawn, dict(zip(numbers, coded[:, None], strict=True)), chosen, found)
     result["recognised"]["colour"] = colours_right(chosen, painted)
-    result["nearest"] = nearest(album, real, painted, found)
+    result["nearest"] = nearest(dataset, real, painted, found)
     if args.sheets:
-        save_sheets(args.sheets, album, painted, result["nearest"]["rows"])
+        save_sheets(args.sheets, dataset, painted, result["nearest"]["rows"])
     text = json.dumps(result, indent=1)
     if args.json:
         args.json.write_text(text + "\n", encoding="utf-8")

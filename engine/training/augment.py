@@ -8,7 +8,7 @@ of them, the decoder those that lie in place. Knows pixels; does not know where 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,7 @@ def build(named: Iterable[Named], path: Path, *, seed: int = 0, progress: Callab
     )  # fmt: skip
 
 
-def variants(named: Named, random: np.random.Generator):
+def variants(named: Named, random: np.random.Generator) -> Iterator[tuple[Image.Image, bool, bool]]:
     """(RGBA, whether hues are turned, whether it lies in place) of each variant; the first is the picture as it is."""
     toned = "tone" in named.words
     plain = VARIANTS_OF_A_TONE if toned else PLAIN

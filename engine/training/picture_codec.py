@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
-from clavilux.training.album import Album, Clock, Report, go_on, save_state
+from clavilux.training.image_dataset import Clock, ImageDataset, Report, save_state, train_loop
 from clavilux.training.pairs import Pairs, pixels_of
 from clavilux.training.perception import Features, perceptual_loss
 
@@ -47,10 +48,10 @@ class CodecRun:
     Then most of what is shown is what the painter is taught to draw, so that it is painted as well as can be.
     """
 
-    def __init__(self, album: Album, path: Path, spec: CodecSpec, seconds: float, pairs: Pairs | None = None):
+    def __init__(self, dataset: ImageDataset, path: Path, spec: CodecSpec, seconds: float, pairs: Pairs | None = None):
         torch.manual_seed(spec.seed)
         self.pairs, self.painting = pairs, pairs is not None
-        self.album, self.path, self.spec = album, path, spec
+        self.dataset, self.path, self.spec = dataset, path, spec
         self.codec = ResidualVQ(ResidualVQSpec()).to(memory_format=torch.channels_last)
         self.codec.codebook.requires_grad_(False)
         self.features = Features().to(memory_format=torch.channels_last)
@@ -60,20 +61,21 @@ class CodecRun:
         learned = [p for p in learns.parameters() if p.ndim != 3]  # the codebooks move by themselves
         self.optimizer = torch.optim.AdamW(learned, lr=spec.rate, betas=(0.9, 0.98), weight_decay=0.01)
         self.random = np.random.default_rng(spec.seed)
-        self.rows = np.flatnonzero(~album.held_out)
-        self.weight = album.share[self.rows] / album.share[self.rows].sum()
+        self.rows = np.flatnonzero(~dataset.held_out)
+        self.weight = dataset.share[self.rows] / dataset.share[self.rows].sum()
         if self.painting:
-            drawn = np.isin(self.rows, album.taught)
-            plain = drawn & album.first[self.rows]
+            drawn = np.isin(self.rows, dataset.taught)
+            plain = drawn & dataset.first[self.rows]
             for rows, part in ((plain, spec.plain_painted), (drawn & ~plain, spec.turned_painted)):
                 self.weight *= 1 - part
                 self.weight[rows] += part * self.weight[rows] / self.weight[rows].sum()
-        self.step, self.clock, self.log, self.seen = 0, Clock(seconds), [], 0.0
+        self.step, self.clock, self.seen = 0, Clock(seconds), 0.0
+        self.log: list[tuple[int, float, float]] = []  # (step, seconds spent, dB of held-out pictures)
         if path.exists():
             self._resume(torch.load(path, weights_only=True))
-        self.test = album.batch(np.flatnonzero(album.held_out & album.first)[::3][:192])
+        self.test = dataset.batch(np.flatnonzero(dataset.held_out & dataset.first)[::3][:192])
 
-    def _resume(self, state: dict) -> None:
+    def _resume(self, state: dict[str, Any]) -> None:
         self.codec.load_state_dict(state["codec"])
         self.counts, self.sums = state["counts"], state["sums"]
         if state["painting"] == self.painting:
@@ -93,18 +95,18 @@ class CodecRun:
     def go(self, report: Report) -> None:
         """Train until the time is spent."""
 
-        def say(losses: list) -> None:
+        def report_losses(losses: list[tuple[float, float]]) -> None:
             used = float((self.counts > 0.1).float().mean())
             values = "  ".join(f"{value:.4f}" for value in np.mean(losses[-50:], 0))
             report(f"codec step {self.step}  {self.clock.spent_s:.0f} s  {values}  books used {used:.2f}")
 
-        def note(begins: str) -> None:
+        def measure_and_save(begins: str) -> None:
             self.log.append((self.step, self.clock.spent_s, self.measure()))
             report(f"{begins}held out {self.log[-1][2]:.2f} dB")
             self.checkpoint()
 
-        go_on(self.clock, self.train_step, say, lambda losses: note(""))
-        note("codec: ")
+        train_loop(self.clock, self.train_step, report_losses, lambda losses: measure_and_save(""))
+        measure_and_save("codec: ")
 
     def train_step(self, share: float) -> tuple[float, float]:
         spec = self.spec
@@ -141,11 +143,12 @@ class CodecRun:
 
     def _pixels(self) -> Tensor:
         """A batch of pictures."""
-        num_pairs = int(self.random.binomial(self.spec.batch, self.spec.pairs_painted)) if self.painting else 0
-        pixels = self.album.batch(self.random.choice(self.rows, self.spec.batch - num_pairs, p=self.weight))
-        if num_pairs:
-            chosen = self.pairs.rows[self.random.integers(len(self.pairs.rows), size=num_pairs)]
-            pixels = torch.cat([pixels, pixels_of(self.album, chosen)])
+        pairs = self.pairs
+        num_pairs = 0 if pairs is None else int(self.random.binomial(self.spec.batch, self.spec.pairs_painted))
+        pixels = self.dataset.batch(self.random.choice(self.rows, self.spec.batch - num_pairs, p=self.weight))
+        if pairs is not None and num_pairs:
+            chosen = pairs.rows[self.random.integers(len(pairs.rows), size=num_pairs)]
+            pixels = torch.cat([pixels, pixels_of(self.dataset, chosen)])
         return pixels
 
     def _commitment(self, tokens: Tensor, asked: Tensor) -> Tensor:

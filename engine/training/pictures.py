@@ -222,10 +222,10 @@ def clip_art(folder: Path, known: set[str]) -> Iterator[Named]:
             opened.thumbnail((256, 256), Image.Resampling.BOX)
             image = cut(opened.convert("RGBA"))
         words = tuple(dict.fromkeys(word for word in said if word in known and word not in names and len(word) > 2))
-        more = [*words_of(kind), *(word for part in where.split("/") for word in words_of(part))]
+        around = [*words_of(kind), *(word for part in where.split("/") for word in words_of(part))]
         if image is not None:
             stem = re.sub(r"[\d_]+$|_?\d+.*$", "", path.stem)
-            more = tuple(dict.fromkeys(word for word in more if word not in words))
+            more = tuple(dict.fromkeys(word for word in around if word not in words))
             yield Named(image, words, more, kind, "clip art", f"{where}/{stem}", path.relative_to(folder).as_posix())
 
 
@@ -262,5 +262,6 @@ def _keywords(folder: Path) -> dict[str, list[str]]:
     for name in ("annotations", "annotationsDerived"):
         for node in xml.parse(folder / KEYWORDS.format(folder=name)).iter("annotation"):
             if node.get("type") != "tts":
-                found[node.get("cp").replace("\ufe0f", "")] = [part.strip() for part in node.text.split("|")]
+                text = node.text or ""
+                found[node.attrib["cp"].replace("\ufe0f", "")] = [part.strip() for part in text.split("|")]
     return found

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from clavilux.families.lumia.prefix_controls import NUM_WORDS, PrefixControls
 from clavilux.families.lumia.words import split_colours
+from clavilux.training.image_dataset import ImageDataset
 from clavilux.training.pairs import Pairs
 
 FIRST_SHOWN = 6.0  # how often a picture is shown as it is, compared to each of its variants
@@ -26,24 +27,30 @@ NAME_WHOLE = 0.6  # of the controls hold every word of the name, the others a pa
 WORD_SAID, MORE_SAID = 0.6, 0.2
 
 
-def vocabulary_of(album) -> list[str]:
+def vocabulary_of(dataset: ImageDataset) -> list[str]:
     """The words that are said of the pictures that are taught, in alphabetical order."""
-    shown = [album.about[number] for number in np.unique(album.picture[album.taught])]
+    shown = [dataset.about[number] for number in np.unique(dataset.picture[dataset.taught])]
     return sorted({word for each in shown for name in ("words", "more") for word in each[name]})
 
 
-class Lessons:
+class CaptionSampler:
     """Random variants of pictures, and pairs of them where there are any, as tokens, with controls of each."""
 
     def __init__(
-        self, tokens: Tensor, album, rows: np.ndarray, words: Sequence[str], seed: int, pairs: Pairs | None = None
+        self,
+        tokens: Tensor,
+        dataset: ImageDataset,
+        rows: np.ndarray,
+        words: Sequence[str],
+        seed: int,
+        pairs: Pairs | None = None,
     ):
         self.tokens, self.rows, self.pairs = tokens, rows, pairs
-        self.odds = album.odds(rows, FIRST_SHOWN)
-        self.picture, self.colours, self.turned = album.picture, album.colours, album.turned
+        self.odds = dataset.odds(rows, FIRST_SHOWN)
+        self.picture, self.colours, self.turned = dataset.picture, dataset.colours, dataset.turned
         number = {word: index for index, word in enumerate(words)}
-        self.names = [self._numbers(each["words"], number) for each in album.about]
-        self.more = [self._numbers(each["more"], number) for each in album.about]
+        self.names = [self._numbers(each["words"], number) for each in dataset.about]
+        self.more = [self._numbers(each["more"], number) for each in dataset.about]
         self.random = np.random.default_rng(seed)
 
     @staticmethod
@@ -52,13 +59,14 @@ class Lessons:
 
     def batch(self, size: int) -> tuple[Tensor, list[PrefixControls]]:
         """Tokens int64 [size, K, T] and controls."""
-        num_pairs = 0 if self.pairs is None else int(self.random.binomial(size, PAIR_SHARE))
+        pairs = self.pairs
+        num_pairs = 0 if pairs is None else int(self.random.binomial(size, PAIR_SHARE))
         rows = self.random.choice(self.rows, size - num_pairs, p=self.odds)
         tokens, controls = self.tokens[torch.from_numpy(rows)], [self.controls(row) for row in rows]
-        if num_pairs:
-            chosen = self.random.integers(len(self.pairs.rows), size=num_pairs)
-            tokens = torch.cat([tokens, self.pairs.tokens[torch.from_numpy(chosen)]])
-            controls += [self.controls_of_pair(*rows) for rows in self.pairs.rows[chosen]]
+        if pairs is not None and num_pairs:
+            chosen = self.random.integers(len(pairs.rows), size=num_pairs)
+            tokens = torch.cat([tokens, pairs.tokens[torch.from_numpy(chosen)]])
+            controls += [self.controls_of_pair(*rows) for rows in pairs.rows[chosen]]
         return tokens.long(), controls
 
     def controls(self, row: int) -> PrefixControls:
@@ -80,10 +88,10 @@ class Lessons:
         """Words of the first picture, then of the second; the main colours of both, or of neither."""
         if self.random.random() < ALL_UNSAID:
             return PrefixControls()
-        rows, words = (first, second), []
+        rows, words = (first, second), list[int]()
         for row in rows:
-            said = self._part_of_name(self.picture[row])[: NUM_WORDS // 2]
-            words += [said[index] for index in self.random.permutation(len(said))]
+            part = self._part_of_name(self.picture[row])[: NUM_WORDS // 2]
+            words += [part[index] for index in self.random.permutation(len(part))]
         colours = tuple(int(self.colours[row][0]) for row in rows)
         said = self.turned[first] or self.turned[second] or self.random.random() < COLOUR_SAID
         return PrefixControls(colours if said and min(colours) >= 0 else (), tuple(words))

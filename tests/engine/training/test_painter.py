@@ -15,11 +15,11 @@ from clavilux.families.lumia.seen_colors import NO_COLOUR, main_colours
 from clavilux.families.lumia.words import COLOURS, words_of
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
 from clavilux.training import augment, pairs, pictures
-from clavilux.training.album import Album, Clock, save_state, taught_for_words
+from clavilux.training.image_dataset import Clock, ImageDataset, save_state, taught_for_words
 from clavilux.training.painter import disturbed, packed, tokenise
 from clavilux.training.pairs import NEVER_TOGETHER, SMALL, Pairs
 from clavilux.training.pictures import Named
-from clavilux.training.tokens import FIRST_SHOWN, PAIR_SHARE, Lessons, load_tokens, save_tokens, vocabulary_of
+from clavilux.training.tokens import FIRST_SHOWN, PAIR_SHARE, CaptionSampler, load_tokens, save_tokens, vocabulary_of
 
 RED, BLUE, GREEN = (COLOURS.index(name) for name in ("red", "blue", "green"))
 
@@ -32,10 +32,10 @@ def disc(colour, name=("ball",), **about):
 
 
 @pytest.fixture(scope="module")
-def album(tmp_path_factory):
-    path = tmp_path_factory.mktemp("album") / "pictures.npz"
+def dataset(tmp_path_factory):
+    path = tmp_path_factory.mktemp("dataset") / "pictures.npz"
     augment.build([disc("red"), disc("blue", ("ball", "light", "tone"), kind="person", group="b")], path)
-    return Album(path)
+    return ImageDataset(path)
 
 
 @pytest.mark.parametrize(
@@ -60,17 +60,17 @@ def test_a_placed_picture_fills_the_square_without_its_margins():
     assert 4 <= columns[0] <= 7 and 56 <= columns[-1] <= 60
 
 
-def test_an_album_holds_variants_of_every_picture(album):
+def test_a_dataset_holds_variants_of_every_picture(dataset):
     each = augment.PLAIN + augment.TURNED + augment.IN_PLACE
-    assert album.picture.tolist() == [0] * each + [1] * augment.VARIANTS_OF_A_TONE
-    assert np.flatnonzero(album.first).tolist() == [0, each]
-    assert album.placed.sum() == 2 + augment.IN_PLACE
-    assert album.turned.sum() == augment.TURNED + augment.IN_PLACE and not album.turned[album.picture == 1].any()
-    assert len(np.unique(album.pixels.reshape(len(album.pixels), -1), axis=0)) == len(album.pixels)
-    pixels = album.batch(np.array([0]))
+    assert dataset.picture.tolist() == [0] * each + [1] * augment.VARIANTS_OF_A_TONE
+    assert np.flatnonzero(dataset.first).tolist() == [0, each]
+    assert dataset.placed.sum() == 2 + augment.IN_PLACE
+    assert dataset.turned.sum() == augment.TURNED + augment.IN_PLACE and not dataset.turned[dataset.picture == 1].any()
+    assert len(np.unique(dataset.pixels.reshape(len(dataset.pixels), -1), axis=0)) == len(dataset.pixels)
+    pixels = dataset.batch(np.array([0]))
     assert pixels.shape == (1, 3, 64, 64) and pixels[0, :, 0, 0].eq(1).all()
-    in_place = album.colours[album.placed & album.turned, 0].tolist()
-    assert album.colours[0, 0] == RED and RED not in in_place and len(set(in_place)) >= 4
+    in_place = dataset.colours[dataset.placed & dataset.turned, 0].tolist()
+    assert dataset.colours[0, 0] == RED and RED not in in_place and len(set(in_place)) >= 4
 
 
 def test_emoji_that_alone_have_a_word_are_taught():
@@ -85,25 +85,25 @@ def test_emoji_that_alone_have_a_word_are_taught():
     assert [each["held_out"] for each in about] == [False, True, False, False, True]
 
 
-def test_emoji_in_place_and_without_tones_are_taught(album):
-    assert album.taught.tolist() == np.flatnonzero(album.placed & (album.picture == 0)).tolist()
+def test_emoji_in_place_and_without_tones_are_taught(dataset):
+    assert dataset.taught.tolist() == np.flatnonzero(dataset.placed & (dataset.picture == 0)).tolist()
 
 
-def test_briefs_say_parts_of_what_is_known(album):
-    words = vocabulary_of(album)
+def test_briefs_say_parts_of_what_is_known(dataset):
+    words = vocabulary_of(dataset)
     assert words == sorted(words) and "ball" in words
-    tokens = torch.arange(len(album.pixels))[:, None, None].expand(-1, 4, 64).to(torch.int16)
-    shown = album.taught
-    lessons = Lessons(tokens, album, shown, words, seed=1)
-    drawn, controls = lessons.batch(200)
+    tokens = torch.arange(len(dataset.pixels))[:, None, None].expand(-1, 4, 64).to(torch.int16)
+    shown = dataset.taught
+    sampler = CaptionSampler(tokens, dataset, shown, words, seed=1)
+    drawn, controls = sampler.batch(200)
     assert drawn.dtype == torch.int64 and drawn.shape == (200, 4, 64)
     assert all(each.words in ((), (words.index("ball"),)) for each in controls)
     rows = drawn[:, 0, 0].numpy()
     assert set(rows) <= set(shown)
     for row, each in zip(rows, controls, strict=True):
         said = bool(each.words or each.colours)
-        assert set(each.colours) <= set(album.colours[row].tolist())
-        assert each.colours or not (said and album.turned[row])
+        assert set(each.colours) <= set(dataset.colours[row].tolist())
+        assert each.colours or not (said and dataset.turned[row])
     assert 5 <= sum(each == PrefixControls() for each in controls) <= 40
     as_it_is = (rows == 0).mean()
     assert abs(as_it_is - FIRST_SHOWN / (FIRST_SHOWN + augment.IN_PLACE)) < 0.15
@@ -116,7 +116,7 @@ def zoo(tmp_path_factory):
     colours = {"tiger": "orange", "elephant": "grey", "cactus": "green", "whale": "blue", "bus": "red", "plus": "black"}
     kinds = {"plus": "symbol"}
     augment.build([disc(c, (n,), kind=kinds.get(n, "toy"), group=n) for n, c in colours.items()], path)
-    return Album(path)
+    return ImageDataset(path)
 
 
 def test_pairs_are_of_two_things_and_leave_some_out(zoo):
@@ -156,7 +156,7 @@ def test_briefs_of_pairs_say_both_in_order(zoo):
     first = np.flatnonzero(zoo.first)
     tokens = torch.arange(len(zoo.pixels))[:, None, None].expand(-1, 4, 64).to(torch.int16)
     pair = Pairs(tokens[:1] - 1, first[None, [3, 4]])  # a whale, then a bus
-    drawn, controls = Lessons(tokens, zoo, zoo.taught, words, seed=1, pairs=pair).batch(400)
+    drawn, controls = CaptionSampler(tokens, zoo, zoo.taught, words, seed=1, pairs=pair).batch(400)
     of_pairs = [each for row, each in zip(drawn[:, 0, 0].tolist(), controls, strict=True) if row == -1]
     assert abs(len(of_pairs) - 400 * PAIR_SHARE) < 40
     assert {each.words for each in of_pairs} == {(), (words.index("whale"), words.index("bus"))}
@@ -194,7 +194,7 @@ def test_packed_weights_come_back_within_half_a_level():
 
 def test_a_clock_goes_on_and_does_not_count_stops(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("clavilux.training.album.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("clavilux.training.image_dataset.time.monotonic", lambda: now[0])
     clock = Clock(100.0, spent_s=20.0)
     now[0] = 3.0
     assert clock.tick() == pytest.approx(0.23)
@@ -246,5 +246,5 @@ def test_a_missing_package_is_said(tmp_path):
         next(pictures.pictures(tmp_path))
 
 
-def test_about_is_plain_json(album):
-    json.dumps(album.about)
+def test_about_is_plain_json(dataset):
+    json.dumps(dataset.about)
