@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from import_graph import LAYERS
 from jukebox_goldens import save_toy
 from typer.testing import CliRunner
 
@@ -173,6 +174,16 @@ def test_scripts_that_measure_are_listed(monkeypatch, capsys):
     assert len(list((ROOT / "benchmarks" / "results").glob("*gpu*"))) == len(
         list((ROOT / "benchmarks" / "results").glob("????-??-??-gpu.json"))
     )
+
+
+def test_the_design_names_every_file_of_the_layers():
+    text = (DOCS / "design.md").read_text(encoding="utf-8")
+    files = [Path(name) for layer in LAYERS for names in layer.values() for name in names if name.endswith(".py")]
+    assert not [
+        str(file)
+        for file in files
+        if f"`{file.stem}`" not in text and f"{file.name}`" not in text and file.stem[0] != "_"
+    ]
 
 
 def test_every_page_is_in_the_menu():
