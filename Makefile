@@ -15,12 +15,12 @@ PYTEST := $(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 8 -
 SETUP := .venv/.setup
 DEV := .venv/.setup-dev
 
-.PHONY: help setup song test test-limited lint docs bench kernels-check train-aria train-lumia clean
+.PHONY: help setup song test test-limited coverage hooks lint docs bench kernels-check train-aria train-lumia clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'Variables: PYTHON=python3.12, PROMPT="...", SCORES=folder, PICTURES=folder, TORCH_INDEX=url'
+	@echo 'Variables: PYTHON=python3.12, PROMPT="...", SCORES=folder, PICTURES=folder, FOLDER=audio, TORCH_INDEX=url'
 
 setup: $(SETUP)  ## install into .venv (once, and again when pyproject.toml changes)
 
@@ -45,6 +45,12 @@ test: $(DEV)  ## run the tests
 test-limited: $(DEV)  ## run the numeric tests as on lesser processors: without AVX-512, then without AVX2
 	CLAVILUX_CPU=avx2 $(PYTEST) $(NUMERIC)
 	CLAVILUX_CPU=baseline $(PYTEST) $(NUMERIC)
+
+coverage: $(DEV)  ## run the tests and print the lines that they do not run (a part: make coverage FOLDER=audio)
+	$(PYTEST) $(FOLDER:%=tests/%) --cov=$(FOLDER) --cov-report=term-missing:skip-covered
+
+hooks: $(DEV)  ## have ruff run before each commit
+	$(BIN)/pre-commit install
 
 lint: $(DEV)  ## check style and formatting
 	$(BIN)/ruff check .

@@ -6,7 +6,6 @@ import struct
 import subprocess
 import sys
 import tomllib
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +13,8 @@ import pytest
 import soundfile
 from import_graph import circles, folder_graph, import_graph, unplaced, upward
 from PIL import Image
+from repository import PACKAGES, ROOT, tracked_files
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = {
-    "engine": "clavilux",
-    "kernels": "clavilux.kernels",
-    "audio": "clavilux.audio",
-    "image": "clavilux.image",
-}
 MODULES = sorted(path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py"))
 MIB = 2**20
 
@@ -37,13 +30,6 @@ def imported_names(path: Path) -> set[str]:
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     return names | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
-
-
-def tracked_files() -> list[Path]:
-    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
-    if listing.returncode != 0:
-        pytest.skip("not a git checkout")
-    return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).exists()]
 
 
 def test_imports_point_down_and_never_round():
@@ -197,43 +183,3 @@ def test_a_song_or_a_picture_is_made_without_the_compiler(arguments, tmp_path, m
 def test_importing_the_package_is_light():
     program = "import sys, clavilux; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    """The wheel, built from a copy of the tracked files, so that nothing untracked slips in."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for path in tracked_files():
-        copy = source / path.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(path.read_bytes())
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    build = subprocess.run([*command, "--wheel-dir", target, source], capture_output=True, text=True)
-    assert build.returncode == 0, build.stderr
-    return next(target.glob("clavilux-*.whl"))
-
-
-def test_wheel_holds_what_the_checkout_holds(wheel):
-    with zipfile.ZipFile(wheel) as archive:
-        held = set(archive.namelist())
-    tracked = [path.relative_to(ROOT).parts for path in tracked_files()]
-    expected = {"/".join([*PACKAGES[top].split("."), *rest]) for top, *rest in tracked if top in PACKAGES}
-    assert sorted(expected - held) == []
-    assert [name for name in sorted(held - expected) if ".dist-info/" not in name] == []
-    assert any(name.endswith(".dist-info/licenses/NOTICE") for name in held)
-
-
-def test_wheel_imports_without_the_checkout(wheel, tmp_path):
-    """The wheel is unpacked alone, and Python runs there without the editable install in the way."""
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path)
-    program = (
-        "import sys\n"
-        "sys.path.insert(0, '.')\n"
-        "sys.meta_path[:] = [finder for finder in sys.meta_path if '__editable__' not in repr(finder)]\n"
-        "import clavilux, clavilux.audio, clavilux.kernels, clavilux.image, clavilux.cli, pathlib\n"
-        "for module in (clavilux, clavilux.audio, clavilux.kernels, clavilux.image, clavilux.cli):\n"
-        "    assert pathlib.Path(module.__file__).is_relative_to(pathlib.Path.cwd()), module.__file__\n"
-    )
-    run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
