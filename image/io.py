@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
@@ -23,6 +23,7 @@ from clavilux.image import png
 
 if TYPE_CHECKING:
     import torch  # looking at a file needs none
+    from PIL import ImageFile
 
 __all__ = [
     "FORMATS",
@@ -67,7 +68,7 @@ class Found(NamedTuple):
     """
 
     pixels: np.ndarray
-    receipt: dict
+    receipt: dict[str, Any]
     remarks: tuple[str, ...]
 
 
@@ -107,7 +108,7 @@ def read(path: PathLike, *, strict: bool = False) -> Found:
     return Found(pixels, receipt, tuple(remarks))
 
 
-def write_picture(path: PathLike, pixels: torch.Tensor, *, receipt: dict | None = None) -> None:
+def write_picture(path: PathLike, pixels: torch.Tensor, *, receipt: dict[str, Any] | None = None) -> None:
     """Write pixels to `path`; the ending chooses the format (.png, .jpg, .jpeg, .webp).
 
     Args:
@@ -135,7 +136,7 @@ def format_of(path: PathLike) -> str:
     return ending
 
 
-def encode(pixels: torch.Tensor, ending: str, *, receipt: dict | None = None) -> bytes:
+def encode(pixels: torch.Tensor, ending: str, *, receipt: dict[str, Any] | None = None) -> bytes:
     """The bytes of a picture file. Arguments and errors as `write_picture`; `ending` is a key of `FORMATS`."""
     name, longest, options = FORMATS[ending]
     height, width = pixels.shape[:2]
@@ -147,7 +148,7 @@ def encode(pixels: torch.Tensor, ending: str, *, receipt: dict | None = None) ->
     return buffer.getvalue()
 
 
-def _receipt_options(name: str, ending: str, receipt: dict) -> dict:
+def _receipt_options(name: str, ending: str, receipt: dict[str, Any]) -> dict[str, Any]:
     """What Pillow's `save` needs to keep the receipt."""
     try:
         text = json.dumps(receipt, sort_keys=True)  # ASCII, as both places need it
@@ -166,7 +167,7 @@ def _receipt_options(name: str, ending: str, receipt: dict) -> dict:
 
 
 @contextmanager
-def _opened(path: PathLike) -> Iterator[tuple[Image.Image, int, list[str]]]:
+def _opened(path: PathLike) -> Iterator[tuple[ImageFile.ImageFile, int, list[str]]]:
     """(the file's picture, not yet decoded and at most `MOST_PIXELS` large; bits of a png sample, else 0; remarks)."""
     given = str(path)
     try:
@@ -205,7 +206,7 @@ def _little(number: bytes) -> int:
     return int.from_bytes(number, "little")
 
 
-def _decoded(image: Image.Image, given: str, remarks: list[str]) -> Image.Image:
+def _decoded(image: ImageFile.ImageFile, given: str, remarks: list[str]) -> ImageFile.ImageFile:
     """The picture with its pixels; of a jpg that is cut short, grey where they are missing."""
     try:
         image.load()
@@ -215,8 +216,7 @@ def _decoded(image: Image.Image, given: str, remarks: list[str]) -> Image.Image:
     except Exception as error:
         if image.format != "JPEG" or "truncated" not in str(error):
             raise ValueError(f"{given!r} is cut short or damaged; Pillow says: {_reason(error)}.") from error
-    image.fp.seek(0)
-    again = Image.open(io.BytesIO(image.fp.read() + _END_OF_JPEG), formats=("JPEG",))
+    again = Image.open(io.BytesIO(_file_of(image) + _END_OF_JPEG), formats=("JPEG",))
     try:
         again.load()
     except Exception as error:
@@ -225,15 +225,21 @@ def _decoded(image: Image.Image, given: str, remarks: list[str]) -> Image.Image:
     return again
 
 
-def _low_bytes(image: Image.Image, depth: int) -> np.ndarray | None:
+def _file_of(image: ImageFile.ImageFile) -> bytes:
+    """All of the file that a picture is read from."""
+    assert image.fp is not None  # open until the pixels are there
+    image.fp.seek(0)
+    return image.fp.read()
+
+
+def _low_bytes(image: ImageFile.ImageFile, depth: int) -> np.ndarray | None:
     """uint8 [H, W, 3]: the low half of a png's 16-bit colours, where a transparent one must be told from its like.
 
     Pillow keeps the high half alone; told that the file is little-endian, it keeps the other.
     """
     if depth != 16 or image.mode != "RGB" or "transparency" not in image.info:
         return None
-    image.fp.seek(0)
-    again = Image.open(io.BytesIO(image.fp.read()), formats=("PNG",))
+    again = Image.open(io.BytesIO(_file_of(image)), formats=("PNG",))
     again.tile = [tile._replace(args="RGB;16L") for tile in again.tile]
     return np.array(again)
 
@@ -253,7 +259,7 @@ def _exif(image: Image.Image, remarks: list[str]) -> Image.Exif:
 
 def _turned(image: Image.Image, exif: Image.Exif) -> Image.Image:
     """Upright, as EXIF says (Pillow's own function also writes the EXIF again, and stumbles over wild tags)."""
-    turn = _TURNS.get(exif.get(_ORIENTATION))
+    turn = _TURNS.get(exif.get(_ORIENTATION, 1))
     return image if turn is None else image.transpose(turn)
 
 
@@ -294,17 +300,21 @@ def _transparent(image: Image.Image, depth: int, low: np.ndarray | None) -> np.n
     wanted = np.array(color)
     if depth < 16:
         return (pixels == wanted).all(-1)
+    if low is None:  # the colour was stated after the pixels: none has it
+        return np.zeros(pixels.shape[:2], bool)
     return (pixels == wanted >> 8).all(-1) & (low == (wanted & 255)).all(-1)
 
 
-def _parsed(text: object, remarks: list[str]) -> dict:
+def _parsed(text: object, remarks: list[str]) -> dict[str, Any]:
     """The JSON object that a text is; empty for anything else."""
-    if isinstance(text, (str, bytes)) and len(text) > png.MOST_TEXT:
+    if not isinstance(text, (str, bytes)):
+        return {}
+    if len(text) > png.MOST_TEXT:
         remarks.append(f"a text of {len(text) / 2**20:.0f} MiB stands where a receipt would, and was passed over")
         return {}
     try:
         found = json.loads(text)
-    except (TypeError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

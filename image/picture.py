@@ -6,6 +6,7 @@ Knows how to save, load, cut and show itself. Does not know how it was made.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ class Picture:
 
     pixels: torch.Tensor
     tokens: torch.Tensor | None = None
-    receipt: dict = field(default_factory=dict)
+    receipt: dict[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -54,7 +55,9 @@ class Picture:
         return cls(torch.from_numpy(pixels), receipt=receipt, remarks=remarks)
 
     @classmethod
-    def from_floats(cls, pixels: torch.Tensor, tokens: torch.Tensor | None = None, receipt: dict | None = None):
+    def from_floats(
+        cls, pixels: torch.Tensor, tokens: torch.Tensor | None = None, receipt: dict[str, Any] | None = None
+    ) -> Picture:
         """A picture of what a codec decoded.
 
         Args:
@@ -157,5 +160,6 @@ def _checked_tokens(tokens: torch.Tensor) -> torch.Tensor:
 
 
 def _described(value: object) -> str:
-    typed = isinstance(value, (torch.Tensor, np.ndarray))
-    return f"{value.dtype} {list(value.shape)}" if typed else f"a {type(value).__name__}"
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return f"{value.dtype} {list(value.shape)}"
+    return f"a {type(value).__name__}"

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any, TypeVar
 
 import torch
 
 from clavilux.kernels import launch
 
+_Op = TypeVar("_Op", bound=Callable[..., object])
 _PREFERRED: ContextVar[str | None] = ContextVar("backend", default=None)
 
 
@@ -27,18 +29,16 @@ def using(backend: str) -> Iterator[None]:
         _PREFERRED.reset(token)
 
 
-def lazy(module: str, name: str) -> Callable:
+def lazy(module: str, name: str) -> Callable[..., Any]:
     """A function that is imported when it is first called, so that Triton is needed only where it runs."""
 
-    def call(*arguments, **words):
+    def call(*arguments: Any, **words: Any) -> Any:
         return getattr(import_module(module), name)(*arguments, **words)
 
     return call
 
 
-def choose(
-    implementations: Mapping[str, Callable], backend: str | None, device: torch.device, fits: bool = True
-) -> Callable:
+def choose(implementations: Mapping[str, _Op], backend: str | None, device: torch.device, fits: bool = True) -> _Op:
     """Return one implementation of an op.
 
     Args:

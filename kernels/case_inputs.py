@@ -3,20 +3,22 @@
 Knows every op's arguments. Never zeros: a product with zeros is faster on a GPU, and hides mistakes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from clavilux.kernels.catalog import Case
+from clavilux.kernels.catalog import Case, Shape
 from clavilux.kernels.quantized import Int8Weight, quantize
 from clavilux.kernels.sample.reference import OPEN
 from clavilux.kernels.span import Span
 
+Op = Callable[..., torch.Tensor | None]
 GUIDANCE = {1: (1.0,), 2: (3.0, -2.0), 3: (3.0, -1.5, -0.5)}
 STEPS, STEP = 8, 3  # of a plan; which of them is drawn
+_FILTERS: tuple[Literal["temperature", "top_k", "top_p"], ...] = ("temperature", "top_k", "top_p")
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,12 @@ class Call:
         written: the tensors that it writes in place.
     """
 
-    function: Callable
+    function: Op
     arguments: tuple[Any, ...]
     words: Mapping[str, Any]
     written: tuple[torch.Tensor, ...] = ()
 
-    def __call__(self, backend: str | None = None):
+    def __call__(self, backend: str | None = None) -> torch.Tensor | None:
         return self.function(*self.arguments, **self.words, backend=backend)
 
     def results(self, backend: str | None = None) -> list[torch.Tensor]:
@@ -50,26 +52,29 @@ class Call:
 class _Maker:
     """Tensors on a device: random ones, or (`values` False) only their shapes, which costs no memory on a CPU."""
 
-    def __init__(self, case: Case, device, seed: int, values: bool):
-        self.device, self.dtype, self.values = torch.device(device), getattr(torch, case.dtype), values
+    def __init__(self, case: Case, device: str | torch.device, seed: int, values: bool) -> None:
+        self.device, self.values = torch.device(device), values
+        self.dtype: torch.dtype = getattr(torch, case.dtype)
         self.generator = torch.Generator(self.device).manual_seed(seed) if values else None
 
-    def normal(self, *size, scale=1.0, mean=0.0, dtype=None):
+    def normal(
+        self, *size: int, scale: float = 1.0, mean: float = 0.0, dtype: torch.dtype | None = None
+    ) -> torch.Tensor:
         out = torch.empty(size, device=self.device, dtype=dtype or self.dtype)
         return out.normal_(mean, scale, generator=self.generator) if self.values else out
 
-    def whole(self, high, *size, low=0):
+    def whole(self, high: int, *size: int, low: int = 0) -> torch.Tensor:
         out = torch.empty(size, device=self.device, dtype=torch.int64)
         return out.random_(low, high, generator=self.generator) if self.values else out
 
-    def coin(self, *size):
+    def coin(self, *size: int) -> torch.Tensor:
         out = torch.empty(size, device=self.device, dtype=torch.bool)
         return out.random_(0, 2, generator=self.generator) if self.values else out
 
-    def given(self, values, dtype):
+    def given(self, values: Sequence[object], dtype: torch.dtype) -> torch.Tensor:
         return torch.tensor(values, device=self.device, dtype=dtype)
 
-    def weight(self, shape):
+    def weight(self, shape: Shape) -> torch.Tensor | Int8Weight:
         out, width = shape["out"], shape["width"]
         if shape.get("weights") != "int8":
             return self.normal(out, width, scale=width**-0.5)
@@ -93,7 +98,7 @@ def call(case: Case, device: str | torch.device = "cpu", *, seed: int = 0, value
     return _MAKERS[case.op](function, case.shape, _Maker(case, device, seed, values))
 
 
-def _norm_linear(function, shape, make):
+def _norm_linear(function: Op, shape: Shape, make: _Maker) -> Call:
     width, norm = shape["width"], shape["norm"]
     gain = None if norm == "none" else make.normal(width, scale=0.2, mean=1.0)
     shift = make.normal(width, scale=0.2) if norm == "layer" else None
@@ -103,15 +108,15 @@ def _norm_linear(function, shape, make):
     return Call(function, (x, gain, shift, make.weight(shape), bias), words)
 
 
-def _linear_residual(function, shape, make):
+def _linear_residual(function: Op, shape: Shape, make: _Maker) -> Call:
     bias = make.normal(shape["out"], scale=0.2) if shape.get("bias", True) else None
     x, residual = make.normal(shape["rows"], shape["width"]), make.normal(shape["rows"], shape["out"])
     return Call(function, (x, make.weight(shape), bias, residual), {})
 
 
-def _attention_words(shape, make, keys):
+def _attention_words(shape: Shape, make: _Maker, keys: int) -> dict[str, Any]:
     rows, length = shape["rows"], shape["length"]
-    words = {}
+    words: dict[str, Any] = {}
     if shape.get("span"):
         words["span"] = Span(shape["span"], shape["span_size"])
     if shape.get("starts"):  # of three rows and more, the last one reads nothing
@@ -125,15 +130,16 @@ def _attention_words(shape, make, keys):
     return words
 
 
-def _rope(make, positions, head_dim):
+def _rope(make: _Maker, positions: int, head_dim: int) -> torch.Tensor:
     angles = make.normal(positions, head_dim // 2, dtype=torch.float32)
     cos, sin = angles.cos(), angles.sin()
     return torch.stack([torch.cat([cos, cos], 1), torch.cat([-sin, sin], 1)], 1).to(make.dtype)
 
 
-def _decode_attention(function, shape, make):
-    rows, heads, head_dim, length = (shape[name] for name in ("rows", "heads", "head_dim", "length"))
-    capacity, place, span = shape.get("capacity", length), length - 1, None
+def _decode_attention(function: Op, shape: Shape, make: _Maker) -> Call:
+    rows, heads, head_dim, length = shape["rows"], shape["heads"], shape["head_dim"], shape["length"]
+    capacity, place = shape.get("capacity", length), length - 1
+    span: Span | None = None
     positions = capacity
     if shape.get("span"):  # the cache holds what the span can still read
         span = Span(shape["span"], shape["span_size"])
@@ -142,7 +148,7 @@ def _decode_attention(function, shape, make):
     k, v = make.normal(rows, heads, capacity, head_dim), make.normal(rows, heads, capacity, head_dim)
     words = _attention_words(shape, make, capacity)
     qkv = make.normal(rows, 3, heads, head_dim)  # as the fused product leaves them
-    written = ()
+    written: tuple[torch.Tensor, ...] = ()
     if shape.get("write"):
         words |= {"new_k": qkv[:, 1], "new_v": qkv[:, 2]}
         written = (k[:, :, place : place + 1], v[:, :, place : place + 1])
@@ -157,13 +163,12 @@ def _decode_attention(function, shape, make):
         words["rope"] = _rope(make, positions, head_dim)
     if shape.get("qk_norm"):
         words |= {name: make.normal(head_dim, scale=0.2, mean=1.0) for name in ("q_gain", "k_gain")}
-    if shape.get("on_device"):
-        length = make.given([length], torch.int32)
-    return Call(function, (qkv[:, 0], k, v, length), words, written)
+    valid = make.given([length], torch.int32) if shape.get("on_device") else length
+    return Call(function, (qkv[:, 0], k, v, valid), words, written)
 
 
-def _prefill_attention(function, shape, make):
-    rows, heads, head_dim, length = (shape[name] for name in ("rows", "heads", "head_dim", "length"))
+def _prefill_attention(function: Op, shape: Shape, make: _Maker) -> Call:
+    rows, heads, head_dim, length = shape["rows"], shape["heads"], shape["head_dim"], shape["length"]
     queries = shape["queries"]
     words = _attention_words(shape, make, length)
     qkv = make.normal(rows, length, 3, heads, head_dim)
@@ -171,10 +176,10 @@ def _prefill_attention(function, shape, make):
     return Call(function, (q[:, :, length - queries :], k, v), words)
 
 
-def _logits(shape, make):
-    blocks, rows, codebooks, vocabulary = (shape[name] for name in ("blocks", "rows", "codebooks", "vocabulary"))
+def _logits(shape: Shape, make: _Maker) -> tuple[torch.Tensor, dict[str, Any], torch.Tensor | None]:
+    blocks, rows, codebooks, vocabulary = shape["blocks"], shape["rows"], shape["codebooks"], shape["vocabulary"]
     logits = make.normal(blocks * rows, codebooks, vocabulary, scale=3.0)
-    words = {name: shape[name] for name in ("temperature", "top_k", "top_p") if name in shape}
+    words: dict[str, Any] = {name: shape[name] for name in _FILTERS if name in shape}
     allowed = None
     if shape.get("allowed"):
         allowed = make.coin(1, codebooks, vocabulary)
@@ -182,16 +187,16 @@ def _logits(shape, make):
     return logits, words, allowed
 
 
-def _keys(shape, make):
+def _keys(shape: Shape, make: _Maker) -> tuple[torch.Tensor, torch.Tensor]:
     rows = shape["rows"]
     return make.whole(2**62, rows), make.given(list(range(rows)), torch.int64)
 
 
-def _gumbel(function, shape, make):
+def _gumbel(function: Op, shape: Shape, make: _Maker) -> Call:
     return Call(function, (*_keys(shape, make), STEP, shape["steps"], shape["codebooks"], shape["vocabulary"]), {})
 
 
-def _sample(function, shape, make):
+def _sample(function: Op, shape: Shape, make: _Maker) -> Call:
     logits, words, allowed = _logits(shape, make)
     drawn = shape["rows"], shape["codebooks"], shape["vocabulary"]
     noise = None
@@ -201,7 +206,7 @@ def _sample(function, shape, make):
     return Call(function, (logits, noise), {**words, "weights": GUIDANCE[shape["blocks"]], "allowed": allowed})
 
 
-def _sample_step(function, shape, make):
+def _sample_step(function: Op, shape: Shape, make: _Maker) -> Call:
     logits, words, allowed = _logits(shape, make)
     rows, codebooks = shape["rows"], shape["codebooks"]
     plan = make.given([[[OPEN] * STEPS] * codebooks] * rows, torch.int64)
@@ -214,23 +219,22 @@ def _sample_step(function, shape, make):
     return Call(function, (logits, plan, out, failed, step), words, (plan, out, failed))
 
 
-def _embed(function, shape, make):
-    rows, codebooks, vocabulary, width = (shape[name] for name in ("rows", "codebooks", "vocabulary", "width"))
+def _embed(function: Op, shape: Shape, make: _Maker) -> Call:
+    rows, codebooks, vocabulary, width = shape["rows"], shape["codebooks"], shape["vocabulary"], shape["width"]
     blocks, prefix = shape.get("blocks", 1), shape.get("prefix", 0)
     length = shape.get("length", prefix + 5)
     position = length - 2 if length > prefix + 1 else length - 1
-    words = {"blocks": blocks, "prefix": prefix}
+    words: dict[str, Any] = {"blocks": blocks, "prefix": prefix}
     if shape.get("positions"):
         words["positions"] = make.normal(length, width)
     if shape.get("additive"):
         words["additive"] = make.normal(blocks * rows, length - prefix, width)
     tokens, table = make.whole(vocabulary, rows, codebooks), make.normal(codebooks * vocabulary, width)
-    if shape.get("on_device"):
-        position = make.given([position], torch.int32)
-    return Call(function, (tokens, table, position), words)
+    at = make.given([position], torch.int32) if shape.get("on_device") else position
+    return Call(function, (tokens, table, at), words)
 
 
-_MAKERS = {
+_MAKERS: Mapping[str, Callable[[Op, Shape, _Maker], Call]] = {
     "norm_linear": _norm_linear,
     "linear_residual": _linear_residual,
     "decode_attention": _decode_attention,

@@ -7,6 +7,7 @@ length. Knows no op's code; `case_inputs` makes the tensors of a case.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TypedDict
 
 from clavilux.kernels.model_shapes import MODELS, ModelShape
 
@@ -16,6 +17,46 @@ ITEM_BYTES: Mapping[str, int] = MappingProxyType({"float32": 4, "float16": 2, "b
 TOLERANCE: Mapping[str, float] = MappingProxyType({"float32": 2e-6, "float16": 2e-3, "bfloat16": 1.6e-2})
 
 
+class Shape(TypedDict, total=False):
+    """An op's sizes by name, and words such as norm or activation. What is left out is absent or false."""
+
+    rows: int
+    # linear
+    width: int
+    out: int
+    norm: str
+    activation: str
+    bias: bool  # True where it is left out
+    weights: str  # "int8"
+    # attention
+    heads: int
+    head_dim: int
+    length: int
+    queries: int
+    capacity: int  # of the cache; as length where it is left out
+    write: bool
+    rope: bool
+    qk_norm: bool
+    span: str
+    span_size: int
+    starts: bool
+    mask: bool
+    on_device: bool  # the length, or the position of embed, is a tensor
+    # sample
+    blocks: int
+    codebooks: int
+    vocabulary: int
+    temperature: float
+    top_k: int
+    top_p: float
+    allowed: bool
+    steps: int  # of gumbel
+    # embed: rows, blocks, codebooks, vocabulary, width, on_device, and
+    positions: bool
+    additive: bool
+    prefix: int  # length is that of positions and of prefix and additive together
+
+
 @dataclass(frozen=True)
 class Case:
     """One call of one op.
@@ -23,20 +64,14 @@ class Case:
     Attributes:
         op: the function's name; its folder's, but for sample_step and gumbel, which are in sample.
         name: model and place, or what is odd about it.
-        shape: the op's sizes by name; words such as norm or activation as well. What is left out is absent or false:
-            linear: rows, width, out, norm, activation, bias (True unless it says False), weights ("int8").
-            attention: rows, heads, head_dim, length, queries; capacity of the cache (as length), write, rope,
-            qk_norm, span and span_size, starts, mask, on_device (the length is a tensor).
-            sample: blocks, rows, codebooks, vocabulary, temperature, top_k, top_p, allowed; steps of gumbel.
-            embed: rows, blocks, codebooks, vocabulary, width, positions, additive, prefix, length of those two,
-            on_device (the position is a tensor).
+        shape: the op's sizes and words.
         dtype: of the tensors that are read and written.
         toy: small enough for an interpreter.
     """
 
     op: str
     name: str
-    shape: Mapping[str, int | float | str | bool]
+    shape: Shape
     dtype: str = "float32"
     toy: bool = False
 
@@ -57,18 +92,18 @@ class Case:
         return f"{self.op}-{self.name}-{self.dtype}"
 
 
-def _linear_bytes(shape, item):
+def _linear_bytes(shape: Shape, item: int) -> int:
     rows, width, out = shape["rows"], shape["width"], shape["out"]
     residual = "norm" not in shape
     written = out // 2 if shape.get("activation") == "swiglu" else out
-    gains = {"layer": 2, "rms": 1}.get(shape.get("norm"), 0) * width
+    gains = {"layer": 2, "rms": 1}.get(shape.get("norm", "none"), 0) * width
     bias = out if shape.get("bias", True) else 0
     # An int8 matrix is one byte a weight and a float32 scale a row.
     matrix = out * (width + 4) if shape.get("weights") == "int8" else out * width * item
     return matrix + item * (rows * (width + written + (out if residual else 0)) + gains + bias)
 
 
-def _keys_read(shape):
+def _keys_read(shape: Shape) -> int:
     """How many keys the last position reads."""
     length, size, position = shape["length"], shape.get("span_size", 0), shape["length"] - 1
     return {
@@ -80,33 +115,33 @@ def _keys_read(shape):
     }[shape.get("span")]
 
 
-def _decode_bytes(shape, item):
+def _decode_bytes(shape: Shape, item: int) -> int:
     # Keys and values; the query and the result; the new key and value come in and are written to the cache.
     vectors = 2 * _keys_read(shape) + 2 + (2 if shape.get("write") else 0)
     return shape["rows"] * shape["heads"] * shape["head_dim"] * vectors * item
 
 
-def _prefill_bytes(shape, item):
+def _prefill_bytes(shape: Shape, item: int) -> int:
     return shape["rows"] * shape["heads"] * shape["head_dim"] * 2 * (shape["length"] + shape["queries"]) * item
 
 
-def _sample_bytes(shape, item):
+def _sample_bytes(shape: Shape, item: int) -> int:
     # Logits of every block, and the mask; noise is made on the fly, tokens are few.
     drawn = shape["rows"] * shape["codebooks"] * shape["vocabulary"]
     return shape["blocks"] * drawn * item + (drawn if shape.get("allowed") else 0)
 
 
-def _gumbel_bytes(shape, item):
+def _gumbel_bytes(shape: Shape, item: int) -> int:
     return shape["steps"] * shape["rows"] * shape["codebooks"] * shape["vocabulary"] * item
 
 
-def _embed_bytes(shape, item):
+def _embed_bytes(shape: Shape, item: int) -> int:
     # A row of the table a codebook, what is added to it, and the sum, for each row that is written.
     added = bool(shape.get("positions")) + bool(shape.get("additive"))
     return shape.get("blocks", 1) * shape["rows"] * (shape["codebooks"] + added + 1) * shape["width"] * item
 
 
-COSTS: Mapping[str, Callable] = MappingProxyType(
+COSTS: Mapping[str, Callable[[Shape, int], int]] = MappingProxyType(
     {
         "embed": _embed_bytes,
         "norm_linear": _linear_bytes,
@@ -123,10 +158,10 @@ COSTS: Mapping[str, Callable] = MappingProxyType(
 def _linear_cases(model: ModelShape) -> list[Case]:
     inner = model.heads * model.head_dim
     up = 2 * model.ffn if model.activation == "swiglu" else model.ffn
-    common = {"rows": model.rows, "bias": model.biases}
-    norm = {"width": model.width, "norm": model.norm, "activation": "none", **common}
-    head = {**norm, "norm": model.norm if model.final_norm else "none", "bias": False}
-    cases = [
+    common: Shape = {"rows": model.rows, "bias": model.biases}
+    norm: Shape = {"width": model.width, "norm": model.norm, "activation": "none", **common}
+    head: Shape = {**norm, "norm": model.norm if model.final_norm else "none", "bias": False}
+    cases: list[tuple[str, str, Shape]] = [
         ("norm_linear", "qkv", {**norm, "out": 3 * inner}),
         ("norm_linear", "up", {**norm, "out": up, "activation": model.activation}),
         ("norm_linear", "head", {**head, "out": model.codebooks * model.vocabulary}),
@@ -141,13 +176,13 @@ def _linear_cases(model: ModelShape) -> list[Case]:
 
 
 def _attention_cases(model: ModelShape) -> list[Case]:
-    heads = {"rows": model.rows, "heads": model.heads, "head_dim": model.head_dim}
-    step = {"capacity": model.context, "write": True, "on_device": True, "qk_norm": model.qk_norm}
+    heads: Shape = {"rows": model.rows, "heads": model.heads, "head_dim": model.head_dim}
+    step: Shape = {"capacity": model.context, "write": True, "on_device": True, "qk_norm": model.qk_norm}
     step = {**heads, **step, "rope": model.positions == "rope"}
     half, full, quarter = model.context // 2, model.context, model.context // 4
-    cases = []
+    cases: list[tuple[str, str, Shape]] = []
     for span in sorted({model.span(layer) for layer in range(model.layers)}, key=str):
-        words = {} if span is None else {"span": span[0], "span_size": span[1]}
+        words: Shape = {} if span is None else {"span": span[0], "span_size": span[1]}
         place = "" if span is None else f"{span[0].replace('_', '-')}-"
         cases += [
             ("decode_attention", f"{place}half", {**step, **words, "length": half}),
@@ -161,10 +196,15 @@ def _attention_cases(model: ModelShape) -> list[Case]:
 
 def _token_cases(model: ModelShape) -> list[Case]:
     # One picture or song, and its guidance rows.
-    shape = {"blocks": model.rows, "rows": 1, "codebooks": model.codebooks}
-    embed = {"width": model.width, "positions": model.positions in ("learned", "sinusoidal"), "on_device": True}
+    shape: Shape = {"blocks": model.rows, "rows": 1, "codebooks": model.codebooks}
+    embed: Shape = {"width": model.width, "positions": model.positions in ("learned", "sinusoidal"), "on_device": True}
     embed = {**embed, "vocabulary": model.table or model.vocabulary, "additive": model.additive}
-    draw = {"temperature": model.temperature, "top_k": model.top_k, "top_p": model.top_p, "allowed": model.grammar}
+    draw: Shape = {
+        "temperature": model.temperature,
+        "top_k": model.top_k,
+        "top_p": model.top_p,
+        "allowed": model.grammar,
+    }
     draw = {**shape, **draw, "vocabulary": model.vocabulary}
     return [
         Case("embed", model.name, {**shape, **embed, "length": model.context}, model.dtype),
@@ -177,13 +217,13 @@ def _odd_cases() -> list[Case]:
     """Sizes that no model above has: more rows, head sizes, memories, vocabularies and filters."""
     cases = []
     for rows in (1, 3, 5, 8, 16):
-        norm = {"rows": rows, "norm": "layer", "bias": True}
+        norm: Shape = {"rows": rows, "norm": "layer", "bias": True}
         cases += [
             Case("norm_linear", f"{rows}-rows", {**norm, "width": 1536, "out": 4608, "activation": "none"}),
             Case("norm_linear", f"{rows}-rows-gelu", {**norm, "width": 1920, "out": 1920, "activation": "gelu"}),
             Case("linear_residual", f"{rows}-rows", {"rows": rows, "width": 6144, "out": 1536}),
         ]
-    swiglu = {"width": 3200, "out": 17408, "norm": "rms", "activation": "swiglu", "bias": False}
+    swiglu: Shape = {"width": 3200, "out": 17408, "norm": "rms", "activation": "swiglu", "bias": False}
     cases += [
         Case("norm_linear", "5-rows-swiglu", {**swiglu, "rows": 5}),
         Case("norm_linear", "16-rows-swiglu", {**swiglu, "rows": 16}),
@@ -197,11 +237,11 @@ def _odd_cases() -> list[Case]:
         Case("norm_linear", "uneven-out", {"rows": 2, "width": 1021, "out": 2049, "norm": "rms", "activation": "none"}),
         Case("linear_residual", "uneven-width", {"rows": 2, "width": 1021, "out": 1023}),
     ]
-    step = {"capacity": 1024, "write": True, "on_device": True}
+    step: Shape = {"capacity": 1024, "write": True, "on_device": True}
     for head_dim in (48, 80, 100, 150, 480):
-        shape = {"rows": 3, "heads": 4, "head_dim": head_dim, "length": 777, **step}
-        cases.append(Case("decode_attention", f"head-{head_dim}", shape))
-    heads = {"rows": 2, "heads": 8, "head_dim": 150}
+        odd: Shape = {"rows": 3, "heads": 4, "head_dim": head_dim, "length": 777, **step}
+        cases.append(Case("decode_attention", f"head-{head_dim}", odd))
+    heads: Shape = {"rows": 2, "heads": 8, "head_dim": 150}
     cases += [
         Case("decode_attention", "cross-150", {**heads, "length": 512, "mask": True}),
         Case("decode_attention", "left-pad", {**heads, "head_dim": 64, "length": 600, **step, "starts": True}),
@@ -209,31 +249,34 @@ def _odd_cases() -> list[Case]:
         Case("decode_attention", "16-rows", {"rows": 16, "heads": 24, "head_dim": 64, "length": 1000, **step}),
         Case("decode_attention", "one-key", {**heads, "length": 1, **step}),
     ]
-    for name, draw in {
+    draws: dict[str, Shape] = {
         "2049": {"vocabulary": 2049, "blocks": 2, "top_k": 250},
         "16384-top-p": {"vocabulary": 16384, "blocks": 2, "top_p": 0.92, "top_k": 600},
         "three-blocks": {"vocabulary": 2048, "blocks": 3, "codebooks": 8, "top_k": 250},
         "5-rows-allowed": {"vocabulary": 803, "rows": 5, "allowed": True, "top_p": 0.9},
         "greedy": {"vocabulary": 2048, "blocks": 2, "codebooks": 4, "temperature": 0.0},
-    }.items():
-        shape = {"blocks": 1, "rows": 1, "codebooks": 1, **draw}
+    }
+    for name, draw in draws.items():
+        shape: Shape = {"blocks": 1, "rows": 1, "codebooks": 1, **draw}
         cases += [Case("sample", name, shape), Case("sample_step", name, shape)]
-    tables = {"rows": 5, "blocks": 2, "codebooks": 4, "vocabulary": 2049, "width": 1021}
+    tables: Shape = {"rows": 5, "blocks": 2, "codebooks": 4, "vocabulary": 2049, "width": 1021}
     cases.append(Case("embed", "uneven", {**tables, "positions": True, "additive": True, "length": 700, "prefix": 3}))
     cases = [replace(case, name=f"odd-{case.name}", dtype="bfloat16") for case in cases]
-    noise = {"16-steps": {"steps": 16, "rows": 5, "codebooks": 4, "vocabulary": 2049}}
-    noise["one-step"] = {"steps": 1, "rows": 1, "codebooks": 1, "vocabulary": 16384}
+    noise: dict[str, Shape] = {
+        "16-steps": {"steps": 16, "rows": 5, "codebooks": 4, "vocabulary": 2049},
+        "one-step": {"steps": 1, "rows": 1, "codebooks": 1, "vocabulary": 16384},
+    }
     return cases + [Case("gumbel", name, shape) for name, shape in noise.items()]  # always float32
 
 
 def _toy_cases(dtype: str) -> list[Case]:
-    linear = [
+    linear: list[tuple[str, Shape]] = [
         ("one-row", {"rows": 1, "width": 16, "out": 24}),
         ("odd", {"rows": 3, "width": 13, "out": 10}),
         ("many-rows", {"rows": 17, "width": 8, "out": 6}),
         ("one-column", {"rows": 2, "width": 1, "out": 2}),
     ]
-    decode = [
+    decode: list[tuple[str, Shape]] = [
         ("one-key", {"rows": 1, "heads": 1, "head_dim": 4, "length": 1}),
         ("odd", {"rows": 3, "heads": 5, "head_dim": 6, "length": 7}),
         ("wide-head", {"rows": 2, "heads": 1, "head_dim": 150, "length": 33}),
@@ -241,8 +284,8 @@ def _toy_cases(dtype: str) -> list[Case]:
         ("masked", {"rows": 3, "heads": 2, "head_dim": 8, "length": 9, "mask": True}),
         ("padded-and-masked", {"rows": 3, "heads": 2, "head_dim": 8, "length": 9, "starts": True, "mask": True}),
     ]
-    step = {"rows": 2, "heads": 2, "head_dim": 8, "capacity": 24, "write": True}
-    turned = {"rope": True, "on_device": True}
+    step: Shape = {"rows": 2, "heads": 2, "head_dim": 8, "capacity": 24, "write": True}
+    turned: Shape = {"rope": True, "on_device": True}
     decode += [
         ("written", {**step, "length": 7}),
         ("first", {**step, **turned, "length": 1, "qk_norm": True}),
@@ -258,7 +301,7 @@ def _toy_cases(dtype: str) -> list[Case]:
         ("previous-row", {**step, **turned, "length": 17, "span": "previous_row", "span_size": 5}),
         ("first-row", {**step, "length": 5, "span": "previous_row", "span_size": 5}),
     ]
-    embed = [
+    embed: list[tuple[str, Shape]] = [
         ("plain", {"rows": 1, "codebooks": 1, "vocabulary": 5, "width": 16}),
         ("books", {"rows": 3, "codebooks": 4, "vocabulary": 3, "width": 33, "positions": True}),
         (
@@ -267,7 +310,7 @@ def _toy_cases(dtype: str) -> list[Case]:
         ),
         ("wide", {"rows": 1, "codebooks": 1, "vocabulary": 2, "width": 600, "positions": True, "additive": True}),
     ]
-    sample = [
+    sample: list[tuple[str, Shape]] = [
         ("plain", {"blocks": 1, "rows": 2, "codebooks": 1, "vocabulary": 11, "top_k": 0}),
         ("guided", {"blocks": 2, "rows": 3, "codebooks": 4, "vocabulary": 33, "top_k": 5}),
         ("three-blocks", {"blocks": 3, "rows": 1, "codebooks": 2, "vocabulary": 7, "top_k": 7}),
@@ -280,15 +323,15 @@ def _toy_cases(dtype: str) -> list[Case]:
     for name, shape in linear:
         for norm in ("none", "layer", "rms"):
             for activation in ("none", "gelu", "quick_gelu", "swiglu"):
-                words = {"norm": norm, "activation": activation}
+                words: Shape = {"norm": norm, "activation": activation}
                 cases.append(Case("norm_linear", f"{name}-{norm}-{activation}", {**shape, **words}, dtype, True))
         cases.append(Case("linear_residual", name, shape, dtype, True))
     for name, shape in decode:
         cases.append(Case("decode_attention", name, shape, dtype, True))
         length = shape["length"]
         for queries in {1, (length + 1) // 2, length}:
-            words = {**shape, "queries": queries}
-            cases.append(Case("prefill_attention", f"{name}-{queries}", words, dtype, True))
+            whole: Shape = {**shape, "queries": queries}
+            cases.append(Case("prefill_attention", f"{name}-{queries}", whole, dtype, True))
     cases += [Case("embed", name, shape, dtype, True) for name, shape in embed]
     cases += [Case("sample", name, shape, dtype, True) for name, shape in sample]
     cases += [Case("sample_step", name, shape, dtype, True) for name, shape in sample]

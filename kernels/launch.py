@@ -7,9 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+
+
+class Kernel(Protocol):
+    """What `triton.jit` makes: a grid gives what starts the kernel on it."""
+
+    def __getitem__(self, grid: tuple[int, ...], /) -> Callable[..., object]: ...
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Launch:
         options: num_warps, num_stages.
     """
 
-    kernel: Callable
+    kernel: Kernel
     grid: tuple[int, ...]
     arguments: tuple[Any, ...]
     constants: Mapping[str, Any]
@@ -35,7 +41,9 @@ _AMD: ContextVar[bool] = ContextVar("amd", default=torch.version.hip is not None
 _NOTES: ContextVar[list[Launch] | None] = ContextVar("launches", default=None)
 
 
-def launch(kernel, grid, *arguments, num_warps: int = 4, num_stages: int = 3, **constants) -> None:
+def launch(
+    kernel: Kernel, grid: tuple[int, ...], *arguments: Any, num_warps: int = 4, num_stages: int = 3, **constants: Any
+) -> None:
     """Start `kernel` on `grid` programs; under `noted`, only write it down."""
     options = {"num_warps": num_warps, "num_stages": num_stages}
     notes = _NOTES.get()

@@ -6,6 +6,7 @@ Knows numbers only. A benchmark builds a decoder from `ModelShape.decoder`; no w
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ class ModelShape:
         return None if kind == "full" else (kind, self.prefix if kind == "prefix" else self.block)
 
     @property
-    def decoder(self) -> dict:
+    def decoder(self) -> dict[str, Any]:
         """The words of a decoder's spec. Spans are not among them: see `span`."""
         return {
             "width": self.width,
@@ -132,7 +133,7 @@ def _imagegpt(size: str, width: int, layers: int, heads: int) -> ModelShape:
 
 
 def _jukebox(
-    size: str, width: int, layers: int, heads: int, head_dim: int, *, context: int = 8192, block: int = 64, **words
+    size: str, width: int, layers: int, heads: int, head_dim: int, *, context: int = 8192, block: int = 64, **words: Any
 ) -> ModelShape:
     # Attention is a quarter of the width and the wide part is no wider (arXiv 2005.00341, and the released sizes).
     return ModelShape(

@@ -8,7 +8,7 @@ summed in another one is filled up to the next that is not: 1 and 2 rows to 3, 7
 Knows rows and bits. Does not know what multiplies.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import accumulate
 
 import torch
@@ -32,7 +32,7 @@ def steady(product: Product, width: int, counts: list[int] | None = None) -> Pro
     # 4 us for 2 x 1024, where `pad` takes 8; what stands in the rows that fill up does not matter.
     filled = [torch.arange(count).where(torch.arange(count) < rows, 0) for rows, count in enumerate(counts)]
 
-    def run(x):
+    def run(x: torch.Tensor) -> torch.Tensor:
         rows = len(x)
         if rows > chunk:
             return _in_chunks(run, x, chunk)
@@ -55,7 +55,7 @@ def row_counts(product: Product, width: int) -> list[int]:
         if torch.equal(bits, bits[:1].expand_as(bits)):
             break
     own = [torch.equal(product(row.expand(rows, width).contiguous()), bits[:rows]) for rows in range(1, chunk)]
-    nearest = accumulate(range(chunk, 0, -1), lambda above, rows: rows if own[rows - 1] else above)
+    nearest: Iterable[int] = accumulate(range(chunk, 0, -1), lambda above, rows: rows if own[rows - 1] else above)
     return [0, *reversed(list(nearest))]
 
 
@@ -74,9 +74,12 @@ def attention(
     masks = [mask] * batch if mask is None or len(mask) == 1 else mask.split(1)
     rows = zip(q.split(1), k.split(1), v.split(1), masks, strict=True)
     return torch.cat(
-        [scaled_dot_product_attention(*row, attn_mask=allowed, is_causal=causal) for *row, allowed in rows]
+        [
+            scaled_dot_product_attention(query, key, value, attn_mask=allowed, is_causal=causal)
+            for query, key, value, allowed in rows
+        ]
     )
 
 
-def _in_chunks(product, x, chunk):
+def _in_chunks(product: Product, x: torch.Tensor, chunk: int) -> torch.Tensor:
     return torch.cat([product(part) for part in x.split(chunk)])

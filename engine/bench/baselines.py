@@ -6,12 +6,18 @@ Knows its names, its caches and its loop. It is an extra: `pip install 'clavilux
 from collections.abc import Callable
 from importlib.util import find_spec
 from inspect import signature
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from clavilux.bench.workloads import Subject
 from clavilux.kernels.model_shapes import ModelShape
+from clavilux.layers import Layer, Norm
+
+if TYPE_CHECKING:
+    from transformers import EncoderDecoderCache
 
 MISSING = "transformers is missing, so nothing is compared with it: pip install 'clavilux[bench]'"
 
@@ -28,13 +34,15 @@ def has_peer(model: ModelShape) -> bool:
 def peer_weights(subject: Subject) -> dict[str, torch.Tensor]:
     """Our weights under transformers' names; the fused ones as views."""
     decoder, spec = subject.decoder, subject.decoder.spec
-    names = {}
-    for k, table in enumerate(decoder.embed.weight.split(spec.vocabulary)):
-        names[f"model.decoder.embed_tokens.{k}.weight"] = table
-    for k, head in enumerate(decoder.head.weight.split(spec.output_vocabulary)):
-        names[f"lm_heads.{k}.weight"] = head
+    assert decoder.norm is not None and decoder.head is not None and spec.output_vocabulary is not None
+    names: dict[str, Tensor] = {}
+    for book, table in enumerate(decoder.embed.weight.split(spec.vocabulary)):
+        names[f"model.decoder.embed_tokens.{book}.weight"] = table
+    for book, head in enumerate(decoder.head.weight.split(spec.output_vocabulary)):
+        names[f"lm_heads.{book}.weight"] = head
     _norm(names, "model.decoder.layer_norm", decoder.norm)
     for index, layer in enumerate(decoder.layers):
+        assert isinstance(layer, Layer) and layer.attention is not None and layer.cross is not None
         name = f"model.decoder.layers.{index}"
         q, k, v = layer.attention.qkv.weight.chunk(3)
         cross_k, cross_v = layer.cross.kv.weight.chunk(2)
@@ -47,12 +55,13 @@ def peer_weights(subject: Subject) -> dict[str, torch.Tensor]:
     return names
 
 
-def _attention(names, name, q, k, v, out):
+def _attention(names: dict[str, Tensor], name: str, q: Tensor, k: Tensor, v: Tensor, out: Tensor) -> None:
     for part, weight in (("q", q), ("k", k), ("v", v), ("out", out)):
         names[f"{name}.{part}_proj.weight"] = weight
 
 
-def _norm(names, name, norm):
+def _norm(names: dict[str, Tensor], name: str, norm: Norm) -> None:
+    assert norm.bias is not None
     names[f"{name}.weight"], names[f"{name}.bias"] = norm.weight, norm.bias
 
 
@@ -68,8 +77,8 @@ class TransformersPeer:
         from transformers.models.musicgen.configuration_musicgen import MusicgenDecoderConfig
 
         spec, self.sizes, self.dtype = subject.decoder.spec, subject.model, dtype
-        self.codebooks, self.vocabulary = spec.codebooks, spec.output_vocabulary
-        self.special, self.device = spec.output_vocabulary, subject.device
+        self.codebooks, self.vocabulary = spec.codebooks, subject.model.vocabulary
+        self.special, self.device = subject.model.vocabulary, subject.device
         config = MusicgenDecoderConfig(
             vocab_size=spec.output_vocabulary, num_codebooks=spec.codebooks, hidden_size=spec.width,
             num_hidden_layers=spec.layers, num_attention_heads=spec.heads, ffn_dim=spec.ffn_width, dropout=0.0,
@@ -83,8 +92,10 @@ class TransformersPeer:
         model.load_state_dict({name: w.to(number) for name, w in peer_weights(subject).items()}, strict=True)
         self.model = model.eval().requires_grad_(False)
         self.config = config
-        self.memory = subject.conditioning().memory.to(number)
-        self._compiled = None
+        memory = subject.conditioning().memory
+        assert memory is not None  # the model has cross-attention
+        self.memory = memory.to(number)
+        self._compiled: Callable[..., Any] | None = None
         # 5.24 calls it "cache", and its `generate` takes the older name no more.
         self._cache_name = "cache" if "cache" in signature(model.forward).parameters else "past_key_values"
 
@@ -142,30 +153,32 @@ class TransformersPeer:
             mode = "max-autotune-no-cudagraphs" if self.device.type == "cpu" else "reduce-overhead"
             self._compiled = torch.compile(self.model, mode=mode if self.device.type == "cuda" else None)
 
+        compiled = self._compiled
+
         def run(count: int) -> None:
             for layer in cache.self_attention_cache.layers:
                 layer.cumulative_length.fill_(max(0, length - count))
             tokens = self._start()
             for _ in range(count):
-                tokens = self._drawn(self._logits(self._compiled, tokens, cache))
+                tokens = self._drawn(self._logits(compiled, tokens, cache))
 
         return run
 
-    def _start(self):
+    def _start(self) -> Tensor:
         return torch.full((1, self.codebooks, 1), 5, device=self.device)
 
-    def _dynamic_cache(self):
+    def _dynamic_cache(self) -> "EncoderDecoderCache":
         from transformers import DynamicCache, EncoderDecoderCache
 
         return EncoderDecoderCache(DynamicCache(config=self.config), DynamicCache(config=self.config))
 
-    def _static_cache(self, capacity):
+    def _static_cache(self, capacity: int) -> "EncoderDecoderCache":
         from transformers import EncoderDecoderCache, StaticCache
 
         memory = StaticCache(config=self.config, max_cache_len=self.memory.shape[1])
         return EncoderDecoderCache(StaticCache(config=self.config, max_cache_len=capacity), memory)
 
-    def _logits(self, model, tokens, cache):
+    def _logits(self, model: Callable[..., Any], tokens: Tensor, cache: "EncoderDecoderCache") -> Tensor:
         # tokens: [1, K, 1], the same for every row of the guidance; logits: [R, K, V]
         ids = tokens.repeat(self.sizes.rows, 1, 1).reshape(-1, 1)
         out = model(
@@ -173,7 +186,7 @@ class TransformersPeer:
         )  # fmt: skip
         return out.logits[:, -1].view(self.sizes.rows, self.codebooks, -1)
 
-    def _drawn(self, logits):
+    def _drawn(self, logits: Tensor) -> Tensor:
         """As `generate` draws: guidance, top-k, softmax, multinomial; int64 [1, K, 1]."""
         rows = logits.float().flatten(0, 1)  # [R * K, V]
         conditional, unconditional = rows.chunk(2)

@@ -39,7 +39,7 @@ def songs(bench: Bench, dtype: str = "auto", source: str = "aria") -> None:
     seed = 0
     made = {}
 
-    def side(prompt):
+    def side(prompt: str) -> Side:
         def run(count: int) -> None:
             nonlocal seed
             for _ in range(count):
@@ -59,7 +59,7 @@ def songs(bench: Bench, dtype: str = "auto", source: str = "aria") -> None:
 
 def run_generation(bench: Bench, models: tuple[str, ...], dtype: str = "auto") -> None:
     """Whole generations of a real model's shape with random weights."""
-    wrong = []
+    wrong: list[str] = []
     for name in models:
         model = shortened(named(name), bench.quick)
         dtypes = usual_dtypes(bench.device) if dtype == "auto" else (dtype,)

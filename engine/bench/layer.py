@@ -3,10 +3,12 @@
 Several layers with weights of their own go round, so that none is in the cache when its turn comes again.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 from clavilux.bench.parity import LIMITS, relative_error
 from clavilux.bench.steps import fits, usual_dtypes, usual_models
@@ -14,9 +16,12 @@ from clavilux.bench.suite import Bench, Mismatch
 from clavilux.bench.timing import Side, buffers_needed, captured, rotating
 from clavilux.bench.variants import filled_state
 from clavilux.bench.workloads import Subject, build, layer_cost, named
+from clavilux.kernels.model_shapes import ModelShape
 from clavilux.kernels.rotary import rms, rotate
-from clavilux.layers import Layer
+from clavilux.layers import Layer, Norm
 from clavilux.spec import DecoderSpec
+
+Call = Callable[[], Tensor]  # of a step of one layer
 
 
 def run_layer(bench: Bench, models: tuple[str, ...] = (), dtype: str = "auto") -> None:
@@ -35,7 +40,7 @@ def run_layer(bench: Bench, models: tuple[str, ...] = (), dtype: str = "auto") -
             _compare(bench, few, dtypes, length)
 
 
-def _compare(bench, model, dtypes, length):
+def _compare(bench: Bench, model: ModelShape, dtypes: Sequence[str], length: int) -> None:
     plain = build(model, bench.device)
     x = torch.randn(model.rows, model.width, device=bench.device)
     truth = _torch_calls(plain, x, length)[0]()
@@ -51,7 +56,9 @@ def _compare(bench, model, dtypes, length):
     bench.compare("layer", model.name, f"length {length}", sides, least_s=0.01)
 
 
-def _checked(bench, name, subject, calls, truth, length, **more):
+def _checked(
+    bench: Bench, name: str, subject: Subject, calls: Sequence[Call], truth: Tensor, length: int, *, peer: bool = False
+) -> Side:
     """A side whose result lies close to that of torch in float32. Raises Mismatch where it does not."""
     model, dtype = subject.model, subject.dtype
     error = relative_error(calls[0]().float(), truth.float())
@@ -59,41 +66,55 @@ def _checked(bench, name, subject, calls, truth, length, **more):
         raise Mismatch(f"a layer of {model.name} by {name} is {error:.2g} from torch's in float32")
     items = str(subject.decoder.embed.weight.dtype).removeprefix("torch.")
     num_bytes, flops = layer_cost(model, length, dtype, items, subject.cache_dtype)
-    facts = {"dtype": dtype, "bytes": num_bytes, "flops": flops, "error": error, **more}
+    facts: dict[str, object] = {"dtype": dtype, "bytes": num_bytes, "flops": flops, "error": error}
+    if peer:
+        facts["peer"] = True
     if bench.device.type == "cuda":
         return Side(name, captured(calls, bench.device), per_run=len(calls), facts=facts)
     return Side(name, rotating(calls), facts=facts)
 
 
-def _calls(subject: Subject, x, length):
+def _calls(subject: Subject, x: Tensor, length: int) -> list[Call]:
     state, decoder = filled_state(subject, length), subject.decoder
     x = x.to(decoder.embed.weight.dtype)
 
-    def step(index, layer):
+    def step(index: int, layer: nn.Module) -> Call:
+        assert isinstance(layer, Layer)
         kv = state.memory_kv.get(index)
         return lambda: layer.step(x, decoder.rope, state.k[index], state.v[index], length, kv, state.conditioning)
 
     return [step(index, layer) for index, layer in enumerate(decoder.layers)]
 
 
-def _torch_calls(subject: Subject, x, length):
+def _torch_calls(subject: Subject, x: Tensor, length: int) -> list[Call]:
     state, decoder = filled_state(subject, length), subject.decoder
     x = x.to(decoder.embed.weight.dtype)
 
-    def step(index, layer):
+    def step(index: int, layer: nn.Module) -> Call:
+        assert isinstance(layer, Layer)
         caches, kv = (state.k[index], state.v[index]), state.memory_kv.get(index)
         return lambda: torch_layer(decoder.spec, layer, x, *caches, length, decoder.rope, kv)
 
     return [step(index, layer) for index, layer in enumerate(decoder.layers)]
 
 
-def torch_layer(spec: DecoderSpec, layer: Layer, x, k_cache, v_cache, length: int, rope, memory_kv):
+def torch_layer(
+    spec: DecoderSpec,
+    layer: Layer,
+    x: Tensor,
+    k_cache: Tensor,
+    v_cache: Tensor,
+    length: int,
+    rope: Tensor | None,
+    memory_kv: tuple[Tensor, Tensor] | None,
+) -> Tensor:
     """A step of a layer with plain weights, as one would write it in torch over a static cache; [B, D] to [B, D]."""
     heads = (-1, spec.heads, spec.head_dim)
     attention, ffn = layer.attention, layer.ffn
+    assert attention is not None  # the measured models attend in every layer
     qkv = F.linear(_normed(spec, attention.norm, x), attention.qkv.weight, attention.qkv.bias)
     q, k, v = (part.view(heads) for part in qkv.chunk(3, -1))  # [B, H, E]
-    if spec.qk_norm:
+    if attention.q_norm is not None and attention.k_norm is not None:
         q, k = rms(q, attention.q_norm.weight, spec.eps), rms(k, attention.k_norm.weight, spec.eps)
     if rope is not None:
         q, k = rotate(q, rope[length - 1]), rotate(k, rope[length - 1])
@@ -102,6 +123,7 @@ def torch_layer(spec: DecoderSpec, layer: Layer, x, k_cache, v_cache, length: in
     x = x + F.linear(y.reshape(len(x), -1), attention.out.weight, attention.out.bias)
     if memory_kv is not None:
         cross = layer.cross
+        assert cross is not None
         q = F.linear(_normed(spec, cross.norm, x), cross.q.weight, cross.q.bias).view(heads)
         y = F.scaled_dot_product_attention(q[:, :, None], *memory_kv)
         x = x + F.linear(y.reshape(len(x), -1), cross.out.weight, cross.out.bias)
@@ -116,7 +138,7 @@ def torch_layer(spec: DecoderSpec, layer: Layer, x, k_cache, v_cache, length: in
     return x + F.linear(y, ffn.down.weight, ffn.down.bias)
 
 
-def _normed(spec, norm, x):
+def _normed(spec: DecoderSpec, norm: Norm, x: Tensor) -> Tensor:
     if spec.norm == "layer":
         return F.layer_norm(x, (spec.width,), norm.weight, norm.bias, spec.eps)
     return F.rms_norm(x, (spec.width,), norm.weight, spec.eps)

@@ -3,22 +3,28 @@
 Knows what a user of torch would write for each op; the tensors are `clavilux.kernels.case_inputs`'.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from clavilux.bench.parity import relative_error
 from clavilux.bench.suite import Bench, Mismatch
 from clavilux.bench.timing import Side, buffers_needed, captured, rotating
 from clavilux.bench.workloads import flops, named
 from clavilux.kernels.case_inputs import Call, call
-from clavilux.kernels.catalog import CASES, TOLERANCE, Case
-from clavilux.kernels.quantized import KINDS, Int8Weight, PackedWeight, pack, packing_supported
+from clavilux.kernels.catalog import CASES, TOLERANCE, Case, Shape
+from clavilux.kernels.quantized import KINDS, Int8Weight, pack, packing_supported
 from clavilux.kernels.rotary import rms, rotate
+from clavilux.kernels.span import Span
 
 DRAWN = ("sample", "sample_step")  # what they give is random: they are not compared with torch's
 LINEAR = ("norm_linear", "linear_residual")
+
+
+Run = Callable[[], Tensor]  # a call of an op in plain torch
 
 
 def run_ops(bench: Bench, models: tuple[str, ...] = (), dtype: str = "auto") -> None:
@@ -52,14 +58,14 @@ def selected(bench: Bench, models: tuple[str, ...], dtype: str) -> list[Case]:
     return [case for case in found if case.shape.get("weights") != "int8"]
 
 
-def _is_of(case, name):
+def _is_of(case: Case, name: str) -> bool:
     return case.name == name or case.name.startswith(f"{name}-")
 
 
-def _compare(bench, case):
+def _compare(bench: Bench, case: Case) -> None:
     num_buffers = 2 if bench.quick else buffers_needed(case.bytes_moved, bench.device)
     calls = [call(case, bench.device, seed=seed) for seed in range(num_buffers)]
-    facts = {"dtype": case.dtype, "bytes": case.bytes_moved, "flops": flops(case), "op": case.op}
+    facts: dict[str, Any] = {"dtype": case.dtype, "bytes": case.bytes_moved, "flops": flops(case), "op": case.op}
     facts["buffers"] = num_buffers
     torch_calls = [_torch(made, case) for made in calls]
     if case.op not in DRAWN:
@@ -70,7 +76,7 @@ def _compare(bench, case):
     bench.compare("ops", case.op, case.name, sides, least_s=0.002 if bench.quick else 0.01)
 
 
-def _side(bench, name, calls, facts):
+def _side(bench: Bench, name: str, calls: Sequence[Callable[[], object]], facts: dict[str, Any]) -> Side:
     """On a GPU inside a graph, as a step runs it; a call that cannot be captured is timed from Python and says so."""
     if bench.device.type == "cuda":
         try:
@@ -84,7 +90,7 @@ def _side(bench, name, calls, facts):
     return Side(name, rotating(calls), facts=facts)
 
 
-def _packed_sides(bench, case, calls, facts):
+def _packed_sides(bench: Bench, case: Case, calls: Sequence[Call], facts: dict[str, Any]) -> list[Side]:
     place = 3 if case.op == "norm_linear" else 1
     sides = []
     for kind in filter(packing_supported, KINDS):
@@ -103,8 +109,9 @@ def _packed_sides(bench, case, calls, facts):
     return [*sides, _side(bench, "torch bfloat16", [_torch(made, case) for made in halves], words)]
 
 
-def _check(case, ours, theirs):
+def _check(case: Case, ours: Call, theirs: Run) -> None:
     found = ours()
+    assert found is not None  # only sample_step returns nothing
     truth = theirs()
     # Both round in their own order: three times what one may be off.
     error, limit = relative_error(found.float(), truth.float()), 3 * TOLERANCE[case.dtype]
@@ -112,29 +119,38 @@ def _check(case, ours, theirs):
         raise Mismatch(f"{case} is {error:.2g} from what torch computes; at most {limit:.2g} is let pass")
 
 
-def _torch(made: Call, case: Case) -> Callable[[], torch.Tensor]:
+def _torch(made: Call, case: Case) -> Run:
     """The same call in plain torch."""
     return _TORCH[case.op](case.shape, *made.arguments, **made.words)
 
 
-def _plain(weight):
+def _plain(weight: Tensor | Int8Weight) -> Tensor:
     # torch has no product with our int8 weights: what it would use are those in half precision.
     if isinstance(weight, Int8Weight):
         return weight.dequantized(torch.bfloat16)
-    assert not isinstance(weight, PackedWeight)
     return weight
 
 
-def _norm_linear(shape, x, gain, shift, weight, bias, *, norm, activation):
-    weight, width = _plain(weight).to(x.dtype), shape["width"]
+def _norm_linear(
+    shape: Shape,
+    x: Tensor,
+    gain: Tensor | None,
+    shift: Tensor | None,
+    weight: Tensor | Int8Weight,
+    bias: Tensor | None,
+    *,
+    norm: str,
+    activation: str,
+) -> Run:
+    matrix, width = _plain(weight).to(x.dtype), shape["width"]
 
-    def run():
+    def run() -> Tensor:
         y = x
         if norm == "layer":
             y = F.layer_norm(x, (width,), gain, shift, 1e-5)
         elif norm == "rms":
             y = F.rms_norm(x, (width,), gain, 1e-5)
-        y = F.linear(y, weight, bias)
+        y = F.linear(y, matrix, bias)
         if activation == "gelu":
             return F.gelu(y)
         if activation == "quick_gelu":
@@ -147,40 +163,52 @@ def _norm_linear(shape, x, gain, shift, weight, bias, *, norm, activation):
     return run
 
 
-def _linear_residual(shape, x, weight, bias, residual):
-    weight = _plain(weight).to(x.dtype)
-    return lambda: residual + F.linear(x, weight, bias)
+def _linear_residual(
+    shape: Shape, x: Tensor, weight: Tensor | Int8Weight, bias: Tensor | None, residual: Tensor
+) -> Run:
+    matrix = _plain(weight).to(x.dtype)
+    return lambda: residual + F.linear(x, matrix, bias)
 
 
-def _decode_attention(shape, q, k, v, length, *, new_k=None, new_v=None, rope=None, q_gain=None, k_gain=None,
-                      span=None, starts=None, mask=None):  # fmt: skip
+def _decode_attention(
+    shape: Shape, q: Tensor, k: Tensor, v: Tensor, valid: int | Tensor, *,
+    new_k: Tensor | None = None, new_v: Tensor | None = None, rope: Tensor | None = None,
+    q_gain: Tensor | None = None, k_gain: Tensor | None = None,
+    span: Span | None = None, starts: Tensor | None = None, mask: Tensor | None = None,
+) -> Run:  # fmt: skip
     length = shape["length"]
     first, count = span.slots_read(length - 1, k.shape[2]) if span else (0, length)
     place = span.slot(length - 1, k.shape[2]) if span else length - 1
     read = slice(first, first + count)
-    allowed = _allowed(torch.arange(first, first + count, device=q.device), mask, starts, q.device)
-    nothing = _nothing(allowed)
+    allowed = _allowed(torch.arange(first, first + count, device=q.device), mask, starts)
+    nothing = None if allowed is None else _nothing(allowed)
 
-    def run():
+    def run() -> Tensor:
         query, key = q, new_k
         if q_gain is not None:
-            query, key = rms(q, q_gain, 1e-5), rms(key, k_gain, 1e-5)
+            query = rms(q, q_gain, 1e-5)
+        if key is not None and k_gain is not None:
+            key = rms(key, k_gain, 1e-5)
         if rope is not None:
-            query, key = rotate(query, rope[length - 1]), rotate(key, rope[length - 1])
-        if key is not None and place < k.shape[2]:
+            query = rotate(query, rope[length - 1])
+            key = None if key is None else rotate(key, rope[length - 1])
+        if key is not None and new_v is not None and place < k.shape[2]:
             k[:, :, place], v[:, :, place] = key, new_v
         if count == 0:
             return torch.zeros_like(query)
         out = F.scaled_dot_product_attention(query[:, :, None], k[:, :, read], v[:, :, read], attn_mask=allowed)
-        return out[:, :, 0] if allowed is None else out.masked_fill(nothing, 0)[:, :, 0]
+        return out[:, :, 0] if nothing is None else out.masked_fill(nothing, 0)[:, :, 0]
 
     return run
 
 
-def _prefill_attention(shape, q, k, v, *, span=None, starts=None, mask=None):
+def _prefill_attention(
+    shape: Shape, q: Tensor, k: Tensor, v: Tensor, *,
+    span: Span | None = None, starts: Tensor | None = None, mask: Tensor | None = None,
+) -> Run:  # fmt: skip
     length, queries = shape["length"], shape["queries"]
     positions = torch.arange(length, device=q.device)
-    allowed = _allowed(positions, mask, starts, q.device)
+    allowed = _allowed(positions, mask, starts)
     causal = span is None and allowed is None and queries == length
     if not causal:
         square = positions[None] <= positions[length - queries :, None]
@@ -190,16 +218,16 @@ def _prefill_attention(shape, q, k, v, *, span=None, starts=None, mask=None):
                 start, stride, count = span.keys(position)
                 square[row, start : start + stride * count : stride] = True
         allowed = square if allowed is None else allowed & square
-    nothing = _nothing(allowed)
+    nothing = None if allowed is None else _nothing(allowed)
 
-    def run():
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=None if causal else allowed, is_causal=causal)
-        return out if causal else out.masked_fill(nothing, 0)
+    def run() -> Tensor:
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=causal)
+        return out if nothing is None else out.masked_fill(nothing, 0)
 
     return run
 
 
-def _allowed(positions, mask, starts, device):
+def _allowed(positions: Tensor, mask: Tensor | None, starts: Tensor | None) -> Tensor | None:
     """bool [B, 1, 1, keys], or None where all keys may be read."""
     allowed = None if mask is None else mask[:, positions]
     if starts is not None:
@@ -208,26 +236,37 @@ def _allowed(positions, mask, starts, device):
     return None if allowed is None else allowed[:, None, None]
 
 
-def _nothing(allowed):
+def _nothing(allowed: Tensor) -> Tensor:
     """Which queries may read no key: PyTorch gives NaN, 0 or the mean of all values, whichever of its kernels runs."""
-    return None if allowed is None else ~allowed.any(-1, keepdim=True)
+    return ~allowed.any(-1, keepdim=True)
 
 
-def _sample(shape, logits, noise, *, weights, allowed=None, temperature=1.0, top_k=0, top_p=1.0):
-    return _draw(shape, logits, weights, allowed, temperature, top_k, top_p)
+def _sample(
+    shape: Shape, logits: Tensor, noise: Tensor | None, *,
+    weights: Sequence[float], allowed: Tensor | None = None,
+    temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0,
+) -> Run:  # fmt: skip
+    return _draw(logits, weights, allowed, temperature, top_k, top_p)
 
 
-def _sample_step(shape, logits, plan, out, failed, step, *, seeds, rows, weights, allowed=None, temperature=1.0,
-                 top_k=0, top_p=1.0):  # fmt: skip
-    return _draw(shape, logits, weights[0].tolist(), allowed, temperature, top_k, top_p)
+def _sample_step(
+    shape: Shape, logits: Tensor, plan: Tensor, out: Tensor, failed: Tensor, step: Tensor, *,
+    seeds: Tensor, rows: Tensor, weights: Tensor, allowed: Tensor | None = None,
+    temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0,
+) -> Run:  # fmt: skip
+    return _draw(logits, weights[0].tolist(), allowed, temperature, top_k, top_p)
 
 
-def _draw(shape, logits, weights, allowed, temperature, top_k, top_p):
+def _draw(
+    logits: Tensor, weights: Sequence[float], allowed: Tensor | None, temperature: float, top_k: int, top_p: float
+) -> Run:
     """Guidance, temperature, top-k, top-p, softmax and multinomial, as generation loops write them."""
     blocks = logits.unflatten(0, (len(weights), -1))
 
-    def run():
-        scores = sum(weight * block.float() for weight, block in zip(weights, blocks, strict=True))
+    def run() -> Tensor:
+        scores = weights[0] * blocks[0].float()
+        for weight, block in zip(weights[1:], blocks[1:], strict=True):
+            scores = scores + weight * block.float()
         if allowed is not None:
             scores = scores.masked_fill(~allowed, -torch.inf)
         if temperature == 0:
@@ -246,11 +285,14 @@ def _draw(shape, logits, weights, allowed, temperature, top_k, top_p):
     return run
 
 
-def _embed(shape, tokens, table, position, *, blocks, prefix, positions=None, additive=None):
+def _embed(
+    shape: Shape, tokens: Tensor, table: Tensor, position: int | Tensor, *,
+    blocks: int, prefix: int, positions: Tensor | None = None, additive: Tensor | None = None,
+) -> Run:  # fmt: skip
     offsets = torch.arange(tokens.shape[1], device=tokens.device) * (len(table) // tokens.shape[1])
     place = position.long() if isinstance(position, torch.Tensor) else torch.tensor([position], device=tokens.device)
 
-    def run():
+    def run() -> Tensor:
         x = F.embedding(tokens + offsets, table).sum(1).repeat(blocks, 1)
         if positions is not None:
             x = x + positions[place]
@@ -259,7 +301,7 @@ def _embed(shape, tokens, table, position, *, blocks, prefix, positions=None, ad
     return run
 
 
-_TORCH = {
+_TORCH: Mapping[str, Callable[..., Run]] = {
     "norm_linear": _norm_linear,
     "linear_residual": _linear_residual,
     "decode_attention": _decode_attention,

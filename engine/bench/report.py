@@ -3,6 +3,7 @@
 Knows the fields of a report; measures nothing.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def ceiling_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 def result_rows(report: dict[str, Any], suite: str) -> list[tuple[str, ...]]:
     """The table of one suite, by `COLUMNS`."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     previous = None
     for row in report["results"]:
         if row["suite"] != suite:
@@ -130,7 +131,7 @@ def _rate(value: float, unit: str) -> str:
     return f"{value / 1e9:.3g} {name}"
 
 
-def _compared(row, report):
+def _compared(row: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     """Against each peer; where there is none, against the first side that ran beside it."""
     if row.get("peer"):
         return ""

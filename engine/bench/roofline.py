@@ -3,6 +3,8 @@
 Copy and read bandwidth, a large matrix product, and what starting one operation costs.
 """
 
+from typing import TypedDict
+
 import torch
 
 from clavilux.bench.timing import Side, Timing, captured, measure
@@ -10,8 +12,17 @@ from clavilux.bench.timing import Side, Timing, captured, measure
 _OPERATIONS = 1000  # in the graph whose gaps are measured
 
 
-def measure_ceilings(device: torch.device, *, repeats: int, quick: bool = False) -> dict[str, dict]:
-    """By name: `median`, `unit`, `best` (the fastest sample) and `samples_s`.
+class Ceiling(TypedDict):
+    """What one thing runs at, at best: `median` and `best` (the fastest sample) in `unit`, and every sample."""
+
+    median: float
+    best: float
+    unit: str
+    samples_s: list[float]
+
+
+def measure_ceilings(device: torch.device, *, repeats: int, quick: bool = False) -> dict[str, Ceiling]:
+    """By name.
 
     `copy` counts what is read and what is written. On a GPU `operation` is the time a captured kernel of one element
     takes from the last one's start to its own; on a CPU, a call of torch on one element.
@@ -47,25 +58,25 @@ def measure_ceilings(device: torch.device, *, repeats: int, quick: bool = False)
     }
 
 
-def bandwidth(ceilings: dict[str, dict], device: torch.device) -> float:
+def bandwidth(ceilings: dict[str, Ceiling], device: torch.device) -> float:
     """The bytes/s that a step is a share of: a GPU's copy, as others report it; a CPU's reading, which is faster."""
     return ceilings["copy" if device.type == "cuda" else "read"]["median"]
 
 
-def floor_s(num_bytes: float, flops: float, dtype: str, ceilings: dict[str, dict], device: torch.device) -> float:
+def floor_s(num_bytes: float, flops: float, dtype: str, ceilings: dict[str, Ceiling], device: torch.device) -> float:
     """The least that moving so many bytes and computing so much could take: the greater of the two."""
     peak = ceilings["gemm_float32" if dtype == "float32" else "gemm_bfloat16"]["median"]
     return max(num_bytes / bandwidth(ceilings, device), flops / peak)
 
 
-def _operation(device):
+def _operation(device: torch.device) -> Side:
     x = torch.ones(1, device=device)
     if device.type == "cuda":
         return Side("operation", captured([lambda: x.add_(1)] * _OPERATIONS, device), per_run=_OPERATIONS)
     return Side("operation", lambda n: [x.add_(1) for _ in range(n)])
 
 
-def _rate(timing: Timing, amount: int, unit: str) -> dict:
+def _rate(timing: Timing, amount: int, unit: str) -> Ceiling:
     return {
         "median": amount / timing.median_s,
         "best": amount / min(timing.samples_s),

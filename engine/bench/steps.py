@@ -4,7 +4,8 @@ Knows which sides are compared on which device; how each is run is `variants`' a
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
@@ -38,7 +39,7 @@ def usual_dtypes(device: torch.device) -> tuple[str, ...]:
 
 def run_steps(bench: Bench, models: tuple[str, ...] = (), dtype: str = "auto") -> None:
     """The suite. A mismatch with the peer leaves the peer untimed, says so, and is raised at the end."""
-    wrong = []
+    wrong: list[str] = []
     for name in models or usual_models(bench.device):
         model = shortened(named(name), bench.quick)
         dtypes = usual_dtypes(bench.device) if dtype == "auto" else (dtype,)
@@ -112,15 +113,17 @@ def prepared(
     return subjects, peer
 
 
-def _ours(subjects, length):
+def _ours(subjects: Sequence[Subject], length: int) -> list[Side]:
     if subjects[0].device.type == "cuda":
         by_dtype = {subject.dtype: subject for subject in subjects}
         int8 = by_dtype.pop("int8", None)
-        return ladder(next(iter(by_dtype.values())), int8, length) if by_dtype else ladder(int8, None, length)[3:]
+        if by_dtype:
+            return ladder(next(iter(by_dtype.values())), int8, length)
+        return ladder(subjects[0], None, length)[3:]
     return [eager(subject, length, f"clavilux {subject.dtype}") for subject in subjects]
 
 
-def _theirs(bench, peer, length, capacity):
+def _theirs(bench: Bench, peer: TransformersPeer | None, length: int, capacity: int) -> list[Side]:
     if peer is None:
         return []
     words = {"dtype": peer.dtype, "peer": True}
@@ -152,13 +155,13 @@ def compiler_missing(bench: Bench) -> bool:
 
 def compare_generation(
     bench: Bench, suite: str, subjects: list[Subject], peer: TransformersPeer | None, num_frames: int
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """A whole generation from nothing, each loop with all that it does; the rows, whose time is a step's."""
     model = subjects[0].model
     num_steps = num_frames + model.codebooks - 1
     length = num_steps // 2  # a step's bytes grow evenly: the mean is the middle one's
 
-    def ours(subject):
+    def ours(subject: Subject) -> Side:
         def run(count: int) -> None:
             for _ in range(count):
                 generate(subject, num_frames, subject.sampling)
@@ -177,7 +180,7 @@ def compare_generation(
     return bench.compare(suite, model.name, at, sides, repeats=max(min(3, bench.repeats), bench.repeats // 4))
 
 
-def _repeated(peer, num_frames):
+def _repeated(peer: TransformersPeer, num_frames: int) -> Callable[[int], None]:
     def run(count: int) -> None:
         for _ in range(count):
             peer.generate(num_frames)

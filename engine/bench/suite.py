@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from clavilux.bench.machine import machine
-from clavilux.bench.roofline import bandwidth, floor_s, measure_ceilings
+from clavilux.bench.roofline import Ceiling, bandwidth, floor_s, measure_ceilings
 from clavilux.bench.timing import Side, measure
 
 SCHEMA = 1
@@ -40,13 +40,13 @@ class Bench:
     quick: bool = False
     commit: str | None = None
     say: Callable[[str], object] = lambda text: None
-    changed: Callable[[dict], object] = lambda report: None
+    changed: Callable[[dict[str, Any]], object] = lambda report: None
     deadline: float | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    ceilings: dict[str, dict] = field(default_factory=dict)
+    ceilings: dict[str, Ceiling] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.machine = machine(self.device, self.commit)
 
     def measure_ceilings(self) -> None:

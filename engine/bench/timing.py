@@ -167,11 +167,11 @@ def captured(calls: Sequence[Callable[[], object]], device: torch.device) -> Cal
     torch.cuda.current_stream(device).wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     # What the calls read and what they return live as long as the graph, which knows no more than their addresses.
-    kept: list = [*calls]
+    kept: list[object] = [*calls]
     with torch.cuda.graph(graph):
         kept.extend(call() for call in calls)
 
-    def run(count: int, kept=kept) -> None:
+    def run(count: int, kept: object = kept) -> None:
         for _ in range(count):
             graph.replay()
 

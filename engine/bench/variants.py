@@ -3,7 +3,8 @@
 Each makes a `Side` whose run(n) takes n steps that end at a given length. Knows how steps are run; times nothing.
 """
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 
@@ -28,7 +29,7 @@ def filled_state(subject: Subject, length: int) -> DecodeState:
     return state
 
 
-def facts(subject: Subject, length: int) -> dict:
+def facts(subject: Subject, length: int) -> dict[str, Any]:
     """What a row says of a step: dtype, bytes, flops, and the error of packed weights."""
     weights = subject.dtype
     items = str(subject.decoder.embed.weight.dtype).removeprefix("torch.")
@@ -56,9 +57,9 @@ def eager(subject: Subject, length: int, name: str, backend: str | None = None) 
 def graph_then_sampler(subject: Subject, length: int, name: str, backend: str | None) -> Side:
     """The decoder's part of a step captured at a fixed position; the sampler called from Python, in torch."""
     state, sampler = filled_state(subject, length), _sampler(subject)
-    tokens, step, logits = _tokens(subject), 0, None
+    tokens, step, logits = _tokens(subject), 0, torch.empty(0)  # capturing makes the logits
 
-    def body():
+    def body() -> None:
         nonlocal logits
         logits = subject.decoder.step_at(tokens, state, length - 1, length)
 
@@ -102,14 +103,14 @@ def ladder(plain: Subject, int8: Subject | None, length: int) -> list[Side]:
     return sides if int8 is None else [*sides, whole_graph(int8, length, "+ int8")]
 
 
-def _sampler(subject):
+def _sampler(subject: Subject) -> Sampler:
     model = subject.model
     return Sampler(subject.sampling, 1, model.codebooks, model.vocabulary, subject.device)
 
 
-def _tokens(subject):
+def _tokens(subject: Subject) -> torch.Tensor:
     return torch.full((1, subject.model.codebooks), 5, device=subject.device)
 
 
-def _backend(name):
+def _backend(name: str | None) -> AbstractContextManager[None]:
     return nullcontext() if name is None else using(name)

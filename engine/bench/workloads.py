@@ -10,7 +10,7 @@ import torch
 
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
-from clavilux.kernels.catalog import Case
+from clavilux.kernels.catalog import Case, Shape
 from clavilux.kernels.model_shapes import MODELS, ModelShape
 from clavilux.precision import DTYPES, prepare
 from clavilux.sampling import SamplingSpec
@@ -81,7 +81,8 @@ class Subject:
         """A copy that computes in other numbers, as `clavilux.precision` makes them."""
         decoder = copy.deepcopy(self.decoder)
         found = prepare(decoder, decoder, self.device, dtype)
-        return Subject(self.model, decoder, found["dtype"], found.get("weights_error"))
+        error = found.get("weights_error")
+        return Subject(self.model, decoder, str(found["dtype"]), None if error is None else float(error))
 
 
 def named(name: str) -> ModelShape:
@@ -146,8 +147,8 @@ def layer_linears(model: ModelShape, weights: str, items: str) -> list[Case]:
     """The matrix products of one layer."""
     inner = model.heads * model.head_dim
     up = 2 * model.ffn if model.activation == "swiglu" else model.ffn
-    norm = {"norm": model.norm, "activation": "none"}
-    sizes = [
+    norm: Shape = {"norm": model.norm, "activation": "none"}
+    sizes: list[tuple[str, Shape]] = [
         ("norm_linear", {**norm, "width": model.width, "out": 3 * inner}),
         ("linear_residual", {"width": inner, "out": model.width}),
         ("norm_linear", {**norm, "width": model.width, "out": up, "activation": model.activation}),
@@ -175,30 +176,30 @@ def flops(case: Case) -> int:
     return 0
 
 
-def _linear_case(op, shape, weights, items):
+def _linear_case(op: str, shape: Shape, weights: str, items: str) -> Case:
     if weights == "int8":
         return Case(op, "", {**shape, "weights": "int8"}, items)
     # A matrix in half precision beside activations in another dtype costs as if all were: the matrix is nearly all.
     return Case(op, "", shape, weights)
 
 
-def _head_case(model, weights, items):
-    shape = {"rows": model.rows, "width": model.width, "out": model.codebooks * model.vocabulary, "bias": False}
-    norm = {"norm": model.norm if model.final_norm else "none", "activation": "none"}
+def _head_case(model: ModelShape, weights: str, items: str) -> Case:
+    shape: Shape = {"rows": model.rows, "width": model.width, "out": model.codebooks * model.vocabulary, "bias": False}
+    norm: Shape = {"norm": model.norm if model.final_norm else "none", "activation": "none"}
     return _linear_case("norm_linear", {**shape, **norm}, weights, items)
 
 
-def _attention_cases(model, length, items, cache):
-    heads = {"rows": model.rows, "heads": model.heads, "head_dim": model.head_dim}
+def _attention_cases(model: ModelShape, length: int, items: str, cache: str | None) -> list[Case]:
+    heads: Shape = {"rows": model.rows, "heads": model.heads, "head_dim": model.head_dim}
     cases = [Case("decode_attention", "", {**heads, "length": length, "write": True}, cache or items)]
     if model.cross:
         cases.append(Case("decode_attention", "", {**heads, "length": TEXT_LENGTH}, items))
     return cases
 
 
-def _token_cases(model, items):
-    embed = {"positions": model.positions in ("learned", "sinusoidal"), "additive": model.additive}
-    sizes = {"blocks": model.rows, "rows": 1, "codebooks": model.codebooks, "vocabulary": model.vocabulary}
+def _token_cases(model: ModelShape, items: str) -> list[Case]:
+    embed: Shape = {"positions": model.positions in ("learned", "sinusoidal"), "additive": model.additive}
+    sizes: Shape = {"blocks": model.rows, "rows": 1, "codebooks": model.codebooks, "vocabulary": model.vocabulary}
     return [
         Case("embed", "", {**sizes, **embed, "width": model.width}, items),
         Case("sample_step", "", sizes, items),

@@ -123,7 +123,7 @@ class CodecRun:
             quantized = self.codec.lookup(tokens[:, :books])
             if not self.painting:
                 quantized = latent if share < spec.plain_share else latent + (quantized - latent).detach()
-            painted = self.codec.paint(quantized)
+            painted = self.codec.decode_latent(quantized)
             looks = self.step % spec.perceptual_every == 0
             seen = perceptual_loss(self.features, painted, pixels) if looks else torch.zeros(())
         plain = (painted.float() - pixels).abs().mean()

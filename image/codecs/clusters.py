@@ -34,6 +34,7 @@ class ColourClusters(nn.Module):
     family = "clusters"
     codebooks = 1
     downsampling = 1
+    clusters: Tensor
 
     def __init__(self, clusters: Tensor):
         """clusters: float [V, 3], -1 to 1; ValueError if they are not."""

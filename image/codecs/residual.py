@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clavilux.image.codecs.boundary import checked_pixels, checked_tokens
-from clavilux.image.codecs.vq import Double, Halve, Residual
+from clavilux.image.codecs.vq import Downsample, Residual, Upsample
 from clavilux.skeleton import skeletons
 from clavilux.strict_weights import fill
 
@@ -51,7 +52,7 @@ class ResidualVQSpec:
     decoder_blocks: tuple[int, ...] = (2, 2, 1)
     norm_groups: int = 8
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, list):  # JSON has no tuples
@@ -70,12 +71,12 @@ class ResidualVQSpec:
         """Pixels a side for which one place stands."""
         return self.patch << (len(self.encoder) - 1)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """The sizes as plain values, fit for `from_dict`."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, sizes: Mapping) -> ResidualVQSpec:
+    def from_dict(cls, sizes: Mapping[str, Any]) -> ResidualVQSpec:
         """The sizes that `to_dict` gave; ValueError for an unknown name or an impossible size."""
         known = {field.name for field in fields(cls)}
         unknown = sorted(str(name) for name in set(sizes) - known)
@@ -88,7 +89,7 @@ class ResidualVQ(nn.Module):
     """A picture codec with K codebooks; see `Codec`. A new one has random weights, to be trained or loaded.
 
     `encode` and `decode` check what they are given and keep no gradients. Training puts them together from their
-    parts: `latent`, `nearest`, `lookup` and `paint`.
+    parts: `latent`, `nearest`, `lookup` and `decode_latent`.
 
     Attributes:
         spec: the sizes.
@@ -137,7 +138,7 @@ class ResidualVQ(nn.Module):
             ValueError: another shape, a token out of range, or no such rows.
         """
         tokens = checked_tokens(tokens, self.vocabulary, rows, self.codebook.device, self.codebooks)
-        return torch.cat([self.paint(self.lookup(piece)).clamp(-1, 1) for piece in tokens.split(_TOGETHER)])
+        return torch.cat([self.decode_latent(self.lookup(piece)).clamp(-1, 1) for piece in tokens.split(_TOGETHER)])
 
     def latent(self, pixels: Tensor) -> Tensor:
         """float [B, 3, H, W] -> what is quantized, [B, E, rows, cols]."""
@@ -161,7 +162,7 @@ class ResidualVQ(nn.Module):
         vectors = [F.embedding(found, self.codebook[k]) for k, found in enumerate(tokens.unbind(1))]
         return torch.stack(vectors).sum(0).permute(0, 3, 1, 2)
 
-    def paint(self, latent: Tensor) -> Tensor:
+    def decode_latent(self, latent: Tensor) -> Tensor:
         """[B, E, rows, cols] -> pixels [B, 3, H, W], about -1 to 1, not clipped."""
         return F.pixel_shuffle(self.decoder(latent), self.spec.patch)
 
@@ -179,7 +180,7 @@ def _encoder(spec: ResidualVQSpec) -> nn.Sequential:
     inputs = spec.encoder[0]
     for level, (channels, blocks) in enumerate(zip(spec.encoder, spec.encoder_blocks, strict=True)):
         if level:
-            layers.append(Halve(inputs))
+            layers.append(Downsample(inputs))
         layers += [Residual(inputs if not block else channels, channels, spec.norm_groups) for block in range(blocks)]
         inputs = channels
     layers += [nn.GroupNorm(spec.norm_groups, inputs, eps=1e-6), nn.SiLU(), nn.Conv2d(inputs, spec.embedding_width, 1)]
@@ -192,7 +193,7 @@ def _decoder(spec: ResidualVQSpec) -> nn.Sequential:
     levels = list(zip(spec.decoder, spec.decoder_blocks, strict=True))[::-1]
     for level, (channels, blocks) in enumerate(levels):
         if level:
-            layers.append(Double(inputs))
+            layers.append(Upsample(inputs))
         layers += [Residual(inputs if not block else channels, channels, spec.norm_groups) for block in range(blocks)]
         inputs = channels
     pixels = nn.Conv2d(inputs, 3 * spec.patch**2, 3, padding=1)

@@ -65,7 +65,7 @@ class Attention(nn.Module):
         return x + self.proj_out(mixed[:, 0].transpose(1, 2).reshape(x.shape))
 
 
-class Halve(nn.Module):
+class Downsample(nn.Module):
     """[B, C, 2 rows, 2 cols] -> [B, C, rows, cols]; the zeros stand at the right and at the bottom only."""
 
     def __init__(self, channels: int):
@@ -76,7 +76,7 @@ class Halve(nn.Module):
         return self.conv(F.pad(x, (0, 1, 0, 1)))
 
 
-class Double(nn.Module):
+class Upsample(nn.Module):
     """[B, C, rows, cols] -> [B, C, 2 rows, 2 cols]: every place four times, then a convolution."""
 
     def __init__(self, channels: int):
@@ -95,7 +95,7 @@ class Level(nn.Module):
         self.res = nn.ModuleList(Residual(outputs if block else inputs, outputs, groups) for block in range(blocks))
         self.attn = nn.ModuleList(Attention(outputs, groups) for _ in range(blocks if attention else 0))
         if resample:
-            self.add_module(resample, {"downsample": Halve, "upsample": Double}[resample](outputs))
+            self.add_module(resample, {"downsample": Downsample, "upsample": Upsample}[resample](outputs))
         self.resample = resample
 
     def forward(self, x: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ class VQ(nn.Module):
     """A picture codec with one codebook; see `Codec`. A new one has random weights, to be trained or loaded.
 
     `encode` and `decode` check what they are given and keep no gradients. Training puts them together from their
-    parts: `latent`, `nearest`, `lookup` and `paint`.
+    parts: `latent`, `nearest`, `lookup` and `decode_latent`.
 
     Attributes:
         spec: the sizes.
@@ -200,7 +200,7 @@ class VQ(nn.Module):
         """
         tokens = checked_tokens(tokens, self.vocabulary, rows, self._weight.device)  # [B, rows, cols]
         together = self._together(tokens[0].numel() * self.downsampling**2)
-        return torch.cat([self.paint(self.lookup(piece)).clamp(-1, 1) for piece in tokens.split(together)])
+        return torch.cat([self.decode_latent(self.lookup(piece)).clamp(-1, 1) for piece in tokens.split(together)])
 
     def latent(self, pixels: Tensor) -> Tensor:
         """float [B, 3, H, W] -> what is compared with the codebook, [B, E, rows, cols]: directions if normalized."""
@@ -220,7 +220,7 @@ class VQ(nn.Module):
         """int64 [B, rows, cols] -> the codebook's vectors, [B, E, rows, cols]: directions if normalized."""
         return F.embedding(tokens, self.codebook).permute(0, 3, 1, 2)
 
-    def paint(self, latent: Tensor) -> Tensor:
+    def decode_latent(self, latent: Tensor) -> Tensor:
         """[B, E, rows, cols] -> pixels [B, 3, H, W], about -1 to 1, not clipped."""
         return self.decoder(self.post_quant_conv(latent))
 

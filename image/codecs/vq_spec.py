@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from clavilux.checks import check_flag, whole_number
 
@@ -61,7 +62,7 @@ class VQSpec:
     norm_groups: int = 32
     normalized: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, (least, most) in _RANGES.items():
             whole_number(f"a VQ codec's {name}", getattr(self, name), least, most)
         if not isinstance(self.multipliers, tuple) or not 1 <= len(self.multipliers) <= _MOST_LEVELS:
@@ -85,12 +86,12 @@ class VQSpec:
         """Channels at each resolution, the full one first."""
         return tuple(self.base_channels * multiplier for multiplier in self.multipliers)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """The sizes as plain JSON values."""
         return asdict(self) | {"multipliers": list(self.multipliers)}
 
     @classmethod
-    def from_dict(cls, sizes: Mapping) -> VQSpec:
+    def from_dict(cls, sizes: Mapping[str, Any]) -> VQSpec:
         """The sizes that `to_dict` gave; ValueError for an unknown name or an impossible size."""
         known = {field.name for field in fields(cls)}
         unknown = sorted(str(name) for name in set(sizes) - known)
@@ -99,7 +100,7 @@ class VQSpec:
         return cls(**{name: _tupled(value) for name, value in sizes.items()})
 
     @classmethod
-    def from_transformers(cls, config: Mapping) -> VQSpec:
+    def from_transformers(cls, config: Mapping[str, Any]) -> VQSpec:
         """The sizes that a `config.json` of transformers states, of a JanusVQVAE or of a whole Janus.
 
         Its `num_patches` only says how many tokens a picture of the whole model has.
@@ -158,5 +159,5 @@ def _count(names: Mapping[str, object], prefix: str) -> int:
     return max((int(number) for number in numbers if number.isdecimal() and len(number) < 4), default=-1) + 1
 
 
-def _tupled(value: object) -> object:
+def _tupled(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value

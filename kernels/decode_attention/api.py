@@ -1,5 +1,7 @@
 """decode_attention: one query a row over a static cache, into which its own key and value are written."""
 
+from collections.abc import Callable, Mapping
+
 import torch
 
 from clavilux.kernels.backend import choose, lazy
@@ -7,7 +9,7 @@ from clavilux.kernels.decode_attention import reference
 from clavilux.kernels.prefill_attention.api import FLOATING, check_rows, check_span
 from clavilux.kernels.span import Span
 
-IMPLEMENTATIONS = {
+IMPLEMENTATIONS: Mapping[str, Callable[..., torch.Tensor]] = {
     "reference": reference.decode_attention,
     "triton": lazy("clavilux.kernels.decode_attention.triton", "decode_attention"),
 }
@@ -67,7 +69,7 @@ def decode_attention(
     if (new_k is None) != (new_v is None):
         given, missing = ("new_k", "new_v") if new_v is None else ("new_v", "new_k")
         raise ValueError(f"{given} is given without {missing}; it should be both, or neither")
-    if new_k is not None:
+    if new_k is not None and new_v is not None:
         _check_heads("new_k", new_k, q)
         _check_heads("new_v", new_v, q)
     if rope is not None:
@@ -84,7 +86,7 @@ def decode_attention(
     return run(q, k, v, length, new_k, new_v, rope, q_gain, k_gain, eps, span, starts, mask)
 
 
-def _check_cache(q, k, v):
+def _check_cache(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> None:
     if q.ndim != 3 or k.ndim != 4 or q.shape[:2] != k.shape[:2] or q.shape[2] != k.shape[3] or k.shape != v.shape:
         shapes = f"{tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}"
         raise ValueError(f"q, k, v are {shapes}; they should be [B, H, E], [B, H, T, E], [B, H, T, E]")
@@ -98,7 +100,7 @@ def _check_cache(q, k, v):
         _check_stride(name, tensor)
 
 
-def _check_slots(span, k, starts, mask):
+def _check_slots(span: Span, k: torch.Tensor, starts: torch.Tensor | None, mask: torch.Tensor | None) -> None:
     check_span(span)
     if not span.fits_cache(k.shape[2]):
         raise ValueError(
@@ -108,19 +110,19 @@ def _check_slots(span, k, starts, mask):
         raise ValueError(f"starts or a mask is given with {span}; they need a cache in the order of positions")
 
 
-def _check_stride(name, tensor):
+def _check_stride(name: str, tensor: torch.Tensor) -> None:
     if tensor.stride(-1) != 1 and tensor.shape[-1] > 1:
         raise ValueError(f"{name} has strides {tensor.stride()}; its last axis should be contiguous")
 
 
-def _check_heads(name, tensor, q):
+def _check_heads(name: str, tensor: torch.Tensor, q: torch.Tensor) -> None:
     if tensor.shape != q.shape or tensor.dtype != q.dtype or tensor.device != q.device:
         given = f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}"
         raise ValueError(f"{name} is {given}; it should be as q, {q.dtype} {tuple(q.shape)} on {q.device}")
     _check_stride(name, tensor)
 
 
-def _check_length(length, k):
+def _check_length(length: object, k: torch.Tensor) -> None:
     if not isinstance(length, torch.Tensor):
         raise ValueError(f"length is {length!r}; it should be a whole number or an int32 tensor [1]")
     if length.shape != (1,) or length.dtype != torch.int32:
@@ -129,7 +131,7 @@ def _check_length(length, k):
         raise ValueError(f"length is on {length.device}; k is on {k.device}, and so should it be")
 
 
-def _check_rope(rope, q, length):
+def _check_rope(rope: torch.Tensor, q: torch.Tensor, length: int | torch.Tensor) -> None:
     head_dim = q.shape[2]
     if rope.ndim != 3 or rope.shape[1:] != (2, head_dim) or head_dim % 2 or rope.dtype not in FLOATING:
         given = f"{rope.dtype} {tuple(rope.shape)}"
@@ -142,7 +144,7 @@ def _check_rope(rope, q, length):
         raise ValueError(f"length is {length}; rope has {len(rope)} positions, it should have as many")
 
 
-def _check_gain(name, gain, q):
+def _check_gain(name: str, gain: torch.Tensor | None, q: torch.Tensor) -> None:
     if gain is None:
         return
     if gain.shape != q.shape[2:] or gain.dtype not in FLOATING:

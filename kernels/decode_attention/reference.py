@@ -5,14 +5,30 @@ looked at: it may be NaN. A length on a GPU is not asked for; every slot is then
 """
 
 import torch
+from torch import Tensor
 
 from clavilux.kernels.prefill_attention.reference import attend
 from clavilux.kernels.rotary import rms, rotate
+from clavilux.kernels.span import Span
 from clavilux.kernels.steady import attention
 
 
-def decode_attention(q, k, v, length, new_k, new_v, rope, q_gain, k_gain, eps, span, starts, mask):
-    on_device = isinstance(length, torch.Tensor) and length.device.type != "cpu"
+def decode_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    length: int | Tensor,
+    new_k: Tensor | None,
+    new_v: Tensor | None,
+    rope: Tensor | None,
+    q_gain: Tensor | None,
+    k_gain: Tensor | None,
+    eps: float,
+    span: Span | None,
+    starts: Tensor | None,
+    mask: Tensor | None,
+) -> Tensor:
+    on_device = isinstance(length, Tensor) and length.device.type != "cpu"
     position = length - 1 if on_device else int(length) - 1
     if q_gain is not None:
         q = rms(q, q_gain, eps)
@@ -25,10 +41,10 @@ def decode_attention(q, k, v, length, new_k, new_v, rope, q_gain, k_gain, eps, s
         else:  # together: 7 us of 55 a call less
             q, new_k = rotate(torch.stack([q, new_k]), table).unbind(0)
     q = q.unsqueeze(2)  # [B, H, 1, E]
-    if on_device:
+    if isinstance(position, Tensor):  # on a device
         return _masked(q, k, v, position, new_k, new_v, span, starts, mask).squeeze(2)
     slot = position if span is None else span.slot(position, k.shape[2])
-    if new_k is not None and slot < k.shape[2]:
+    if new_k is not None and new_v is not None and slot < k.shape[2]:
         k.select(2, slot).copy_(new_k)
         v.select(2, slot).copy_(new_v)
     first, count = (0, position + 1) if span is None else span.slots_read(position, k.shape[2])
@@ -45,11 +61,21 @@ def decode_attention(q, k, v, length, new_k, new_v, rope, q_gain, k_gain, eps, s
     return attend(q, k, v, allowed).squeeze(2)
 
 
-def _masked(q, k, v, position, new_k, new_v, span, starts, mask):
+def _masked(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    position: Tensor,
+    new_k: Tensor | None,
+    new_v: Tensor | None,
+    span: Span | None,
+    starts: Tensor | None,
+    mask: Tensor | None,
+) -> Tensor:
     """The same, position an int32 tensor [1] that is not asked for its value: any length is captured as one graph."""
     num_slots = k.shape[2]
     keys = torch.arange(num_slots, device=k.device)
-    if new_k is not None:
+    if new_k is not None and new_v is not None:
         slot = position if span is None else span.slot(position, num_slots)
         written = (keys == slot)[:, None]  # nowhere, for what a prefix does not keep
         for cache, new in ((k, new_k), (v, new_v)):

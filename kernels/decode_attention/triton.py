@@ -224,7 +224,21 @@ def counters(device: torch.device) -> torch.Tensor:
     return torch.zeros(COUNTERS, dtype=torch.int32, device=device)
 
 
-def decode_attention(q, k, v, length, new_k, new_v, rope, q_gain, k_gain, eps, span: Span | None, starts, mask):
+def decode_attention(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    length: int | torch.Tensor,
+    new_k: torch.Tensor | None,
+    new_v: torch.Tensor | None,
+    rope: torch.Tensor | None,
+    q_gain: torch.Tensor | None,
+    k_gain: torch.Tensor | None,
+    eps: float,
+    span: Span | None,
+    starts: torch.Tensor | None,
+    mask: torch.Tensor | None,
+) -> torch.Tensor:
     """The op as `api.decode_attention` calls it: a length is a tensor or a number, which one schema cannot say."""
     number, tensor = (0, length) if isinstance(length, torch.Tensor) else (length, None)
     kind, size = ("full", 1) if span is None else (span.kind, span.size)
@@ -265,8 +279,8 @@ def decode_attention_op(
     partial = q.new_empty(pairs, splits, head_dim, dtype=torch.float32) if merge else None
     totals = q.new_empty(pairs, splits, 2, dtype=torch.float32) if merge else None
     k_step, v_step = k.stride(2), v.stride(2)
-    outer = [(0, 0) if x is None else x.stride()[:2] for x in (q, new_k, new_v, k, v)]
-    outer = [stride for pair in outer for stride in pair]
+    strides = [(0, 0) if x is None else x.stride()[:2] for x in (q, new_k, new_v, k, v)]
+    outer = [stride for pair in strides for stride in pair]
     align = math.gcd(16, k_step, v_step, *outer)
     launch(
         decode_attention_kernel, (pairs, splits),

@@ -1,11 +1,16 @@
 """embed: from the tokens of a step to the vectors that the first layer reads."""
 
+from collections.abc import Callable, Mapping
+
 import torch
 
 from clavilux.kernels.backend import choose, lazy
 from clavilux.kernels.embed import reference
 
-IMPLEMENTATIONS = {"reference": reference.embed, "triton": lazy("clavilux.kernels.embed.triton", "embed")}
+IMPLEMENTATIONS: Mapping[str, Callable[..., torch.Tensor]] = {
+    "reference": reference.embed,
+    "triton": lazy("clavilux.kernels.embed.triton", "embed"),
+}
 FLOATING = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -62,7 +67,7 @@ def embed(
     return run(tokens, table, position, positions, additive, prefix, blocks)
 
 
-def _check_table(tokens, table):
+def _check_table(tokens: torch.Tensor, table: torch.Tensor) -> None:
     if table.ndim != 2 or table.dtype not in FLOATING:
         raise ValueError(f"table is {table.dtype} {tuple(table.shape)}; it should be floating [K * V, D]")
     if not table.is_contiguous():
@@ -75,7 +80,7 @@ def _check_table(tokens, table):
         raise ValueError(f"table has {len(table)} rows; there should be V for each of {tokens.shape[1]} codebooks")
 
 
-def _check_added(name, values, table, fits, shape):
+def _check_added(name: str, values: torch.Tensor, table: torch.Tensor, fits: bool, shape: str) -> None:
     if not fits:
         raise ValueError(f"{name} is {tuple(values.shape)}; it should be {shape}")
     if values.dtype not in FLOATING:
@@ -84,7 +89,13 @@ def _check_added(name, values, table, fits, shape):
         raise ValueError(f"{name} is on {values.device}; the table is on {table.device}, and so should it be")
 
 
-def _check_position(position, positions, additive, prefix, device):
+def _check_position(
+    position: int | torch.Tensor,
+    positions: torch.Tensor | None,
+    additive: torch.Tensor | None,
+    prefix: int,
+    device: torch.device,
+) -> None:
     if isinstance(position, torch.Tensor):
         if position.shape != (1,) or position.dtype != torch.int32:
             raise ValueError(f"position is {position.dtype} {tuple(position.shape)}; a tensor should be int32 [1]")

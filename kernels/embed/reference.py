@@ -2,9 +2,18 @@
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 
-def embed(tokens, table, position, positions, additive, prefix, blocks):
+def embed(
+    tokens: Tensor,
+    table: Tensor,
+    position: int | Tensor,
+    positions: Tensor | None,
+    additive: Tensor | None,
+    prefix: int,
+    blocks: int,
+) -> Tensor:
     """[R * B, D] of the table's dtype; everything is summed in float32 and rounded once."""
     codebooks = tokens.shape[1]
     if codebooks == 1:
@@ -22,7 +31,7 @@ def embed(tokens, table, position, positions, additive, prefix, blocks):
     return x.to(table.dtype)
 
 
-def at(values, axis, position, offset):
+def at(values: Tensor, axis: int, position: int | Tensor, offset: int) -> Tensor:
     """The slice of `values` at position - offset, the position a number or a tensor [1] on the device."""
     if isinstance(position, int):
         return values.select(axis, position - offset)

@@ -49,7 +49,15 @@ def embed_kernel(
     tl.store(out + row * width + columns, total.to(out.dtype.element_ty), mask=mask)
 
 
-def embed(tokens, table, position, positions, additive, prefix, blocks):
+def embed(
+    tokens: torch.Tensor,
+    table: torch.Tensor,
+    position: int | torch.Tensor,
+    positions: torch.Tensor | None,
+    additive: torch.Tensor | None,
+    prefix: int,
+    blocks: int,
+) -> torch.Tensor:
     """The op as `api.embed` calls it: a position is a tensor or a number, which one schema cannot say."""
     number, tensor = (0, position) if isinstance(position, torch.Tensor) else (position, None)
     return embed_op(tokens, table, tensor, number, positions, additive, prefix, blocks)

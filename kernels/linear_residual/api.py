@@ -1,12 +1,14 @@
 """linear_residual: a linear layer whose result is added to the residual stream."""
 
+from collections.abc import Callable, Mapping
+
 import torch
 
 from clavilux.kernels.backend import choose, lazy
 from clavilux.kernels.linear import Weight, backend_for, check, takes_few_rows
 from clavilux.kernels.linear_residual import packed, reference
 
-IMPLEMENTATIONS = {
+IMPLEMENTATIONS: Mapping[str, Callable[..., torch.Tensor]] = {
     "reference": reference.linear_residual,
     "packed": packed.linear_residual,
     "triton": lazy("clavilux.kernels.linear_residual.triton", "linear_residual"),

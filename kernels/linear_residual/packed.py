@@ -1,7 +1,11 @@
 """residual + x @ weight.T + bias with a packed weight, on a CPU."""
 
+from torch import Tensor
 
-def linear_residual(x, weight, bias, residual):
+from clavilux.kernels.quantized import PackedWeight
+
+
+def linear_residual(x: Tensor, weight: PackedWeight, bias: Tensor | None, residual: Tensor) -> Tensor:
     """As the reference; x float32 or bfloat16 [..., D]."""
     y = weight.product(x if x.ndim == 2 else x.reshape(-1, x.shape[-1]))
     if bias is not None:

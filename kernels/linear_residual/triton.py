@@ -32,7 +32,9 @@ def linear_residual_kernel(
     tl.store(out + r[None, :] * out_row + channel[:, None], y.to(out.dtype.element_ty), mask=inside)
 
 
-def linear_residual(x, weight, bias, residual):
+def linear_residual(
+    x: torch.Tensor, weight: torch.Tensor | Int8Weight, bias: torch.Tensor | None, residual: torch.Tensor
+) -> torch.Tensor:
     """The op as `api.linear_residual` calls it: x [..., D], up to 16 rows."""
     values, scale = (weight.values, weight.scale) if isinstance(weight, Int8Weight) else (weight, None)
     before = residual.reshape(-1, residual.shape[-1])

@@ -1,5 +1,7 @@
 """norm_linear: a norm, a linear layer and an activation in one op."""
 
+from collections.abc import Callable, Mapping
+
 import torch
 
 from clavilux.kernels.backend import choose, lazy
@@ -8,7 +10,7 @@ from clavilux.kernels.norm_linear import packed, reference
 
 NORMS = ("none", "layer", "rms")
 ACTIVATIONS = ("none", "gelu", "quick_gelu", "swiglu")
-IMPLEMENTATIONS = {
+IMPLEMENTATIONS: Mapping[str, Callable[..., torch.Tensor]] = {
     "reference": reference.norm_linear,
     "packed": packed.norm_linear,
     "triton": lazy("clavilux.kernels.norm_linear.triton", "norm_linear"),

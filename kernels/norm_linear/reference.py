@@ -6,11 +6,12 @@ Activations: GELU (exact, with erf), quick GELU x * sigmoid(1.702 x) (1606.08415
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from clavilux.kernels.quantized import dequantize
+from clavilux.kernels.quantized import Int8Weight, dequantize
 
 
-def normalize(x, norm_weight, norm_bias, norm, eps):
+def normalize(x: Tensor, norm_weight: Tensor | None, norm_bias: Tensor | None, norm: str, eps: float) -> Tensor:
     # Both functions accumulate in float32 and round once, to x's dtype.
     if norm == "layer":
         return F.layer_norm(x, x.shape[-1:], norm_weight, norm_bias, eps)
@@ -19,7 +20,7 @@ def normalize(x, norm_weight, norm_bias, norm, eps):
     return x
 
 
-def activate(y, activation):
+def activate(y: Tensor, activation: str) -> Tensor:
     if activation == "gelu":
         return F.gelu(y)
     if activation == "quick_gelu":
@@ -30,7 +31,16 @@ def activate(y, activation):
     return y
 
 
-def norm_linear(x, norm_weight, norm_bias, weight, bias, norm, eps, activation):
+def norm_linear(
+    x: Tensor,
+    norm_weight: Tensor | None,
+    norm_bias: Tensor | None,
+    weight: Tensor | Int8Weight,
+    bias: Tensor | None,
+    norm: str,
+    eps: float,
+    activation: str,
+) -> Tensor:
     return activate(
         F.linear(normalize(x, norm_weight, norm_bias, norm, eps), dequantize(weight, x.dtype), bias), activation
     )

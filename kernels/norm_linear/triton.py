@@ -54,7 +54,16 @@ def norm_linear_kernel(
     tl.store(out + r[None, :] * out_row + channel[:, None], y.to(out.dtype.element_ty), mask=inside)
 
 
-def norm_linear(x, norm_weight, norm_bias, weight, bias, norm, eps, activation):
+def norm_linear(
+    x: torch.Tensor,
+    norm_weight: torch.Tensor | None,
+    norm_bias: torch.Tensor | None,
+    weight: torch.Tensor | Int8Weight,
+    bias: torch.Tensor | None,
+    norm: str,
+    eps: float,
+    activation: str,
+) -> torch.Tensor:
     """The op as `api.norm_linear` calls it: x [..., D], up to 16 rows."""
     values, scale = (weight.values, weight.scale) if isinstance(weight, Int8Weight) else (weight, None)
     rows = x.reshape(-1, x.shape[-1])
@@ -92,5 +101,5 @@ def _(x, norm_weight, norm_bias, weight, scale, bias, norm, eps, activation):
     return x.new_empty(x.shape[0], _outs(weight, activation))
 
 
-def _outs(weight, activation):
+def _outs(weight: torch.Tensor, activation: str) -> int:
     return weight.shape[0] // 2 if activation == "swiglu" else weight.shape[0]

@@ -1,12 +1,17 @@
 """prefill_attention: many queries over keys and values; training, prompts, and memory."""
 
+from collections.abc import Callable, Mapping
+
 import torch
 
 from clavilux.kernels.backend import choose
 from clavilux.kernels.prefill_attention import blocks, reference
 from clavilux.kernels.span import Span
 
-IMPLEMENTATIONS = {"reference": reference.prefill_attention, "blocks": blocks.prefill_attention}
+IMPLEMENTATIONS: Mapping[str, Callable[..., torch.Tensor]] = {
+    "reference": reference.prefill_attention,
+    "blocks": blocks.prefill_attention,
+}
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -52,7 +57,7 @@ def prefill_attention(
     return run(q, k, v, causal, span, starts, mask)
 
 
-def _check(q, k, v, causal, span):
+def _check(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, causal: bool, span: Span | None) -> None:
     fits = q.ndim == k.ndim == 4 and q.shape[:2] == k.shape[:2] and q.shape[3] == k.shape[3] and k.shape == v.shape
     if not fits:
         shapes = f"{tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}"

@@ -5,17 +5,27 @@ every device, so there is no kernel of our own here. A reshape is as far as it g
 """
 
 import torch.nn.functional as F
+from torch import Tensor
 
+from clavilux.kernels.span import Span
 from clavilux.kernels.steady import attention
 
 
-def fits(q, k, causal, span, starts, mask):
+def fits(q: Tensor, k: Tensor, causal: bool, span: Span | None, starts: Tensor | None, mask: Tensor | None) -> bool:
     """Whether this serves a call."""
     whole = causal and q.shape[2] == k.shape[2]
     return whole and span is not None and starts is None and mask is None
 
 
-def prefill_attention(q, k, v, causal, span, starts, mask):
+def prefill_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    causal: bool,
+    span: Span,
+    starts: Tensor | None,
+    mask: Tensor | None,
+) -> Tensor:
     num_positions, size = q.shape[2], span.size
     if span.kind == "prefix":
         # The causal triangle starts at the first query and key; later queries read all that is left.
@@ -26,7 +36,7 @@ def prefill_attention(q, k, v, causal, span, starts, mask):
     if span.kind == "row":
         out = _attend(q, k, v, causal=True)
     elif span.kind == "column":
-        out = _attend(*(x.transpose(2, 3) for x in (q, k, v)), causal=True).transpose(2, 3)
+        out = _attend(q.transpose(2, 3), k.transpose(2, 3), v.transpose(2, 3), causal=True).transpose(2, 3)
     else:
         rest = q[:, :, 1:]
         # Of no blocks at all, PyTorch's attention on a GPU returns None.
@@ -35,7 +45,7 @@ def prefill_attention(q, k, v, causal, span, starts, mask):
     return out.flatten(2, 3)[:, :, :num_positions]
 
 
-def _attend(q, k, v, causal):
+def _attend(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
     """Each [B, H, N, s, E]: attention along s, for each of the H * N."""
-    out = attention(*(x.flatten(1, 2) for x in (q, k, v)), causal=causal)
+    out = attention(q.flatten(1, 2), k.flatten(1, 2), v.flatten(1, 2), causal=causal)
     return out.unflatten(1, q.shape[1:3])

@@ -4,11 +4,21 @@ A query that may read nothing gets 0. PyTorch's fused attention keeps the softma
 """
 
 import torch
+from torch import Tensor
 
+from clavilux.kernels.span import Span
 from clavilux.kernels.steady import attention
 
 
-def readable(num_queries, num_keys, causal, span, starts, mask, device):
+def readable(
+    num_queries: int,
+    num_keys: int,
+    causal: bool,
+    span: Span | None,
+    starts: Tensor | None,
+    mask: Tensor | None,
+    device: torch.device,
+) -> Tensor:
     """bool [B or 1, 1, T or 1, S]: which keys each query reads; the last query sits on the last key."""
     keys = torch.arange(num_keys, device=device)
     allowed = torch.ones(1, 1, 1, num_keys, dtype=torch.bool, device=device)
@@ -22,14 +32,22 @@ def readable(num_queries, num_keys, causal, span, starts, mask, device):
     return allowed
 
 
-def attend(q, k, v, allowed):
+def attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor) -> Tensor:
     """q [B, H, T, E], k and v [B, H, S, E], allowed bool, broadcast to [B, H, T, S]."""
     nothing = ~allowed.any(-1, keepdim=True)  # these read everything, then give 0: no NaN in the gradient either
     out = attention(q, k, v, mask=allowed | nothing)
     return out.masked_fill(nothing, 0.0)
 
 
-def prefill_attention(q, k, v, causal, span, starts, mask):
+def prefill_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    causal: bool,
+    span: Span | None,
+    starts: Tensor | None,
+    mask: Tensor | None,
+) -> Tensor:
     num_queries, num_keys = q.shape[2], k.shape[2]
     if span is None and starts is None and mask is None:
         if not causal or num_queries == 1:

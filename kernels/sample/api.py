@@ -5,16 +5,22 @@ nothing.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
 from clavilux.kernels.backend import choose, lazy
 from clavilux.kernels.sample import reference
 
-IMPLEMENTATIONS = {"reference": reference.sample, "triton": lazy("clavilux.kernels.sample.triton", "sample")}
-NOISE_IMPLEMENTATIONS = {"reference": reference.gumbel, "triton": lazy("clavilux.kernels.sample.triton", "gumbel")}
-STEP_IMPLEMENTATIONS = {
+IMPLEMENTATIONS: Mapping[str, Callable[..., tuple[torch.Tensor, torch.Tensor]]] = {
+    "reference": reference.sample,
+    "triton": lazy("clavilux.kernels.sample.triton", "sample"),
+}
+NOISE_IMPLEMENTATIONS: Mapping[str, Callable[..., torch.Tensor]] = {
+    "reference": reference.gumbel,
+    "triton": lazy("clavilux.kernels.sample.triton", "gumbel"),
+}
+STEP_IMPLEMENTATIONS: Mapping[str, Callable[..., None]] = {
     "reference": reference.sample_step,
     "triton": lazy("clavilux.kernels.sample.triton", "sample_step"),
 }
@@ -182,7 +188,7 @@ def sample_step(
     run(logits, plan, out, failed, step, seeds, rows, weights, float(temperature), top_k, float(top_p), allowed)
 
 
-def _check_numbers(temperature, top_k, top_p):
+def _check_numbers(temperature: float, top_k: int, top_p: float) -> None:
     if not 0 <= temperature < math.inf:
         raise ValueError(f"temperature is {temperature}; it should be a number, 0 or more")
     if top_k < 0:
@@ -191,19 +197,21 @@ def _check_numbers(temperature, top_k, top_p):
         raise ValueError(f"top_p is {top_p}; it should be above 0, up to 1 (keep all)")
 
 
-def _check(name, tensor, dtype, shape, contiguous=True):
+def _check(
+    name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: Sequence[int | None], contiguous: bool = True
+) -> None:
     """Shape with None for any length from 1."""
     fits = tensor.ndim == len(shape) and all(
         length >= 1 if wanted is None else length == wanted for length, wanted in zip(tensor.shape, shape, strict=True)
     )
     if tensor.dtype != dtype or not fits:
-        wanted = ", ".join("any" if length is None else str(length) for length in shape)
-        raise ValueError(f"{name} is {tensor.dtype} {tuple(tensor.shape)}; it should be {dtype} [{wanted}]")
+        lengths = ", ".join("any" if length is None else str(length) for length in shape)
+        raise ValueError(f"{name} is {tensor.dtype} {tuple(tensor.shape)}; it should be {dtype} [{lengths}]")
     if contiguous and not tensor.is_contiguous():
         raise ValueError(f"{name} has strides {tensor.stride()}; it should be contiguous")
 
 
-def _check_devices(logits, **tensors):
+def _check_devices(logits: torch.Tensor, **tensors: torch.Tensor | None) -> None:
     for name, tensor in tensors.items():
         if tensor is not None and tensor.device != logits.device:
             raise ValueError(f"{name} is on {tensor.device}; the logits are on {logits.device}, and so should it be")

@@ -5,7 +5,10 @@ every (seed, row, step, codebook, token) has a 32-bit word of its own, so nothin
 before.
 """
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 MASK = 0xFFFFFFFF
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -14,7 +17,7 @@ LARGEST_BELOW_ONE = 1 - 2**-24
 OPEN = -1  # a place of a plan whose token is still to be drawn
 
 
-def philox(counter, key):
+def philox(counter: Sequence[Tensor], key: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Four 32-bit words of Philox-4x32-10 from four counter words and two key words, all int64 tensors."""
     dims = counter[0].ndim
     multipliers = torch.tensor(MULTIPLIERS, device=counter[0].device).view(2, *(1,) * dims)
@@ -31,7 +34,7 @@ def philox(counter, key):
     return x[0], y[1], x[1], y[0]
 
 
-def gumbel(seeds, rows, step, num_steps, codebooks, vocabulary):
+def gumbel(seeds: Tensor, rows: Tensor, step: int, num_steps: int, codebooks: int, vocabulary: int) -> Tensor:
     """float32 [num_steps, B, K, V]: token v has word v % 4 of counter (row, step, codebook, v // 4).
 
     The place for whatever biases or keys the draw of each token; in the kernel it is `noise_of`.
@@ -48,16 +51,18 @@ def gumbel(seeds, rows, step, num_steps, codebooks, vocabulary):
     return minus_uniform.log1p_().neg_().log_().neg_().float()
 
 
-def guided(logits, weights):
+def guided(logits: Tensor, weights: Sequence[float]) -> Tensor:
     """float32 [B, K, V]: the weighted sum of the R blocks of rows; what the first block excludes stays so."""
     blocks = logits.float().unflatten(0, (len(weights), -1))
     if tuple(weights) == (1,):
         return blocks[0]
-    total = sum(weight * block for weight, block in zip(weights, blocks, strict=True))
+    total = weights[0] * blocks[0]
+    for weight, block in zip(weights[1:], blocks[1:], strict=True):
+        total = total + weight * block
     return total.masked_fill(blocks[0] == -torch.inf, -torch.inf)
 
 
-def kept(logits, top_k, top_p):
+def kept(logits: Tensor, top_k: int, top_p: float) -> Tensor:
     """Logits with all but the top-k, then all but the smallest set of mass top_p, at -inf; ties are kept."""
     if 0 < top_k < logits.shape[-1]:
         least = logits.topk(top_k).values[..., -1:]
@@ -71,7 +76,15 @@ def kept(logits, top_k, top_p):
     return logits
 
 
-def sample(logits, weights, temperature, top_k, top_p, allowed, noise):
+def sample(
+    logits: Tensor,
+    weights: Sequence[float],
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    allowed: Tensor | None,
+    noise: Tensor | None,
+) -> tuple[Tensor, Tensor]:
     """int64 tokens [B, K], and the float32 score of each: not finite where nothing could be drawn."""
     scores = guided(logits, weights)
     if allowed is not None:
@@ -79,19 +92,23 @@ def sample(logits, weights, temperature, top_k, top_p, allowed, noise):
     if temperature > 0:
         # Less the largest, so that no temperature, however small, overflows.
         scores = (scores - scores.amax(-1, keepdim=True)) / temperature
+        assert noise is not None  # the api asks for it
         scores = kept(scores, top_k, top_p) + noise
     best = scores.max(-1)
     return best.indices, best.values
 
 
-def sample_step(logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k, top_p, allowed):
+def sample_step(
+    logits: Tensor, plan: Tensor, out: Tensor, failed: Tensor, step: Tensor, seeds: Tensor, rows: Tensor,
+    weights: Tensor, temperature: float, top_k: int, top_p: float, allowed: Tensor | None,
+) -> None:  # fmt: skip
     """One step of a plan, as `api.sample_step` says it. It reads `step` on the host, which costs a CPU nothing."""
     now = int(step)
     codebooks, vocabulary = logits.shape[1:]
-    weights = weights[min(now, len(weights) - 1)].tolist()
+    weights_now: list[float] = weights[min(now, len(weights) - 1)].tolist()
     noise = None if temperature == 0 else gumbel(seeds, rows, now, 1, codebooks, vocabulary)[0]
     mask = None if allowed is None else allowed[now % len(allowed)]
-    tokens, scores = sample(logits, weights, temperature, top_k, top_p, mask, noise)
+    tokens, scores = sample(logits, weights_now, temperature, top_k, top_p, mask, noise)
     known = plan[:, :, now]
     is_open, bad = known == OPEN, ~scores.isfinite()
     failed.masked_fill_((is_open & bad).any(1) & (failed < 0), now)

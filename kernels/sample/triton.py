@@ -4,9 +4,12 @@ No sort: the least value that a filter keeps is found bit by bit, from the score
 of integers, so that neither the block's size nor the number of warps changes a result.
 """
 
+from collections.abc import Sequence
+
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from clavilux.kernels.launch import launch
 from clavilux.kernels.sample.reference import OPEN as _OPEN
@@ -206,7 +209,7 @@ def noise_kernel(seeds, rows, out, step, batch, vocabulary, BLOCK: tl.constexpr)
     tl.store(start + tokens, values, mask=tokens < vocabulary)
 
 
-def gumbel(seeds, rows, step, num_steps, codebooks, vocabulary):
+def gumbel(seeds: Tensor, rows: Tensor, step: int, num_steps: int, codebooks: int, vocabulary: int) -> Tensor:
     """As `reference.gumbel`, within 1e-5; the noise that `sample_step` draws with, bit for bit."""
     out = torch.empty(num_steps, len(seeds), codebooks, vocabulary, device=seeds.device)
     grid = (num_steps * len(seeds), codebooks, triton.cdiv(vocabulary, NOISE_BLOCK))
@@ -216,36 +219,29 @@ def gumbel(seeds, rows, step, num_steps, codebooks, vocabulary):
     return out
 
 
-def sample(logits, weights, temperature, top_k, top_p, allowed, noise):
+def sample(
+    logits: Tensor, weights: Sequence[float], temperature: float, top_k: int, top_p: float,
+    allowed: Tensor | None, noise: Tensor | None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """As `reference.sample`, but for the scores: 0, or NaN in a row where nothing could be drawn."""
-    batch, codebooks, vocabulary = logits.shape[0] // len(weights), *logits.shape[1:]
+    batch, (codebooks, vocabulary) = logits.shape[0] // len(weights), logits.shape[1:]
     device = logits.device
     plan = torch.full((batch, codebooks, 1), OPEN.value, device=device)
     tokens, failed = torch.empty_like(plan[..., 0]), torch.full((batch,), -1, dtype=torch.int32, device=device)
     step = torch.zeros(1, dtype=torch.int32, device=device)
     if allowed is not None:
         allowed = allowed.expand(batch, codebooks, vocabulary).contiguous()[None]
-    weights = torch.tensor([weights], dtype=torch.float32, device=device)
+    weight_table = torch.tensor([weights], dtype=torch.float32, device=device)
     noise = None if noise is None else noise.contiguous()
-    _draw(logits, plan, tokens, failed, step, None, None, weights, temperature, top_k, top_p, allowed, noise)
+    _draw(logits, plan, tokens, failed, step, None, None, weight_table, temperature, top_k, top_p, allowed, noise)
     return tokens, torch.where(failed < 0, 0.0, torch.nan)[:, None].expand_as(tokens)
 
 
 @torch.library.custom_op("clavilux::sample_step", mutates_args=("plan", "out", "failed"))
 def sample_step(
-    logits: torch.Tensor,
-    plan: torch.Tensor,
-    out: torch.Tensor,
-    failed: torch.Tensor,
-    step: torch.Tensor,
-    seeds: torch.Tensor,
-    rows: torch.Tensor,
-    weights: torch.Tensor,
-    temperature: float,
-    top_k: int,
-    top_p: float,
-    allowed: torch.Tensor | None,
-) -> None:
+    logits: Tensor, plan: Tensor, out: Tensor, failed: Tensor, step: Tensor, seeds: Tensor, rows: Tensor,
+    weights: Tensor, temperature: float, top_k: int, top_p: float, allowed: Tensor | None,
+) -> None:  # fmt: skip
     cycle = None if allowed is None else allowed[:, None].expand(-1, len(plan), -1, -1)  # [C, B, K, V]
     _draw(logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k, top_p, cycle, None)
 
@@ -255,13 +251,16 @@ def _(logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k,
     return None
 
 
-def _warps(block):
+def _warps(block: int) -> int:
     """16 scores a thread, 32 for 16384. Beyond, all spill; 32 warps least (72 bytes at 32768), but HIP has only 16."""
     return 32 if block > 16384 and torch.version.hip is None else min(16, max(1, block // 512))
 
 
-def _draw(logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k, top_p, allowed, noise):
-    batch, codebooks, vocabulary = *out.shape, logits.shape[2]
+def _draw(
+    logits: Tensor, plan: Tensor, out: Tensor, failed: Tensor, step: Tensor, seeds: Tensor | None, rows: Tensor | None,
+    weights: Tensor, temperature: float, top_k: int, top_p: float, allowed: Tensor | None, noise: Tensor | None,
+) -> None:  # fmt: skip
+    (batch, codebooks), vocabulary = out.shape, logits.shape[2]
     block = max(128, triton.next_power_of_2(vocabulary))
     cycle, strides = (1, (0, 0, 0)) if allowed is None else (len(allowed), allowed.stride()[:3])
     launch(

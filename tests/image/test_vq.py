@@ -220,6 +220,6 @@ def test_training_reaches_every_weight():
     codec = vq.VQ(spec)
     latent = codec.latent(torch.rand(1, 3, 8, 8) * 2 - 1)
     picked = codec.lookup(codec.nearest(latent))
-    painted = codec.paint(latent + (picked - latent).detach())
+    painted = codec.decode_latent(latent + (picked - latent).detach())
     (painted.square().mean() + (picked - latent.detach()).square().mean()).backward()
     assert all(parameter.grad is not None for parameter in codec.parameters())
