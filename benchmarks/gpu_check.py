@@ -116,8 +116,8 @@ def main() -> None:
     if not args.out.is_dir():
         parser.error(f"--out is {str(args.out)!r}; it should be a folder")
     device = torch.device(args.device)
-    say = lambda text: print(f"{time.monotonic() - started:6.1f} s  {text}", flush=True)  # noqa: E731
-    bench = Bench(device, repeats=3 if args.quick else 9, quick=args.quick, commit=args.commit, say=say)
+    announce = lambda text: print(f"{time.monotonic() - started:6.1f} s  {text}", flush=True)  # noqa: E731
+    bench = Bench(device, repeats=3 if args.quick else 9, quick=args.quick, commit=args.commit, announce=announce)
     kind = "gpu" if device.type == "cuda" else device.type
     check = Check(args.out / f"{date.today().isoformat()}-{kind}.json", bench)
     workers = args.workers or gpu_cases.usual_workers(device.type)

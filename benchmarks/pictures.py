@@ -191,7 +191,7 @@ def main() -> None:
         check_ending(args.json, (".json",))
         check_target(args.json)
     device = torch.device(args.device)
-    bench = Bench(device, repeats=args.repeats, quick=args.quick, say=print)
+    bench = Bench(device, repeats=args.repeats, quick=args.quick, announce=print)
     tensors = random_checkpoint(args.size, args.pixels, 2 if args.quick else None)
     torch.manual_seed(2)
     codec = VQ(VQSpec()).eval().requires_grad_(False).to(device)

@@ -81,7 +81,7 @@ def prepared(
     bench: Bench, model: ModelShape, dtypes: tuple[str, ...], wrong: list[str]
 ) -> tuple[list[Subject], TransformersPeer | None]:
     """Our decoders, one a dtype, and the peer in bfloat16, all found to compute the same; what differs is left out."""
-    bench.say(f"steps: {model.name}, weights")
+    bench.announce(f"steps: {model.name}, weights")
     plain = build(model, bench.device)  # float32: what all others are compared with
     tokens = random_tokens(plain, 8)
     truth = forced(plain, tokens)
@@ -95,7 +95,7 @@ def prepared(
     if not baselines.available():
         bench.note(baselines.MISSING)
         return subjects, None
-    bench.say(f"steps: {model.name}, the same tokens as transformers")
+    bench.announce(f"steps: {model.name}, the same tokens as transformers")
     try:
         peer = TransformersPeer(plain, "float32")
         found = check_peer(plain, peer, 6 if bench.quick else 24)

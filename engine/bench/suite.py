@@ -30,7 +30,7 @@ class Bench:
         repeats: samples of each side.
         quick: smaller sizes and lengths, to see that everything works; its numbers are not to be quoted.
         commit: of the checkout, where the machine cannot know.
-        say: told what is being measured.
+        announce: called with what is being measured, in words.
         changed: called with the report after each row, so that a run that is cut off keeps what it has.
         deadline: of `time.monotonic`; what would begin after it is noted as left out.
     """
@@ -39,7 +39,7 @@ class Bench:
     repeats: int = 10
     quick: bool = False
     commit: str | None = None
-    say: Callable[[str], object] = lambda text: None
+    announce: Callable[[str], object] = lambda text: None
     changed: Callable[[dict[str, Any]], object] = lambda report: None
     deadline: float | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Bench:
         self.machine = machine(self.device, self.commit)
 
     def measure_ceilings(self) -> None:
-        self.say("ceilings")
+        self.announce("ceilings")
         self.ceilings = measure_ceilings(self.device, repeats=max(3, self.repeats), quick=self.quick)
         self.changed(self.report())
 
@@ -76,7 +76,7 @@ class Bench:
         sides = [side for side in sides if side is not None]
         if not sides or self.late(f"{suite}, {subject}, {at}"):
             return []
-        self.say(f"{suite}: {subject}, {at}")
+        self.announce(f"{suite}: {subject}, {at}")
         started = time.monotonic()
         timings = measure(sides, self.device, repeats=repeats or self.repeats, least_s=least_s, most=most)
         elapsed_s = time.monotonic() - started

@@ -40,7 +40,7 @@ def run(
         torch.set_num_threads(threads)
     wrong = []
     with _progress(hidden) as show_status:
-        bench = Bench(device_named(device), repeats=repeats or (3 if quick else 20), quick=quick, say=show_status)
+        bench = Bench(device_named(device), repeats=repeats or (3 if quick else 20), quick=quick, announce=show_status)
         if json is not None:
             bench.changed = lambda found: write_json(found, json)
         bench.measure_ceilings()
