@@ -1,6 +1,6 @@
 """What a config says, as a family reads it: anyone may have edited it, so any value may be of any kind.
 
-Knows how an error is told. Does not know what any config should say.
+Knows how an error reads. Does not know what any config should say.
 """
 
 from __future__ import annotations

@@ -1,36 +1,45 @@
 """What the families of pictures share: their class, how their files are read and described, and the memory they take.
 
-Knows no family's names or words.
+Knows no family's names of tensors or controls.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from clavilux.checkpoint_io import Select
 from clavilux.decoder import Decoder
 from clavilux.errors import CheckpointError
 from clavilux.families.model_card import licence
 from clavilux.family import Stage
+from clavilux.image.codecs import Codec
 from clavilux.image.codecs import weights as files
+from clavilux.image.codecs.clusters import ColourClusters
+from clavilux.image.codecs.residual import ResidualVQ
+from clavilux.image.codecs.vq import VQ
 from clavilux.image_family import PictureGeneration, PictureRequest
-from clavilux.layout import parallel
+from clavilux.layout import Layout, parallel
 from clavilux.precision import BYTES, prepare, step_bytes
 from clavilux.sampling import SamplingSpec
 from clavilux.skeleton import skeletons
 from clavilux.spec import DecoderSpec
 
-# What decoding keeps at its peak: so many float32 numbers a pixel, measured on VQ-16 at 256 and 384 pixels.
+# What decoding keeps at its peak: so many float32 values a pixel, measured on VQ-16 at 256 and 384 pixels.
 VQ_FLOATS = 900
 VQ_PARAMETERS = 72_000_000  # VQ-16, with its encoder
 
+PictureCodec = VQ | ResidualVQ | ColourClusters
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 class GridFamily:
-    """A decoder of rows of picture tokens (`clavilux.image_family.PictureFamily`); `jobs` is each family's own.
+    """A decoder of rows of picture tokens (`clavilux.image_family.PictureFamily`); `generation` is each family's own.
 
     Attributes:
         decoder: of pictures of `size` pixels.
@@ -40,11 +49,20 @@ class GridFamily:
     sizes: str | None = None
 
     def __init__(
-        self, name: str, decoder: Decoder, codec: nn.Module, sampling: SamplingSpec, size: int, identity: dict[str, Any]
-    ):
+        self,
+        name: str,
+        decoder: Decoder,
+        codec: PictureCodec,
+        sampling: SamplingSpec,
+        size: int,
+        identity: dict[str, Any],
+        layout: Layout | None = None,
+    ) -> None:
+        """layout: how the codec's tokens become steps; one step a place if None."""
         self.name, self.sampling, self.size, self.identity = name, sampling, size, identity
         self.decoder = decoder
-        self.stage = Stage(decoder, parallel(1, codec.vocabulary), None, codec)
+        layout = parallel(1, codec.vocabulary) if layout is None else layout
+        self.stage: Stage[Codec] = Stage(decoder, layout, None, codec)
 
     def begin(self, requests: list[PictureRequest]) -> list[PictureGeneration]:
         """A generation a request; one at a time, as none depends on another."""
@@ -55,21 +73,21 @@ class GridFamily:
         raise NotImplementedError
 
 
-def placed(decoder: Decoder, codec: nn.Module, device: torch.device, dtype: str) -> dict[str, Any]:
-    """Both on their device: the decoder in the numbers asked for, the codec in float32; what was settled on."""
+def placed(decoder: Decoder, codec: PictureCodec, device: torch.device, dtype: str) -> dict[str, Any]:
+    """Both on their device: the decoder in its dtype, the codec in float32; what was settled on."""
     codec.eval().requires_grad_(False).to(device=device, dtype=torch.float32)
     return prepare(decoder, decoder, device, dtype)
 
 
-def tensors_of(path: Path, select: Callable = set) -> dict[str, Tensor]:
+def tensors_of(path: Path, select: Select = set) -> dict[str, Tensor]:
     """Tensors of a file or a folder. CheckpointError as `image.codecs.weights.read_tensors`."""
     return files.read_tensors(path, select)
 
 
-def checked(read: Callable, *arguments) -> Any:
+def checked(read: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """What a reader of `clavilux.image` gives; its ValueError is a CheckpointError here."""
     try:
-        return read(*arguments)
+        return read(*args, **kwargs)
     except ValueError as error:
         raise CheckpointError(str(error)) from None
 
@@ -83,16 +101,16 @@ def memory_bytes(spec: DecoderSpec, size: int, batch: int, dtype: str, *, blocks
         batch: pictures side by side.
         dtype: as for `clavilux.load`; "auto" is reckoned as on a CPU, where weights pass through float32.
         blocks: of rows, 2 with guidance.
-        beside: parameters of the codec and of what reads the words.
-        floats: numbers a pixel that decoding keeps.
+        beside: parameters of the codec and of the text's part.
+        floats: float32 values a pixel that decoding keeps.
     """
     cache = 2 * spec.layers * blocks * batch * spec.max_positions * spec.heads * spec.head_dim * step_bytes(dtype)
-    logits = 4 * blocks * batch * spec.output_vocabulary * 4
+    logits = 4 * blocks * batch * spec.num_outputs * 4
     return num_parameters(spec) * BYTES[dtype] + 4 * beside + cache + logits + 4 * floats * size * size
 
 
 def num_parameters(spec: DecoderSpec) -> int:
-    """Numbers that a decoder learned."""
+    """How many parameters a decoder has."""
     with skeletons():
         return Decoder(spec).num_parameters
 
@@ -110,7 +128,7 @@ def facts_of(
         "licence": licence(path if path.is_dir() else path.parent),
         "picture": f"{size} x {size} pixels",
         "tokens": tokens,
-        "vocabulary": spec.output_vocabulary,
+        "vocabulary": spec.num_outputs,
         "layers": spec.layers,
         "width": spec.width,
     }

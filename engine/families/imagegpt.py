@@ -1,4 +1,4 @@
-"""ImageGPT (Chen et al., ICML 2020) as the transformers library saves it: pixels of 512 colours, told by nothing.
+"""ImageGPT (Chen et al., ICML 2020) as the transformers library saves it: pixels of 512 colours, unconditional.
 
 Knows that layout: `config.json`, the names of its tensors, and that its matrices are stored the other way round.
 """
@@ -50,11 +50,12 @@ _NAMES = {
 
 
 class ImageGPT(GridFamily):
-    """Paints whatever it likes: there is nothing to tell it."""
+    """Unconditional: a decoder of the pixels alone."""
 
-    sizes = "its positions are learned for that size"
+    sizes: str | None = "its positions are learned for that size"
 
     def generation(self, request: PictureRequest) -> PictureGeneration:
+        """One picture. ValueError for a prompt."""
         if request.prompt.strip():
             raise ValueError(
                 f"the prompt is {request.prompt[:60]!r}; {self.identity['model']} was trained without words, so leave "
@@ -64,7 +65,7 @@ class ImageGPT(GridFamily):
         return PictureGeneration(self, request, self.decoder, Conditioning(), None, start)
 
 
-def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> ImageGPT:
+def load(folder: Path, config: Mapping[str, Any], device: torch.device, dtype: str) -> ImageGPT:
     """Read a folder that `save_pretrained` wrote.
 
     Raises:
@@ -78,8 +79,8 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
     check(tensors, _shapes(spec, names), label, [name for name in tensors if name.endswith(_MASKS)])
     weights = {ours: _turned(ours, tensors[theirs]) for ours, theirs in names.items()}
     codec = checked(clusters.load, folder)
-    if codec.vocabulary != spec.output_vocabulary:
-        raise CheckpointError(f"{label} has {codec.vocabulary} colours; its decoder paints {spec.output_vocabulary}")
+    if codec.vocabulary != spec.num_outputs:
+        raise CheckpointError(f"{label} has {codec.vocabulary} colours; its decoder paints {spec.num_outputs}")
     decoder = Decoder.from_weights(spec, weights)
     identity = {
         "model": model_name(folder),

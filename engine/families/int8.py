@@ -66,7 +66,7 @@ class Rounding:
 
     def __call__(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The tensors of a copy. Raises CheckpointError for a matrix that is int8 already or not finite."""
-        found = {}
+        found: dict[str, Tensor] = {}
         for name, tensor in tensors.items():
             if name not in self._matrices:
                 found[name] = _in_half_if_exact(tensor).clone()  # of a .bin, two may share their memory

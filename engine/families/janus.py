@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -36,10 +36,14 @@ from clavilux.families.musicgen.config import count
 from clavilux.families.t5 import read_tokenizer
 from clavilux.families.tensors import fingerprint
 from clavilux.image.codecs import vq
+from clavilux.image.codecs.vq import VQ
 from clavilux.image_family import PictureGeneration, PictureRequest
 from clavilux.sampling import SamplingSpec
 from clavilux.spec import DecoderSpec
 from clavilux.strict_weights import check
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 SAMPLING = SamplingSpec(temperature=1.0, guidance=5.0)
 LONGEST = 1024  # tokens of a prompt; the model was trained on far fewer
@@ -109,14 +113,14 @@ class Sizes:
     Attributes:
         spec: of the decoder: a prompt, then a picture.
         layout: the names.
-        words: of the language model's table.
+        text_vocabulary: ids of the language model's table.
         token_width: of a picture token, before the aligner.
         columns: tokens a side of a picture.
     """
 
     spec: DecoderSpec
     layout: Layout
-    words: int
+    text_vocabulary: int
     token_width: int
     columns: int
 
@@ -124,37 +128,47 @@ class Sizes:
 class Janus(GridFamily):
     """A decoder that reads a prompt as a prefix, then picture tokens."""
 
-    def __init__(self, decoder, codec, columns: int, identity: dict[str, Any], words: Tensor, folder: Path):
+    def __init__(
+        self,
+        decoder: Decoder,
+        codec: VQ,
+        columns: int,
+        identity: dict[str, Any],
+        text_table: Tensor,
+        folder: Path,
+    ) -> None:
         super().__init__("janus", decoder, codec, SAMPLING, columns * codec.downsampling, identity)
         self.sizes = f"its pictures have rows of {columns} tokens"
-        self._words, self._folder, self._tokenizer = words, folder, None
+        self._text_table, self._folder = text_table, folder
+        self._tokenizer: Tokenizer | None = None
 
     @torch.inference_mode()
     def generation(self, request: PictureRequest) -> PictureGeneration:
-        said, nothing = self._ids(request.prompt)
-        return PictureGeneration(self, request, self.decoder, self._read(said), self._read(nothing))
+        """One picture. ValueError for a prompt that is too long."""
+        prompt, padding = self._ids(request.prompt)
+        return PictureGeneration(self, request, self.decoder, self._read(prompt), self._read(padding))
 
     def _ids(self, prompt: str) -> tuple[list[int], list[int]]:
         """A prompt's ids, and the same with padding between the first and the last."""
         if self._tokenizer is None:
             self._tokenizer = read_tokenizer(self._folder / "tokenizer.json")
-        begin, picture, pad = (self._id(word) for word in (_BEGIN, _PICTURE, _PAD))
+        begin, picture, pad = (self._id(self._tokenizer, mark) for mark in (_BEGIN, _PICTURE, _PAD))
         ids = self._tokenizer.encode(_ASKED.format(prompt.strip()), add_special_tokens=False).ids
         if len(ids) + 2 > LONGEST:
             raise ValueError(f"the prompt has {len(ids)} tokens with what is said around it; {LONGEST - 2} can be read")
         return [begin, *ids, picture], [begin, *[pad] * len(ids), picture]
 
-    def _id(self, word: str) -> int:
-        found = self._tokenizer.token_to_id(word)
-        if found is None or found >= len(self._words):
-            raise CheckpointError(f"the tokenizer in {str(self._folder)!r} lacks {word}, which Janus needs")
+    def _id(self, tokenizer: Tokenizer, mark: str) -> int:
+        found = tokenizer.token_to_id(mark)
+        if found is None or found >= len(self._text_table):
+            raise CheckpointError(f"the tokenizer in {str(self._folder)!r} lacks {mark}, which Janus needs")
         return found
 
     def _read(self, ids: list[int]) -> Conditioning:
-        return Conditioning(prefix=self._words[torch.tensor(ids)][None].to(self.decoder.embed.weight))
+        return Conditioning(prefix=self._text_table[torch.tensor(ids)][None].to(self.decoder.embed.weight))
 
 
-def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> Janus:
+def load(folder: Path, config: Mapping[str, Any], device: torch.device, dtype: str) -> Janus:
     """Read a folder of either layout.
 
     Raises:
@@ -167,8 +181,8 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
     label = f"the checkpoint {str(folder)!r}"
     check(tensors, _shapes(sizes), label, [name for name in tensors if name.endswith(".rotary_emb.inv_freq")])
     codec = checked(vq.load, folder)
-    if codec.vocabulary != spec.output_vocabulary:
-        raise CheckpointError(f"{label} has a codec of {codec.vocabulary} tokens and paints {spec.output_vocabulary}")
+    if codec.vocabulary != spec.num_outputs:
+        raise CheckpointError(f"{label} has a codec of {codec.vocabulary} tokens and paints {spec.num_outputs}")
     decoder = Decoder.from_weights(spec, _weights(sizes, tensors))
     identity = {"model": model_name(folder), "fingerprint": fingerprint(tensors)}
     identity |= placed(decoder, codec, device, dtype)
@@ -184,7 +198,7 @@ def describe(folder: Path, config: Mapping[str, Any]) -> Sizes:
 def memory_needed(folder: Path, config: Mapping[str, Any], size: int, batch: int = 1, dtype: str = "auto") -> int:
     """About the bytes that painting takes at its peak, loading included; no weights are read. CheckpointError."""
     sizes = describe(folder, config)
-    beside = VQ_PARAMETERS + sizes.words * sizes.spec.width
+    beside = VQ_PARAMETERS + sizes.text_vocabulary * sizes.spec.width
     return memory_bytes(sizes.spec, size, batch, dtype, blocks=2, beside=beside, floats=VQ_FLOATS)
 
 
@@ -207,7 +221,7 @@ def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """What `clavilux info` says; JSON values. Raises CheckpointError."""
     sizes, size = describe(folder, config), usual_length(folder, config)
     read = [path for pattern in ("*.safetensors", "*.bin") for path in folder.glob(pattern)]
-    beside = VQ_PARAMETERS + sizes.words * sizes.spec.width
+    beside = VQ_PARAMETERS + sizes.text_vocabulary * sizes.spec.width
     return facts_of(folder, "Janus", sizes.spec, size, sizes.columns**2, beside, read)
 
 
@@ -234,15 +248,17 @@ def _from_original(config: Mapping[str, Any]) -> Sizes:
     return _sizes(section(config, "language_config"), _original(depth), vocabulary, width, wide, _COLUMNS)
 
 
-def _sizes(llama: Mapping[str, Any], layout: Layout, vocabulary, token_width, wide, columns: int) -> Sizes:
-    """Of a Llama's config and what is said of the picture tokens."""
-    said = {name: llama.get(name, value) for name, value in _LLAMA.items()}
+def _sizes(
+    llama: Mapping[str, Any], layout: Layout, vocabulary: Any, token_width: Any, wide: Any, columns: int
+) -> Sizes:
+    """Of a Llama's config and what is stated of the picture tokens, any values of which are checked here."""
+    stated = {name: llama.get(name, value) for name, value in _LLAMA.items()}
     for name, most in _MOST.items():
-        count(name, said[name], most)
+        count(name, stated[name], most)
     for name, value in (("vocabulary", vocabulary), ("embed_dim", token_width), ("projection_dim", wide)):
         count(name, value, 1 << 20)
-    heads = said["num_attention_heads"]
-    width = count("hidden_size", said["hidden_size"], 1 << 16)
+    heads = stated["num_attention_heads"]
+    width = count("hidden_size", stated["hidden_size"], 1 << 16)
     for name, only in (_FIXED | {"num_key_value_heads": heads}).items():
         if llama.get(name, only) not in (only, None):
             raise ValueError(f"{name} is {llama[name]!r}; it should be {only!r}")
@@ -250,28 +266,30 @@ def _sizes(llama: Mapping[str, Any], layout: Layout, vocabulary, token_width, wi
     if turning.get("rope_type", "default") != "default":
         raise ValueError(f"rope_type is {turning['rope_type']!r}; it should be 'default'")
     spec = DecoderSpec(
-        width=width, layers=said["num_hidden_layers"], heads=heads, head_dim=llama.get("head_dim") or width // heads,
-        ffn_width=said["intermediate_size"], vocabulary=vocabulary, norm="rms", eps=llama.get("rms_norm_eps", 1e-6),
+        width=width, layers=stated["num_hidden_layers"], heads=heads, head_dim=llama.get("head_dim") or width // heads,
+        ffn_width=stated["intermediate_size"], vocabulary=vocabulary, norm="rms", eps=llama.get("rms_norm_eps", 1e-6),
         activation="swiglu", head_bias=True, head_width=wide, positions="rope",
         rope_theta=turning.get("rope_theta") or llama.get("rope_theta") or 10000.0,
         max_positions=LONGEST + columns**2,
     )  # fmt: skip
-    return Sizes(spec, layout, said["vocab_size"], token_width, columns)
+    return Sizes(spec, layout, stated["vocab_size"], token_width, columns)
 
 
 def _shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
     """What the files should hold of what is read."""
     spec, layout = sizes.spec, sizes.layout
     width, inner, vocabulary = spec.width, spec.heads * spec.head_dim, spec.vocabulary
-    found = {
-        f"{layout.llm}embed_tokens.weight": (sizes.words, width),
+    assert spec.head_width is not None, "every config gives one"
+    outputs: tuple[tuple[int, int], ...] = ((spec.head_width, width), (vocabulary, spec.head_width))
+    found: dict[str, tuple[int, ...]] = {
+        f"{layout.llm}embed_tokens.weight": (sizes.text_vocabulary, width),
         f"{layout.llm}norm.weight": (width,),
         layout.embed: (vocabulary, sizes.token_width),
     }
     for n, step in enumerate(layout.steps):
         found[f"{layout.aligner}{step}.weight"] = (width, width if n else sizes.token_width)
         found[f"{layout.aligner}{step}.bias"] = (width,)
-    for output, shape in zip(layout.outputs, ((spec.head_width, width), (vocabulary, spec.head_width)), strict=True):
+    for output, shape in zip(layout.outputs, outputs, strict=True):
         found[f"{layout.head}{output}.weight"], found[f"{layout.head}{output}.bias"] = shape, shape[:1]
     layer = {
         "self_attn.q_proj": (inner, width), "self_attn.k_proj": (inner, width), "self_attn.v_proj": (inner, width),

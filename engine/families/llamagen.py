@@ -1,7 +1,7 @@
 """LlamaGen (arXiv 2406.06525) as its authors publish it: a file of the transformer, and one of the VQ codec.
 
-Knows the names of its tensors, and how its sizes are told by their shapes, as there is no config. Told a class of
-ImageNet, or by words that a T5 reads.
+Knows the names of its tensors, and how its sizes follow from their shapes, as there is no config. Conditioned
+on a class of ImageNet, or on a text through a T5.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from clavilux.families.registry import llamagen_files
 from clavilux.families.t5 import TextEncoder, from_name
 from clavilux.families.tensors import fingerprint
 from clavilux.image.codecs import vq
+from clavilux.image.codecs.vq import VQ
 from clavilux.image.codecs.vq_spec import VQSpec
 from clavilux.image_family import PictureGeneration, PictureRequest
 from clavilux.sampling import SamplingSpec
@@ -40,8 +41,8 @@ from clavilux.spec import DecoderSpec
 from clavilux.strict_weights import check
 
 BY_CLASS = SamplingSpec(temperature=1.0, top_k=2000, guidance=4.0)
-BY_WORDS = SamplingSpec(temperature=1.0, top_k=1000, guidance=7.5)
-ACCEPTS = {"class_id": "the number of an ImageNet class"}  # of those that are told a class
+BY_TEXT = SamplingSpec(temperature=1.0, top_k=1000, guidance=7.5)
+ACCEPTS = {"class_id": "the number of an ImageNet class"}  # of those that are conditioned on a class
 T5, T5_PARAMETERS = "flan-t5-xl", 1_223_527_424  # its encoder
 _PATCH, _SIZE = 16, 256  # where nothing says otherwise
 _SIZE_IN_NAME = re.compile(r"(?<!\d)(256|384|512)(?!\d)")
@@ -64,13 +65,13 @@ _LAYER_NAMES = {
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the shapes of a transformer's tensors tell.
+    """What the shapes of a transformer's tensors show.
 
     Attributes:
         spec: of the decoder, for pictures of `size` pixels.
         size: pixels a side that it was trained on, or 256 where nothing says.
-        classes: how many it knows; None where words are read.
-        text_width: of the text's features; None where a class is told.
+        classes: how many it knows; None where it is conditioned on a text.
+        text_width: of the text's features; None where it is conditioned on a class.
     """
 
     spec: DecoderSpec
@@ -80,27 +81,36 @@ class Sizes:
 
 
 class LlamaGen(GridFamily):
-    """A decoder that reads its conditions as a prefix: a class, or the words' features padded on the left."""
+    """A decoder that reads its conditions as a prefix: a class, or the text's features padded on the left."""
 
-    def __init__(self, decoder, codec, size: int, identity: dict[str, Any], tables: dict[str, Tensor], text):
+    def __init__(
+        self,
+        decoder: Decoder,
+        codec: VQ,
+        size: int,
+        identity: dict[str, Any],
+        tables: dict[str, Tensor],
+        text: TextEncoder | None,
+    ) -> None:
         by_class = _LABELS in tables
-        super().__init__("llamagen", decoder, codec, BY_CLASS if by_class else BY_WORDS, size, identity)
+        super().__init__("llamagen", decoder, codec, BY_CLASS if by_class else BY_TEXT, size, identity)
         self._tables, self._text = tables, text
         if by_class:
             self.accepts = {"class_id": f"the number of an ImageNet class, 0 to {len(tables[_LABELS]) - 2}"}
 
     @torch.inference_mode()
     def generation(self, request: PictureRequest) -> PictureGeneration:
-        said, nothing = self._by_words(request) if self._text else self._by_class(request)
+        """One picture. ValueError for a class or a prompt that the model does not take."""
+        conditionings = self._by_class(request) if self._text is None else self._by_text(request, self._text)
         columns = request.size // self.stage.codec.downsampling
         decoder = self.decoder if request.size == self.size else self.decoder.for_image_size(columns, columns)
         if decoder is not self.decoder:
             request.notes.append(f"painted at {request.size} pixels; the model was trained on {self.size}")
-        return PictureGeneration(self, request, decoder, said, nothing)
+        return PictureGeneration(self, request, decoder, *conditionings)
 
     def _by_class(self, request: PictureRequest) -> tuple[Conditioning, Conditioning]:
         table, number = self._tables[_LABELS], request.controls.get("class_id")
-        last = len(table) - 2  # after which comes the one that says nothing
+        last = len(table) - 2  # after which comes the unconditional one
         if number is None:
             raise ValueError(
                 f"{self.identity['model']} paints classes, not words; give class_id (--class), a number from 0 to "
@@ -108,18 +118,18 @@ class LlamaGen(GridFamily):
             )
         if request.prompt.strip():
             raise ValueError(
-                f"the prompt is {request.prompt[:60]!r}; {self.identity['model']} is told class_id alone, so leave it "
-                "out"
+                f"the prompt is {request.prompt[:60]!r}; {self.identity['model']} takes class_id alone, so leave it out"
             )
         if type(number) is not int or not 0 <= number <= last:
             raise ValueError(f"class_id is {number!r}; it should be a whole number from 0 to {last}")
-        return tuple(Conditioning(prefix=self._fit(table[row].view(1, 1, -1))) for row in (number, last + 1))
+        conditional, unconditional = (self._fit(table[row].view(1, 1, -1)) for row in (number, last + 1))
+        return Conditioning(prefix=conditional), Conditioning(prefix=unconditional)
 
-    def _by_words(self, request: PictureRequest) -> tuple[Conditioning, Conditioning]:
+    def _by_text(self, request: PictureRequest, encoder: TextEncoder) -> tuple[Conditioning, Conditioning]:
         nothing = self._tables["cls_embedding.uncond_embedding"].float()
         longest = len(nothing)
         if request.prompt.strip():
-            states, unread = self._text.encode(cleaned(request.prompt), longest)
+            states, unread = encoder.encode(cleaned(request.prompt), longest)
             if unread:
                 request.notes.append(f"the last {unread} tokens of the prompt were too many to be read")
         else:
@@ -127,9 +137,10 @@ class LlamaGen(GridFamily):
         start = longest - states.shape[1]
         starts = torch.tensor([start], device=self.decoder.embed.weight.device)
         padded = F.pad(self._projected(states[0].to(nothing)), (0, 0, start, 0))
-        return tuple(
-            Conditioning(prefix=self._fit(features[None]), pad_lengths=starts)
-            for features in (padded, self._projected(nothing))
+        conditional, unconditional = (self._fit(features[None]) for features in (padded, self._projected(nothing)))
+        return (
+            Conditioning(prefix=conditional, pad_lengths=starts),
+            Conditioning(prefix=unconditional, pad_lengths=starts),
         )
 
     def _projected(self, states: Tensor) -> Tensor:
@@ -142,7 +153,7 @@ class LlamaGen(GridFamily):
 
 
 def load(
-    path: Path, config: dict[str, Any], device: torch.device, dtype: str, codec: str | Path | None = None
+    path: Path, config: Mapping[str, Any], device: torch.device, dtype: str, codec: str | Path | None = None
 ) -> LlamaGen:
     """Read the transformer's file, or the only one in a folder, and its codec.
 
@@ -166,9 +177,9 @@ def load(
     loaded = checked(vq.load, codec)
     label = f"the checkpoint {str(file)!r}"
     sizes = sizes_of(file, tensors, loaded.downsampling)
-    if loaded.vocabulary != sizes.spec.output_vocabulary:
+    if loaded.vocabulary != sizes.spec.num_outputs:
         raise CheckpointError(
-            f"the codec {str(codec)!r} has {loaded.vocabulary} tokens; {label} paints {sizes.spec.output_vocabulary}"
+            f"the codec {str(codec)!r} has {loaded.vocabulary} tokens; {label} paints {sizes.spec.num_outputs}"
         )
     check(tensors, _shapes(sizes), label, _TABLES)
     decoder = Decoder.from_weights(sizes.spec, weights_of(sizes.spec, tensors))
@@ -179,7 +190,7 @@ def load(
 
 
 def sizes_of(file: Path, tensors: Mapping[str, Tensor], patch: int = _PATCH) -> Sizes:
-    """What the tensors of a transformer tell, and its name where they do not. CheckpointError for what cannot be."""
+    """What the tensors of a transformer show, and its name where they do not. CheckpointError for what cannot be."""
     label = f"the checkpoint {str(file)!r}"
 
     def shape(name: str, dimensions: int = 2) -> tuple[int, ...]:
@@ -233,16 +244,16 @@ def memory_needed(path: Path, config: Mapping[str, Any], size: int, batch: int =
 def facts(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """What `clavilux info` says; JSON values. Raises CheckpointError."""
     file, codec, sizes = _looked_at(path)
-    told = "text" if sizes.classes is None else f"{sizes.classes} classes"
+    condition = "text" if sizes.classes is None else f"{sizes.classes} classes"
     beside = VQ_PARAMETERS + (T5_PARAMETERS if sizes.classes is None else 0)
     read = [file] if codec is None else [file, codec]
     tokens = sizes.spec.max_positions - sizes.spec.grid_prefix
-    found = facts_of(path, f"LlamaGen ({told})", sizes.spec, sizes.size, tokens, beside, read)
+    found = facts_of(path, f"LlamaGen ({condition})", sizes.spec, sizes.size, tokens, beside, read)
     return found | {"codec": "not found" if codec is None else codec.name}
 
 
 def _looked_at(path: Path) -> tuple[Path, Path | None, Sizes]:
-    """The transformer, its codec, and their sizes; the files are mapped, so their numbers are not read."""
+    """The transformer, its codec, and their sizes; the files are mapped, so their weights are not read."""
     file, codec = llamagen_files(path)
     patch = _PATCH
     if codec is not None:
@@ -276,18 +287,18 @@ def _shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
     """What the file should hold."""
     spec = sizes.spec
     width, wide, vocabulary = spec.width, spec.ffn_width, spec.vocabulary
-    found = {
+    found: dict[str, tuple[int, ...]] = {
         "tok_embeddings.weight": (vocabulary, width),
         "output.weight": (vocabulary, width),
         "norm.weight": (width,),
     }
-    if sizes.classes is None:
+    if sizes.text_width is not None:
         found |= {
             "cls_embedding.uncond_embedding": (spec.grid_prefix, sizes.text_width),
             _CAPTION: (width, sizes.text_width),
             "cls_embedding.cap_proj.fc2.weight": (width, width),
         }
-    else:
+    if sizes.classes is not None:
         found[_LABELS] = (sizes.classes + 1, width)
     for n in range(spec.layers):
         found |= {

@@ -1,4 +1,4 @@
-"""What a text says to a decoder: the hidden states of a T5 encoder, by the `transformers` package.
+"""What conditions a decoder on a text: the hidden states of a T5 encoder, by the `transformers` package.
 
 Knows T5 and tokenizers. Does not know a decoder's width or how it is conditioned.
 """
@@ -8,15 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from clavilux.errors import CheckpointError
 from clavilux.skeleton import skeletons
 from clavilux.strict_weights import check
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Tokenize = Callable[[str], list[int]]
+Parts = tuple[Any, Tokenize]  # the model, a module of transformers', and the tokenizer
 LONGEST = 512  # tokens; what T5 was trained on
 # The token table has up to three names, of which a file holds at least one.
 _TABLES = ("shared.weight", "encoder.embed_tokens.weight")
@@ -29,18 +34,19 @@ class TextEncoder:
         width: of the hidden states.
     """
 
-    def __init__(self, load: Callable[[], tuple[Any, Callable[[str], list[int]]]], width: int, device: torch.device):
+    def __init__(self, load: Callable[[], Parts], width: int, device: torch.device) -> None:
         self._load, self.width, self._device = load, width, device
-        self._parts: tuple[Any, Callable[[str], list[int]]] | None = None
+        self._parts: Parts | None = None
         self._last: tuple[tuple[str, int], Tensor, int] | None = None
 
-    def prepare(self) -> None:
-        """Load the encoder now. Raises as `encode`."""
+    def prepare(self) -> Parts:
+        """Load the encoder now: the model and the tokenizer. Raises as `encode`."""
         if self._parts is None:
             if not installed():
                 raise ValueError("a text prompt needs transformers; pip install 'clavilux[text]'")
             model, tokenize = self._load()
             self._parts = model.eval().requires_grad_(False).to(self._device), tokenize
+        return self._parts
 
     @torch.inference_mode()
     def encode(self, text: str, longest: int = LONGEST) -> tuple[Tensor, int]:
@@ -52,9 +58,8 @@ class TextEncoder:
             ValueError: `transformers` is not installed.
             CheckpointError: the encoder's files are missing or damaged.
         """
-        self.prepare()
+        model, tokenize = self.prepare()
         if self._last is None or self._last[0] != (text, longest):
-            model, tokenize = self._parts
             ids = tokenize(text)
             # The last id ends the text; it stays where a long one is cut.
             kept = ids if len(ids) <= longest else [*ids[: longest - 1], ids[-1]]
@@ -69,16 +74,16 @@ def installed() -> bool:
 
 
 def from_tensors(
-    config: dict[str, Any], tensors: Mapping[str, Tensor], folder: Path, device: torch.device
+    config: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: Path, device: torch.device
 ) -> TextEncoder:
     """The encoder whose weights lie inside a checkpoint; its tokenizer lies beside it in `folder`."""
 
-    def load():
+    def load() -> Parts:
         from transformers import T5Config, T5EncoderModel
 
         try:
             with skeletons():
-                model = T5EncoderModel(T5Config.from_dict(config))
+                model = T5EncoderModel(T5Config.from_dict(dict(config)))
         except Exception as error:  # whatever its own checks raise: the config is at fault
             raise CheckpointError(f"{str(folder)!r}: its text_encoder describes no T5 ({_short(error)})") from None
         _fill(model, tensors, f"the text encoder in {str(folder)!r}")
@@ -90,7 +95,7 @@ def from_tensors(
 def from_name(name: str, folder: Path, width: int, device: torch.device) -> TextEncoder:
     """An encoder that a checkpoint only names: from `folder / name` where there is such a folder, else from the hub."""
 
-    def load():
+    def load() -> Parts:
         import transformers
 
         local = folder / name
@@ -110,7 +115,7 @@ def from_name(name: str, folder: Path, width: int, device: torch.device) -> Text
     return TextEncoder(load, width, device)
 
 
-def tokenizer(folder: Path) -> Callable[[str], list[int]]:
+def tokenizer(folder: Path) -> Tokenize:
     """Texts to ids, the end of the text included: `tokenizer.json`, else `spiece.model`. Raises CheckpointError."""
     path = folder / "tokenizer.json"
     if path.exists():
@@ -126,7 +131,7 @@ def tokenizer(folder: Path) -> Callable[[str], list[int]]:
     raise CheckpointError(f"{str(folder)!r} holds no tokenizer; there should be a tokenizer.json or spiece.model")
 
 
-def read_tokenizer(path: Path):
+def read_tokenizer(path: Path) -> Tokenizer:
     """A `tokenizers.Tokenizer` of a `tokenizer.json`, which neither pads nor cuts.
 
     Raises:
@@ -146,11 +151,11 @@ def read_tokenizer(path: Path):
     return found
 
 
-def _ids(tokenize) -> Callable[[str], list[int]]:
+def _ids(tokenize: Callable[..., Mapping[str, Any]]) -> Tokenize:
     return lambda text: tokenize(text, truncation=False, verbose=False)["input_ids"]
 
 
-def _fill(model, tensors: Mapping[str, Tensor], label: str) -> None:
+def _fill(model: nn.Module, tensors: Mapping[str, Tensor], label: str) -> None:
     """Give the model these weights, checked by name and shape."""
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     tables = {name: shape for name, shape in shapes.items() if name in _TABLES}

@@ -11,17 +11,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from clavilux.checkpoint_io import open_safetensors, read_tensors, unwrapped_names
 from clavilux.decoder import Decoder, DecoderSpec
+from clavilux.errors import CheckpointError
 from clavilux.families import int8
 from clavilux.kernels.quantized import Int8Weight, dequantize
 from clavilux.strict_weights import Shapes, check
 
-_SAMPLED = 1024  # numbers of each tensor that a fingerprint reads
+_SAMPLED = 1024  # elements of each tensor that a fingerprint reads
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Rows:
 
 
 Weight = Tensor | Int8Weight
+W = TypeVar("W", bound=Weight)  # where all that comes out is of the kind that went in
 NameMap = Mapping[str, tuple[Rows, ...]]
 
 
@@ -49,9 +52,18 @@ def read_weights(path: Path, shapes: Shapes) -> dict[str, Tensor]:
     return tensors
 
 
-def under(tensors: Mapping[str, Weight], prefix: str) -> dict[str, Weight]:
+def under(tensors: Mapping[str, W], prefix: str) -> dict[str, W]:
     """Those whose names begin with `prefix`, by the rest of their names."""
     return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def not_rounded(tensors: Mapping[str, Weight], label: str) -> dict[str, Tensor]:
+    """Tensors of which an int8 copy rounds none. Raises CheckpointError, with the file's label, for one that is."""
+    plain = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+    rounded = sorted(tensors.keys() - plain.keys())
+    if rounded:
+        raise CheckpointError(f"{label} has {rounded[0]} in int8; only the decoder's matrices may be")
+    return plain
 
 
 def mapped(tensors: Mapping[str, Weight], names: NameMap) -> dict[str, Weight]:
@@ -68,8 +80,9 @@ def _rows(weight: Weight, part: Rows) -> Weight:
 def _stacked(pieces: list[Weight]) -> Weight:
     if len(pieces) == 1:
         return pieces[0]
-    if all(isinstance(piece, Int8Weight) for piece in pieces):
-        return Int8Weight.stacked(pieces)
+    rounded = [piece for piece in pieces if isinstance(piece, Int8Weight)]
+    if len(rounded) == len(pieces):
+        return Int8Weight.stacked(rounded)
     return torch.cat([dequantize(piece, torch.float32) for piece in pieces])
 
 
@@ -79,28 +92,29 @@ def decoder_of(spec: DecoderSpec, weights: dict[str, Weight]) -> Decoder:
 
 
 def fingerprint(tensors: Mapping[str, Weight]) -> str:
-    """16 hex digits that tell checkpoints apart: of all names and shapes, and the first numbers of each tensor.
+    """16 hex digits that distinguish checkpoints: of all names and shapes, and the first elements of each tensor.
 
     A hash of every byte takes 10 s on the largest models, each time they are loaded.
     """
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = tensors[name].values if isinstance(tensors[name], Int8Weight) else tensors[name]
+        weight = tensors[name]
+        tensor = weight.values if isinstance(weight, Int8Weight) else weight
         sample = tensor.flatten()[:_SAMPLED].contiguous()
         digest.update(f"{name} {tuple(tensor.shape)} {sample.dtype}".encode())
         digest.update(sample.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
-def count_numbers(folder: Path) -> dict[str, int] | None:
-    """How many numbers each tensor has, out of the heads of safetensors files; None where there are no such files.
+def count_elements(folder: Path) -> dict[str, int] | None:
+    """How many elements each tensor has, out of the heads of safetensors files; None where there are no such files.
 
     Raises:
         CheckpointError: a damaged file.
     """
-    numbers: dict[str, int] = {}
+    elements: dict[str, int] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with open_safetensors(path) as file:
             for name, theirs in unwrapped_names(file.keys()).items():
-                numbers[name] = math.prod(file.get_slice(theirs).get_shape())
-    return numbers or None
+                elements[name] = math.prod(file.get_slice(theirs).get_shape())
+    return elements or None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clavilux.audio.harmony import Key
 from clavilux.families.aria.instruments import fold, words_of
@@ -131,7 +131,7 @@ def _holds(claim: Claim, winners: dict[str, Claim]) -> bool:
     slot, value, _ = claim
     if slot == "instruments":
         return True
-    held = winners[slot][1] if slot in winners else None
+    held: Any = winners[slot][1] if slot in winners else None
     if slot == "ensemble" and value[0] != winners["style"][1]:
         return False
     return held == value or (slot == "key" and held.tonic == value)

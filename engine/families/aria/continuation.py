@@ -13,6 +13,7 @@ from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, regular_bars
 from clavilux.audio.codecs.remi import PROGRAMS, score_tokens
 from clavilux.audio.codecs.score import ScoreCodec
+from clavilux.audio.harmony import Key
 from clavilux.audio.harmony_analysis import find_chords, find_key
 from clavilux.audio.loudness import normalize
 from clavilux.audio.midi_tracks import plural
@@ -29,7 +30,7 @@ _GIVEN_LUFS = -23.0  # about what the renderer gives out, so that a given record
 class Continuation:
     """What `continue_from` gives: a score of whole bars, or a recording; and what was found in it."""
 
-    key: Any
+    key: Key
     tempo: float
     metre: tuple[int, int] | None
     score: Score | None = None
@@ -37,11 +38,15 @@ class Continuation:
 
     @property
     def duration_s(self) -> float:
-        return self.score.duration_s if self.score is not None else self.recording.duration_s
+        """Its length."""
+        if self.score is not None:
+            return self.score.duration_s
+        assert self.recording is not None, "it is one or the other"
+        return self.recording.duration_s
 
     def controls(self) -> dict[str, Any]:
         """As options of `resolve`."""
-        found = {"key": str(self.key), "tempo": self.tempo}
+        found: dict[str, Any] = {"key": str(self.key), "tempo": self.tempo}
         if self.metre is not None:
             found["metre"] = f"{self.metre[0]}/{self.metre[1]}"
         if self.score is not None:
@@ -53,7 +58,7 @@ class Continuation:
         return found
 
 
-def read_continuation(source, notes: list[str]) -> Continuation | None:
+def read_continuation(source: Any, notes: list[str]) -> Continuation | None:
     """Read `continue_from`: a MIDI file, a sound file, or an `Audio`; what was found goes to `notes`."""
     if source is None:
         return None
@@ -65,7 +70,6 @@ def read_continuation(source, notes: list[str]) -> Continuation | None:
         return _given_score(score, notes)
     clip = source if isinstance(source, Audio) else Audio.load(source)
     from clavilux.audio.analysis import analyze  # librosa is slow to import
-    from clavilux.audio.harmony import Key
 
     found = analyze(clip)
     key = Key.parse(found.key or "C major")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clavilux.audio.chart import read_chart
 from clavilux.audio.harmony import Chord, Key
@@ -23,6 +23,8 @@ from clavilux.families.aria.styles import METRES, STYLES, Metre, Style
 if TYPE_CHECKING:
     from clavilux.families.aria.prompt import ParsedPrompt
 
+T = TypeVar("T")
+Bars = tuple[tuple[Chord, ...], ...]  # the chords of each bar of a chart
 SLOWEST, FASTEST = TEMPO_RANGE
 DENSITIES = ("sparse", "medium", "dense")
 SECTIONS = ("whole", "opening", "middle", "closing")
@@ -56,7 +58,7 @@ class Controls:
     metre: Metre
     density: str
     section: str
-    chords: tuple[tuple[Chord, ...], ...] | None
+    chords: Bars | None
     unmet: tuple[str, ...] = ()
 
 
@@ -127,7 +129,7 @@ def _draw(seed: int, name: str) -> float:
     return random.Random(f"{seed}:{name}").random()
 
 
-def _weighted(choices, seed: int, name: str):
+def _weighted(choices: Sequence[tuple[T, float]], seed: int, name: str) -> T:
     at = _draw(seed, name) * sum(weight for _, weight in choices)
     for choice, weight in choices:
         at -= weight
@@ -136,7 +138,7 @@ def _weighted(choices, seed: int, name: str):
     return choices[-1][0]
 
 
-def _allowed(weighted, parsed: ParsedPrompt, slot: str) -> list:
+def _allowed(weighted: Iterable[tuple[T, float]], parsed: ParsedPrompt, slot: str) -> list[tuple[T, float]]:
     """The choices of (choice, weight) that the words do not refuse; all of them, if they refuse every one."""
     return [pair for pair in weighted if (slot, pair[0]) not in parsed.avoid] or list(weighted)
 
@@ -188,7 +190,7 @@ def _usual_instruments(habits: Style, parsed: ParsedPrompt, seed: int) -> tuple[
     raise ValueError("every instrument is refused; leave at least one to play")
 
 
-def _usual_key(habits: Style, parsed: ParsedPrompt, chart, seed: int) -> Key:
+def _usual_key(habits: Style, parsed: ParsedPrompt, chart: Bars | None, seed: int) -> Key:
     if chart is not None:
         return _key_of_chords([chord for bar in chart for chord in bar], parsed.mode)
     mode = parsed.mode or ("minor" if _draw(seed, "mode") < habits.minor else "major")
@@ -258,7 +260,7 @@ def _metre(given: str | Metre) -> Metre:
     return metre
 
 
-def _chords(given: str | None) -> tuple[tuple[tuple[Chord, ...], ...] | None, tuple[str, ...]]:
+def _chords(given: str | None) -> tuple[Bars | None, tuple[str, ...]]:
     """(the bars of a chart, what is not played as it is written)."""
     if given is None:
         return None, ()

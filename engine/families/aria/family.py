@@ -16,27 +16,30 @@ import torch
 from torch import Tensor, nn
 
 from clavilux.audio.clip import Audio
+from clavilux.audio.codecs import Codec
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.codecs.score import ScoreCodec, ScorePlayer
+from clavilux.audio.harmony import Chord, Key
 from clavilux.checks import short
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.errors import CheckpointError
 from clavilux.families.aria.account import Settled, kept
 from clavilux.families.aria.continuation import Continuation, prompt_tokens, read_continuation, recording_samples
-from clavilux.families.aria.controls import ACCEPTS, DENSITIES, Controls, resolve
+from clavilux.families.aria.controls import ACCEPTS, DENSITIES, Bars, Controls, resolve
 from clavilux.families.aria.form import fit_asked, fit_bars, plan_bars
 from clavilux.families.aria.grammar import RANGES, Part, ScoreGrammar
 from clavilux.families.aria.instruments import INSTRUMENTS
 from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixConditioner, PrefixControls, shift_to_c, tempo_bin
+from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.families.aria.refusal import check_understood
 from clavilux.families.configs import describing, section
 from clavilux.families.model_card import size_bytes
-from clavilux.families.tensors import count_numbers, read_weights
+from clavilux.families.tensors import count_elements, read_weights
 from clavilux.family import Request, Stage
 from clavilux.layout import parallel
 from clavilux.precision import BYTES, held_bytes, prepare, usual
-from clavilux.sampling import SamplingSpec
+from clavilux.sampling import Grammar, SamplingSpec
 from clavilux.skeleton import skeletons
 from clavilux.windows import Windows
 
@@ -52,13 +55,13 @@ CPU = torch.device("cpu")
 class Composer(nn.Module):
     """The decoder and its prefix: the two parts of the checkpoint."""
 
-    def __init__(self, spec: DecoderSpec, num_styles: int):
+    def __init__(self, spec: DecoderSpec, num_styles: int) -> None:
         super().__init__()
         self.decoder = Decoder(spec)
         self.conditioner = PrefixConditioner(num_styles, spec.width)
 
 
-def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> Aria:
+def load(folder: Path, config: Mapping[str, Any], device: torch.device, dtype: str) -> Aria:
     """Read `config.json` and `model.safetensors`. CheckpointError for what is missing, extra or misshapen."""
     tokens = score_tokens()
     if config.get("vocabulary_sha256") != vocabulary_hash():
@@ -78,9 +81,9 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
     weights = read_weights(path, {name: tuple(p.shape) for name, p in composer.named_parameters()})
     composer.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=True, assign=True)
     composer.decoder.make_tables()
-    numbers = prepare(composer, composer.decoder, device, dtype)
+    settled = prepare(composer, composer.decoder, device, dtype)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return Aria(composer, styles, {"model": config.get("name", folder.name), "model_sha256": digest, **numbers})
+    return Aria(composer, styles, {"model": config.get("name", folder.name), "model_sha256": digest, **settled})
 
 
 def _styles(names: Any) -> tuple[str, ...]:
@@ -95,34 +98,34 @@ def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
     return ACCEPTS
 
 
-def check_controls(folder: Path, config: dict[str, Any], prompt: str, controls: dict[str, Any]) -> None:
-    """Refuse what a job would refuse of these words and controls. ValueError, TypeError as `resolve`."""
+def check_controls(folder: Path, config: Mapping[str, Any], prompt: str, controls: dict[str, Any]) -> None:
+    """Refuse what a render would refuse of this prompt and these controls. ValueError, TypeError as `resolve`."""
     controls = dict(controls)
     resolve(check_understood(prompt, controls.pop("anything", False)), seed=0, **controls)
 
 
 def memory_needed(folder: Path, config: Mapping[str, Any], seconds: float, batch: int = 1, dtype: str = "auto") -> int:
     """About the bytes that a render takes at its peak, loading included; no weights are read. CheckpointError."""
-    spec, numbers = _described(folder, config)
-    in_cache = held_bytes(dtype if dtype != "auto" else usual(numbers, CPU), CPU)[2]
+    spec, parameters = _described(folder, config)
+    in_cache = held_bytes(dtype if dtype != "auto" else usual(parameters, CPU), CPU)[2]
     cached = 2 * spec.layers * spec.heads * spec.head_dim * spec.max_positions
     sound = round(seconds * ScoreCodec.sample_rate) * 2 * _SOUND_BYTES
-    return round(numbers * BYTES.get(dtype, BYTES["auto"])) + batch * (cached * in_cache + sound)
+    return round(parameters * BYTES.get(dtype, BYTES["auto"])) + batch * (cached * in_cache + sound)
 
 
 def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """What `clavilux info` says; JSON values. Weights are not read, their heads are. Raises CheckpointError."""
-    spec, numbers = _described(folder, config)
+    spec, parameters = _described(folder, config)
     return {
         "kind": "checkpoint",
         "family": "aria",
-        "parameters": numbers,
+        "parameters": parameters,
         "size_bytes": size_bytes(folder),
         "licence": config.get("licence", "not stated"),
         "context_tokens": spec.max_positions,
         "layers": spec.layers,
         "width": spec.width,
-        "dtype": usual(numbers, CPU),
+        "dtype": usual(parameters, CPU),
     }
 
 
@@ -130,13 +133,14 @@ def _described(folder: Path, config: Mapping[str, Any]) -> tuple[DecoderSpec, in
     """(the decoder, the parameters of its weights). Raises CheckpointError."""
     with describing(f"the config.json in {str(folder)!r}", "decoder"):
         spec = DecoderSpec.from_dict(section(config, "decoder"))
-    numbers = count_numbers(folder)
-    if numbers is None:
+    elements = count_elements(folder)
+    if elements is None:
         raise CheckpointError(f"{str(folder)!r} holds no safetensors file, so its weights are missing")
-    return spec, sum(numbers.values())
+    return spec, sum(elements.values())
 
 
 def vocabulary_hash() -> str:
+    """SHA-256 of the score vocabulary's names, which a checkpoint's config has."""
     return hashlib.sha256("\n".join(score_tokens().names).encode()).hexdigest()
 
 
@@ -147,19 +151,18 @@ class Aria:
     accepts = ACCEPTS
     sampling = SamplingSpec(temperature=1.05, top_p=0.99)
 
-    def __init__(self, composer: Composer, styles: tuple[str, ...], identity: dict[str, Any]):
+    def __init__(self, composer: Composer, styles: tuple[str, ...], identity: dict[str, Any]) -> None:
         self.composer, self.styles, self.identity = composer, styles, identity
         context = composer.decoder.spec.max_positions - PREFIX_LENGTH
-        self.stage = Stage(
-            composer.decoder, parallel(1, len(score_tokens())), Windows(context, context * 3 // 8), ScoreCodec()
-        )
+        self.windows = Windows(context, context * 3 // 8)
+        self.stage: Stage[Codec] = Stage(composer.decoder, parallel(1, len(score_tokens())), self.windows, ScoreCodec())
 
     def begin(self, requests: list[Request]) -> list[ScoreGeneration]:
         """A piece for each request; none depends on the others."""
         return [self.generation(request) for request in requests]
 
     def generation(self, request: Request) -> ScoreGeneration:
-        """Read the words, settle every control, plan the bars. ValueError where nothing was understood."""
+        """Read the prompt, settle every control, plan the bars. ValueError where nothing was understood."""
         parsed = check_understood(request.prompt, request.controls.get("anything", False))
         notes: list[str] = []
         given = read_continuation(request.continue_from, notes)
@@ -171,18 +174,18 @@ class Aria:
 
 
 class ScoreGeneration:
-    """One piece: what the composer is told, what it may write, and who plays it (`clavilux.family.Generation`)."""
+    """One piece: what conditions the composer, what it may write, and who plays it (`clavilux.family.Generation`)."""
 
     def __init__(
         self,
         aria: Aria,
         request: Request,
-        parsed,
+        parsed: ParsedPrompt,
         controls: Controls,
         given: Continuation | None,
-        notes,
-        tempo_is_free,
-    ):
+        notes: list[str],
+        tempo_is_free: bool,
+    ) -> None:
         before_s = given.duration_s if given is not None else 0.0
         seconds, num_bars, tempo, unmet = fit_asked(
             parsed, request.seconds, controls.metre, controls.tempo,
@@ -194,7 +197,7 @@ class ScoreGeneration:
                 f"seconds is {request.seconds:g}, and what is to be continued lasts {before_s:.1f} s "
                 "already; ask for more"
             )
-        self._controls, self._seconds, self._given = controls, request.seconds, given
+        self._controls, self._seconds = controls, request.seconds
         if num_bars is None:
             num_bars, tempo = fit_bars(
                 request.seconds - before_s, controls.metre, controls.tempo, tempo_is_free=tempo_is_free
@@ -210,8 +213,10 @@ class ScoreGeneration:
         )
         shift = shift_to_c(controls.key.tonic)
         parts, programs = _parts(controls.instruments, shift)
-        self.prompt = prompt_tokens(given, shift, aria.stage.windows.context // 2)
-        self.grammar = ScoreGrammar(score_tokens(), bars, parts, None if self.prompt.shape[2] else tempo)
+        self.prompt = prompt_tokens(given, shift, aria.windows.context // 2)
+        self.grammar: Grammar | None = ScoreGrammar(
+            score_tokens(), bars, parts, None if self.prompt.shape[2] else tempo
+        )
         prefix = PrefixControls(
             style=aria.styles.index(controls.style),
             mode=MODES.index(controls.key.mode),
@@ -219,14 +224,16 @@ class ScoreGeneration:
             density=DENSITIES.index(controls.density),
             programs=tuple(part.program for part in parts),
         )
-        self.plan, self.windows = None, aria.stage.windows
+        self.plan: Tensor | None = None
+        self.windows = aria.windows
         self.conditioning = Conditioning(prefix=aria.composer.conditioner([prefix]))
         self.unconditional = Conditioning(prefix=aria.composer.conditioner([PrefixControls(-1, -1, -1, -1, ())]))
         recording = given.recording if given is not None else None
         self._recording = recording_samples(recording)
+        self._recording_s = before_s if recording is not None else 0.0
         self._player = ScorePlayer(
             tempo=tempo,
-            duration_s=request.seconds - (before_s if recording is not None else 0.0),
+            duration_s=request.seconds - self._recording_s,
             metre=controls.metre,
             num_bars=num_bars,
             semitones=-shift,
@@ -238,14 +245,16 @@ class ScoreGeneration:
 
     @property
     def at_s(self) -> float:
-        before_s = self._given.duration_s if self._recording is not None else 0.0
-        return min(self._seconds, before_s + self._player.at_s)
+        """Seconds of the piece that are written, the given recording among them."""
+        return min(self._seconds, self._recording_s + self._player.at_s)
 
     def push(self, tokens: Tensor) -> Tensor | None:
         """Take a step's token, int64 [1]; the samples of a finished bar, after the given recording."""
-        return self._after_recording(self._player.push(int(tokens[0])))
+        samples = self._player.push(int(tokens[0]))
+        return None if samples is None else self._after_recording(samples)
 
     def finish(self) -> Tensor:
+        """The rest of the samples."""
         return self._after_recording(self._player.finish())
 
     def complete(self, samples: Tensor) -> Audio:
@@ -259,14 +268,14 @@ class ScoreGeneration:
             receipt=self.receipt,
         )
 
-    def _after_recording(self, samples: Tensor | None) -> Tensor | None:
-        if samples is None or self._recording is None:
+    def _after_recording(self, samples: Tensor) -> Tensor:
+        if self._recording is None:
             return samples
         recording, self._recording = self._recording, None
         return torch.cat([recording, samples], dim=1)
 
 
-def _unknown(parsed) -> list[str]:
+def _unknown(parsed: ParsedPrompt) -> list[str]:
     """The words that meant nothing, with the known word that is spelled nearly so; the others counted."""
     near = dict(parsed.hints)
     words = [f"{word} (did you mean {near[word]}?)" if word in near else word for word in parsed.unknown]
@@ -275,16 +284,17 @@ def _unknown(parsed) -> list[str]:
     return words + ([f"{parsed.unread} characters were not read"] if parsed.unread else [])
 
 
-def _shifted(chords, key):
+def _shifted(chords: Bars | None, key: Key) -> list[list[Chord]] | None:
     """Asked chords in the composer's key, which is C."""
     if chords is None:
         return None
     return [[chord.transposed(shift_to_c(key.tonic)) for chord in bar] for bar in chords]
 
 
-def _parts(names, shift: int) -> tuple[list[Part], dict[int, int]]:
+def _parts(names: tuple[str, ...], shift: int) -> tuple[list[Part], dict[int, int]]:
     """Who plays, in the composer's key, and which program plays what each is written as."""
-    parts, programs = [], {}
+    parts: list[Part] = []
+    programs: dict[int, int] = {}
     for name in dict.fromkeys(names):
         instrument = INSTRUMENTS[name]
         written = instrument.written_as if instrument.written_as not in programs else instrument.program
@@ -304,7 +314,7 @@ def _options(request: Request, given: Continuation | None) -> dict[str, Any]:
     return (given.controls() if given is not None else {}) | dict(request.controls)
 
 
-def _receipt(aria: Aria, request: Request, parsed, settled: Settled, notes) -> dict:
+def _receipt(aria: Aria, request: Request, parsed: ParsedPrompt, settled: Settled, notes: list[str]) -> dict[str, Any]:
     controls, chords = settled.controls, settled.controls.chords
     taken, unmet = kept(parsed.taken, parsed.claimed, settled)
     return {

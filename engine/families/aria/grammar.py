@@ -15,12 +15,14 @@ import torch
 
 from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, grid_quarters
 from clavilux.audio.codecs.remi import ScoreTokens
+from clavilux.audio.harmony import Chord
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.form import Bar
 
 MOST_NOTES_AT_ONCE = 10  # begun at one position by all parts together
 BASS_SPAN = 23  # semitones above a part's lowest note in which a bass that was asked for lies
 ENTRY_BARS = 4  # a part that was silent for so many bars comes in again
+_NO_PROGRAM = -1  # before a bar's first Program token
 
 # Comfortable ranges as MIDI pitches, from orchestration handbooks.
 RANGES = {
@@ -51,10 +53,10 @@ class ScoreGrammar:
         tokens: the vocabulary.
         bars: what to write, bar by bar.
         parts: who plays.
-        tempo: quarters a minute, said at the first bar's start; None where the piece is under way.
+        tempo: quarters a minute, written at the first bar's start; None where the piece is under way.
     """
 
-    def __init__(self, tokens: ScoreTokens, bars: Sequence[Bar], parts: Sequence[Part], tempo: float | None):
+    def __init__(self, tokens: ScoreTokens, bars: Sequence[Bar], parts: Sequence[Part], tempo: float | None) -> None:
         self._tokens, self._bars, self._parts = tokens, list(bars), {part.program: part for part in parts}
         self._kinds, self._values = tokens.kinds, tokens.values
         pitches = tokens.of_kind("Pitch")
@@ -64,13 +66,13 @@ class ScoreGrammar:
         self._bar_id = tokens.ids["Bar_None"]
         self._mask = np.zeros(len(tokens), dtype=bool)
         self._index = -1
-        self._silent = dict.fromkeys(self._parts, 0)  # bars since each part was heard
-        self._chord = None
+        self._silent = dict.fromkeys(self._parts, 0)  # bars since each part played
+        self._chord: Chord | None = None
         self.done = False
         self._open_bar(tempo)
 
     def _open_bar(self, tempo: float | None = None) -> None:
-        """Say the head of the next bar: nothing is free in it but, where none was asked for, its first chord."""
+        """Force the head of the next bar: nothing is free in it but, where none was asked for, its first chord."""
         self._index += 1
         bar = self._bars[self._index]
         self._quarters_left = sum(bar_quarters(b.metre) for b in self._bars[self._index :])
@@ -92,7 +94,7 @@ class ScoreGrammar:
             self._forced.append(tokens.ids[f"Tempo_{float(min(300, max(20, round(tempo))))}"])
         if not self._free:
             self._forced.append(self._due.pop(0))
-        self._position, self._program, self._notes, self._last = 0, None, 0, ""
+        self._position, self._program, self._notes, self._last = 0, _NO_PROGRAM, 0, ""
         self._at_position: dict[int, int] = {}
         self._lowest = self._floor = 0
         for program in self._silent:
@@ -160,6 +162,7 @@ class ScoreGrammar:
         if bass is not None:
             here = here[[self._values[i] % 12 == bass for i in here]]
         elif self._bars[self._index].section == "last" and not self._free:
+            assert self._chord is not None, "a bar whose chords were asked for begins with one"
             here = here[[self._values[i] % 12 in self._chord.pitch_classes for i in here]]
         self._mask[here] = True
 

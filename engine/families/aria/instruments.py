@@ -30,12 +30,13 @@ class Instrument:
     written_as: int
 
 
-def _table(*rows: tuple) -> dict[str, Instrument]:
+def _table(*rows: tuple[str, int, str] | tuple[str, int, str, int]) -> dict[str, Instrument]:
     """Rows (name, program, other words separated by commas[, written_as])."""
     table = {}
-    for name, program, words, *written_as in rows:
+    for row in rows:
+        name, program, words = row[:3]
         others = tuple(word.strip() for word in words.split(",") if word.strip())
-        table[name] = Instrument(name, program, (name, *others), *(written_as or [program]))
+        table[name] = Instrument(name, program, (name, *others), row[3] if len(row) == 4 else program)
     return table
 
 

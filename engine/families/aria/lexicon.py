@@ -6,10 +6,12 @@ value, rank): of two claims on one slot the higher rank wins, then the later one
 
 from __future__ import annotations
 
+from typing import Any
+
 from clavilux.families.aria.instruments import ENSEMBLES, INSTRUMENT_PHRASES, words_of
 from clavilux.families.aria.styles import STYLES, Metre
 
-Claim = tuple[str, object, int]
+Claim = tuple[str, Any, int]  # the value is of the slot's type: see `prompt.ParsedPrompt`
 Phrase = tuple[str, ...]
 
 # Ranks of claims on a style: "Bach" says baroque, but "Bach chorale" is a chorale and "Schubert song" a song.
@@ -267,18 +269,20 @@ def _table() -> dict[Phrase, tuple[Claim, ...]]:
         add(_split(words), ("pace", pace, WORD))
     for words, claims in _FORMS:
         add(_split(words), *claims)
-    for style, words in _COMPOSERS.items():
-        add(_split(words), ("style", style, COMPOSER))
+    for name, words in _COMPOSERS.items():
+        add(_split(words), ("style", name, COMPOSER))
     for names, words in _SCORING.items():
         for phrase in _split(words):
-            _, style, rank = table[phrase]["style"]
-            add([phrase], ("ensemble", (style, names), rank))
+            _, of_style, rank = table[phrase]["style"]
+            add([phrase], ("ensemble", (of_style, names), rank))
     for slot, by_value in (("density", _DENSITY_WORDS), ("section", _SECTION_WORDS), ("mode", _MODE_WORDS),
                            ("metre", _METRE_WORDS), ("count", _COUNTS)):  # fmt: skip
         for value, words in by_value.items():
             add(_split(words), (slot, value, WORD))
-    for (mode, pace, density), words in _MOODS:
-        implied = (("mode", mode, MOOD), ("pace", pace, MOOD), ("density", density, MOOD))
+    for implied_values, words in _MOODS:
+        implied = tuple(
+            (slot, value, MOOD) for slot, value in zip(("mode", "pace", "density"), implied_values, strict=True)
+        )
         add(_split(words), *(claim for claim in implied if claim[1] is not None))
     add([("quartet",), ("quartett",), ("quartetto",)], ("style", "quartet", FORM))
     add([words_of(words) for words in _IDLE])

@@ -178,5 +178,5 @@ def _accidental(word: str | None, sign: str | None) -> str:
     return {"♯": "#", "♭": "b", "B": "b"}.get(sign or "", sign or "")
 
 
-def _key_span(match: re.Match, key: Key) -> Span:
+def _key_span(match: re.Match[str], key: Key) -> Span:
     return Span(match.start(), match.end(), (("key", key, EXACT),))

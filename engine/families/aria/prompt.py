@@ -96,9 +96,9 @@ def parse_prompt(prompt: str) -> ParsedPrompt:
     winners = _winners(events)
     positive = [e for e in events if e.kind == "claims" and not e.negated]
     avoid = tuple(dict.fromkeys(pair for e in events if e.negated for pair in _refused(e)))
-    said = {slot: claim[1] for slot, claim in winners.items()}
-    names = _instruments(positive, said.get("count"), avoid)
-    scored_style, scored_for = said.get("ensemble", (None, ()))
+    values = {slot: claim[1] for slot, claim in winners.items()}
+    names = _instruments(positive, values.get("count"), avoid)
+    scored_style, scored_for = values.get("ensemble", (None, ()))
     unknown = dict.fromkeys(e.text[:40] for e in events if e.kind in ("unknown", "not"))
     unmet = dict.fromkeys(e.text for e in events if e.kind == "unmet")
     for name in dict.fromkeys(names[MAX_INSTRUMENTS:]):
@@ -106,19 +106,19 @@ def parse_prompt(prompt: str) -> ParsedPrompt:
     listed = tuple(unknown)[:MAX_LISTED]
     taken, claimed = account(events, winners)
     return ParsedPrompt(
-        style=said.get("style"),
+        style=values.get("style"),
         instruments=names[:MAX_INSTRUMENTS],
-        players=said.get("count") if not names else None,
-        ensemble=scored_for if scored_style == said.get("style") else (),
-        key=said.get("key"),
-        mode=said.get("mode"),
-        tempo=said.get("tempo"),
-        pace=said.get("pace"),
-        span=said.get("span"),
-        metre=said.get("metre"),
-        density=said.get("density"),
-        section=said.get("section"),
-        chords=said.get("chords"),
+        players=values.get("count") if not names else None,
+        ensemble=scored_for if scored_style == values.get("style") else (),
+        key=values.get("key"),
+        mode=values.get("mode"),
+        tempo=values.get("tempo"),
+        pace=values.get("pace"),
+        span=values.get("span"),
+        metre=values.get("metre"),
+        density=values.get("density"),
+        section=values.get("section"),
+        chords=values.get("chords"),
         avoid=avoid,
         taken=taken,
         claimed=claimed,
@@ -128,8 +128,8 @@ def parse_prompt(prompt: str) -> ParsedPrompt:
         unmet=tuple(unmet)[:MAX_LISTED],
         blank=not events,
         definite=is_definite(events),
-        bars=said.get("bars"),
-        length=said.get("length"),
+        bars=values.get("bars"),
+        length=values.get("length"),
         unread=max(0, len(prompt) - MAX_READ),
     )
 
@@ -185,8 +185,8 @@ def _longest_phrase(words: list[str | None], i: int) -> tuple[int, tuple[Claim, 
     """How many words from `i` on make the longest known phrase (0 if none does) and what it claims."""
     for first in _stems(words[i]):
         for length in range(min(LONGEST.get(first, 0), len(words) - i), 0, -1):
-            rest = words[i + 1 : i + length]
-            if None in rest:
+            rest = [word for word in words[i + 1 : i + length] if word is not None]
+            if len(rest) < length - 1:
                 continue
             for last in _stems(rest[-1]) if rest else ("",):
                 phrase = (first, *rest[:-1], last) if rest else (first,)
@@ -307,7 +307,7 @@ def _settled(winners: dict[str, Claim]) -> dict[str, Claim]:
 
 def _turned(event: Event) -> list[Claim]:
     """What a refused phrase asks for instead: the other mode, a moderate tempo."""
-    claims = []
+    claims: list[Claim] = []
     for slot, value, rank in event.claims:
         if slot == "mode":
             claims.append((slot, "minor" if value == "major" else "major", rank))
@@ -328,7 +328,7 @@ def _refused(event: Event) -> list[tuple[str, object]]:
     return pairs
 
 
-def _instruments(events: list[Event], count: int | None, avoid: tuple) -> tuple[str, ...]:
+def _instruments(events: list[Event], count: int | None, avoid: tuple[tuple[str, object], ...]) -> tuple[str, ...]:
     named = [name for e in events for slot, names, _ in e.claims if slot == "instruments" for name in names]
     names = [name for name in named if ("instrument", name) not in avoid]
     if count and len(set(names)) == 1:

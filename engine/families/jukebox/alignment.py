@@ -15,8 +15,8 @@ from torch import Tensor
 
 from clavilux.conditioning import Conditioning
 from clavilux.families.jukebox.prior import Labels, Prior, seen_lyrics
-from clavilux.files import atomic_path
-from clavilux.layers import after_norm
+from clavilux.files import PathLike, atomic_path
+from clavilux.layers import Attention, CrossAttention, Layer, after_norm
 
 _LEAST = 1e-6  # of attention: what nothing attends to can still be passed
 
@@ -54,30 +54,37 @@ class Alignment:
         return found
 
 
-def attention(prior: Prior, tokens: Tensor, prompt: Tensor, given: Conditioning, layer: int, head: int) -> Tensor:
+def attention(
+    prior: Prior, tokens: Tensor, prompt: Tensor, conditioning: Conditioning, layer: int, head: int
+) -> Tensor:
     """How a window's tokens attend to the lyrics that it sees, float32 [B, T, S].
 
     Args:
         prior: with lyrics.
         tokens: int64 [B, 1, T], the window's.
-        prompt, given: as `Prior.prompt` and `Prior.conditioning` give them.
+        prompt, conditioning: as `Prior.prompt` and `Prior.conditioning` give them.
         layer, head: which; a layer that reads the lyrics.
     """
     part = prior.decoder.layers[layer]
-    seen: list[Tensor] = []
+    assert isinstance(part, Layer)
     module = part.attention if prior.sizes.lyrics == "before" else part.cross
+    assert module is not None, "the layer of alignment reads the lyrics"
+    seen: list[Tensor] = []
     handle = module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     try:
         with torch.inference_mode():
-            prior.decoder.read(torch.cat([prompt, tokens], 2)[:, :, :-1], conditioning=given)
-            of_window = _of_prefix if prior.sizes.lyrics == "before" else _of_memory
-            return of_window(prior, module, seen[0], len(tokens), given, head)
+            prior.decoder.read(torch.cat([prompt, tokens], 2)[:, :, :-1], conditioning=conditioning)
+            if isinstance(module, Attention):
+                return _of_prefix(prior, module, seen[0], len(tokens), head)
+            assert conditioning.memory is not None, "cross-attention has a memory"
+            return _of_memory(prior, module, seen[0], len(tokens), conditioning.memory, head)
     finally:
         handle.remove()
 
 
-def _of_prefix(prior: Prior, module, x: Tensor, batch: int, given: Conditioning, head: int) -> Tensor:
+def _of_prefix(prior: Prior, module: Attention, x: Tensor, batch: int, head: int) -> Tensor:
     spec, lyrics = prior.decoder.spec, prior.sizes.lyric_tokens
+    assert module.span is not None, "such a layer reads the prefix alone"
     y = after_norm(spec, module.norm, module.qkv, x).float().view(batch, -1, 3, spec.heads, spec.head_dim)
     q, k = y[:, lyrics:, 0, head], y[:, : module.span.size, 1, head]  # [B, T, E], [B, S, E]
     scores = q @ k.transpose(1, 2) * spec.head_dim**-0.5
@@ -86,10 +93,10 @@ def _of_prefix(prior: Prior, module, x: Tensor, batch: int, given: Conditioning,
     return scores.masked_fill(later, -torch.inf).softmax(2)[:, :, :lyrics]
 
 
-def _of_memory(prior: Prior, module, x: Tensor, batch: int, given: Conditioning, head: int) -> Tensor:
+def _of_memory(prior: Prior, module: CrossAttention, x: Tensor, batch: int, memory: Tensor, head: int) -> Tensor:
     spec = prior.decoder.spec
     q = after_norm(spec, module.norm, module.q, x).float().view(batch, -1, spec.heads, spec.head_dim)[:, :, head]
-    k = module.memory_kv(given.memory)[0][:, head].float()  # [B, S, E]
+    k = module.memory_kv(memory)[0][:, head].float()  # [B, S, E]
     return (q @ k.transpose(1, 2) * spec.head_dim**-0.5).softmax(2)
 
 
@@ -116,9 +123,9 @@ def aligned(
     device = prior.decoder.embed.weight.device
     for start, end in windows:
         end = min(end, tokens.shape[1])
-        given = prior.conditioning(labels, [start], None)
+        conditioning = prior.conditioning(labels, [start], None)
         window = tokens[:, None, start:end].to(device)
-        seen = attention(prior, window, prior.prompt(labels, start, 1), given, *prior.sizes.alignment)[0]
+        seen = attention(prior, window, prior.prompt(labels, start, 1), conditioning, *prior.sizes.alignment)[0]
         first, last = seen_lyrics(labels, prior.sizes, start)
         weights[known:end, first:last] = seen[known - start :, seen.shape[1] - (last - first) :].cpu().numpy()
         known = end
@@ -142,7 +149,7 @@ def monotone(weights: np.ndarray) -> np.ndarray:
     return path
 
 
-def draw(alignment: Alignment, path) -> None:
+def draw(alignment: Alignment, path: PathLike) -> None:
     """Save a picture of it; the ending chooses the format. ValueError for a place where none can be written."""
     from matplotlib.figure import Figure
 

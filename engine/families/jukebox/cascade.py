@@ -137,7 +137,7 @@ def draw_level(
         begun = max(begun, end)
 
 
-def _conditions(prior: Windowed, plan: LevelPlan, labels, starts: list[int], above: Tensor | None) -> Conditioning:
+def _conditions(prior: Windowed, plan: LevelPlan, labels: Any, starts: list[int], above: Tensor | None) -> Conditioning:
     with torch.inference_mode():
         if above is None:
             return prior.conditioning(labels, starts, None)

@@ -1,6 +1,6 @@
 """Jukebox's sizes out of a checkpoint: from transformers' config.json, or from the shapes in an original file.
 
-Knows both layouts' words. Reads no weights; what it gives is `config.PriorConfig`.
+Knows both layouts' names. Reads no weights; what it gives is `config.PriorConfig`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SHARED = {
     "sampling_rate": 44100, "timing_dims": 64, "min_duration": 0, "max_duration": 600.0, "max_nb_genres": 5,
     "metadata_conditioning": True,
 }  # fmt: skip
-# The published models' words that no shape tells, by width and layers (arXiv 2005.00341, appendix B).
+# The published models' settings that no shape shows, by width and layers (arXiv 2005.00341, appendix B).
 _PUBLISHED: Mapping[tuple[int, int], Mapping[str, Any]] = {
     (4800, 72): {"heads": 8, "blocks": 128, "order": 2, "shortest_s": 60.0},
     (4800, 79): {
@@ -46,7 +46,7 @@ _PUBLISHED: Mapping[tuple[int, int], Mapping[str, Any]] = {
     },
     (1920, 72): {"heads": 1, "blocks": 128, "order": 2, "growth": 3, "cycle": 8},
 }  # fmt: skip
-# The words of an original file's settings -> ours.
+# The names of an original file's settings -> ours.
 _SETTINGS = {
     "heads": "heads", "blocks": "blocks", "attn_order": "order", "n_ctx": "context", "n_tokens": "lyric_tokens",
     "prime_heads": "encoder_heads", "prime_blocks": "encoder_blocks", "prime_attn_order": "encoder_order",
@@ -54,7 +54,7 @@ _SETTINGS = {
     "max_duration": "longest_s", "sr": "sample_rate", "max_bow_genre_size": "most_genres",
     "merged_decoder": "untied", "level": "level",
 }  # fmt: skip
-WORDS = {*_SETTINGS.values(), "alignment"}
+NAMES = {*_SETTINGS.values(), "alignment"}
 
 
 def from_transformers(config: Mapping[str, Any], vqvae: VQVAESpec) -> dict[int, PriorConfig]:
@@ -103,8 +103,8 @@ def _prior(c: Mapping[str, Any], shared: Mapping[str, Any], count: int, index: i
     if not isinstance(c["metadata_dims"], (list, tuple)) or len(c["metadata_dims"]) != 2:
         raise ValueError(f"metadata_dims is {short(c['metadata_dims'])}; it should be two numbers, genres and artists")
     genres, artists = c["metadata_dims"]
-    return _fitting(
-        vqvae, level=level, stack=stack, context=context, vocabulary=c["music_vocab_size"], lyrics=lyrics,
+    sizes = PriorConfig(
+        level=level, stack=stack, context=context, vocabulary=c["music_vocab_size"], lyrics=lyrics,
         lyric_tokens=tokens, lyric_vocabulary=lyric_ids, encoder=encoder, untied=bool(c["merged_decoder"]),
         genres=genres, artists=artists, most_genres=shared["max_nb_genres"],
         time_bins=0 if index else whole_number("timing_dims", shared["timing_dims"], 1, 1 << 16), upsampling=upsampling,
@@ -112,6 +112,7 @@ def _prior(c: Mapping[str, Any], shared: Mapping[str, Any], count: int, index: i
         longest_s=number_from("max_duration", shared["max_duration"], 0, 1e6), hop=vqvae.hop(level),
         alignment=_alignment(stack, lyrics, (c["alignment_layer"], c["alignment_head"])),
     )  # fmt: skip
+    return _fitting(vqvae, sizes)
 
 
 def _stack(c: Mapping[str, Any], positions: int, ids: int, prefix: int) -> TransformerConfig:
@@ -126,17 +127,16 @@ def _stack(c: Mapping[str, Any], positions: int, ids: int, prefix: int) -> Trans
     )  # fmt: skip
 
 
-def _alignment(stack: TransformerConfig, lyrics: str, place) -> tuple[int, int] | None:
+def _alignment(stack: TransformerConfig, lyrics: str, place: tuple[int, int]) -> tuple[int, int] | None:
     """The place, if lyrics are read there."""
     layer, head = place
-    word = {"before": "prefix", "beside": "none"}.get(lyrics)
+    span = {"before": "prefix", "beside": "none"}.get(lyrics)
     spans = stack.spec().spans
-    return (layer, head) if 0 <= layer < stack.layers and head < stack.heads and spans[layer] == word else None
+    return (layer, head) if 0 <= layer < stack.layers and head < stack.heads and spans[layer] == span else None
 
 
-def _fitting(vqvae: VQVAESpec, **words) -> PriorConfig:
+def _fitting(vqvae: VQVAESpec, sizes: PriorConfig) -> PriorConfig:
     """Sizes that fit the codec whose tokens they are about. Raises ValueError."""
-    sizes = PriorConfig(**words)
     level, up = sizes.level, sizes.upsampling
     if sizes.vocabulary != vqvae.vocabulary or sizes.sample_rate != vqvae.sample_rate:
         raise ValueError(
@@ -159,12 +159,12 @@ def from_original(
     Args:
         shapes: of all its tensors.
         settings: the file's own ("hps"), where they are plain values; else they are not read.
-        level: which level the file is said to be of.
+        level: which level the file is to be of.
         vqvae: the codec's.
-        own: the user's, by the words of `WORDS`; they win.
+        own: the user's, by the names of `NAMES`; they win.
 
     Raises:
-        ValueError: it is no prior, another level's, or something is not told.
+        ValueError: it is no prior, another level's, or something that no shape shows is not stated.
     """
     top = level == vqvae.levels - 1
     stack = _original_stack(shapes, "prior")
@@ -173,38 +173,43 @@ def from_original(
         kind = "an upsampler's" if has_above else "a top prior's"
         wanted = "the top one" if top else "an upsampler's"
         raise ValueError(f"it is {kind} checkpoint, and level {level} is {wanted}: is it another level's file?")
-    told = dict(_PUBLISHED.get((stack["width"], stack["layers"]), {}))
+    stated = dict(_PUBLISHED.get((stack["width"], stack["layers"]), {}))
     if isinstance(settings, Mapping):
-        told |= {ours: settings[theirs] for theirs, ours in _SETTINGS.items() if settings.get(theirs) is not None}
-    told |= own
-    if told.get("level", level) != level:
-        raise ValueError(f"it is of level {told['level']}, not {level}: is it another level's file?")
-    lacking = [word for word in ("heads", "blocks", "order") if word not in told]
+        stated |= {ours: settings[theirs] for theirs, ours in _SETTINGS.items() if settings.get(theirs) is not None}
+    stated |= own
+    if stated.get("level", level) != level:
+        raise ValueError(f"it is of level {stated['level']}, not {level}: is it another level's file?")
+    lacking = [word for word in ("heads", "blocks", "order") if word not in stated]
     if lacking:
         raise ValueError(f"its shapes do not tell {', '.join(lacking)}; say so in a jukebox.json beside it")
     lyrics = "beside" if any(name.startswith("prime_prior.") for name in shapes) else "none"
     if stack["vocabulary"] > vqvae.vocabulary:
         lyrics = "before"
-    tokens = {"none": 0, "beside": 0, "before": stack["positions"] - told.get("context", stack["positions"])}[lyrics]
+    tokens = {"none": 0, "beside": 0, "before": stack["positions"] - stated.get("context", stack["positions"])}[lyrics]
     encoder = None
     if lyrics == "beside":
         inner = _original_stack(shapes, "prime_prior")
-        encoder = TransformerConfig(**inner, **{word: told[f"encoder_{word}"] for word in ("heads", "blocks", "order")})
+        encoder = TransformerConfig(
+            **inner, **{word: stated[f"encoder_{word}"] for word in ("heads", "blocks", "order")}
+        )
         tokens = inner["positions"]
     prefix = tokens if lyrics == "before" else 0
-    outer = TransformerConfig(**stack, heads=told["heads"], blocks=told["blocks"], order=told["order"], prefix=prefix)
-    return _fitting(
-        vqvae, level=level, stack=outer, context=outer.positions - prefix, vocabulary=vqvae.vocabulary, lyrics=lyrics,
+    outer = TransformerConfig(
+        **stack, heads=stated["heads"], blocks=stated["blocks"], order=stated["order"], prefix=prefix
+    )
+    sizes = PriorConfig(
+        level=level, stack=outer, context=outer.positions - prefix, vocabulary=vqvae.vocabulary, lyrics=lyrics,
         lyric_tokens=tokens, lyric_vocabulary=encoder.vocabulary if encoder else outer.vocabulary - vqvae.vocabulary,
-        encoder=encoder, untied=bool(told.get("untied", top and lyrics != "before")),
+        encoder=encoder, untied=bool(stated.get("untied", top and lyrics != "before")),
         genres=_rows(shapes, "y_emb.bow_genre_emb.emb.weight"), artists=_rows(shapes, "y_emb.artist_emb.emb.weight"),
-        most_genres=told.get("most_genres", 5),
+        most_genres=stated.get("most_genres", 5),
         time_bins=_rows(shapes, "y_emb.total_length_emb.emb.weight") if top else 0,
-        upsampling=None if top else _original_upsampling(shapes, told),
-        sample_rate=told.get("sample_rate", vqvae.sample_rate), shortest_s=told.get("shortest_s", 0.0),
-        longest_s=told.get("longest_s", 600.0), hop=vqvae.hop(level),
-        alignment=_alignment(outer, lyrics, told.get("alignment", (-1, 0))),
+        upsampling=None if top else _original_upsampling(shapes, stated),
+        sample_rate=stated.get("sample_rate", vqvae.sample_rate), shortest_s=stated.get("shortest_s", 0.0),
+        longest_s=stated.get("longest_s", 600.0), hop=vqvae.hop(level),
+        alignment=_alignment(outer, lyrics, stated.get("alignment", (-1, 0))),
     )  # fmt: skip
+    return _fitting(vqvae, sizes)
 
 
 def _original_stack(shapes: Mapping[str, tuple[int, ...]], name: str) -> dict[str, int]:
@@ -221,18 +226,18 @@ def _original_stack(shapes: Mapping[str, tuple[int, ...]], name: str) -> dict[st
         raise ValueError(f"these are not the weights of a Jukebox prior in its original layout ({error})") from None
 
 
-def _original_upsampling(shapes: Mapping[str, tuple[int, ...]], told: Mapping[str, Any]) -> UpsamplerConfig:
+def _original_upsampling(shapes: Mapping[str, tuple[int, ...]], stated: Mapping[str, Any]) -> UpsamplerConfig:
     stem = "conditioner_blocks.0.cond.model"
     ups = sorted(key for key in shapes if re.fullmatch(rf"{re.escape(stem)}\.\d+\.1\.weight", key))
     blocks = [key for key in shapes if re.fullmatch(rf"{re.escape(stem)}\.1\.0\.blocks\.\d+\.model\.1\.weight", key)]
     if not ups or not blocks:
         raise ValueError(f"its {stem} is not what an upsampler's is")
     hidden, width, _ = shapes[blocks[0]]
-    if "growth" not in told:
+    if "growth" not in stated:
         raise ValueError("its shapes do not tell growth; say so in a jukebox.json beside it")
     return UpsamplerConfig(
         width=width, depth=len(blocks), hidden=hidden, downs=len(ups), stride=shapes[ups[0]][2] // 2,
-        growth=told["growth"], cycle=told.get("cycle"),
+        growth=stated["growth"], cycle=stated.get("cycle"),
     )  # fmt: skip
 
 

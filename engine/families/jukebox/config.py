@@ -1,7 +1,7 @@
 """What Jukebox's priors are, whatever files they come in: sizes, what their layers read, what conditions them.
 
 Both layouts' readers give a `PriorConfig` a level (arXiv 2005.00341, sections 4 and 5, and appendix B). Levels are the
-VQ-VAE's: 0 has the shortest hop, and the highest is the top prior's. Knows numbers only; reads no file.
+VQ-VAE's: 0 has the shortest hop, and the highest is the top prior's. Knows sizes only; reads no file.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _MOST_OF_A_PRIOR = {
 
 
 def order_of(number: int, layers: int) -> tuple[str, ...]:
-    """What each layer reads: a word of `clavilux.spec.SPANS`; "none" is one that attends to the lyrics alone.
+    """What each layer reads: one of `clavilux.spec.SPANS`; "none" is one that attends to the lyrics alone.
 
     Raises:
         ValueError: an order that is not known.
     """
     if number not in ORDERS:
         raise ValueError(f"the attention order is {number!r}; those known are {', '.join(map(str, ORDERS))}")
-    return tuple(_word(number, layer) for layer in range(layers))
+    return tuple(_span(number, layer) for layer in range(layers))
 
 
-def _word(order: int, layer: int) -> str:
+def _span(order: int, layer: int) -> str:
     if order == 0:
         return "full"
     if order == 10:  # nine of rows, then nine of rows and one of lyrics, again and again; 79 in all
@@ -73,7 +73,7 @@ class TransformerConfig:
     vocabulary: int
     prefix: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, most in _MOST.items():
             whole_number(name, getattr(self, name), 1, most)
         if self.attention_width % self.heads:
@@ -86,10 +86,10 @@ class TransformerConfig:
     @property
     def cross_layers(self) -> tuple[int, ...]:
         """The layers that attend to the lyrics alone."""
-        return tuple(n for n, word in enumerate(order_of(self.order, self.layers)) if word == "none")
+        return tuple(n for n, span in enumerate(order_of(self.order, self.layers)) if span == "none")
 
-    def spec(self, **words) -> DecoderSpec:
-        """The same in the decoder's words, with more of them."""
+    def spec(self, *, output_vocabulary: int | None = None, tied: bool = False) -> DecoderSpec:
+        """The decoder's spec, with what its head scores and whether that is the table (as `DecoderSpec`)."""
         return DecoderSpec(
             width=self.width,
             layers=self.layers,
@@ -108,12 +108,13 @@ class TransformerConfig:
             block=self.positions // self.blocks,
             prefix_span=(self.prefix // self.blocks + 1) * self.blocks,
             final_norm=False,
-            **words,
+            output_vocabulary=output_vocabulary,
+            tied=tied,
         )
 
     @property
     def parameters(self) -> int:
-        """Numbers that it learned, without tables and head."""
+        """How many parameters it has, without tables and head."""
         d, inner, wide = self.width, self.attention_width, self.ffn_width
         return self.layers * (4 * d * inner + 3 * inner + d + 2 * d * wide + wide + d + 4 * d)
 
@@ -139,7 +140,7 @@ class UpsamplerConfig:
     cycle: int | None
     scaled: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, most in (
             ("width", 1 << 16), ("depth", 64), ("hidden", 1 << 16), ("downs", 16), ("stride", 1024), ("growth", 1024),
         ):  # fmt: skip
@@ -151,6 +152,7 @@ class UpsamplerConfig:
 
     @property
     def dilation_steps(self) -> list[int]:
+        """Of each residual block, the power of `growth` that is its dilation."""
         return [index % (self.cycle or self.depth) for index in range(self.depth)]
 
     @property
@@ -203,7 +205,7 @@ class PriorConfig:
     hop: int
     alignment: tuple[int, int] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, most in _MOST_OF_A_PRIOR.items():
             whole_number(name, getattr(self, name), 1, most)
         if not 0 <= self.shortest_s < self.longest_s:
@@ -220,33 +222,32 @@ class PriorConfig:
 
     @property
     def spec(self) -> DecoderSpec:
-        """The decoder in the shared words. Its table has the music's ids first, then the lyrics'."""
+        """The decoder's spec. Its table has the music's ids first, then the lyrics'."""
         shared = not self.untied and self.lyrics != "before"
         return self.stack.spec(output_vocabulary=self.vocabulary, tied=shared)
 
     @property
     def parameters(self) -> int:
-        """Numbers that it learned; a head that is the table is counted once."""
+        """How many parameters it has; a head that is the table is counted once."""
         d = self.stack.width
         count = self.stack.parameters + (self.stack.vocabulary + self.stack.positions) * d
-        count += self.vocabulary * d * self.untied
+        count += self.vocabulary * d if self.untied else 0
         count += (self.genres + self.artists + 3 * self.time_bins) * d
         if self.encoder is not None:
             e = self.encoder
             count += e.parameters + (e.vocabulary + e.positions + 1) * e.width + (e.width + 3) * d
-        return count + (self._upsampling_parameters if self.upsampling is not None else 0)
+        return count + (0 if self.upsampling is None else self._parameters_of(self.upsampling))
 
-    @property
-    def _upsampling_parameters(self) -> int:
-        u, d = self.upsampling, self.stack.width
+    def _parameters_of(self, u: UpsamplerConfig) -> int:
+        d = self.stack.width
         block = 3 * u.width * u.hidden + u.hidden + u.hidden * u.width + u.width
         strided = [u.width] * (u.downs - 1) + [d]
         ups = sum(2 * u.stride * u.width * out + out for out in strided)
         return self.vocabulary * d + 3 * d * u.width + u.width + u.downs * u.depth * block + ups + 2 * d
 
 
-def as_words(sizes: PriorConfig) -> Mapping[str, Any]:
-    """Everything that tells one prior's sizes from another's, as JSON values."""
+def as_json(sizes: PriorConfig) -> Mapping[str, Any]:
+    """Everything that distinguishes one prior's sizes from another's, as JSON values."""
     from dataclasses import asdict
 
     return asdict(sizes)

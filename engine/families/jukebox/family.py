@@ -1,4 +1,4 @@
-"""Jukebox (arXiv 2005.00341): a cascade of priors over the levels of a VQ-VAE, told an artist, genres and lyrics.
+"""Jukebox (arXiv 2005.00341): a cascade of priors over the levels of a VQ-VAE, for an artist, genres and lyrics.
 
 Knows what a request becomes: settings that fit the checkpoint, plain values all of them, so that a journal can hold
 them. Where files lie is `files`', what a prior is `prior`'s, how a level is drawn `cascade`'s.
@@ -7,17 +7,18 @@ them. Where files lie is `files`', what a prior is `prior`'s, how a level is dra
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from clavilux.checks import check_number, whole_number
 from clavilux.families.jukebox.cascade import LevelPlan
 from clavilux.families.jukebox.config import PriorConfig
 from clavilux.families.jukebox.files import JukeboxFiles, find
-from clavilux.families.jukebox.labels import Lists, alphabet_of, numbers, read_lyrics, spelled
+from clavilux.families.jukebox.labels import Lists, alphabet_of, label_ids, read_lyrics, spelled
 from clavilux.families.jukebox.memory import memory_bytes
 from clavilux.families.jukebox.priming import check_no_prompt, given_tokens
 from clavilux.families.jukebox.prior import Labels, Prior, seen_lyrics
@@ -58,10 +59,10 @@ class Jukebox:
     accepts = ACCEPTS
     sampling = SAMPLING
 
-    def __init__(self, files: JukeboxFiles, device: torch.device, dtype: str):
+    def __init__(self, files: JukeboxFiles, device: torch.device, dtype: str) -> None:
         self.files, self.device, self.dtype = files, device, dtype
         self.codec = files.load_codec().to(device)
-        self.identity = {"model": model_name(files.folder), "files": files.identity(), "dtype": dtype}
+        self.identity: dict[str, Any] = {"model": model_name(files.folder), "files": files.identity(), "dtype": dtype}
         self._prior: tuple[int, Prior] | None = None
 
     def prior(self, level: int) -> Prior:
@@ -74,18 +75,20 @@ class Jukebox:
             self._prior = level, prior
         return self._prior[1]
 
-    def settled(self, seconds: float, controls: Mapping[str, Any], drawing: Mapping[str, Any]):
-        """(settings, JSON values; what the song begins with, int64 [1, n] by level; what is to be told).
+    def settled(
+        self, seconds: float, controls: Mapping[str, Any], drawing: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[int, Tensor], list[str]]:
+        """(settings, JSON values; what the song begins with, int64 [1, n] by level; the receipt's notes).
 
         Args:
             seconds: of what is made.
-            controls: by the words of `ACCEPTS`; continue_from is a sound file or an Audio that comes first.
+            controls: by the names of `ACCEPTS`; continue_from is a sound file or an Audio that comes first.
             drawing: temperature, top_k and top_p; None for the usual ones.
 
         Raises:
             ValueError, TypeError: what this checkpoint does not take, or a value out of range.
         """
-        controls, notes = dict(controls), []
+        notes: list[str] = []
         sizes, top = self.files.sizes, self.files.top
         count = _levels(self.files, controls)
         levels = list(range(top, top - count, -1))
@@ -102,7 +105,7 @@ class Jukebox:
             whole = total * self.files.spec.hop(top) // self.files.spec.hop(level)
             if level not in sizes and settings["given"].get(str(level), 0) < whole:
                 self.files.load_prior(level, torch.float32)  # says what there is
-        settings |= _said(self.files, controls, notes) | _drawing(self.files, controls, drawing)
+        settings |= _label_settings(self.files, controls, notes) | _drawing(self.files, controls, drawing)
         self._check_lyrics(settings)
         return settings, given, notes
 
@@ -128,7 +131,7 @@ class Jukebox:
         return plans
 
     def labels(self, settings: Mapping[str, Any], level: int) -> Labels:
-        """What a level's prior is told."""
+        """What a level's prior is conditioned on."""
         lyrics = tuple(settings["characters"]) if self.files.sizes[level].lyric_tokens else ()
         return Labels(
             settings["artist"][str(level)], tuple(settings["genres"][str(level)]), lyrics, settings["song_samples"]
@@ -194,7 +197,7 @@ def check_controls(folder: Path, config: Mapping[str, Any], prompt: str, control
     check_no_prompt(model_name(folder), prompt)
     files = find(folder, config)
     _levels(files, controls)
-    _said(files, controls, [])
+    _label_settings(files, controls, [])
     _drawing(files, controls, {})
 
 
@@ -241,23 +244,23 @@ def _levels(files: JukeboxFiles, controls: Mapping[str, Any]) -> int:
     return whole_number("levels", controls.get("levels", files.spec.levels), 1, files.spec.levels)
 
 
-def _said(files: JukeboxFiles, controls: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
-    """Artist, genres and lyrics as each level's numbers."""
+def _label_settings(files: JukeboxFiles, controls: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """Artist, genres and lyrics as each level's ids."""
     folder = controls.get("labels")
     holds = (files.folder / "artists.json").is_file() or (files.folder / "artists.txt").is_file()
     lists = Lists(Path(folder) if folder else files.folder if holds else None)
     ordered = sorted(files.sizes, reverse=True)
     artists = {level: files.sizes[level].artists for level in ordered}
     genres = {level: files.sizes[level].genres for level in ordered}
-    artist = numbers("artist", controls.get("artist", 0), lists, artists, notes)
-    genre = numbers("genre", controls.get("genre", 0), lists, genres, notes)
+    artist = label_ids("artist", controls.get("artist", 0), lists, artists, notes)
+    genre = label_ids("genre", controls.get("genre", 0), lists, genres, notes)
     for level, found in artist.items():
         most = files.sizes[level].most_genres
         if len(found) != 1:
             raise ValueError(f"there are {len(found)} artists ({controls['artist']}); a song has one")
         if not 1 <= len(genre[level]) <= most:
             raise ValueError(f"there are {len(genre[level])} genres; the prior of level {level} takes 1 to {most}")
-    text, characters = "", ()
+    text, characters = "", tuple[int, ...]()
     if controls.get("lyrics"):
         sizes = _top_sizes(files)
         if sizes is None or not sizes.lyric_tokens:
@@ -286,7 +289,7 @@ def _drawing(files: JukeboxFiles, controls: Mapping[str, Any], drawing: Mapping[
     }  # fmt: skip
 
 
-def _each(name: str, asked, levels) -> dict[str, float]:
+def _each(name: str, asked: Any, levels: Sequence[int]) -> dict[str, float]:
     """A number for each level, by its name; from one for all, a list from the top on, or such a text."""
     parts = asked.split(",") if isinstance(asked, str) else asked if isinstance(asked, (list, tuple)) else [asked]
     try:

@@ -27,8 +27,8 @@ from clavilux.audio.codecs.vqvae import VQVAE, VQVAESpec
 from clavilux.checkpoint_io import FOLDER_FILES, read_json, read_torch
 from clavilux.errors import CheckpointError
 from clavilux.families.configs import describing
-from clavilux.families.jukebox.checkpoint_config import WORDS, from_original, from_transformers
-from clavilux.families.jukebox.config import PriorConfig, as_words
+from clavilux.families.jukebox.checkpoint_config import NAMES, from_original, from_transformers
+from clavilux.families.jukebox.config import PriorConfig, as_json
 from clavilux.families.jukebox.prior import Prior
 from clavilux.families.jukebox.weights import Source, file_source, filled, folder_source
 
@@ -64,15 +64,19 @@ class JukeboxFiles:
     def paths(self) -> dict[str, Path]:
         """The files of weights, by what is in them."""
         if self.codec is None:
-            found = sorted(path for path in self.folder.iterdir() if path.suffix in (".safetensors", ".bin"))
-            return {path.name: path for path in found if path.name.startswith(("model", "pytorch_model"))}
-        return {"vqvae": self.codec} | {str(level): Path(source.path) for level, source in self.sources.items()}
+            weights = sorted(path for path in self.folder.iterdir() if path.suffix in (".safetensors", ".bin"))
+            return {path.name: path for path in weights if path.name.startswith(("model", "pytorch_model"))}
+        found = {"vqvae": self.codec}
+        for level, source in self.sources.items():
+            assert source.path is not None, "in the original layout each prior is a file"
+            found[str(level)] = source.path
+        return found
 
     def identity(self) -> dict[str, str]:
         """What tells these files from others, by what is in them, without reading all of them."""
-        sizes = {level: as_words(sizes) for level, sizes in sorted(self.sizes.items())}
-        words = json.dumps([self.spec.to_dict(), sizes], sort_keys=True)
-        config = hashlib.sha256(words.encode()).hexdigest()[:16]
+        sizes = {level: as_json(sizes) for level, sizes in sorted(self.sizes.items())}
+        text = json.dumps([self.spec.to_dict(), sizes], sort_keys=True)
+        config = hashlib.sha256(text.encode()).hexdigest()[:16]
         return {"config": config} | {name: _identity(path) for name, path in self.paths.items()}
 
     def load_codec(self) -> VQVAE:
@@ -91,7 +95,7 @@ class JukeboxFiles:
 
 
 def find(folder: Path, config: Mapping[str, Any]) -> JukeboxFiles:
-    """The parts of a checkpoint: everything that can be told without its weights is checked.
+    """The parts of a checkpoint: everything that shows without its weights is checked.
 
     Raises:
         CheckpointError: files that are missing, damaged, of another level, or that do not fit each other.
@@ -133,10 +137,10 @@ def _original(folder: Path) -> JukeboxFiles:
     sizes = {}
     for level, source in sources.items():
         words = own.get("levels", {}).get(str(level), {})
-        wrong = sorted(set(words) - WORDS)
+        wrong = sorted(set(words) - NAMES)
         if wrong:
             raise ValueError(
-                f"its jukebox.json says {', '.join(wrong)} of a level; known are {', '.join(sorted(WORDS))}"
+                f"its jukebox.json says {', '.join(wrong)} of a level; known are {', '.join(sorted(NAMES))}"
             )
         try:
             sizes[level] = from_original(source.shapes, source.settings, level, spec, words)

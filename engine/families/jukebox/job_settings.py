@@ -6,11 +6,14 @@ Knows names and types. What a setting means is the family's.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from clavilux.errors import CheckpointError
 
 MOST_SEEDS, LONGEST_S = 64, 3600.0
+
+Check = Callable[[Any], bool]
 
 
 def check_settings(job: dict[str, Any], where: str) -> dict[str, Any]:
@@ -40,15 +43,15 @@ def check_rest(job: dict[str, Any], where: str) -> None:
             raise CheckpointError(f"{where} is damaged: {name} is {str(job.get(name))[:60]!r}; it should be {kind}")
 
 
-def _whole(least: int, most: int = 2**63 - 1):
+def _whole(least: int, most: int = 2**63 - 1) -> Check:
     return lambda value: type(value) is int and least <= value <= most
 
 
-def _number(least: float, most: float = math.inf):
+def _number(least: float, most: float = math.inf) -> Check:
     return lambda value: type(value) in (int, float) and value <= 1e300 and least <= value <= most
 
 
-def _listed(right, fewest: int = 0, most: int = 2**31):
+def _listed(right: Check, fewest: int = 0, most: int = 2**31) -> Check:
     return lambda value: isinstance(value, list) and fewest <= len(value) <= most and all(map(right, value))
 
 
@@ -65,7 +68,7 @@ def _texts(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(part, str) for part in value.values())
 
 
-_ALL = {
+_ALL: dict[str, tuple[Check, str]] = {
     "seconds": (lambda value: _number(0, LONGEST_S)(value) and value > 0, f"a number above 0 up to {LONGEST_S:g}"),
     "levels": (_levels, "levels one below the other, such as [2, 1, 0]"),
     "song_samples": (_whole(1), "a whole number above 0"),
@@ -78,13 +81,13 @@ _ALL = {
     "top_p": (_number(0, 1), "a number from 0 to 1"),
     "parallel_windows": (_whole(1), "a whole number above 0"),
 }
-_BY_LEVEL = {
+_BY_LEVEL: dict[str, tuple[Check, str]] = {
     "artist": (_whole(0), "a whole number"),
     "genres": (_listed(_whole(0)), "whole numbers"),
     "temperatures": (_number(0), "a number"),
     "hops": (lambda value: _number(0, 1)(value) and value > 0, "a share above 0 up to 1"),
 }
-_BESIDE = {
+_BESIDE: dict[str, tuple[Check, str]] = {
     "checkpoint": (_texts, "the checkpoint's files and what identifies each"),
     "device": (_text, "a device's name"),
     "notes": (_listed(_text), "sentences"),

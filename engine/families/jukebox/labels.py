@@ -1,8 +1,8 @@
-"""What a song is told to be, as numbers: artists and genres through the user's own lists, lyrics by character.
+"""What conditions a song, as ids: artists and genres through the user's own lists, lyrics by character.
 
 A list is a text file with a name a line, `name;number` or just the name, whose number then is its line's from 0; or a
 JSON object from names to numbers, as transformers' tokenizer has it, where the names of the second generation end in
-".v2". Which list a prior was trained with is told by its length. Knows no prior but by such counts.
+".v2". Which list a prior was trained with shows in its length. Knows no prior but by such counts.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from clavilux.files import read_text
 
@@ -35,7 +36,7 @@ class Lists:
         folder: where they were read; None for no lists.
     """
 
-    def __init__(self, folder: Path | None = None):
+    def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
         self._lists: dict[str, list[dict[str, int]]] = {kind: [] for kind in KINDS}
         if folder is None:
@@ -75,14 +76,16 @@ class Lists:
         return names[key]
 
 
-def numbers(kind: str, asked, lists: Lists, counts: Mapping[int, int], notes: list[str]) -> dict[int, tuple[int, ...]]:
-    """What was asked for as numbers of each level's prior.
+def label_ids(
+    kind: str, asked: Any, lists: Lists, counts: Mapping[int, int], notes: list[str]
+) -> dict[int, tuple[int, ...]]:
+    """The ids that each level's prior has for what was asked for.
 
     Args:
         kind: "artist" or "genre".
-        asked: names or numbers, a list of them or one text with commas.
+        asked: names or ids, a list of them or one text with commas.
         counts: how many each level's prior knows, the top level's first.
-        notes: takes what is to be told.
+        notes: takes the notes of the receipt.
 
     Raises:
         ValueError: a number out of range, or a name that the top level does not know.
@@ -118,7 +121,7 @@ def _named(kind: str, name: str, lists: Lists, level: int, count: int, strict: b
     return 0
 
 
-def _split(entry) -> Sequence:
+def _split(entry: Any) -> Sequence[Any]:
     return entry.split(",") if isinstance(entry, str) else [entry]
 
 
@@ -154,8 +157,8 @@ def _key(name: str) -> str:
     return re.sub(r"[^\w.]+|_+", "_", plain).strip("_")
 
 
-def read_lyrics(asked: str) -> str:
-    """The words: those given, or those of a text file that is named.
+def read_lyrics(asked: Any) -> str:
+    """The lyrics themselves, or those of a text file that is named.
 
     Raises:
         TypeError, ValueError: no text, or a file that cannot be read.
@@ -197,7 +200,7 @@ def alphabet_of(folder: Path, count: int) -> dict[str, int]:
 
 
 def spelled(lyrics: str, alphabet: Mapping[str, int], notes: list[str]) -> tuple[str, tuple[int, ...]]:
-    """(the characters that are known, their numbers), accents and typographic marks made plain, others left out."""
+    """(the characters that are known, their ids), accents and typographic marks made plain, others left out."""
     plain = unicodedata.normalize("NFKD", lyrics.translate(_QUOTES))
     plain = "".join(character for character in plain if not unicodedata.combining(character))
     kept = "".join(character for character in plain if character in alphabet)

@@ -6,7 +6,7 @@ Knows requests, journals and progress. What a request becomes is the family's; h
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -17,9 +17,10 @@ from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.token_files import codec_identity
 from clavilux.errors import CheckpointError
 from clavilux.families.jukebox.cascade import LevelPlan, draw_level
-from clavilux.families.jukebox.journal import Journal
+from clavilux.families.jukebox.journal import Journal, LevelJournal
 from clavilux.families.jukebox.priming import check_no_prompt
 from clavilux.family import Progress
+from clavilux.files import PathLike
 from clavilux.model import Model
 from clavilux.requests import USUAL_S, check_seconds
 
@@ -34,7 +35,7 @@ class JukeboxModel(Model):
     """A loaded cascade. Made by `clavilux.load`.
 
     Attributes:
-        at: what is being drawn, in words.
+        at: what is being drawn, as progress shows it.
     """
 
     OPTIONS = frozenset(
@@ -144,7 +145,7 @@ class JukeboxModel(Model):
             samples, tokens = self._generate(settings, given, journal, progress)
             return self._songs(settings, journal.job["notes"], samples, tokens)
 
-    def align(self, job: str | Path | Journal) -> list[Alignment]:
+    def align(self, job: PathLike | Journal) -> list[Alignment]:
         """When each word of the lyrics is sung, for each song of a job (as `resume`) whose top level is drawn.
 
         Raises:
@@ -201,7 +202,14 @@ class JukeboxModel(Model):
         return (Audio(piece, song.sample_rate) for piece in song.samples.split(size, dim=1))
 
     def _prepare(
-        self, prompt, seconds, seed, batch, continue_from, controls, drawing
+        self,
+        prompt: str,
+        seconds: float | None,
+        seed: int | Sequence[int] | None,
+        batch: int,
+        continue_from: PathLike | Audio | None,
+        controls: Mapping[str, Any],
+        drawing: Mapping[str, Any],
     ) -> tuple[bool, dict[str, Any], dict[int, Tensor], list[str]]:
         """(whether a list was asked for, settings, what the song begins with, notes). Everything is checked here."""
         as_list, rows, taken = self._parse_request(prompt, batch, seed, controls)
@@ -212,8 +220,14 @@ class JukeboxModel(Model):
         settings |= {"seeds": [own for _, own in rows], "dtype": self.family.dtype}
         return as_list, settings, given, notes
 
-    def _generate(self, settings, given, journal: Journal | None, progress: Progress | None):
-        """(samples [B, C, N], tokens [B, T] by level)."""
+    def _generate(
+        self,
+        settings: Mapping[str, Any],
+        given: Mapping[int, Tensor],
+        journal: Journal | None,
+        progress: Progress | None,
+    ) -> tuple[list[Tensor], dict[int, Tensor]]:
+        """(samples [C, N] of each song, tokens int64 [B, T] by level)."""
         plans = self.family.plans(settings)
         work = _Work(self.family, plans, settings["seconds"], progress)
         tokens: dict[int, Tensor] = {}
@@ -227,14 +241,25 @@ class JukeboxModel(Model):
         samples = [codec.decode(row[None, None])[0, :, :count].float().cpu() for row in tokens[last]]
         return samples, tokens
 
-    def _level(self, plan: LevelPlan, settings, given, above, journal: Journal | None, work: _Work) -> Tensor:
+    def _level(
+        self,
+        plan: LevelPlan,
+        settings: Mapping[str, Any],
+        given: Mapping[int, Tensor],
+        above: Tensor | None,
+        journal: Journal | None,
+        work: _Work,
+    ) -> Tensor:
         """All tokens of a level, int64 [B, T]."""
         seeds = settings["seeds"]
         begins = self._given(given, plan, settings)
         if begins.shape[1] >= plan.total:
             return begins[:, : plan.total].clone()
         rows = len(seeds) * plan.lanes
-        with nullcontext() if journal is None else journal.level(plan.level, self._head(plan, settings), rows) as kept:
+        opened: AbstractContextManager[LevelJournal | None] = nullcontext()
+        if journal is not None:
+            opened = journal.level(plan.level, self._head(plan, settings), rows)
+        with opened as kept:
             done = torch.zeros(rows, 0, dtype=torch.int64) if kept is None else kept.tokens
             columns = [done]
             work.begins(plan, done.shape[1])
@@ -248,21 +273,23 @@ class JukeboxModel(Model):
                     self.at = f"level {plan.level}: {work.step()} of {plan.length} tokens"
             return plan.joined(torch.cat(columns, dim=1))
 
-    def _given(self, given: dict[int, Tensor], plan: LevelPlan, settings) -> Tensor:
+    def _given(self, given: Mapping[int, Tensor], plan: LevelPlan, settings: Mapping[str, Any]) -> Tensor:
         """What a level begins with, int64 [B, n]."""
         return given.get(plan.level, torch.zeros(1, 0, dtype=torch.int64)).expand(len(settings["seeds"]), -1)
 
-    def _head(self, plan: LevelPlan, settings) -> dict[str, Any]:
+    def _head(self, plan: LevelPlan, settings: Mapping[str, Any]) -> dict[str, Any]:
         """All that a level's tokens depend on."""
-        words = ("seeds", "dtype", "song_samples", "given")
+        names = ("seeds", "dtype", "song_samples", "given")
         codec = codec_identity(self.family.codec.level(plan.level))
         return {
-            **plan.facts(), **{name: settings[name] for name in words}, "artist": settings["artist"][str(plan.level)],
+            **plan.facts(), **{name: settings[name] for name in names}, "artist": settings["artist"][str(plan.level)],
             "genres": settings["genres"][str(plan.level)], "lyrics": settings["lyrics"], "codec": codec["weights"][:16],
             "vocabulary": codec["vocabulary"],
         }  # fmt: skip
 
-    def _songs(self, settings, notes, samples: list[Tensor], tokens: dict[int, Tensor]) -> list[Audio]:
+    def _songs(
+        self, settings: Mapping[str, Any], notes: list[str], samples: list[Tensor], tokens: Mapping[int, Tensor]
+    ) -> list[Audio]:
         last = min(tokens)
         songs = []
         for row, (seed, sound) in enumerate(zip(settings["seeds"], samples, strict=True)):
@@ -277,7 +304,7 @@ class JukeboxModel(Model):
         return songs
 
 
-def _held(job: str | Path | Journal):
+def _held(job: PathLike | Journal) -> AbstractContextManager[Journal]:
     """A job's journal, closed at the end unless it was open already."""
     return nullcontext(job) if isinstance(job, Journal) else Journal(Path(job))
 
@@ -285,21 +312,21 @@ def _held(job: str | Path | Journal):
 class _Work:
     """How much of a render is done, its levels weighed by their parameters."""
 
-    def __init__(self, family, plans: list[LevelPlan], seconds: float, progress: Progress | None):
+    def __init__(self, family: Jukebox, plans: list[LevelPlan], seconds: float, progress: Progress | None) -> None:
         self._weights = {plan.level: _weight(family, plan) for plan in plans}
         self._total = sum(self._weights[plan.level] * plan.length for plan in plans)
         self._seconds, self._progress = seconds, progress
-        self._done, self._level, self._columns = 0, None, 0
+        self._done, self._step, self._columns = 0.0, 0.0, 0
 
     def begins(self, plan: LevelPlan, columns: int) -> None:
         """A level, so many columns of which are there."""
-        self._level, self._columns = plan.level, columns
-        self._done += columns * self._weights[plan.level]
+        self._step, self._columns = self._weights[plan.level], columns
+        self._done += columns * self._step
 
     def step(self) -> int:
         """Another column; how many there are."""
         self._columns += 1
-        self._done += self._weights[self._level]
+        self._done += self._step
         if self._progress is not None:
             self._progress(min(1.0, self._done / self._total) * self._seconds, self._seconds)
         return self._columns
@@ -309,6 +336,6 @@ class _Work:
             self._progress(self._seconds, self._seconds)
 
 
-def _weight(family, plan: LevelPlan) -> float:
+def _weight(family: Jukebox, plan: LevelPlan) -> float:
     sizes = family.files.sizes.get(plan.level)
     return 0.0 if sizes is None else float(sizes.parameters)

@@ -15,6 +15,7 @@ from clavilux.audio.codecs.token_files import check_codec, load_tokens
 from clavilux.audio.codecs.vqvae import VQVAE
 from clavilux.checks import check_number
 from clavilux.families.musicgen.family import clip_of
+from clavilux.files import PathLike
 
 SOURCES = ("prime", "continue_from", "tokens")
 
@@ -29,7 +30,7 @@ def given_tokens(
         controls: as `jukebox.ACCEPTS`, and continue_from.
         levels: all of the codec's, the top one first.
         total: tokens of the whole song at the top.
-        notes: takes what is to be told.
+        notes: takes the notes of the receipt.
         window_s: seconds of a window of the top prior.
 
     Raises:
@@ -47,7 +48,10 @@ def given_tokens(
     return _from_sound(codec, controls, named[0], levels, total, notes, window_s)
 
 
-def _from_sound(codec, controls, named: str, levels: list[int], total: int, notes, window_s: float):
+def _from_sound(
+    codec: VQVAE, controls: Mapping[str, Any], named: str, levels: list[int], total: int, notes: list[str],
+    window_s: float,
+) -> dict[int, Tensor]:  # fmt: skip
     top = codec.spec.levels - 1
     clip = clip_of(controls[named], named)
     name = str(controls[named]) if isinstance(controls[named], (str, Path)) else "the recording"
@@ -86,7 +90,7 @@ def _prime_seconds(controls: Mapping[str, Any], has_s: float, name: str, window_
     return float(prime_s)
 
 
-def _from_tokens(codec: VQVAE, path, levels: list[int], total: int, notes: list[str]) -> dict[int, Tensor]:
+def _from_tokens(codec: VQVAE, path: PathLike, levels: list[int], total: int, notes: list[str]) -> dict[int, Tensor]:
     file = load_tokens(path)
     frame_rates = {level: codec.spec.sample_rate / codec.spec.hop(level) for level in range(codec.spec.levels)}
     level = next((level for level in levels if frame_rates[level] == file.codec["frame_rate"]), None)
@@ -102,9 +106,9 @@ def _from_tokens(codec: VQVAE, path, levels: list[int], total: int, notes: list[
 
 
 def check_no_prompt(model: str, prompt: str) -> None:
-    """Raise ValueError for a prompt: a cascade is told other things."""
+    """Raise ValueError for a prompt: a cascade is conditioned on other things."""
     if prompt.strip():
         raise ValueError(
-            f"a prompt is given, {prompt[:60]!r}; {model} is told an artist, genres and lyrics instead (artist, genre, "
-            "lyrics)"
+            f"a prompt is given, {prompt[:60]!r}; {model} is conditioned on an artist, genres and lyrics "
+            "instead (artist, genre, lyrics)"
         )

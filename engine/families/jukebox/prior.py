@@ -1,6 +1,6 @@
 """One of Jukebox's priors: its decoder, and what conditions each window of it (arXiv 2005.00341, section 4).
 
-Knows artists, genres and characters as numbers, and time in samples. Does not know names, files or how windows follow
+Knows artists, genres and characters as ids, and time in samples. Does not know names, files or how windows follow
 one another.
 """
 
@@ -16,19 +16,19 @@ from clavilux.audio.codecs.streaming_layers import Chain, Conv, Upsample
 from clavilux.audio.codecs.vqvae import Residual
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
-from clavilux.families.jukebox.config import PriorConfig, UpsamplerConfig
+from clavilux.families.jukebox.config import PriorConfig, TransformerConfig, UpsamplerConfig
 
 _EPS = 1e-5
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What a song is told to be, as numbers of one prior.
+    """What conditions a song, as ids of one prior.
 
     Attributes:
-        artist: its number.
-        genres: their numbers, at most as many as the prior takes.
-        lyrics: a number for each character of all its lyrics.
+        artist: its id.
+        genres: their ids, at most as many as the prior takes.
+        lyrics: an id for each character of all its lyrics.
         total_samples: how long the whole song is thought to be.
     """
 
@@ -55,7 +55,7 @@ def seen_lyrics(labels: Labels, sizes: PriorConfig, start: int) -> tuple[int, in
 class LabelTables(nn.Module):
     """Vectors of artists, genres and, for the top prior, of time."""
 
-    def __init__(self, sizes: PriorConfig):
+    def __init__(self, sizes: PriorConfig) -> None:
         super().__init__()
         width = sizes.stack.width
         self.artist = nn.Embedding(sizes.artists, width)
@@ -94,8 +94,9 @@ def _bins(values: Tensor, least: float, most: float, count: int) -> Tensor:
 class Upsampler(nn.Module):
     """[B, N] tokens of the level above -> [B, N * ratio, D]."""
 
-    def __init__(self, sizes: UpsamplerConfig, vocabulary: int, width: int):
+    def __init__(self, sizes: UpsamplerConfig, vocabulary: int, width: int) -> None:
         super().__init__()
+        self.ratio = sizes.ratio
         self.embed = nn.Embedding(vocabulary, width)
         scale = sizes.depth**-0.5 if sizes.scaled else 1.0
         layers: list[nn.Module] = [Conv(width, sizes.width, 3, padding=1)]
@@ -112,12 +113,11 @@ class Upsampler(nn.Module):
 class LyricEncoder(nn.Module):
     """Characters -> the memory that cross-attention reads, [B, S, D]."""
 
-    def __init__(self, sizes: PriorConfig):
+    def __init__(self, sizes: TransformerConfig, width: int) -> None:
         super().__init__()
-        inner, width = sizes.encoder.width, sizes.stack.width
-        self.decoder = Decoder(sizes.encoder.spec(tied=True))
-        self.start = nn.Parameter(torch.empty(1, inner))
-        self.project = nn.Linear(inner, width)
+        self.decoder = Decoder(sizes.spec(tied=True))
+        self.start = nn.Parameter(torch.empty(1, sizes.width))
+        self.project = nn.Linear(sizes.width, width)
         self.norm = nn.LayerNorm(width, eps=_EPS)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -131,19 +131,19 @@ class Prior(nn.Module):
 
     Attributes:
         sizes: what it is.
-        fingerprint: tells its weights from another's.
+        fingerprint: distinguishes its weights from another's.
     """
 
-    def __init__(self, sizes: PriorConfig):
+    def __init__(self, sizes: PriorConfig) -> None:
         super().__init__()
         self.sizes = sizes
         self.fingerprint = ""
         self.decoder = Decoder(sizes.spec)
         self.labels = LabelTables(sizes)
-        self.upsampler = None
+        self.upsampler: Upsampler | None = None
         if sizes.upsampling is not None:
             self.upsampler = Upsampler(sizes.upsampling, sizes.vocabulary, sizes.stack.width)
-        self.lyrics = LyricEncoder(sizes) if sizes.encoder is not None else None
+        self.lyrics = None if sizes.encoder is None else LyricEncoder(sizes.encoder, sizes.stack.width)
 
     @torch.no_grad()
     def prompt(self, labels: Labels, start: int, rows: int) -> Tensor:
@@ -168,7 +168,8 @@ class Prior(nn.Module):
             windows = [self._time(labels, start) for start in starts]  # [context, D] each
             given = torch.stack(windows) if len(set(starts)) > 1 else windows[0].expand(rows, -1, -1)
         else:
-            room = sizes.context // sizes.upsampling.ratio
+            assert above is not None, "a level below the top is drawn after the one above it"
+            room = sizes.context // self.upsampler.ratio
             above = F.pad(above[:, :room], (0, room - min(room, above.shape[1])))
             given = self.upsampler(above.to(self._device))
         if sizes.lyrics == "before":

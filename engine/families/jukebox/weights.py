@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from clavilux.families.jukebox.config import PriorConfig
 from clavilux.families.jukebox.prior import Prior
 from clavilux.families.tensors import fingerprint
 from clavilux.skeleton import skeletons
-from clavilux.strict_weights import is_finite
+from clavilux.strict_weights import Shapes, is_finite
 
 # ours -> (original, transformers), inside a layer
 _LAYER = {
@@ -75,8 +76,10 @@ def _place(ours: str, sizes: PriorConfig, side: int) -> Place:
         time = _TIMES[rest.partition(".")[0]]
         return Place(((f"{('y_emb', 'metadata_embedding')[side]}.{time}_emb.emb.weight", 0, None),))
     if kind == "upsampler":
-        return Place(((_upsampler(rest, sizes, side), 0, None),))
+        assert sizes.upsampling is not None, "only such a Prior has an upsampler"
+        return Place(((_upsampler(rest, sizes.upsampling.depth, side), 0, None),))
     layer = re.search(r"layers\.(\d+)\.(\w+\.\w+)\.(weight|bias)$", ours)
+    assert layer is not None, f"{ours} is no tensor of a Prior"
     stem = "prior" if kind == "decoder" else ("prime_prior", "encoder")[side]
     theirs, ending = _LAYER[layer[2]][side], layer[3]
     linear = "norm" not in layer[2]
@@ -86,7 +89,7 @@ def _place(ours: str, sizes: PriorConfig, side: int) -> Place:
     return Place(((name, 0, None),), linear and layer[3] == "weight")
 
 
-def _table(ours: str, sizes: PriorConfig, side: int):
+def _table(ours: str, sizes: PriorConfig, side: int) -> tuple[tuple[str, int, int | None], ...]:
     """Rows of the table or the head. Lyrics that stand before the music have the first ids, in ours the last ones."""
     table = ("prior.x_emb.weight", "prior.embed_tokens.weight")[side]
     head = ("prior.x_out.weight", "prior.fc_proj_out.weight")[side] if sizes.untied else table
@@ -96,10 +99,10 @@ def _table(ours: str, sizes: PriorConfig, side: int):
     return music if "head" in ours or not before else (*music, (name, 0, before))
 
 
-def _upsampler(rest: str, sizes: PriorConfig, side: int) -> str:
+def _upsampler(rest: str, depth: int, side: int) -> str:
     """layers.I... -> the same layer's name in the checkpoint."""
-    _, index, inside = rest.split(".", 2)
-    index, depth = int(index), sizes.upsampling.depth
+    _, digits, inside = rest.split(".", 2)
+    index = int(digits)
     stem = ("conditioner_blocks.0.cond.model", "conditioner_blocks.upsampler")[side]
     if index == 0:
         return f"{stem}.{('0', 'proj_in')[side]}.{inside}"
@@ -120,16 +123,22 @@ class Source:
         label: what errors call it.
         shapes: of each tensor, by name, without what stands before them in the file.
         original: the layout.
-        settings: those of an original file.
+        settings: those of an original file, whatever it holds as "hps".
         path: that file; None for what lies in a folder, or in memory.
     """
 
     def __init__(
-        self, label: str, shapes: Mapping[str, tuple[int, ...]], original: bool, read, settings=None, path=None
-    ):
+        self,
+        label: str,
+        shapes: Shapes,
+        original: bool,
+        read: Callable[[], Callable[[str], Tensor]],
+        settings: Any = None,
+        path: Path | None = None,
+    ) -> None:
         self.label, self.shapes, self.original, self.settings = label, dict(shapes), original, settings
-        self.path: Path | None = path
-        self._read: Callable[[], Callable[[str], Tensor]] = read
+        self.path = path
+        self._read = read
 
     def tensors(self) -> Callable[[str], Tensor]:
         """Read a tensor by its name, each once. Original files that are not zip files are read whole now."""
@@ -188,8 +197,9 @@ def file_source(path: Path) -> Source:
 class _Mapped:
     """Tensors of a PyTorch file that stays on the disk. They are to be copied before the next one is asked for."""
 
-    def __init__(self, path: Path):
-        self._path, self._held, self._seen = path, {}, _SEEN
+    def __init__(self, path: Path) -> None:
+        self._path, self._seen = path, _SEEN
+        self._held: dict[str, Tensor] = {}
 
     def __call__(self, name: str) -> Tensor:
         if self._seen >= _SEEN:  # what is mapped of a file counts as memory until it is closed
@@ -243,7 +253,7 @@ def _tensor(read: Callable[[str], Tensor], place: Place, dtype: torch.dtype) -> 
     return torch.empty(tensor.shape, dtype=dtype).copy_(tensor)
 
 
-def _check(sizes: PriorConfig, source: Source, wanted: Mapping[str, tuple[int, ...]], where: Mapping[str, Place]):
+def _check(sizes: PriorConfig, source: Source, wanted: Shapes, where: Mapping[str, Place]) -> None:
     needed = {name for place in where.values() for name, _, _ in place.rows}
     unread = {*_NOT_READ[0 if source.original else 1]}
     if not sizes.untied:  # the head is the table, which some files hold twice

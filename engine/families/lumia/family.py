@@ -1,6 +1,6 @@
 """lumia: the bundled painter. The prompt's words become a prefix; its decoder draws tokens, its codec paints them.
 
-Knows the checkpoint's files and how a prompt becomes conditions. What words mean is `painter`'s.
+Knows the checkpoint's files and how a prompt becomes conditions. What words mean is `prompt`'s.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from clavilux.families.lumia.prompt import ACCEPTS, ParsedPrompt, check_understo
 from clavilux.families.lumia.seen_colors import main_colours, on_nothing
 from clavilux.families.lumia.words import COLOURS
 from clavilux.families.tensors import fingerprint, read_weights
-from clavilux.family import Stage
 from clavilux.image.codecs import residual
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
 from clavilux.image.picture import Picture
@@ -45,7 +44,7 @@ _FLOATS = 120  # a pixel that decoding keeps
 class Parts(nn.Module):
     """The decoder and its prefix: the checkpoint without its codec."""
 
-    def __init__(self, spec: DecoderSpec, num_words: int):
+    def __init__(self, spec: DecoderSpec, num_words: int) -> None:
         super().__init__()
         self.decoder = Decoder(spec)
         self.conditioner = PrefixConditioner(num_words, spec.width)
@@ -60,21 +59,22 @@ class Lumia(GridFamily):
     """Paints what the words say that it knows, and says which it does not know."""
 
     accepts = ACCEPTS
-    sizes = "its positions are learned for that size"
+    sizes: str | None = "its positions are learned for that size"
 
-    def __init__(self, parts: Parts, codec: ResidualVQ, words: list[str], size: int, identity: dict[str, Any]):
-        super().__init__("lumia", parts.decoder, codec, SAMPLING, size, identity)
-        self.stage = Stage(parts.decoder, layout_of(codec.spec), None, codec)
+    def __init__(self, parts: Parts, codec: ResidualVQ, words: list[str], size: int, identity: dict[str, Any]) -> None:
+        layout = layout_of(codec.spec)
+        super().__init__("lumia", parts.decoder, codec, SAMPLING, size, identity, layout)
         self._conditioner = parts.conditioner
-        self._words = {word: number for number, word in enumerate(words)}
+        self._start = torch.full((1, layout.streams, 1), codec.vocabulary)  # `layout.special`
+        self._words = {word: index for index, word in enumerate(words)}
 
     def generation(self, request: PictureRequest) -> PictureGeneration:
-        """Read the words; what they say is a prefix. ValueError where nothing was understood."""
+        """Read the prompt; what it means is a prefix. ValueError where nothing was understood."""
         parsed = check_understood(request.prompt, self._words, request.controls.get("anything", False))
-        told, nothing = (Conditioning(prefix=self._conditioner([each])) for each in (parsed.controls, PrefixControls()))
-        layout = self.stage.layout
-        start = torch.full((1, layout.streams, 1), layout.special)
-        generation = LumiaGeneration(self, request, self.decoder, told, nothing, start)
+        conditional, unconditional = (
+            Conditioning(prefix=self._conditioner([each])) for each in (parsed.controls, PrefixControls())
+        )
+        generation = LumiaGeneration(self, request, self.decoder, conditional, unconditional, self._start)
         generation.parsed = parsed
         generation.receipt |= {
             "unknown": list(parsed.unknown),
@@ -94,6 +94,7 @@ class LumiaGeneration(PictureGeneration):
     parsed: ParsedPrompt
 
     def picture(self) -> Picture:
+        """As `PictureGeneration.picture`; where it is the whole one, its receipt says what came of the prompt."""
         picture = super().picture()
         if self.num_painted == self.num_tokens:
             self._look(picture)
@@ -112,7 +113,7 @@ class LumiaGeneration(PictureGeneration):
         ]
 
 
-def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> Lumia:
+def load(folder: Path, config: Mapping[str, Any], device: torch.device, dtype: str) -> Lumia:
     """Read `config.json` and `model.safetensors`.
 
     Raises:

@@ -58,7 +58,7 @@ def passed_over() -> Container[str]:
 @lru_cache(maxsize=1)
 def names() -> dict[str, tuple[str, ...]]:
     """A phrase, folded -> the English words that it means."""
-    table = {}
+    table: dict[str, tuple[str, ...]] = {}
     for line in gzip.decompress(NAMES.read_bytes()).decode().splitlines():
         meaning, *phrases = line.split("\t")
         table |= dict.fromkeys(phrases, tuple(meaning.split()))

@@ -76,7 +76,7 @@ _MISSING = object()
 class Settings:
     """The settings of a training run: nested, read by dotted names, `${other.name}` followed."""
 
-    def __init__(self, values: Mapping[str, Any]):
+    def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
 
     def get(self, name: str, default: Any = _MISSING) -> Any:
@@ -105,7 +105,7 @@ class Settings:
         return value
 
 
-def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> MusicGen:
+def load(folder: Path, config: Mapping[str, Any], device: torch.device, dtype: str) -> MusicGen:
     """Read a folder of audiocraft's two files; `config` is not used.
 
     Raises:
@@ -114,15 +114,15 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
     """
     settings, tensors = read(folder)
     label = f"the checkpoint {str(folder / 'state_dict.bin')!r}"
-    codec = _codec(folder)
-    sizes = describe(folder, settings, _text_width(tensors), codec.hop)
+    mono = _codec(folder)
+    sizes = describe(folder, settings, _text_width(tensors), mono.hop)
     check(tensors, shapes(sizes), label, NOT_READ)
     decoder = decoder_of(sizes.spec, mapped(tensors, names(sizes)))
     conditioner = Conditioner(
-        linear_of(tensors, _TEXT), linear_of(tensors, _MELODY) if sizes.melody is not None else None
+        linear_of(tensors, _TEXT, label), linear_of(tensors, _MELODY, label) if sizes.melody is not None else None
     )
     text = from_name(settings.get("conditioners.description.t5.name"), folder, sizes.text_width, device)
-    codec = fitting(codec, sizes, label)
+    codec = fitting(mono, sizes, label)
     identity = {"model": model_name(folder), "fingerprint": fingerprint(tensors)}
     del tensors  # so that what was stacked, or will be packed, is there once
     return assembled("audiocraft", sizes, decoder, conditioner, text, codec, identity, device, dtype)
@@ -256,7 +256,7 @@ def _tensors(path: Path, state: Mapping[str, Any]) -> dict[str, Weight]:
     return int8.merge_scales(state, f"the checkpoint {str(path)!r}")
 
 
-def _codec(folder: Path):
+def _codec(folder: Path) -> encodec.Encodec:
     """The codec of `compression_state_dict.bin`, or the one that it names: in the folder, else from the hub."""
     path = folder / "compression_state_dict.bin"
     try:

@@ -1,6 +1,6 @@
 """What MusicGen and its relatives are, whatever files they come in: sizes, delays, what conditions them, how long.
 
-Both layouts' config readers give a `MusicGenConfig`. Knows numbers only; reads no file and holds no weights.
+Both layouts' config readers give a `MusicGenConfig`. Knows sizes only; reads no file and holds no weights.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class MusicGenConfig:
         codebooks: K, the decoder's streams; with two channels the left's and the right's in turn.
         channels: 1 or 2.
         delays: one a stream, in steps.
-        text_width, text_parameters: of the text encoder: its hidden states' width, the numbers that it learned.
+        text_width, text_parameters: of the text encoder: its hidden states' width, how many parameters it has.
         text_projected: whether a linear layer takes them to the decoder's width.
         melody: where a melody (and the text) is put before the tokens; None: the text is attended to.
         sample_rate, hop: Hz of the codec, and samples a frame.
@@ -63,7 +63,7 @@ class MusicGenConfig:
         sampling: the usual settings.
 
     Raises:
-        ValueError: a number outside its range.
+        ValueError: a size outside its range.
     """
 
     width: int
@@ -84,7 +84,7 @@ class MusicGenConfig:
     stride_frames: int
     sampling: SamplingSpec
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, most in _LIMITS.items():
             count(name, getattr(self, name), most)
         if not 1 <= self.stride_frames < self.context_frames:
@@ -135,7 +135,7 @@ class MusicGenConfig:
 
     @property
     def spec(self) -> DecoderSpec:
-        """The decoder in the shared words."""
+        """The decoder's spec."""
         return DecoderSpec(
             width=self.width,
             layers=self.layers,
@@ -155,7 +155,7 @@ class MusicGenConfig:
 
     @property
     def decoder_parameters(self) -> int:
-        """Numbers that the decoder learned."""
+        """How many parameters the decoder has."""
         d = self.width
         attentions = 1 if self.melody else 2
         layer = attentions * (4 * d * d + 2 * d) + 2 * d * self.ffn_width + 2 * d
@@ -208,7 +208,7 @@ def count(name: str, value: Any, most: int) -> int:
 
 
 def t5_parameters(config: Mapping[str, Any]) -> int:
-    """Numbers in a T5 encoder of this config. KeyError, ValueError for what it lacks or cannot be."""
+    """How many parameters a T5 encoder of this config has. KeyError, ValueError for what it lacks or cannot be."""
     for name in ("d_model", "num_heads", "d_kv", "d_ff", "vocab_size", "num_layers"):
         count(name, config[name], 1024 if name == "num_layers" else 1 << 20)
     d, inner = config["d_model"], config["num_heads"] * config["d_kv"]

@@ -1,4 +1,4 @@
-"""Pieces written as codec frames: what a prompt, a melody and a given recording become, and how tokens become sound.
+"""Pieces written as codec frames: what a prompt, a melody and a recording become, and how tokens become sound.
 
 The family's side of MusicGen, MusicGen-melody and AudioGen (2306.05284, 2209.15352), whatever files they were loaded
 from. Knows no file layout.
@@ -15,19 +15,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clavilux.audio.clip import Audio
+from clavilux.audio.codecs import Codec
+from clavilux.audio.codecs.encodec import Encodec, StereoEncodec
 from clavilux.audio.frontend import MELODY_HOP, melody_chroma
 from clavilux.checks import check_number
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
 from clavilux.families.musicgen import source_separation
-from clavilux.families.musicgen.config import MusicGenConfig
+from clavilux.families.musicgen.config import Melody, MusicGenConfig
 from clavilux.families.t5 import TextEncoder
 from clavilux.family import Request, Stage
 from clavilux.files import is_midi
 from clavilux.layout import FrameReader
+from clavilux.sampling import Grammar
 from clavilux.windows import Windows
 
-FIRST_S, PIECE_S = 0.25, 1.0  # sound that is decoded at a time: first little, so that it is heard soon
+FIRST_S, PIECE_S = 0.25, 1.0  # sound that is decoded at a time: first little, so that playing begins soon
 PADDINGS = ("masked", "unmasked")
 _ACCEPTS = {
     "padding": list(PADDINGS),
@@ -36,11 +39,14 @@ _ACCEPTS = {
 }
 _MELODY = "a sound file or an Audio, whose strongest notes the piece follows"
 
+FrameCodec = Encodec | StereoEncodec
+_Melodies = tuple[str, list[Tensor]]  # the receipt's note of a recording, and the melody of each window
+
 
 class Conditioner(nn.Module):
     """What the text's states and the melody are taken to the decoder's width by; None where they have it already."""
 
-    def __init__(self, text: nn.Linear | None, melody: nn.Linear | None):
+    def __init__(self, text: nn.Linear | None, melody: nn.Linear | None) -> None:
         super().__init__()
         self.text, self.melody = text, melody
 
@@ -63,13 +69,14 @@ class MusicGen:
         decoder: Decoder,
         conditioner: Conditioner,
         text: TextEncoder,
-        codec,
+        codec: FrameCodec,
         identity: dict[str, Any],
-    ):
+    ) -> None:
         self.name, self.sizes, self.identity = name, sizes, identity
         self.sampling = sizes.sampling
         self.accepts = accepts_of(sizes)
-        self.stage = Stage(decoder, sizes.layout, sizes.windows, codec)
+        self.codec = codec
+        self.stage: Stage[Codec] = Stage(decoder, sizes.layout, sizes.windows, codec)
         self._conditioner, self._text = conditioner, text
 
     def generation(self, request: Request) -> FrameGeneration:
@@ -79,23 +86,23 @@ class MusicGen:
     @torch.inference_mode()
     def begin(self, requests: list[Request]) -> list[FrameGeneration]:
         """Pieces made side by side. Only `padding="unmasked"` lets one depend on the others: on their longest text."""
-        said = [self._said(request.prompt) for request in requests]
-        longest = max((states.shape[1] for states, _ in said if states is not None), default=1)
-        melodies: dict[int, list[Tensor]] = {}  # a file that is asked for in every row is read once
-        jobs = []
-        for request, (states, unread) in zip(requests, said, strict=True):
-            controls, notes = dict(request.controls), []
+        texts = [self._text_states(request.prompt) for request in requests]
+        longest = max((states.shape[1] for states, _ in texts if states is not None), default=1)
+        melodies: dict[int, _Melodies] = {}  # a file that is asked for in every row is read once
+        generations = []
+        for request, (states, unread) in zip(requests, texts, strict=True):
+            controls, notes = dict(request.controls), list[str]()
             if unread:
                 notes.append(f"the last {unread} tokens of the prompt were too many to be read")
             padding = controls.setdefault("padding", "masked")
             windows = check_controls(self.sizes, controls)
-            heard = self._heard(controls, notes, melodies, self._offsets(request, windows))
-            conditionings = self._conditionings(states, heard, longest if padding == "unmasked" else None)
-            jobs.append(FrameGeneration(self, request, conditionings, windows, controls, notes))
-        return jobs
+            melody = self._melodies(controls, notes, melodies, self._offsets(request, windows))
+            conditionings = self._conditionings(states, melody, longest if padding == "unmasked" else None)
+            generations.append(FrameGeneration(self, request, conditionings, windows, controls, notes))
+        return generations
 
-    def _said(self, prompt: str) -> tuple[Tensor | None, int]:
-        """The text at the decoder's width, [1, S, D], and how many tokens went unread; None where nothing is said."""
+    def _text_states(self, prompt: str) -> tuple[Tensor | None, int]:
+        """The text at the decoder's width, [1, S, D], and how many tokens went unread; None for an empty prompt."""
         if not prompt.strip():
             return None, 0
         states, unread = self._text.encode(prompt)
@@ -107,15 +114,17 @@ class MusicGen:
         steps = self.sizes.layout.num_steps(frames)  # with the start, and without the last, which is not read
         return [dropped for dropped, _, _ in windows.spans(steps)]
 
-    def _heard(self, controls: dict[str, Any], notes: list[str], melodies, offsets: list[int]) -> list[Tensor]:
+    def _melodies(
+        self, controls: dict[str, Any], notes: list[str], read: dict[int, _Melodies], offsets: list[int]
+    ) -> list[Tensor]:
         """The melody of each window at the decoder's width, [1, length, D]; none where the model takes none."""
         shape, source = self.sizes.melody, controls.pop("melody", None)
         if shape is None:
             return []
         if source is None:
-            return [self._silence()]
+            return [self._silence(shape)]
         controls["melody"] = Path(source).name if isinstance(source, (str, Path)) else "an Audio"
-        if id(source) not in melodies:
+        if id(source) not in read:
             device = self.stage.decoder.embed.weight.device
             clip, note = _melody_of(clip_of(source, "melody"), device)
             samples = clip.to_mono().resample(self.sizes.sample_rate).samples[0].to(device)
@@ -124,18 +133,18 @@ class MusicGen:
                     f"the melody lasts {clip.duration_s:.3g} s; it should last "
                     f"{MELODY_HOP / self.sizes.sample_rate:g} s at least, one pitch of it"
                 )
-            melodies[id(source)] = note, [self._melody(samples, offset, len(offsets) > 1) for offset in offsets]
-        note, heard = melodies[id(source)]
+            read[id(source)] = note, [self._melody(shape, samples, offset, len(offsets) > 1) for offset in offsets]
+        note, melodies = read[id(source)]
         notes.append(note)
-        return heard
+        return melodies
 
-    def _melody(self, samples: Tensor, offset: int, more: bool) -> Tensor:
+    def _melody(self, shape: Melody, samples: Tensor, offset: int, more: bool) -> Tensor:
         """The melody [1, length, D] of the window whose first frame is `offset`; one that is too short begins again.
 
         The sound itself is repeated where there are more windows, so that they go on where the last one was; else its
         pitch classes are, as audiocraft does both.
         """
-        sizes, shape = self.sizes, self.sizes.melody
+        sizes = self.sizes
         held = sizes.context_frames * sizes.hop
         if more:
             first = offset * sizes.hop % len(samples)
@@ -144,15 +153,16 @@ class MusicGen:
         pitches = pitches.repeat(-(-shape.length // len(pitches)), 1)[: shape.length]
         return self._conditioner.of_melody(pitches)
 
-    def _silence(self) -> Tensor:
-        shape = self.sizes.melody
+    def _silence(self, shape: Melody) -> Tensor:
         pitches = torch.zeros(shape.length, dtype=torch.int64, device=self.stage.decoder.embed.weight.device)
         return self._conditioner.of_melody(F.one_hot(pitches, shape.num_chroma).float())
 
-    def _conditionings(self, states, heard: list[Tensor], pad_to: int | None) -> tuple[Conditioning, Conditioning]:
-        """What is said, and that nothing is said, of one row; texts padded with zeros, unmasked, if `pad_to` is given.
+    def _conditionings(
+        self, states: Tensor | None, melodies: list[Tensor], pad_to: int | None
+    ) -> tuple[Conditioning, Conditioning]:
+        """Conditional and unconditional, of one row; texts padded with zeros, unmasked, to `pad_to` if it is not None.
 
-        A decoder that reads its conditions as a prefix has no mask: there zeros stand for what is not said.
+        A decoder that reads its conditions as a prefix has no mask: there zeros stand for an empty prompt.
         """
         weight = self.stage.decoder.embed.weight
         text = torch.zeros(1, 1, self.sizes.width, device=weight.device) if states is None else states
@@ -160,9 +170,9 @@ class MusicGen:
             text = F.pad(text, (0, 0, 0, pad_to - text.shape[1]))
         text = text.to(weight.dtype)
         nothing = torch.zeros_like(text)
-        if heard:
-            silence = self._silence().to(weight.dtype)
-            prefix, *later = (torch.cat([melody.to(weight.dtype), text], dim=1) for melody in heard)
+        if self.sizes.melody is not None:
+            silence = self._silence(self.sizes.melody).to(weight.dtype)
+            prefix, *later = (torch.cat([melody.to(weight.dtype), text], dim=1) for melody in melodies)
             return (
                 Conditioning(prefix=prefix, window_prefixes=tuple(later)),
                 Conditioning(prefix=torch.cat([silence, nothing], dim=1)),
@@ -194,16 +204,24 @@ def check_controls(sizes: MusicGenConfig, controls: dict[str, Any]) -> Windows:
 class FrameGeneration:
     """One piece: the steps that are known and the sound of those that are drawn (`clavilux.family.Generation`)."""
 
-    grammar = None
+    grammar: Grammar | None = None
 
-    def __init__(self, family: MusicGen, request: Request, conditionings, windows: Windows, controls, notes):
+    def __init__(
+        self,
+        family: MusicGen,
+        request: Request,
+        conditionings: tuple[Conditioning, Conditioning],
+        windows: Windows,
+        controls: dict[str, Any],
+        notes: list[str],
+    ) -> None:
         sizes, stage = family.sizes, family.stage
         self.conditioning, self.unconditional = conditionings
         self.windows = windows
-        self._codec, self._seconds, self._hop = stage.codec, request.seconds, sizes.hop
+        self._codec, self._seconds = family.codec, request.seconds
         self._num_samples = num_samples(sizes, request.seconds)
         total = num_frames(sizes, request.seconds)
-        given = _given_frames(request, sizes, stage.codec, notes)
+        given = _given_frames(request, sizes, family.codec, notes)
         if given.shape[2] >= total:
             raise ValueError(
                 f"seconds is {request.seconds:g}, and what is to be continued lasts "
@@ -213,12 +231,12 @@ class FrameGeneration:
         self.prompt = torch.full((1, sizes.codebooks, 1), sizes.special, device=device)
         self.plan = stage.layout.arrange(given, total)
         self._reader = FrameReader(stage.layout)
-        self._stream = stage.codec.decoder_stream()
+        self._stream = family.codec.decoder_stream()
         self._pieces = [max(1, round(part * sizes.frame_rate)) for part in (FIRST_S, PIECE_S)]
         self._frames: list[Tensor] = []  # each [1, K, m]; all of them, for the piece's tokens
         self._waiting: list[Tensor] = []
         self._num_given_out = 0
-        self.receipt = {
+        self.receipt: dict[str, Any] = {
             **family.identity,
             "prompt": request.prompt[:500],
             "seconds": request.seconds,
@@ -229,6 +247,7 @@ class FrameGeneration:
 
     @property
     def at_s(self) -> float:
+        """Seconds of the piece that are written."""
         return self._seconds * self._num_given_out / self._num_samples
 
     def push(self, tokens: Tensor) -> Tensor | None:
@@ -279,7 +298,7 @@ def num_frames(sizes: MusicGenConfig, seconds: float) -> int:
     return math.ceil(num_samples(sizes, seconds) / sizes.hop)
 
 
-def clip_of(source, control: str) -> Audio:
+def clip_of(source: Any, control: str) -> Audio:
     """A sound file or an Audio as an Audio. Raises ValueError, TypeError."""
     if isinstance(source, Audio):
         return source
@@ -290,7 +309,7 @@ def clip_of(source, control: str) -> Audio:
     return Audio.load(source)
 
 
-def _given_frames(request: Request, sizes: MusicGenConfig, codec, notes: list[str]) -> Tensor:
+def _given_frames(request: Request, sizes: MusicGenConfig, codec: FrameCodec, notes: list[str]) -> Tensor:
     """The whole frames of what is to be continued, int64 [1, K, T] on the CPU."""
     if request.continue_from is None:
         return torch.zeros(1, sizes.codebooks, 0, dtype=torch.int64)
@@ -310,14 +329,14 @@ def _given_frames(request: Request, sizes: MusicGenConfig, codec, notes: list[st
     return frames[:, : sizes.codebooks, :whole]
 
 
-def _seconds(name: str, value, most: float) -> float:
+def _seconds(name: str, value: Any, most: float) -> float:
     if not 0 < check_number(name, value, "seconds") <= most + 1e-9:
         raise ValueError(f"{name} is {value}; it should be above 0 and at most {most:g}")
     return float(value)
 
 
 def _melody_of(clip: Audio, device: torch.device) -> tuple[Audio, str]:
-    """What of a recording the melody is heard in, and a note that says so."""
+    """What of a recording the melody is taken from, and the receipt's note of it."""
     if not source_separation.installed():
         return clip, "the melody is taken from the whole mix"
     try:

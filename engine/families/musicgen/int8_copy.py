@@ -7,6 +7,7 @@ it is called then is `int8`'s.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from clavilux.checkpoint_io import read_torch
 from clavilux.decoder import Decoder
 from clavilux.errors import CheckpointError
 from clavilux.families.int8 import ERROR, Rounding, copy_beside, new_folder
+from clavilux.families.model_card import size_bytes
 from clavilux.families.musicgen import audiocraft_layout, transformers_layout
 from clavilux.families.musicgen.config import MusicGenConfig
 from clavilux.families.registry import SMALL_FILES, detect
-from clavilux.families.tensors import NameMap, read_folder
+from clavilux.families.tensors import NameMap, Weight, read_folder
 from clavilux.skeleton import skeletons
 from clavilux.strict_weights import check
 
@@ -48,8 +50,8 @@ def write_int8(folder: Path, target: Path) -> dict[str, Any]:
         error = _WRITERS[family](folder, config, temporary)
     return {
         "family": family,
-        "size_before_bytes": transformers_layout.size_bytes(folder),
-        "size_bytes": transformers_layout.size_bytes(target),
+        "size_before_bytes": size_bytes(folder),
+        "size_bytes": size_bytes(target),
         "weights_error": round(error, 6),
     }
 
@@ -71,8 +73,8 @@ def _transformers(folder: Path, config: dict[str, Any], target: Path) -> float:
 
 def _audiocraft(folder: Path, config: dict[str, Any], target: Path) -> float:
     weights, codec = "state_dict.bin", "compression_state_dict.bin"
-    settings, tensors = audiocraft_layout.read(folder)
-    tensors = _plain(tensors, folder)
+    settings, held = audiocraft_layout.read(folder)
+    tensors = _plain(held, folder)
     for name in audiocraft_layout.NOT_READ:
         tensors.pop(name, None)
     sizes = audiocraft_layout.describe(folder, settings, *audiocraft_layout.sizes_of(folder, tensors))
@@ -84,20 +86,24 @@ def _audiocraft(folder: Path, config: dict[str, Any], target: Path) -> float:
     return rounding.error
 
 
-_WRITERS = {"musicgen": _transformers, "audiocraft": _audiocraft}
+_WRITERS: dict[str, Callable[[Path, dict[str, Any], Path], float]] = {
+    "musicgen": _transformers,
+    "audiocraft": _audiocraft,
+}
 
 
-def _plain(tensors: dict[str, Any], folder: Path) -> dict[str, torch.Tensor]:
-    if any(not isinstance(tensor, torch.Tensor) for tensor in tensors.values()) or ERROR in tensors:
+def _plain(tensors: Mapping[str, Weight], folder: Path) -> dict[str, torch.Tensor]:
+    plain = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
+    if len(plain) < len(tensors) or ERROR in tensors:
         raise CheckpointError(f"{str(folder)!r} is an int8 copy already")
-    return tensors
+    return plain
 
 
 def _matrices(sizes: MusicGenConfig, names: NameMap) -> set[str]:
     """The file's names of what holds nothing but rows of matrices that every step reads."""
     with skeletons():
         every_step = {f"{name}.weight" for name in Decoder(sizes.spec).matrices()}
-    rounded, others = set(), set()
+    rounded, others = set[str](), set[str]()
     for ours, parts in names.items():
         (rounded if ours in every_step else others).update(part.name for part in parts)
     return rounded - others

@@ -1,4 +1,4 @@
-"""A recording without its drums and bass, by Demucs where that is installed: in what is left a melody is heard better.
+"""A recording without its drums and bass, by Demucs where that is installed: what is left shows a melody more clearly.
 
 As audiocraft does before it takes the chroma. Knows sound and Demucs 4; does not know the decoder.
 """

@@ -15,17 +15,31 @@ import torch
 from torch import Tensor, nn
 
 from clavilux.audio.codecs import encodec
+from clavilux.audio.codecs.encodec import Encodec
 from clavilux.checkpoint_io import read_json
 from clavilux.checks import short
+from clavilux.decoder import Decoder
 from clavilux.errors import CheckpointError
 from clavilux.families import int8
 from clavilux.families.configs import describing, section
 from clavilux.families.model_card import licence, model_name, size_bytes
 from clavilux.families.musicgen import family
 from clavilux.families.musicgen.config import Melody, MusicGenConfig, count, delays_of, t5_parameters
-from clavilux.families.musicgen.family import Conditioner, MusicGen
+from clavilux.families.musicgen.family import Conditioner, FrameCodec, MusicGen
 from clavilux.families.t5 import TextEncoder, from_tensors, installed
-from clavilux.families.tensors import NameMap, Rows, count_numbers, decoder_of, fingerprint, mapped, read_folder, under
+from clavilux.families.tensors import (
+    NameMap,
+    Rows,
+    W,
+    Weight,
+    count_elements,
+    decoder_of,
+    fingerprint,
+    mapped,
+    not_rounded,
+    read_folder,
+    under,
+)
 from clavilux.precision import prepare
 from clavilux.sampling import SamplingSpec
 from clavilux.strict_weights import Shapes, check
@@ -37,7 +51,7 @@ NOT_READ = ("decoder.model.decoder.embed_positions.weights",)
 _BODY = "decoder.model.decoder."
 _BESIDE = ("text_encoder.", "audio_encoder.")
 # What the library takes where a config leaves something out.
-_DEFAULTS = {
+_DEFAULTS: dict[str, Any] = {
     "vocab_size": 2048,
     "max_position_embeddings": 2048,
     "num_hidden_layers": 24,
@@ -61,7 +75,7 @@ _MOST = {
 }
 
 
-def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> MusicGen:
+def load(folder: Path, config: Mapping[str, Any], device: torch.device, dtype: str) -> MusicGen:
     """Read a folder that `save_pretrained` wrote.
 
     Raises:
@@ -75,19 +89,20 @@ def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str)
     check(body, shapes(sizes), label, NOT_READ)
     decoder = decoder_of(sizes.spec, mapped(body, names(sizes)))
     conditioner = Conditioner(
-        linear_of(body, "enc_to_dec_proj") if sizes.text_projected else None,
-        linear_of(body, "audio_enc_to_dec_proj") if "audio_enc_to_dec_proj.weight" in body else None,
+        linear_of(body, "enc_to_dec_proj", label) if sizes.text_projected else None,
+        linear_of(body, "audio_enc_to_dec_proj", label) if "audio_enc_to_dec_proj.weight" in body else None,
     )
-    text = from_tensors(config["text_encoder"], under(tensors, "text_encoder."), folder, device)
+    of_text = not_rounded(under(tensors, "text_encoder."), label)
+    text = from_tensors(config["text_encoder"], of_text, folder, device)
     if installed():
         text.prepare()
-    codec = read_codec(config["audio_encoder"], under(tensors, "audio_encoder."), sizes, label)
+    codec = read_codec(config["audio_encoder"], not_rounded(under(tensors, "audio_encoder."), label), sizes, label)
     identity = {"model": model_name(folder), "fingerprint": fingerprint(body)}
     del tensors, body  # so that what was stacked, or will be packed, is there once
     return assembled("musicgen", sizes, decoder, conditioner, text, codec, identity, device, dtype)
 
 
-def body_of(tensors: Mapping[str, Any]) -> dict[str, Any]:
+def body_of(tensors: Mapping[str, W]) -> dict[str, W]:
     """All but the text encoder and the codec."""
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(_BESIDE)}
 
@@ -117,15 +132,15 @@ def check_controls(folder: Path, config: Mapping[str, Any], prompt: str, control
 def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """What `clavilux info` says; JSON values. Weights are not read, their heads are. Raises CheckpointError."""
     sizes = describe(folder, config)
-    numbers = count_numbers(folder)
+    elements = count_elements(folder)
     beside = None
-    if numbers is not None:
-        beside = sum(n for name, n in numbers.items() if name.startswith(_BESIDE))
+    if elements is not None:
+        beside = sum(n for name, n in elements.items() if name.startswith(_BESIDE))
     return facts_of(folder, "MusicGen", sizes, beside) | int8.facts_of(folder / "model.safetensors")
 
 
 def facts_of(folder: Path, family: str, sizes: MusicGenConfig, beside: int | None) -> dict[str, Any]:
-    """The same for a sizes; `beside` counts the numbers of text encoder and codec, where they are known."""
+    """The same for sizes; `beside`: parameters of the text encoder and the codec, where they are known."""
     kind = [*(["melody"] if sizes.melody else []), "stereo" if sizes.channels == 2 else "mono"]
     return {
         "kind": "checkpoint",
@@ -204,15 +219,15 @@ def shapes(sizes: MusicGenConfig) -> Shapes:
 def assembled(
     name: str,
     sizes: MusicGenConfig,
-    decoder,
+    decoder: Decoder,
     conditioner: Conditioner,
     text: TextEncoder,
-    codec,
+    codec: FrameCodec,
     identity: dict[str, Any],
     device: torch.device,
     dtype: str,
 ) -> MusicGen:
-    """Everything on its device: the decoder in the numbers asked for, what stands around it in float32.
+    """Everything on its device: the decoder in its dtype, what stands around it in float32.
 
     T5's activations leave float16's range, and the codec's tokens should not depend on the decoder's dtype.
     """
@@ -222,7 +237,9 @@ def assembled(
     return MusicGen(name, sizes, decoder, conditioner, text, codec, identity)
 
 
-def read_codec(config: dict[str, Any], tensors: Mapping[str, Tensor], sizes: MusicGenConfig, label: str):
+def read_codec(
+    config: Mapping[str, Any], tensors: Mapping[str, Tensor], sizes: MusicGenConfig, label: str
+) -> FrameCodec:
     """The codec inside a checkpoint, checked against the decoder. Raises CheckpointError."""
     if config.get("model_type") != "encodec":
         raise CheckpointError(f"{label} has the codec {config.get('model_type')!r}; encodec is known")
@@ -233,33 +250,33 @@ def read_codec(config: dict[str, Any], tensors: Mapping[str, Tensor], sizes: Mus
         raise CheckpointError(message if label in message else f"the codec of {label}: {message}") from None
 
 
-def fitting(codec, sizes: MusicGenConfig, label: str):
+def fitting(mono: Encodec, sizes: MusicGenConfig, label: str) -> FrameCodec:
     """The codec, for one channel or for two, as the decoder's tokens need it. Raises CheckpointError."""
-    if codec.scaled or codec.spec.chunk_samples is not None:
+    if mono.scaled or mono.spec.chunk_samples is not None:
         raise CheckpointError(f"{label} has a codec that works in chunks or with scales; its tokens say neither")
-    if sizes.channels == 2:
-        codec = encodec.StereoEncodec(codec)
+    codec = encodec.StereoEncodec(mono) if sizes.channels == 2 else mono
     has = (codec.codebooks, codec.vocabulary, codec.channels, codec.sample_rate, codec.hop)
     needs = (
         sizes.codebooks, sizes.vocabulary, sizes.channels, sizes.sample_rate, sizes.hop,
     )  # fmt: skip
     if has[0] < needs[0] or has[1:] != needs[1:]:
-        words = "{} codebooks of {} ids, {} channels, {} Hz and {} samples a frame"
-        raise CheckpointError(f"{label} has a codec of {words.format(*has)}; its decoder needs {words.format(*needs)}")
+        text = "{} codebooks of {} ids, {} channels, {} Hz and {} samples a frame"
+        raise CheckpointError(f"{label} has a codec of {text.format(*has)}; its decoder needs {text.format(*needs)}")
     return codec
 
 
-def linear_of(tensors: Mapping[str, Tensor], name: str) -> nn.Linear:
-    """A linear layer that holds `name.weight` and `name.bias`."""
-    weight = tensors[f"{name}.weight"]
+def linear_of(tensors: Mapping[str, Weight], name: str, label: str) -> nn.Linear:
+    """A linear layer that holds `name.weight` and `name.bias`. Raises CheckpointError if they are rounded."""
+    plain = not_rounded(under(tensors, f"{name}."), label)
+    weight = plain["weight"]
     linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
-    linear.load_state_dict({"weight": weight, "bias": tensors[f"{name}.bias"]}, assign=True)
+    linear.load_state_dict({"weight": weight, "bias": plain["bias"]}, assign=True)
     return linear
 
 
 def _blueprint(config: Mapping[str, Any], generation: Mapping[str, Any]) -> MusicGenConfig:
-    decoder, text, codec = (section(config, name) for name in ("decoder", "text_encoder", "audio_encoder"))
-    decoder = _DEFAULTS | decoder
+    text, codec = section(config, "text_encoder"), section(config, "audio_encoder")
+    decoder = _DEFAULTS | section(config, "decoder")
     for name, most in _MOST.items():
         count(name, decoder[name], most)
     rate = count("sampling_rate", codec["sampling_rate"], 384_000)
@@ -307,7 +324,7 @@ def _blueprint(config: Mapping[str, Any], generation: Mapping[str, Any]) -> Musi
 def _sampling(generation: Mapping[str, Any]) -> SamplingSpec:
     """The usual settings, but for what a generation_config.json states."""
 
-    def stated(ours: str, theirs: str):
+    def stated(ours: str, theirs: str) -> Any:
         value = generation.get(theirs)
         return getattr(SAMPLING, ours) if value is None else value
 

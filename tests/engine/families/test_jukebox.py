@@ -47,7 +47,7 @@ def spoken(name):
     "name, layout", [("plain", "transformers"), ("separate", "original"), ("merged", "transformers")]
 )
 def test_greedy_songs_are_those_of_transformers(toy, name, layout):
-    """260 tokens of the top level in 13 windows that move on by 19, with everything that the song is told."""
+    """260 tokens of the top level in 13 windows that move on by 19, with everything that conditions the song."""
     model = clavilux.load(toy(name, layout), device="cpu", dtype="float32")
     expected = frozen(name)[2]["greedy"].long()
     seconds = expected.shape[1] * VQVAE.hop(2) / VQVAE.sample_rate
@@ -173,7 +173,7 @@ BAD = [
     ({"continue_from": Audio(torch.zeros(1, 100), 100)}, "less than one token of the top level, 1.28 s"),
     ({"continue_from": Audio(torch.zeros(1, 1200), 100)}, "begins with 11.52 s .*ask for more"),
     ({"continue_from": "x.wav", "tokens": "y.safetensors"}, "cannot begin with both continue_from and tokens"),
-    ({"prompt": "a song"}, "a prompt is given, 'a song'; .* is told an artist, genres and lyrics"),
+    ({"prompt": "a song"}, "a prompt is given, 'a song'; .* is conditioned on an artist, genres and lyrics"),
     ({"seconds": 601}, "this model knows songs from 0 to 600 s"),
 ]  # fmt: skip
 

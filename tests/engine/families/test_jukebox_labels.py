@@ -1,10 +1,10 @@
-"""Artists, genres and lyrics as numbers."""
+"""Artists, genres and lyrics as ids."""
 
 import json
 
 import pytest
 
-from clavilux.families.jukebox.labels import ALPHABETS, Lists, alphabet_of, numbers, read_lyrics, spelled
+from clavilux.families.jukebox.labels import ALPHABETS, Lists, alphabet_of, label_ids, read_lyrics, spelled
 
 COUNTS = {2: 7, 1: 4, 0: 4}
 
@@ -20,35 +20,35 @@ def lists(tmp_path):
 
 def test_a_name_has_another_number_in_each_list(lists):
     notes = []
-    assert numbers("artist", "ada ALTO", lists, COUNTS, notes) == {2: (3,), 1: (1,), 0: (1,)}
-    assert numbers("genre", "Pop", lists, COUNTS, notes) == {2: (5,), 1: (2,), 0: (2,)}
+    assert label_ids("artist", "ada ALTO", lists, COUNTS, notes) == {2: (3,), 1: (1,), 0: (1,)}
+    assert label_ids("genre", "Pop", lists, COUNTS, notes) == {2: (5,), 1: (2,), 0: (2,)}
     assert not notes
-    assert numbers("artist", "The B´s", lists, COUNTS, notes) == {2: (6,), 1: (0,), 0: (0,)}
+    assert label_ids("artist", "The B´s", lists, COUNTS, notes) == {2: (6,), 1: (0,), 0: (0,)}
     assert notes == ["level 1 does not know the artist 'The B´s'", "level 0 does not know the artist 'The B´s'"]
-    assert numbers("genre", "hip hop, 3", lists, {2: 7, 1: 7}, []) == {2: (1, 3), 1: (1, 3)}
-    assert numbers("artist", "Zoe", lists, {0: 4}, []) == {0: (2,)}
+    assert label_ids("genre", "hip hop, 3", lists, {2: 7, 1: 7}, []) == {2: (1, 3), 1: (1, 3)}
+    assert label_ids("artist", "Zoe", lists, {0: 4}, []) == {0: (2,)}
 
 
 def test_numbers_need_no_list():
     notes = []
-    assert numbers("artist", 6, Lists(), COUNTS, notes) == {2: (6,), 1: (0,), 0: (0,)}
+    assert label_ids("artist", 6, Lists(), COUNTS, notes) == {2: (6,), 1: (0,), 0: (0,)}
     assert "another list of artists, so number 6 is nobody there" in notes[0]
-    assert numbers("genre", ["1", 2], Lists(), {1: 4, 0: 4}, []) == {1: (1, 2), 0: (1, 2)}
+    assert label_ids("genre", ["1", 2], Lists(), {1: 4, 0: 4}, []) == {1: (1, 2), 0: (1, 2)}
     with pytest.raises(ValueError, match="genre is number 4; the prior of level 1 knows 0 to 3"):
-        numbers("genre", "4", Lists(), {1: 4}, [])
+        label_ids("genre", "4", Lists(), {1: 4}, [])
     with pytest.raises(TypeError, match="artist is 1.5; it should be a name or a number"):
-        numbers("artist", 1.5, Lists(), COUNTS, [])
+        label_ids("artist", 1.5, Lists(), COUNTS, [])
 
 
 def test_an_unknown_name_is_told_the_nearest(lists):
     with pytest.raises(ValueError, match="the artist 'Ada Alta' is not known; near are ada_alto$"):
-        numbers("artist", "Ada Alta", lists, COUNTS, [])
+        label_ids("artist", "Ada Alta", lists, COUNTS, [])
     with pytest.raises(ValueError, match="the genre 'zzz' is not known; near are hip_hop, pop"):
-        numbers("genre", "zzz", lists, COUNTS, [])
+        label_ids("genre", "zzz", lists, COUNTS, [])
     with pytest.raises(
         ValueError, match="the artist 'x' is a name, and .* holds no fitting list; give its number, 0 to 1"
     ):
-        numbers("artist", "x", lists, {0: 2}, [])
+        label_ids("artist", "x", lists, {0: 2}, [])
 
 
 def test_lists_that_are_none(tmp_path):
