@@ -6,7 +6,7 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -91,7 +91,7 @@ class Family(Protocol):
     stage: Stage[Codec]
     identity: dict[str, Any]  # model, hash and dtype, for receipts
 
-    def begin(self, requests: list[Request]) -> list[Generation]:
+    def begin(self, requests: list[Request]) -> Sequence[Generation]:
         """A generation a row, made side by side. Raises ValueError or TypeError for what the family cannot do."""
 
 
@@ -101,30 +101,45 @@ class FamilyModule(Protocol):
     `length` is in seconds for music and in pixels a side for pictures.
     """
 
-    def load(self, folder: Path, config: Mapping[str, Any], device: torch.device, dtype: str, **options: Any) -> Any:
-        """The family's side of a model. Raises CheckpointError."""
+    def load(self, folder: Path, config: Mapping[str, Any], device: torch.device, dtype: str, /) -> Any:
+        """The family's side of a model: a `Family`, an `image_family.PictureFamily` or a cascade. CheckpointError."""
 
-    def accepts_of(self, folder: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    def accepts_of(self, folder: Path, config: Mapping[str, Any], /) -> Mapping[str, Any]:
         """The controls that this checkpoint takes, and what each may be."""
 
     def memory_needed(
-        self, folder: Path, config: Mapping[str, Any], length: float, batch: int = 1, dtype: str = "auto"
+        self, folder: Path, config: Mapping[str, Any], length: Any, batch: int = 1, dtype: str = "auto", /
     ) -> int:
         """Bytes at the peak of loading and generating."""
 
-    def facts(self, folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    def facts(self, folder: Path, config: Mapping[str, Any], /) -> dict[str, Any]:
         """What it is, as JSON values."""
 
 
 class MusicModule(FamilyModule, Protocol):
     """What those of music have beside it."""
 
-    def check_controls(self, folder: Path, config: Mapping[str, Any], prompt: str, controls: dict[str, Any]) -> None:
+    def check_controls(self, folder: Path, config: Mapping[str, Any], prompt: str, controls: dict[str, Any], /) -> None:
         """Raise ValueError or TypeError for a prompt and controls that `generate` would refuse."""
 
 
 class PictureModule(FamilyModule, Protocol):
     """What those of pictures have beside it."""
 
-    def usual_length(self, folder: Path, config: Mapping[str, Any]) -> int:
+    def usual_length(self, folder: Path, config: Mapping[str, Any], /) -> int:
         """Pixels a side that it was trained on."""
+
+
+class CodecApartModule(FamilyModule, Protocol):
+    """What those have whose codec may lie elsewhere (`registry.Entry.codec_apart`)."""
+
+    def load(
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        device: torch.device,
+        dtype: str,
+        /,
+        codec: str | Path | None = None,
+    ) -> Any:
+        """As `FamilyModule.load`; `codec`: its file or folder, None where it lies beside the model."""

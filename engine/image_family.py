@@ -5,6 +5,7 @@ Which tokens are known beforehand is `inpainting`'s; the loop that draws the oth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -48,7 +49,7 @@ class PictureFamily(Protocol):
     size: int  # pixels a side that it was trained on
     sizes: str | None  # why no other size can be painted; None: any can
 
-    def begin(self, requests: list[PictureRequest]) -> list[PictureGeneration]:
+    def begin(self, requests: list[PictureRequest]) -> Sequence[PictureGeneration]:
         """A generation a request, all of a size. Raises ValueError or TypeError for what the family cannot do."""
 
 

@@ -6,7 +6,7 @@ tokens are known beforehand is `inpainting`'s; the loop that draws the others is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, overload
 
 from clavilux.files import PathLike
@@ -192,7 +192,14 @@ class ImageModel(Model):
         return SurprisalMaps(picture.fit(size), *surprisal_maps(generation, sampling, stage.layout))
 
     def _prepare(
-        self, prompt, size, seed, batch, source, controls, **drawing
+        self,
+        prompt: str | Sequence[str],
+        size: int | None,
+        seed: int | Sequence[int] | None,
+        batch: int,
+        source: tuple[Picture | PathLike | None, Box | None, float | None],
+        controls: Mapping[str, Any],
+        **drawing: Any,
     ) -> tuple[bool, list[PictureGeneration], SamplingSpec]:
         """(whether a list was asked for, a generation a picture, how to draw). Everything is checked here."""
         as_list, rows, taken = self._parse_request(prompt, batch, seed, controls)
@@ -202,14 +209,14 @@ class ImageModel(Model):
         for text, own in rows:
             plan, notes = plan_of(codec, size, continue_from, keep, vary, own, self.family.identity)
             requests.append(PictureRequest(text, size, own, plan, taken, notes))
-        generations = self.family.begin(requests)
+        generations = list(self.family.begin(requests))
         edits = {"keep": None if keep is None else list(keep), "vary": vary}
         for generation in generations:
             generation.receipt["controls"] |= {name: value for name, value in edits.items() if value is not None}
         return as_list, generations, self._drawing(generations, **drawing)
 
     def _drawing(
-        self, generations: list[PictureGeneration], guidance: float | str | None = None, **drawing
+        self, generations: list[PictureGeneration], guidance: float | str | None = None, **drawing: Any
     ) -> SamplingSpec:
         """How to draw, which every receipt notes."""
         scale = guidance_of(guidance, generations[0].plan.shape[2])
@@ -219,8 +226,7 @@ class ImageModel(Model):
                 generation.receipt["settings"] = generation.receipt["settings"] | {"guidance": guidance}
         if len(sampling.weights) > 1 and generations[0].unconditional is None:
             raise ValueError(
-                f"guidance is {guidance}; {self.family.identity['model']} is told nothing that could guide it, so it "
-                "should be 1"
+                f"guidance is {guidance}; {self.family.identity['model']} is unconditional, so it should be 1"
             )
         return sampling
 

@@ -6,13 +6,14 @@ Knows no family: what differs between them is in `families.registry`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 from clavilux.checkpoint import Checkpoint, find
 from clavilux.precision import check, device_named
 
 if TYPE_CHECKING:
     from clavilux.families.jukebox.model import JukeboxModel
+    from clavilux.family import CodecApartModule
     from clavilux.image_model import ImageModel
     from clavilux.model import Model
     from clavilux.music_model import MusicModel
@@ -55,8 +56,10 @@ def load(
     """
     check(dtype)
     found = find(source)
-    options = {} if codec is None else {"codec": codec}
-    if options and not found.entry.codec_apart:
+    if codec is not None and not found.entry.codec_apart:
         raise ValueError(f"a codec is given; a model of the family {found.family!r} has its own")
-    family = found.module.load(found.folder, found.config, device_named(device), dtype, **options)
-    return found.model(family)
+    at = device_named(device)
+    if codec is None:
+        return found.model(found.module.load(found.folder, found.config, at, dtype))
+    apart = cast("CodecApartModule", found.module)
+    return found.model(apart.load(found.folder, found.config, at, dtype, codec=codec))

@@ -6,7 +6,7 @@ them is `loop`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -125,13 +125,20 @@ class MusicModel(Model):
         return (Audio(samples, sample_rate) for _, samples in pieces)
 
     def _prepare(
-        self, prompt, seconds, seed, batch, continue_from, controls, **drawing
+        self,
+        prompt: str | Sequence[str],
+        seconds: float | None,
+        seed: int | Sequence[int] | None,
+        batch: int,
+        continue_from: str | Path | Audio | None,
+        controls: Mapping[str, Any],
+        **drawing: Any,
     ) -> tuple[bool, list[Generation], SamplingSpec]:
         """(whether a list was asked for, a generation a row, how to draw). Everything is checked here."""
         as_list, rows, taken = self._parse_request(prompt, batch, seed, controls)
         length = float(check_seconds(USUAL_S if seconds is None else seconds))
         requests = [Request(text, length, own, continue_from, taken, seconds is None) for text, own in rows]
-        generations = self.family.begin(requests)
+        generations = list(self.family.begin(requests))
         return as_list, generations, self._sampling_spec([each.receipt for each in generations], **drawing)
 
     def _run(

@@ -23,6 +23,7 @@ class ScoreCodec:
     """A `Codec` whose tokens are a score's (`ScoreTokens`) and whose samples are played from them."""
 
     sample_rate = SAMPLE_RATE
+    channels = 2
     frame_rate = 0.0  # a score's tokens have no fixed rate
     codebooks = 1
 

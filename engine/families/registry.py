@@ -7,13 +7,28 @@ Reads no weights, and imports no torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from clavilux.checkpoint_io import check_file, read_json
 from clavilux.errors import CheckpointError
+
+if TYPE_CHECKING:  # modules are loaded by name: that each is what its row needs, type checkers see here
+    from clavilux.families import imagegpt, janus, llamagen
+    from clavilux.families.aria import family as aria
+    from clavilux.families.jukebox import family as jukebox
+    from clavilux.families.lumia import family as lumia
+    from clavilux.families.musicgen import audiocraft_layout, transformers_layout
+    from clavilux.family import CodecApartModule, Family, MusicModule, PictureModule
+    from clavilux.image_family import PictureFamily
+
+    _music: list[MusicModule] = [aria, audiocraft_layout, transformers_layout, jukebox]
+    _pictures: list[PictureModule] = [imagegpt, janus, llamagen, lumia]
+    _codec_apart: list[CodecApartModule] = [llamagen]
+    _of_music: list[Callable[..., Family]] = [aria.load, audiocraft_layout.load, transformers_layout.load]
+    _of_pictures: list[Callable[..., PictureFamily]] = [imagegpt.load, janus.load, llamagen.load, lumia.load]
 
 
 @dataclass(frozen=True)

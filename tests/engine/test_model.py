@@ -104,8 +104,12 @@ def test_continuing_a_recording(model, tmp_path):
     first = model.generate("ragtime piano", seconds=8, seed=6, key="C major", tempo=100, chords="C F G7 C")
     mono = Audio(first.samples.mean(dim=0, keepdim=True), 44100).resample(22050)
     mono.save(tmp_path / "first.wav")
-    more = model.generate("piano", seconds=14, seed=7, continue_from=tmp_path / "first.wav")
+    done = []
+    more = model.generate(
+        "piano", seconds=14, seed=7, continue_from=tmp_path / "first.wav", progress=lambda at, _: done.append(at)
+    )
     assert more.samples.shape == (2, 14 * 44100)
+    assert min(done) > 8 and max(done) == 14  # the recording counts
     assert any("continues a recording" in note for note in more.receipt["notes"])
 
 

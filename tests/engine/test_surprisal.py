@@ -76,7 +76,7 @@ def test_greedy_counts_as_temperature_one(model):
     [
         ({"class_id": 10}, ValueError, "class_id is 10"),
         ({"top_k": 3}, TypeError, "does not take top_k"),
-        ({"prompt": "apple"}, ValueError, "told class_id alone"),
+        ({"prompt": "apple"}, ValueError, "takes class_id alone"),
         ({"guidance": "a"}, ValueError, "guidance is 'a'"),
     ],
 )

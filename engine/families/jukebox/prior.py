@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clavilux.audio.codecs.streaming_layers import Chain, Conv, Upsample
+from clavilux.audio.codecs.streaming_layers import Chain, Conv, Layer, Upsample
 from clavilux.audio.codecs.vqvae import Residual
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
@@ -99,7 +99,7 @@ class Upsampler(nn.Module):
         self.ratio = sizes.ratio
         self.embed = nn.Embedding(vocabulary, width)
         scale = sizes.depth**-0.5 if sizes.scaled else 1.0
-        layers: list[nn.Module] = [Conv(width, sizes.width, 3, padding=1)]
+        layers: list[Layer] = [Conv(width, sizes.width, 3, padding=1)]
         for index in range(sizes.downs):
             layers += [Residual(sizes.width, sizes.hidden, sizes.growth**step, scale) for step in sizes.dilation_steps]
             layers.append(Upsample(sizes.width, width if index == sizes.downs - 1 else sizes.width, sizes.stride))

@@ -152,12 +152,15 @@ def test_damaged_copies_are_refused(copies, tmp_path):
     folder = shutil.copytree(copies("mono")[1], tmp_path / "copy")
     whole = load_file(folder / "model.safetensors")
     name = "decoder.lm_heads.1.weight"
+    beside, inside = "text_encoder.encoder.block.0.layer.0.SelfAttention.q.weight", "encoder.block.0.*q.weight"
+    rows = torch.ones(len(whole[beside]))
     for change, message in [
         ({name + "_scale": None}, f"no scale for the rows of {name}"),
         ({name + "_scale": whole[name + "_scale"][1:]}, f"no scale for the rows of {name}"),
         ({name + "_scale": whole[name + "_scale"] * torch.nan}, f"not finite in {name}"),
         ({name: whole[name][:, 1:].contiguous()}, rf"{name} is \(32, 47\), not \(32, 48\)"),
         ({"clavilux.int8_error": None}, f"has .*{name}_scale"),
+        ({beside: torch.ones(whole[beside].shape, dtype=torch.int8), beside + "_scale": rows}, f"has {inside} in int8"),
     ]:
         save_file({k: v for k, v in (whole | change).items() if v is not None}, folder / "model.safetensors")
         with pytest.raises(CheckpointError, match=message):

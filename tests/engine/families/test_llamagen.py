@@ -254,7 +254,7 @@ def test_another_size_is_painted_and_said(by_class):
         ({"class_id": 10}, "class_id is 10; it should be a whole number from 0 to 9"),
         ({"class_id": -1}, "class_id is -1"),
         ({"class_id": 1.0}, "class_id is 1.0"),
-        ({"prompt": "apple", "class_id": 1}, "told class_id alone"),
+        ({"prompt": "apple", "class_id": 1}, "takes class_id alone"),
     ],
 )
 def test_what_a_class_model_is_told(by_class, options, message):
