@@ -1,4 +1,4 @@
-"""Int8 copies: checkpoints whose decoder's matrices are whole numbers, with a scale for every row.
+"""Int8 copies: checkpoints whose decoder's matrices are int8, with a scale for every row.
 
 In such a copy a matrix `X` is int8 [N, D] and has a float32 [N] beside it, `X_scale`; one more tensor, `ERROR`, says
 how far all of them are from the originals. Everything else is as it was, in half precision where that holds the very
@@ -26,7 +26,7 @@ from clavilux.files import check_new_folder
 from clavilux.kernels.quantized import Int8Weight, quantize
 
 ERROR = "clavilux.int8_error"  # float32 [1]: root mean square, relative
-SCALE = "_scale"  # ends the name of what a matrix of whole numbers is multiplied with, row by row
+SCALE = "_scale"  # ends the name of an int8 matrix's scales, one a row
 
 
 def merge_scales(tensors: Mapping[str, Tensor], label: str) -> dict[str, Tensor | Int8Weight]:

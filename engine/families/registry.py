@@ -119,8 +119,8 @@ def detect(folder: Path) -> tuple[str, dict[str, Any]]:
     if not config and any(folder.glob(f"*{LLAMAGEN}")):
         return "llamagen", {}
     if config:
-        said = f"its model_type is {config['model_type']!r}" if "model_type" in config else "it has no model_type"
-        raise CheckpointError(f"{str(path)!r} is not understood: {said}; understood are {_KNOWN}")
+        kind = f"its model_type is {config['model_type']!r}" if "model_type" in config else "it has no model_type"
+        raise CheckpointError(f"{str(path)!r} is not understood: {kind}; understood are {_KNOWN}")
     raise CheckpointError(f"{str(folder)!r} holds no checkpoint that is understood; understood are {_KNOWN}")
 
 
@@ -159,7 +159,7 @@ def folder_of_file(path: Path) -> Path:
     A transformer of LlamaGen's stands for itself, as several may lie side by side.
 
     Raises:
-        CheckpointError: the folder holds no checkpoint, or another file's numbers would be read.
+        CheckpointError: the folder holds no checkpoint, or another file's weights would be read.
     """
     alone = path.suffix == LLAMAGEN and not (path.parent / "config.json").exists()
     if alone or not path.is_file():
@@ -186,7 +186,7 @@ def folder_of_file(path: Path) -> Path:
 def needed(names: Iterable[str], file: str | None = None) -> list[str]:
     """Which files of a repository a checkpoint needs: one layout of its weights, not all that are offered.
 
-    A repository of MusicGen offers up to three copies of the same numbers; one of LlamaGen several models, of which
+    A repository of MusicGen offers up to three copies of the same weights; one of LlamaGen several models, of which
     `file` is one.
     """
     names = sorted(names)

@@ -146,7 +146,7 @@ def _allowed(weighted: Iterable[tuple[T, float]], parsed: ParsedPrompt, slot: st
 def _style_for(names: tuple[str, ...], parsed: ParsedPrompt, seed: int) -> Style:
     """A style whose ensemble the named instruments are, or at home on them; any, where there is none.
 
-    Each is as likely as its habits make the mode, the metre and the pace that were said.
+    Each is as likely as its habits make the mode, the metre and the pace of the prompt.
     """
     usual = _allowed([(s.name, s.weight) for s in STYLES.values() if s.weight > 0], parsed, "style")
     styles = [STYLES[name] for name, _ in usual]

@@ -16,7 +16,7 @@ Phrase = tuple[str, ...]
 
 # Ranks of claims on a style: "Bach" says baroque, but "Bach chorale" is a chorale and "Schubert song" a song.
 FORM, COMPOSER, GENRE_HINT, PERIOD, GENRE = 1, 2, 3, 4, 5
-# Ranks on everything else: implied by a form, implied by a mood, said in a word, said as a number.
+# Ranks on everything else: implied by a form, implied by a mood, a word, a number.
 MOOD, WORD, EXACT = 2, 3, 4
 
 # Where a tempo word lies in a style's usual range of tempi: 0 is its slowest, 1 its fastest.

@@ -1,4 +1,4 @@
-"""What the composer is told before it writes: style, mode, tempo, density and instruments, as a prefix.
+"""What conditions the composer before it writes: style, mode, tempo, density and instruments, as a prefix.
 
 Knows the controls' embedding. Does not know how controls are read from words (`prompt`) or which tokens they
 force (`grammar`).
@@ -21,7 +21,7 @@ PREFIX_LENGTH = 5
 
 @dataclass(frozen=True)
 class PrefixControls:
-    """One row's controls as indices. -1 (and an empty `programs`) stands for "not said"."""
+    """One row's controls as indices. -1 (and an empty `programs`) stands for "not stated"."""
 
     style: int
     mode: int
@@ -40,7 +40,7 @@ def shift_to_c(tonic: int) -> int:
 
 
 class PrefixConditioner(nn.Module):
-    """Controls to a prefix [B, PREFIX_LENGTH, D]; the last row of every table means "not said"."""
+    """Controls to a prefix [B, PREFIX_LENGTH, D]; the last row of every table means "not stated"."""
 
     def __init__(self, num_styles: int, width: int):
         super().__init__()
@@ -63,13 +63,13 @@ class PrefixConditioner(nn.Module):
             last = table.num_embeddings - 1
             ids = [getattr(b, name) if getattr(b, name) >= 0 else last for b in controls]
             columns.append(table(torch.tensor(ids, device=device)))
-        told = torch.zeros(len(controls), self.program.num_embeddings, dtype=self.style.weight.dtype)
+        mixed = torch.zeros(len(controls), self.program.num_embeddings, dtype=self.style.weight.dtype)
         for row, each in enumerate(controls):
             for program in set(each.programs):
-                told[row, _PROGRAM_ROW[program]] = 1.0
+                mixed[row, _PROGRAM_ROW[program]] = 1.0
             if not each.programs:
-                told[row, -1] = 1.0
-        columns.append(told.to(device) @ self.program.weight)
+                mixed[row, -1] = 1.0
+        columns.append(mixed.to(device) @ self.program.weight)
         return torch.stack(columns, dim=1)  # [B, P, D]
 
 

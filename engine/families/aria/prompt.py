@@ -2,7 +2,7 @@
 rest.
 
 Knows how phrases are found in a text, how "no" turns them round and which of two claims wins. Does not know
-what is played when nothing was said (`controls`). Every word that was not understood is handed back, none
+what is played when nothing was asked (`controls`). Every word that was not understood is handed back, none
 is guessed at.
 """
 

@@ -15,7 +15,7 @@ METRES: tuple[Metre, ...] = (
     (2, 4), (3, 4), (4, 4), (2, 2), (3, 2), (3, 8), (6, 8), (9, 8), (12, 8), (6, 4), (5, 4),
 )  # fmt: skip
 
-# Music moves in beats, tempi are told in quarters: how much faster the quarters go where the beat is another
+# Music moves in beats, tempi are counted in quarters: how much faster the quarters go where the beat is another
 # note. Less than the beat's length in quarters (1.5 in 6/8, 2 in 2/2), because longer beats go slower.
 _PACE_OF_METRE = {(6, 8): 1.3, (9, 8): 1.3, (12, 8): 1.3, (2, 2): 1.5, (3, 2): 1.5, (6, 4): 1.5, (3, 8): 0.75}
 

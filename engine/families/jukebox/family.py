@@ -177,7 +177,7 @@ class Jukebox:
             end = last
 
 
-def load(folder: Path, config: dict[str, Any], device: torch.device, dtype: str) -> Jukebox:
+def load(folder: Path, config: Mapping[str, Any], device: torch.device, dtype: str) -> Jukebox:
     """Find a checkpoint's parts and load its VQ-VAE; priors are read when they are needed. Raises CheckpointError."""
     return Jukebox(find(folder, config), device, dtype)
 

@@ -12,7 +12,7 @@ from clavilux.state import places_of
 
 _PROGRAM = 250 << 20  # Python, torch and what else is imported
 _SLACK = 128 << 20  # what is mapped of a file, and what lies between tensors
-_ACTIVATIONS = 8  # numbers a position and column, while a window is read in one pass
+_ACTIVATIONS = 8  # values a position and column, while a window is read in one pass
 
 
 def memory_bytes(files: JukeboxFiles, seconds: float, batch: int = 1, dtype: str = "auto") -> int:
@@ -38,10 +38,10 @@ def cache_bytes(sizes: PriorConfig, tokens: int, batch: int, number: int) -> int
     """Bytes of the keys and values of a window of so many tokens, `number` bytes each number."""
     capacity = min(sizes.stack.positions, tokens + sizes.stack.positions - sizes.context)
     spec = sizes.spec
-    numbers = sum(places_of(spec, capacity)) * spec.heads * spec.head_dim
+    values = sum(places_of(spec, capacity)) * spec.heads * spec.head_dim
     if sizes.encoder is not None:
-        numbers += len(spec.cross_layers) * spec.heads * spec.head_dim * sizes.lyric_tokens
-    return 2 * numbers * batch * number
+        values += len(spec.cross_layers) * spec.heads * spec.head_dim * sizes.lyric_tokens
+    return 2 * values * batch * number
 
 
 def _level_bytes(sizes: PriorConfig, tokens: int, batch: int, dtype: str) -> int:

@@ -157,7 +157,7 @@ def describe(folder: Path, config: Mapping[str, Any]) -> tuple[DecoderSpec, Resi
 
 
 def stored(parts: Parts) -> dict[str, tuple[int, ...]]:
-    """Names and shapes as the file has them: matrices are whole numbers, with a scale for each row."""
+    """Names and shapes as the file has them: matrices are int8, with a scale for each row."""
     shapes = {name: tuple(p.shape) for name, p in parts.named_parameters()}
     return shapes | {name + SCALE: shape[:1] for name, shape in shapes.items() if len(shape) == 2}
 

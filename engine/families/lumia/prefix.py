@@ -1,6 +1,6 @@
-"""What the bundled painter is told beforehand, and how that becomes a prefix.
+"""What conditions the bundled painter, as a prefix.
 
-Knows numbers of words and colours; does not know how a prompt is read.
+Knows ids of words and colours; does not know how a prompt is read.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ WORD_WIDTH = 64
 
 
 class PrefixConditioner(nn.Module):
-    """A prefix of eight positions: two colours, six words; what is unsaid has a row of its own."""
+    """A prefix of eight positions: two colours, six words; an absent one has a row of its own."""
 
-    def __init__(self, num_words: int, width: int):
+    def __init__(self, num_words: int, width: int) -> None:
         super().__init__()
         self.colour = nn.Embedding(len(COLOURS) + 1, width)
         self.word = nn.Embedding(num_words + 1, WORD_WIDTH)
@@ -33,8 +33,8 @@ class PrefixConditioner(nn.Module):
         return torch.cat(columns, dim=1)
 
     @staticmethod
-    def _rows(numbers: list[tuple[int, ...]], count: int, table: nn.Embedding) -> Tensor:
-        """int64 [B, count], filled up with the last row, which says nothing."""
-        unsaid = table.num_embeddings - 1
-        rows = [(*each[:count], *(unsaid,) * (count - len(each))) for each in numbers]
+    def _rows(ids: list[tuple[int, ...]], count: int, table: nn.Embedding) -> Tensor:
+        """int64 [B, count], padded with the last row, which stands for none."""
+        none = table.num_embeddings - 1
+        rows = [(*each[:count], *(none,) * (count - len(each))) for each in ids]
         return torch.tensor(rows, device=table.weight.device)

@@ -1,4 +1,4 @@
-"""What the bundled painter is told: numbers of colours and of words. Knows neither prompts nor tensors."""
+"""What conditions the bundled painter: ids of colours and of words. Knows neither prompts nor tensors."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ NUM_COLOURS, NUM_WORDS = 2, 6
 
 @dataclass(frozen=True)
 class PrefixControls:
-    """What is said of one picture; all of it may be left unsaid.
+    """The condition of one picture; all of it may be empty.
 
     Attributes:
-        colours: numbers in `words.COLOURS`, the one that covers most first; up to two.
-        words: numbers of words, in any order; up to six.
+        colours: indices in `words.COLOURS`, the one that covers most first; up to two.
+        words: ids of words, in any order; up to six.
     """
 
     colours: tuple[int, ...] = ()

@@ -1,7 +1,7 @@
-"""From the words of a prompt to what the painter is told, and an account of it.
+"""From the words of a prompt to what conditions the painter, and an account of it.
 
-Knows a vocabulary, given as a list, and how words are found in a text of any script; does not know how words become
-numbers in a decoder, and imports no torch, so that the command can refuse a prompt before it loads a model.
+Knows a vocabulary, which is an argument, and how words are found in a text of any script; does not know how words
+become vectors in a decoder, and imports no torch, so that the command can refuse a prompt before it loads a model.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ParsedPrompt:
     """What a prompt says.
 
     Attributes:
-        controls: in numbers.
+        controls: as ids.
         taken: (as written, what it is taken for), in order.
         unknown: words that are not known, the first `MAX_LISTED`, with a guess where one is spelled nearly so.
         notes: sentences on what was left out.
@@ -50,7 +50,7 @@ class _Read(NamedTuple):
     color: str | None = None
 
 
-def parse_prompt(prompt: str, numbers: Mapping[str, int]) -> ParsedPrompt:
+def parse_prompt(prompt: str, ids: Mapping[str, int]) -> ParsedPrompt:
     """Read a prompt.
 
     English comes first; then names of other languages, the longest first. The order of words matters for colours
@@ -58,14 +58,14 @@ def parse_prompt(prompt: str, numbers: Mapping[str, int]) -> ParsedPrompt:
 
     Args:
         prompt: words, in any language that `foreign` knows, or emoji.
-        numbers: the words that the painter knows -> their numbers.
+        ids: the words that the painter knows -> their ids.
     """
-    reads = list(_read(_tokens(prompt[:_LONGEST]), numbers))
+    reads = list(_read(_tokens(prompt[:_LONGEST]), ids))
     things = [read for read in reads if set(read.words) - {*COLOURS} and read.color is None]
     meant = {read.written: (read.color,) if read.color and things else read.words for read in reads}
     taken = {written: words for written, words in meant.items() if words}
     others, colours = split_colours(tuple(dict.fromkeys(word for words in taken.values() for word in words)))
-    words = [word for word in others if word in numbers]
+    words = [word for word in others if word in ids]
     notes = []
     if len(words) > NUM_WORDS:
         notes.append(f"hears {NUM_WORDS} words beside colours; left out are {', '.join(words[NUM_WORDS:])}")
@@ -76,9 +76,9 @@ def parse_prompt(prompt: str, numbers: Mapping[str, int]) -> ParsedPrompt:
     if len(prompt) > _LONGEST:
         notes.append(f"reads {_LONGEST} characters; {len(prompt) - _LONGEST} more are left out")
     unknown = [written for written, words in meant.items() if not words][:MAX_LISTED]
-    controls = PrefixControls(colours[:NUM_COLOURS], tuple(numbers[word] for word in words[:NUM_WORDS]))
+    controls = PrefixControls(colours[:NUM_COLOURS], tuple(ids[word] for word in words[:NUM_WORDS]))
     accounts = tuple((written, " ".join(words)) for written, words in taken.items())
-    return ParsedPrompt(controls, accounts, tuple(_guessed(word, numbers) for word in unknown), tuple(notes))
+    return ParsedPrompt(controls, accounts, tuple(_guessed(word, ids) for word in unknown), tuple(notes))
 
 
 def check_prompt(config: Mapping[str, Any], prompt: str, anything: bool = False) -> None:
@@ -88,7 +88,7 @@ def check_prompt(config: Mapping[str, Any], prompt: str, anything: bool = False)
         check_understood(prompt, {word: number for number, word in enumerate(words.split())}, anything)
 
 
-def check_understood(prompt: str, numbers: Mapping[str, int], anything: bool = False) -> ParsedPrompt:
+def check_understood(prompt: str, ids: Mapping[str, int], anything: bool = False) -> ParsedPrompt:
     """What `parse_prompt` reads.
 
     Something of the prompt must be a thing that the painter knows. A colour alone will do where no other word stands
@@ -100,24 +100,24 @@ def check_understood(prompt: str, numbers: Mapping[str, int], anything: bool = F
     """
     if not isinstance(anything, bool):
         raise TypeError(f"anything is {anything!r}; it should be True or False")
-    parsed = parse_prompt(prompt, numbers)
+    parsed = parse_prompt(prompt, ids)
     things = [word for _, meaning in parsed.taken for word in meaning.split() if word not in COLOURS]
     complete = bool(parsed.taken) and not parsed.unknown
     if not (anything or not prompt.strip() or things or complete):
-        raise ValueError(_refusal(prompt, parsed, numbers))
+        raise ValueError(_refusal(prompt, parsed, ids))
     return parsed
 
 
-def _refusal(prompt: str, parsed: ParsedPrompt, numbers: Mapping[str, int]) -> str:
+def _refusal(prompt: str, parsed: ParsedPrompt, ids: Mapping[str, int]) -> str:
     words = " ".join(prompt.split())
     shown = words if len(words) <= _SHOWN else words[:_SHOWN] + "..."
     only = ", ".join(written for written, _ in parsed.taken[:3])
-    near = _nearest([token.folded for token in _tokens(prompt[:_LONGEST])], numbers)
+    near = _nearest([token.folded for token in _tokens(prompt[:_LONGEST])], ids)
     parts = [
         f"not understood: {shown!r} names nothing that the painter knows"
         + (f" (of it only {only} was understood)" if only else ""),
         *([f"known words that are spelled much like it: {', '.join(near)}"] if near else []),
-        f"it knows the {len(numbers)} English words of emoji's names, such as apple, cat or house, and what emoji are "
+        f"it knows the {len(ids)} English words of emoji's names, such as apple, cat or house, and what emoji are "
         "called in sixteen other languages",
         "anything=True (--anything) paints a picture all the same",
     ]
@@ -139,15 +139,15 @@ def _tokens(text: str) -> list[Token]:
     return found
 
 
-def _read(tokens: list[Token], numbers: Mapping[str, int]) -> Iterator[_Read]:
+def _read(tokens: list[Token], ids: Mapping[str, int]) -> Iterator[_Read]:
     """Phrases in order, those that are passed over left out."""
     at = 0
     while at < len(tokens):
         length = _phrase_length(tokens, at)
         if length:
             written = " ".join(token.written for token in tokens[at : at + length])
-            yield _Read(written, _known(_name(tokens[at : at + length]), numbers))
-        elif read := _read_one(tokens, at, numbers):
+            yield _Read(written, _known(_name(tokens[at : at + length]), ids))
+        elif read := _read_one(tokens, at, ids):
             yield read
         at += max(1, length)
 
@@ -167,44 +167,42 @@ def _name(tokens: list[Token]) -> tuple[str, ...]:
     return accented or table.get(" ".join(token.folded for token in tokens), ())
 
 
-def _read_one(tokens: list[Token], at: int, numbers: Mapping[str, int]) -> _Read | None:
+def _read_one(tokens: list[Token], at: int, ids: Mapping[str, int]) -> _Read | None:
     """What one word means; None where it is passed over."""
     written, word, accented, _ = tokens[at]
     color, thing = foreign.colors().get(word), foreign.colored_things().get(word)
-    english = () if accented in foreign.names() and accented != word else _known((plain(word),), numbers)
+    english = () if accented in foreign.names() and accented != word else _known((plain(word),), ids)
     if english and word in foreign.ARTICLES and at + 1 < len(tokens):
         following = tokens[at + 1].folded
-        if not _known((plain(following),), numbers) and (
-            foreign.meaning_of(following) or following in foreign.colors()
-        ):
+        if not _known((plain(following),), ids) and (foreign.meaning_of(following) or following in foreign.colors()):
             return None
     if word in STOP_WORDS or (not english and word in foreign.passed_over()):
         return None
     if english:
         return _Read(written, english)
     if color:
-        return _Read(written, _known((thing,), numbers), color) if thing else _Read(written, (color,))
-    if meaning := _known(foreign.meaning_of(accented) or foreign.meaning_of(word), numbers):
+        return _Read(written, _known((thing,), ids), color) if thing else _Read(written, (color,))
+    if meaning := _known(foreign.meaning_of(accented) or foreign.meaning_of(word), ids):
         return _Read(written, meaning)
     if word.isdigit() or (len(word) == 1 and word.isascii()):
         return None
     return _Read(written)
 
 
-def _known(words: Iterable[str], numbers: Mapping[str, int]) -> tuple[str, ...]:
-    return tuple(word for word in words if word in numbers or word in COLOURS)
+def _known(words: Iterable[str], ids: Mapping[str, int]) -> tuple[str, ...]:
+    return tuple(word for word in words if word in ids or word in COLOURS)
 
 
-def _guessed(written: str, numbers: Mapping[str, int]) -> str:
-    near = _nearest([token.folded for token in tokens_of(written)], numbers, _NEAR)
+def _guessed(written: str, ids: Mapping[str, int]) -> str:
+    near = _nearest([token.folded for token in tokens_of(written)], ids, _NEAR)
     return f"{written} (did you mean {near[0]}?)" if near else written
 
 
-def _nearest(words: Iterable[str], numbers: Mapping[str, int], cutoff: float = 0.7) -> list[str]:
+def _nearest(words: Iterable[str], ids: Mapping[str, int], cutoff: float = 0.7) -> list[str]:
     """Known words of any language that are spelled most like some of the first of `words`; at most four."""
     found: list[str] = []
     for word in [word for word in words if len(word) > 3 and word not in STOP_WORDS][:5]:
-        known = [*numbers, *COLOURS]
+        known = [*ids, *COLOURS]
         known += [name for name in foreign.names() if name[0] == word[0] and abs(len(name) - len(word)) < 3]
         found += difflib.get_close_matches(plain(word), known, 1 if word.isascii() else 2, cutoff)
     return list(dict.fromkeys(found))[:4]
