@@ -5,7 +5,7 @@ Knows no family's names of tensors or controls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -132,11 +132,3 @@ def facts_of(
         "layers": spec.layers,
         "width": spec.width,
     }
-
-
-def number(config: Mapping[str, Any], name: str, default: Any = None) -> Any:
-    """A value of a config, or what stands for it; CheckpointError where there is neither."""
-    value = config.get(name, default)
-    if value is None:
-        raise CheckpointError(f"its config lacks {name!r}")
-    return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,8 @@ from clavilux.layout import OPEN
 from clavilux.loop import generate_tokens, single_threaded_if_small
 from clavilux.sampling import SamplingSpec
 from clavilux.windows import overlapping
+
+L_contra = TypeVar("L_contra", contravariant=True)  # what a prior's conditions are made from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,20 +87,26 @@ class LevelPlan:
         }  # fmt: skip
 
 
-class Windowed(Protocol):
+class Windowed(Protocol[L_contra]):
     """A decoder whose conditions change from window to window."""
 
     decoder: Decoder
 
-    def prompt(self, labels: Any, start: int, rows: int) -> Tensor:
+    def prompt(self, labels: L_contra, start: int, rows: int) -> Tensor:
         """int64 [B, 1, S]: what is read before the window that begins with token `start`."""
 
-    def conditioning(self, labels: Any, starts: list[int], above: Tensor | None) -> Conditioning:
+    def conditioning(self, labels: L_contra, starts: list[int], above: Tensor | None) -> Conditioning:
         """What conditions a window of each row; above: int64 [B, n], the tokens above each."""
 
 
 def draw_level(
-    prior: Windowed, plan: LevelPlan, labels: Any, seeds: list[int], given: Tensor, above: Tensor | None, done: Tensor
+    prior: Windowed[L_contra],
+    plan: LevelPlan,
+    labels: L_contra,
+    seeds: list[int],
+    given: Tensor,
+    above: Tensor | None,
+    done: Tensor,
 ) -> Iterator[Tensor]:
     """The tokens of a level that are not done yet, a column int64 [B * lanes] after another.
 
@@ -137,7 +145,9 @@ def draw_level(
         begun = max(begun, end)
 
 
-def _conditions(prior: Windowed, plan: LevelPlan, labels: Any, starts: list[int], above: Tensor | None) -> Conditioning:
+def _conditions(
+    prior: Windowed[L_contra], plan: LevelPlan, labels: L_contra, starts: list[int], above: Tensor | None
+) -> Conditioning:
     with torch.inference_mode():
         if above is None:
             return prior.conditioning(labels, starts, None)

@@ -76,9 +76,9 @@ class Journal:
         _write(folder, job)  # last: with it there is a job
         return cls(folder)
 
-    def update(self, **words: Any) -> None:
-        """Change what was asked for."""
-        self.job |= words
+    def update(self, settings: dict[str, Any]) -> None:
+        """Change the job's settings."""
+        self.job["settings"] = settings
         _write(self.folder, self.job)
 
     def given(self) -> dict[int, Tensor]:

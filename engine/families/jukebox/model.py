@@ -141,7 +141,7 @@ class JukeboxModel(Model):
                 if type(levels) is not int or not 1 <= levels <= top + 1:
                     raise ValueError(f"levels is {levels!r}; it should be a whole number from 1 to {top + 1}")
                 settings["levels"] = list(range(top, top - levels, -1))
-                journal.update(settings=settings)
+                journal.update(settings)
             samples, tokens = self._generate(settings, given, journal, progress)
             return self._songs(settings, journal.job["notes"], samples, tokens)
 
