@@ -133,7 +133,7 @@ def _moves(controls: np.ndarray, channel: int, program: int) -> list[Event]:
             wheel = min(16383, max(0, 8192 + round(value / span * 8192)))
             events.append((tick, _MOVE, bytes([0xE0 | channel, wheel & 127, wheel >> 7])))
         elif kind == BANK and time:
-            events += _bank(tick, channel, int(value)) + [(tick, _FIRST, bytes([0xC0 | channel, program]))]
+            events += [*_bank(tick, channel, int(value)), (tick, _FIRST, bytes([0xC0 | channel, program]))]
         elif kind < 128:
             events.append((tick, _MOVE, bytes([0xB0 | channel, kind, int(value)])))
     return events

@@ -187,9 +187,7 @@ class Score:
         begins_bar = np.abs(bars - start).min() < 1e-6
         if not begins_bar and len(next_bars) and next_bars[0] < end:
             at = float(next_bars[0]) - start
-            metres = (
-                metres[:1] + ((at, self.metre_at(next_bars[0])),) + tuple(m for m in metres[1:] if m[0] > at + 1e-6)
-            )
+            metres = (*metres[:1], (at, self.metre_at(next_bars[0])), *(m for m in metres[1:] if m[0] > at + 1e-6))
         return replace(
             self,
             notes=notes,

@@ -109,11 +109,11 @@ def special_case(chance: random.Random) -> Case:
         if what == "fifo":
             os.mkfifo(at)
         elif what == "/dev/zero":
-            os.symlink("/dev/zero", at)
+            Path(at).symlink_to("/dev/zero")
         elif what == "folder":
             Path(at).mkdir()
         elif what == "loop":
-            os.symlink(Path(at).name, at)
+            Path(at).symlink_to(Path(at).name)
         elif what == "socket":
             import socket
 

@@ -10,6 +10,7 @@ turns. Tokens are compared in float32 before anything is timed. A sample is the 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -64,7 +65,7 @@ def theirs(folder: Path) -> None:
                 drawn = prior.prior.primed_sample(1, known[:, :start].clone(), given, begins, chunk_size=256, **options)
             else:
                 drawn = prior.prior.sample(1, given, begins, **options)
-        gaps = [(b - a) * 1000 for a, b in zip(times, times[1:], strict=False)][-(STEPS - 2) :]
+        gaps = [(b - a) * 1000 for a, b in itertools.pairwise(times)][-(STEPS - 2) :]
         print(json.dumps({"tokens": drawn[0, start:].tolist(), "ms": statistics.median(gaps)}), flush=True)
 
 
@@ -106,7 +107,7 @@ def ours(folder: Path, dtype: str):
                     times.append(time.perf_counter())
                 if len(tokens) == STEPS:
                     break
-        gaps = [(b - a) * 1000 for a, b in zip(times, times[1:], strict=False)][2:]
+        gaps = [(b - a) * 1000 for a, b in itertools.pairwise(times)][2:]
         return tokens, statistics.median(gaps)
 
     return run, dtype

@@ -140,7 +140,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem[:_LONGEST_STEM]}.{number}.part{path.suffix}")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise OSError(f"Could not write {given!r}: {error.strerror or error}; nothing was saved.") from error
     finally:
@@ -159,10 +159,10 @@ def _remove_stale(path: Path) -> None:
         return
     name, ending = re.escape(path.stem[:_LONGEST_STEM]), re.escape(path.suffix)
     pattern = re.compile(rf"\.{name}\.{_HOST}-(\d+)-[0-9a-f]{{8}}\.part{ending}")
-    for found in os.listdir(path.parent):
-        match = pattern.fullmatch(found)
+    for found in path.parent.iterdir():
+        match = pattern.fullmatch(found.name)
         if match and not _is_running(int(match[1])):
-            (path.parent / found).unlink(missing_ok=True)
+            found.unlink(missing_ok=True)
 
 
 def _is_running(pid: int) -> bool:

@@ -14,6 +14,7 @@ absolute. Format: Huang and Yang 2020 (arXiv 2002.00212) as written by MidiTok 3
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 PROGRAMS = (
-    (0, 4, 6, 8, 10, 11, 12, 16, 19, 21, 24, 25, 32, 40, 41, 42, 43, 45, 46, 47, 48, 52, 56, 57, 58, 60, 61)
-    + (65, 66, 68, 69, 70, 71, 72, 73, 74, 75, 105, 110)
+    0, 4, 6, 8, 10, 11, 12, 16, 19, 21, 24, 25, 32, 40, 41, 42, 43, 45, 46, 47, 48, 52, 56, 57, 58, 60, 61,
+    65, 66, 68, 69, 70, 71, 72, 73, 74, 75, 105, 110,
 )  # fmt: skip
 DRUMS = -1  # MidiTok's program for the drum kit
 SECTIONS = ("opening", "middle", "closing", "last")
@@ -262,7 +263,7 @@ def _to_symusic(score: Score) -> ScoreTick:
         out.time_signatures.append(TimeSignatureTick(tick, beats, unit))
     out.tempos.append(TempoTick(0, score.tempos[0][1]))
     notes = snap_to_grid(score)
-    for program in np.unique(notes["program"][~notes["drum"]]).tolist() + [DRUMS]:
+    for program in [*np.unique(notes["program"][~notes["drum"]]).tolist(), DRUMS]:
         chosen = notes[notes["drum"]] if program == DRUMS else notes[~notes["drum"] & (notes["program"] == program)]
         if not len(chosen):
             continue
@@ -276,8 +277,8 @@ def _to_symusic(score: Score) -> ScoreTick:
 
 
 def _split_bars(names: list[str]) -> list[list[str]]:
-    starts = [i for i, name in enumerate(names) if name == "Bar_None"] + [len(names)]
-    return [names[a:b] for a, b in zip(starts, starts[1:], strict=False)]
+    starts = [i for i, name in enumerate(names) if name == "Bar_None"]
+    return [names[a:b] for a, b in itertools.pairwise([*starts, len(names)])]
 
 
 def _chords_between(chords: Events[Chord], first: float, last: float) -> list[tuple[float, Chord]]:

@@ -45,7 +45,7 @@ class GridFamily:
         decoder: of pictures of `size` pixels.
     """
 
-    accepts: dict[str, Any] = {}
+    accepts: dict[str, Any] = {}  # noqa: RUF012  never changed; families with controls have a dict of their own
     sizes: str | None = None
 
     def __init__(

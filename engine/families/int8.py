@@ -112,7 +112,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        os.rename(temporary, path)
+        temporary.rename(path)
     except (OSError, SafetensorError, RuntimeError) as error:  # of the writers of safetensors and of PyTorch
         reason = getattr(error, "strerror", None) or (str(error).strip().splitlines() or ["?"])[0]
         raise OSError(f"Could not write {str(path)!r}: {reason}; nothing was saved.") from error

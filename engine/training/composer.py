@@ -105,7 +105,7 @@ class Windows:
         for _ in range(samples):
             piece, start, stop = self._window()
             found[int(self.arrays["style"][piece])].append(self._density(start, stop))
-        everything = sum(found.values(), [])
+        everything = [value for values in found.values() for value in values]
         return np.array([np.quantile(v if len(v) > 8 else everything, (1 / 3, 2 / 3)) for v in found.values()])
 
     def batch(self, size: int) -> tuple[Tensor, list[PrefixControls]]:

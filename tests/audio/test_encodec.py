@@ -142,7 +142,7 @@ def test_a_bandwidth_is_a_number_of_codebooks(pairs, name):
 def test_short_and_odd_lengths(pairs, name, samples):
     model, codec = pairs(name)
     sound = music(codec.sample_rate, codec.channels)[..., 7000 : 7000 + samples]
-    codes, scales, decoded = reference(model, sound)
+    codes, _scales, decoded = reference(model, sound)
     with recorded(codec) as latents:
         tokens, our_scales = codec.encode_scaled(sound)
     check_codes(tokens, codes, latents(1), codec.quantizer.vectors)

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -107,4 +109,4 @@ def test_chords_change_only_on_the_grid():
         assert set(times) <= set(grid)
         assert times[0] == 0
         assert times == sorted(set(times))
-        assert all(a != b for (_, a), (_, b) in zip(found, found[1:], strict=False))
+        assert all(a != b for (_, a), (_, b) in itertools.pairwise(found))

@@ -248,9 +248,9 @@ def test_a_finished_renderer_says_so():
     renderer.finish()
     with pytest.raises(ValueError, match="finished"):
         renderer.feed([], 1.0)
+    other = ScoreRenderer()
+    other.feed([], 2.0)
     with pytest.raises(ValueError, match="go back"):
-        other = ScoreRenderer()
-        other.feed([], 2.0)
         other.feed([], 1.0)
 
 

@@ -25,7 +25,7 @@ WORDS = ["red", "apple", "blue", "boat"]
 class Toy(GridFamily):
     """A pixel a token, told by the number of known words in the prompt."""
 
-    accepts = {"shade": "a number, 0 to 3"}
+    accepts = {"shade": "a number, 0 to 3"}  # noqa: RUF012
 
     def generation(self, request):
         known = sum(word in WORDS for word in request.prompt.split()) + request.controls.get("shade", 0)
@@ -178,8 +178,8 @@ def test_its_own_tokens_are_taken_as_they_are(model, apple, monkeypatch):
     monkeypatch.setattr(model.family.stage.codec, "encode", never)
     other = model.generate("boat", seed=9, continue_from=apple, vary=0.5)
     assert (other.tokens == apple.tokens).sum() >= 32
+    stranger = Picture(apple.pixels, apple.tokens, apple.receipt | {"fingerprint": "another"})
     with pytest.raises(AssertionError, match="encoded"):
-        stranger = Picture(apple.pixels, apple.tokens, apple.receipt | {"fingerprint": "another"})
         model.generate("boat", seed=9, continue_from=stranger, vary=0.5)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_render_looks_at_its_files_before_any_work(cut, tmp_path):
 def test_nothing_is_written_over_what_is_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tune.mid").write_bytes(b"MThd")
-    os.symlink("tune.mid", "link.mid")
+    Path("link.mid").symlink_to("tune.mid")
     (tmp_path / "red.png").write_bytes(b"x")
     says = "would take the place of the file that is read; give it another name"
     assert says in refuse("play", "tune.mid", "-o", "./tune.mid")

@@ -44,7 +44,7 @@ def spoken(name):
 
 
 @pytest.mark.parametrize(
-    "name, layout", [("plain", "transformers"), ("separate", "original"), ("merged", "transformers")]
+    ("name", "layout"), [("plain", "transformers"), ("separate", "original"), ("merged", "transformers")]
 )
 def test_greedy_songs_are_those_of_transformers(toy, name, layout):
     """260 tokens of the top level in 13 windows that move on by 19, with everything that conditions the song."""
@@ -179,7 +179,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(
-    "options, message", BAD, ids=[next(iter(options)) + str(n) for n, (options, _) in enumerate(BAD)]
+    ("options", "message"), BAD, ids=[next(iter(options)) + str(n) for n, (options, _) in enumerate(BAD)]
 )
 def test_what_cannot_be_is_refused(toy, options, message):
     with pytest.raises(ValueError, match=message):

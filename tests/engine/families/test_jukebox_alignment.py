@@ -17,7 +17,7 @@ from clavilux.families.jukebox.alignment import Alignment, aligned, attention, d
 GOLDEN = Path(__file__).parents[2] / "goldens" / "jukebox_alignment.safetensors"
 
 
-@pytest.mark.parametrize("name, layer", [("separate", 18), ("merged", 15), ("merged", 31)])
+@pytest.mark.parametrize(("name", "layer"), [("separate", 18), ("merged", 15), ("merged", 31)])
 def test_attention_is_that_of_transformers(name, layer):
     prior, expected = prior_of(name), load_file(GOLDEN)[f"{name}.{layer}"]
     start, tokens = numbers()["start"], frozen(name)[2]["tokens"].long()
