@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from clavilux.image import maps
 from clavilux.image.picture import Picture
 from clavilux.layout import OPEN, Layout
 from clavilux.sampling import SamplingSpec
+
+if TYPE_CHECKING:
+    from clavilux.image_family import PictureGeneration
 
 _TOGETHER = 64  # steps read at once: 16,384 tokens with guidance take 8 MiB of logits
 
@@ -55,18 +59,21 @@ class SurprisalMaps:
 
 
 @torch.inference_mode()
-def surprisal_maps(generation, sampling: SamplingSpec, layout: Layout) -> tuple[Tensor, Tensor]:
+def surprisal_maps(generation: PictureGeneration, sampling: SamplingSpec, layout: Layout) -> tuple[Tensor, Tensor]:
     """Entropy and surprise in bits, float32 [rows, cols] each, of a picture whose tokens are all known.
 
     The distribution is the one that is drawn from, with guidance and temperature (0 counts as 1), before top_k and
     top_p cut it.
 
     Args:
-        job: a `clavilux.image_family.PictureGeneration`; its plan holds every token.
+        generation: its plan holds every token.
         sampling: temperature and guidance.
         layout: the stage's.
     """
-    blocks = [generation.conditioning] + [generation.unconditional] * (len(sampling.weights) - 1)
+    blocks = [generation.conditioning]
+    if len(sampling.weights) > 1:
+        assert generation.unconditional is not None, "the model was asked for guidance"
+        blocks += [generation.unconditional] * (len(sampling.weights) - 1)
     decoder, rows = generation.decoder, len(blocks)
     steps = generation.plan.to(generation.prompt.device)  # [1, K, S]
     capacity = generation.conditioning.num_prefix + generation.prompt.shape[2] + steps.shape[2] - 1
@@ -78,10 +85,11 @@ def surprisal_maps(generation, sampling: SamplingSpec, layout: Layout) -> tuple[
         logits = decoder(read.repeat(rows, 1, 1), state)  # [R, K, T, V]
         found.append(_bits(logits, steps[:, :, start : start + _TOGETHER], sampling, start))
     placed = layout.arrange(torch.full((1, layout.codebooks, generation.num_tokens), OPEN))[0] == OPEN  # [K, S]
-    return tuple(
+    entropy, surprise = (
         torch.cat(bits, dim=1).cpu()[placed].view(layout.codebooks, -1, generation.columns).sum(0)
         for bits in zip(*found, strict=True)
     )
+    return entropy, surprise
 
 
 def _bits(logits: Tensor, tokens: Tensor, sampling: SamplingSpec, start: int) -> tuple[Tensor, Tensor]:
