@@ -13,7 +13,7 @@ from clavilux.audio.harmony import LETTERS, QUALITIES, SUFFIXES, Chord
 
 _WORD = re.compile(r"([A-Ga-g][#b]?|[Hh])(.*?)(?:/([A-Ga-g][#b]?|[Hh]))?")
 _NO_CHORD = frozenset(("n.c.", "n.c", "nc", "nc."))
-_SAME = (  # what is written -> the one spelling of it that `_PART` knows
+_SYNONYMS = (  # what is written -> the one spelling of it that `_PART` knows
     (r"[()\[\],\s]", ""), (r"♯", "#"), (r"♭", "b"), (r"[−–]", "-"), (r"[Δ△^](?=[79]|1[13])", "maj"), (r"[Δ△^]", "maj7"),
     (r"ø7?|hdim7?", "m7b5"), (r"°|o(?=7|$)", "dim"), (r"major|Major|Maj|MAJ|ma(?=\d|$)|M(?!\w*aj)", "maj"),
     (r"minor|min|Min|MIN|mi(?=\d|$)", "m"), (r"dom", ""), (r"^-", "m"), (r"^\+|(?<=7)\+(?!\d)", "aug"),
@@ -98,7 +98,7 @@ def _likeness(quality: frozenset[int], notes: frozenset[int]) -> float:
 
 def _intervals(suffix: str) -> frozenset[int] | None:
     """Semitones above the root; None for what cannot be read."""
-    for pattern, instead in _SAME:
+    for pattern, instead in _SYNONYMS:
         suffix = re.sub(pattern, instead, suffix)
     parts: list[str] = []
     at = 0

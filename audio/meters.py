@@ -93,7 +93,7 @@ class PeakMeter:
     def __init__(self, sample_rate: int, channels: int) -> None:
         self.frame = max(1, sample_rate // 1000)
         self._stream = frontend.resample_stream(sample_rate, sample_rate * OVERSAMPLING, channels, quality="HQ")
-        self._at, self._between = _Highest(self.frame), _Highest(self.frame * OVERSAMPLING)
+        self._at, self._between = _FrameMaxima(self.frame), _FrameMaxima(self.frame * OVERSAMPLING)
         self._num_samples, self._channels = 0, channels
 
     def add(self, samples: np.ndarray) -> None:
@@ -115,7 +115,7 @@ class PeakMeter:
             self._between.add(np.abs(over.reshape(len(over), -1)).max(axis=1))
 
 
-class _Highest:
+class _FrameMaxima:
     """The highest value in each frame of so many."""
 
     def __init__(self, frame: int) -> None:

@@ -77,7 +77,7 @@ def read_midi(path: PathLike) -> MidiFile:
     if len(tracks) < promised:
         damage.append(f"cut off: the header promises {plural(promised, 'track')}, {len(tracks)} can be read")
     if form == 2 and len(tracks) > 1:
-        _in_turn(tracks)
+        _concatenate(tracks)
         remarks.append(f"format 2: its {len(tracks)} sequences follow one another")
     elif form > 2:
         remarks.append(f"format {form} is unknown; it is read as format 1")
@@ -128,7 +128,7 @@ def _ticks_per_quarter(division: int, given: str) -> tuple[float, str]:
     return _SMPTE_FRAMES[frames] * parts / 2, f"{frames} frames a second and {parts} ticks a frame"
 
 
-def _in_turn(tracks: list[Track]) -> None:
+def _concatenate(tracks: list[Track]) -> None:
     """Move each track behind the one before, each in its own tempo."""
     offset = 0
     for track in tracks:

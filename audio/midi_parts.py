@@ -71,7 +71,7 @@ def notes_and_controls(tracks: list[Track], ticks: float, remarks: list[str]) ->
     moves = [
         (tick / ticks, part, kind, value)
         for place, members in parts.items()
-        for tick, kind, value in _moves(channels.get(place, []), unplayed)
+        for tick, kind, value in _control_changes(channels.get(place, []), unplayed)
         for part in members
     ]
     _add_remarks(mended, unplayed, remarks)
@@ -132,7 +132,7 @@ def _program_at(events: list[ChannelEvent], tick: int) -> int:
     return next((first for at, kind, first, _ in reversed(events) if kind == PROGRAM and at <= tick), 0)
 
 
-def _moves(events: list[ChannelEvent], unplayed: set[str]) -> list[tuple[int, int, float]]:
+def _control_changes(events: list[ChannelEvent], unplayed: set[str]) -> list[tuple[int, int, float]]:
     """(tick, kind, value) of a channel's controllers that are played; the names of others are added to `unplayed`."""
     moves: list[tuple[int, int, float]] = []
     bank, parameter, span, wheel = [0, 0], [127, 127], _BEND_RANGE, 0.0

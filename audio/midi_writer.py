@@ -38,13 +38,13 @@ def midi_bytes(score: Score) -> bytes:
         )
     tracks = [_conductor(score)]
     names = _names(parts)
-    for part, name, (port, channel) in zip(parts, names, _places(score, parts), strict=True):
+    for part, name, (port, channel) in zip(parts, names, _ports_and_channels(score, parts), strict=True):
         tracks.append(_part(score, part, name, port, channel))
     header = struct.pack(">4sIHHH", b"MThd", 6, 1, len(tracks), TICKS_PER_QUARTER)
     return header + b"".join(map(_chunk, tracks))
 
 
-def _places(score: Score, parts: list[Part]) -> list[tuple[int, int]]:
+def _ports_and_channels(score: Score, parts: list[Part]) -> list[tuple[int, int]]:
     """A (port, channel) for each part.
 
     Each program has a channel of its own, then further parts of a program, as long as there are any. What is left, and
@@ -108,7 +108,7 @@ def _part(score: Score, part: Part, name: str, port: int, channel: int) -> list[
     if len(banks):
         events += _bank(0, channel, int(banks[-1]))
     events.append((0, _FIRST, bytes([0xC0 | channel, program])))
-    events += _moves(controls, channel, program)
+    events += _controllers(controls, channel, program)
     starts = np.round(notes["start"] * TICKS_PER_QUARTER).astype(np.int64)
     ends = np.round((notes["start"] + notes["duration"]) * TICKS_PER_QUARTER).astype(np.int64)
     times = zip(starts.tolist(), np.maximum(ends, starts + 1).tolist(), strict=True)
@@ -119,7 +119,7 @@ def _part(score: Score, part: Part, name: str, port: int, channel: int) -> list[
     return events
 
 
-def _moves(controls: np.ndarray, channel: int, program: int) -> list[Event]:
+def _controllers(controls: np.ndarray, channel: int, program: int) -> list[Event]:
     """Controllers, the wheel in the range that its widest bend needs, later banks with the program again."""
     events = []
     bends = np.abs(controls["value"][controls["kind"] == BEND])

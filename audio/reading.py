@@ -54,7 +54,7 @@ def read(path: PathLike, *, strict: bool = False) -> Sound:
             its channels on the way, or is more than the memory can take; or `strict` refuses it.
     """
     with SoundReader(path, strict=strict) as reader:
-        blocks = list(_that_fit(reader))
+        blocks = list(_within_memory(reader))
         samples = np.empty((reader.channels, reader.num_samples), np.float32)
         position = samples.shape[1]
         while blocks:  # from the end, and each is let go: the sound stands in memory once
@@ -66,7 +66,7 @@ def read(path: PathLike, *, strict: bool = False) -> Sound:
         return Sound(torch.from_numpy(samples), reader.sample_rate, reader.comment, reader.remarks)
 
 
-def _that_fit(reader: SoundReader) -> Iterator[np.ndarray]:
+def _within_memory(reader: SoundReader) -> Iterator[np.ndarray]:
     free, held = free_memory_bytes(), 0
     for block in reader:
         held += block.nbytes

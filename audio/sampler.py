@@ -57,7 +57,7 @@ class Sampler:
         envelope = VolumeEnvelope(region.envelope, num_samples, self.sample_rate)
         if bend is None or bend.is_none(len(envelope)):
             return Note(*self._pitched_wave(region, key, len(envelope)), envelope)
-        tone = _Tone(region, *self._twice(region), self.soundfont, key, self.sample_rate, bend)
+        tone = _Tone(region, *self._oversampled(region), self.soundfont, key, self.sample_rate, bend)
         # A sample that is not looped is made whole: it is short, and how much of it there is depends on the bend.
         wave = tone.take(len(envelope) if region.loop is None else 0)
         return Note(wave, None if region.loop is None else tone, envelope)
@@ -68,7 +68,7 @@ class Sampler:
         wave, tone = self._pitched.get(name, (np.zeros(0, np.float32), None))
         if name in self._pitched and (tone is None or len(wave) >= min(num_samples, _KEPT_SAMPLES)):
             return wave, tone and tone.copied()
-        tone = tone or _Tone(region, *self._twice(region), self.soundfont, key, self.sample_rate)
+        tone = tone or _Tone(region, *self._oversampled(region), self.soundfont, key, self.sample_rate)
         length = 1 << math.ceil(math.log2(max(num_samples, self.sample_rate)))
         before, wave = len(wave), np.append(wave, tone.take(min(length, _KEPT_SAMPLES) - len(wave)))
         tone = tone if region.loop is not None else None
@@ -79,7 +79,7 @@ class Sampler:
         self._held += len(wave) - before
         return wave, tone and tone.copied()
 
-    def _twice(self, region: Region) -> tuple[np.ndarray, int]:
+    def _oversampled(self, region: Region) -> tuple[np.ndarray, int]:
         """The region's sample at about twice its rate, for clean four-point interpolation; and that rate.
 
         What the output rate cannot hold is filtered out. A looped sample ends a little behind its loop, with

@@ -215,7 +215,7 @@ class SoundFont:
         return zones
 
     def _region(self, outer: dict[int, int], inner: dict[int, int]) -> Region | None:
-        keys, velocities = (_meet(outer.get(g), inner.get(g)) for g in (KEYS, VELOCITIES))
+        keys, velocities = (_intersection(outer.get(g), inner.get(g)) for g in (KEYS, VELOCITIES))
         if keys[0] > keys[1] or velocities[0] > velocities[1]:
             return None
         values = _DEFAULTS | inner
@@ -276,7 +276,7 @@ def _chunks(data: memoryview, start: int, end: int) -> Iterator[tuple[bytes, int
         start += size % 2 and start < end and data[start] == 0
 
 
-def _meet(outer: int | None, inner: int | None) -> tuple[int, int]:
+def _intersection(outer: int | None, inner: int | None) -> tuple[int, int]:
     ranges = [(value & 0x7F, value >> 8 & 0x7F) for value in (outer, inner) if value is not None]
     return max((low for low, _ in ranges), default=0), min((high for _, high in ranges), default=127)
 

@@ -54,11 +54,11 @@ class ChunkStream(CheckedStream["Encodec"]):
         out = []
         while waiting.shape[2] >= self._frames:
             count = min(ROWS, waiting.shape[2] // self._frames)
-            out += [self._added(chunk) for chunk in self._decoded(waiting[..., : count * self._frames], count)]
+            out += [self._overlap_add(chunk) for chunk in self._decoded(waiting[..., : count * self._frames], count)]
             waiting = waiting[..., count * self._frames :]
         self._waiting = waiting.clone()
         if last and waiting.shape[2]:
-            out.append(self._added(self._decoded(waiting)[0], last=True))
+            out.append(self._overlap_add(self._decoded(waiting)[0], last=True))
         elif last:
             assert self._overlap is not None  # a stream has tokens before it ends, so there was a chunk
             samples, weight = self._overlap
@@ -72,14 +72,14 @@ class ChunkStream(CheckedStream["Encodec"]):
         self._index += count
         return [self._scaled(chunk, self._index - count + i) for i, chunk in enumerate(chunks)]
 
-    def _added(self, chunk: Tensor, last: bool = False) -> Tensor:
+    def _overlap_add(self, chunk: Tensor, last: bool = False) -> Tensor:
         """chunk [B, C, n] -> the samples before the next chunk's start; all, if it is the last."""
         size = self._frames * self._codec.hop
         triangle = 0.5 - (torch.linspace(0, 1, size + 2, device=chunk.device)[1:-1] - 0.5).abs()
         weight = triangle[: chunk.shape[2]]
         total, weights = chunk * weight, weight.clone()
         if self._overlap is not None:
-            total, weights = _plus(self._overlap[0], total), _plus(self._overlap[1], weights)
+            total, weights = _add_padded(self._overlap[0], total), _add_padded(self._overlap[1], weights)
         stride = total.shape[-1] if last else min(self._stride, total.shape[-1])
         self._overlap = total[..., stride:], weights[stride:]
         return total[..., :stride] / weights[:stride]
@@ -89,7 +89,7 @@ def _no_samples(codec: Encodec, rows: int) -> Tensor:
     return torch.empty(rows, codec.channels, 0, device=codec.device)
 
 
-def _plus(a: Tensor, b: Tensor) -> Tensor:
+def _add_padded(a: Tensor, b: Tensor) -> Tensor:
     """a + b of different lengths, the shorter one followed by zeros."""
     length = max(a.shape[-1], b.shape[-1])
     return torch.nn.functional.pad(a, (0, length - a.shape[-1])) + torch.nn.functional.pad(b, (0, length - b.shape[-1]))

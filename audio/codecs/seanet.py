@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clavilux.audio.codecs.streaming_layers import Chain, Layer, State
+from clavilux.audio.codecs.streaming_layers import Chain, Layer, ResidualLayer, State
 from clavilux.checks import check_flag, number_from, short, whole_number
 
 # On a CPU, transposed convolutions and LSTMs lay all their weights out anew at every call. Two cores, 1024 channels:
@@ -213,7 +213,7 @@ class Elu(Layer):
         return self(x)
 
 
-class Residual(Layer):
+class Residual(ResidualLayer):
     """A shortcut around ELU, a dilated convolution to fewer channels, ELU, and a convolution of width 1 back."""
 
     def __init__(self, spec: SeanetSpec, channels: int, dilation: int):
@@ -224,17 +224,8 @@ class Residual(Layer):
         self.shortcut = Conv(spec, channels, channels, 1) if spec.conv_shortcut else nn.Identity()
         self.elu = Elu()
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self._joined(x, self.conv1(F.elu(x)))
-
-    def step(self, x: Tensor, state: State, last: bool) -> Tensor:
-        y = self.conv1.step(F.elu(x), state, last)
-        x = torch.cat([state[self], x], dim=2) if self in state else x
-        state[self] = x[..., y.shape[2] :].clone()
-        return self._joined(x[..., : y.shape[2]], y) if y.shape[2] else x[..., :0]
-
-    def inputs_for(self, before: int, after: int) -> tuple[int, int]:
-        return self.conv1.inputs_for(before, after)
+    def _activated(self, x: Tensor) -> Tensor:
+        return F.elu(x)
 
     def _joined(self, x: Tensor, y: Tensor) -> Tensor:
         return self.conv2(self.elu(y)) + self.shortcut(x)

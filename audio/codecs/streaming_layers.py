@@ -138,6 +138,32 @@ class Upsample(Layer):
         return 1 - (self.padding - before) // self.stride, (after + self.padding) // self.stride
 
 
+class ResidualLayer(Layer):
+    """What a convolution over time (`conv1`) makes of a signal, and the signal itself, joined."""
+
+    conv1: Layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._joined(x, self.conv1(self._activated(x)))
+
+    def step(self, x: Tensor, state: State, last: bool) -> Tensor:
+        y = self.conv1.step(self._activated(x), state, last)
+        x = torch.cat([state[self], x], dim=2) if self in state else x
+        state[self] = x[..., y.shape[2] :].clone()
+        return self._joined(x[..., : y.shape[2]], y) if y.shape[2] else x[..., :0]
+
+    def inputs_for(self, before: int, after: int) -> tuple[int, int]:
+        return self.conv1.inputs_for(before, after)
+
+    @abstractmethod
+    def _activated(self, x: Tensor) -> Tensor:
+        """What the convolution reads."""
+
+    @abstractmethod
+    def _joined(self, x: Tensor, y: Tensor) -> Tensor:
+        """x, and the convolution's y of the same length."""
+
+
 class Snake(Layer):
     """x + sin(alpha x)^2 / alpha, with one alpha [1, C, 1] a channel (arXiv 2006.08195)."""
 
@@ -154,7 +180,7 @@ class Snake(Layer):
         return self(x)
 
 
-class Residual(Layer):
+class Residual(ResidualLayer):
     """x + a convolution over one frame of a dilated convolution over seven, Snake before both."""
 
     def __init__(self, channels: int, dilation: int):
@@ -163,21 +189,11 @@ class Residual(Layer):
         self.conv1 = Conv(channels, channels, 7, dilation=dilation, padding=3 * dilation)
         self.conv2 = Conv(channels, channels, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv2(self.snake2(self.conv1(self.snake1(x)))) + x
+    def _activated(self, x: Tensor) -> Tensor:
+        return self.snake1(x)
 
-    def step(self, x: Tensor, state: State, last: bool) -> Tensor:
-        if last and self not in state:
-            return self(x)
-        y = self.conv1.step(self.snake1(x), state, last)
-        waiting = torch.cat([state[self], x], dim=2) if self in state else x
-        state[self] = waiting[..., y.shape[2] :].clone()
-        if y.shape[2] == 0:
-            return y
-        return self.conv2(self.snake2(y)) + waiting[..., : y.shape[2]]
-
-    def inputs_for(self, before: int, after: int) -> tuple[int, int]:
-        return self.conv1.inputs_for(before, after)
+    def _joined(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.conv2(self.snake2(y)) + x
 
 
 class Chain(TypedModuleList[Layer]):

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clavilux.audio.codecs.streaming_codec import StreamingCodec
-from clavilux.audio.codecs.streaming_layers import Chain, Conv, Layer, State, TypedModuleList, Upsample
+from clavilux.audio.codecs.streaming_layers import Chain, Conv, Layer, ResidualLayer, State, TypedModuleList, Upsample
 from clavilux.audio.codecs.vqvae_spec import VQVAESpec
 from clavilux.checkpoint_io import beginning_with, check_tensors, read_json, read_tensors, read_torch, unwrapped
 from clavilux.skeleton import skeletons
@@ -28,7 +28,7 @@ __all__ = ["VQVAE", "VQVAELevel", "VQVAESpec", "checkpoint_names", "from_config"
 _DISTANCES = 8 << 20  # numbers in a table of distances: 32 MiB of float32
 
 
-class Residual(Layer):
+class Residual(ResidualLayer):
     """x + scale * a convolution over one frame of a dilated convolution over three, ReLU before both."""
 
     def __init__(self, width: int, hidden: int, dilation: int, scale: float):
@@ -37,17 +37,8 @@ class Residual(Layer):
         self.conv2 = Conv(hidden, width, 1)
         self.scale = scale
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self._joined(x, self.conv1(x.relu()))
-
-    def step(self, x: Tensor, state: State, last: bool) -> Tensor:
-        y = self.conv1.step(x.relu(), state, last)
-        x = torch.cat([state[self], x], dim=2) if self in state else x
-        state[self] = x[..., y.shape[2] :].clone()
-        return self._joined(x[..., : y.shape[2]], y) if y.shape[2] else x[..., :0]
-
-    def inputs_for(self, before: int, after: int) -> tuple[int, int]:
-        return self.conv1.inputs_for(before, after)
+    def _activated(self, x: Tensor) -> Tensor:
+        return x.relu()
 
     def _joined(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.add(x, self.conv2(y.relu()), alpha=self.scale)

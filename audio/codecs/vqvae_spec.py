@@ -25,7 +25,7 @@ _LEVEL_SIZES = {
 _MOST_LEVELS = 8
 # What a transformers config says of the network's shape, and its default. Its other words are about training,
 # sampling or files.
-_THEIRS = {
+_TRANSFORMERS_KEYS = {
     "levels": 3, "res_downs_t": (3, 2, 2), "res_strides_t": (2, 2, 2), "res_conv_width": 32, "res_conv_depth": 4,
     "multipliers": (2, 1, 1), "res_convolution_multiplier": 1, "res_dilation_growth_rate": 3,
     "res_dilation_cycle": None, "conv_res_scale": False, "conv_input_shape": 1, "embed_dim": 64,
@@ -150,11 +150,13 @@ class VQVAESpec:
         kind = config.get("model_type", "jukebox_vqvae")
         if kind != "jukebox_vqvae":
             raise ValueError(f"the config is of a {short(kind)}; it should be of a 'jukebox_vqvae' or a 'jukebox'")
-        unknown = sorted(name for name in config if str(name).startswith(("res_", "conv_")) and name not in _THEIRS)
+        unknown = sorted(
+            name for name in config if str(name).startswith(("res_", "conv_")) and name not in _TRANSFORMERS_KEYS
+        )
         if unknown or config.get("act_fn", "relu") != "relu":
             wrong = ", ".join(unknown) or f"act_fn {short(config['act_fn'])}"
             raise ValueError(f"a VQ-VAE's config has {wrong}, which is not understood; its activation is 'relu'")
-        said = {name: config.get(name, default) for name, default in _THEIRS.items()}
+        said = {name: config.get(name, default) for name, default in _TRANSFORMERS_KEYS.items()}
         levels = whole_number("a VQ-VAE's levels", said["levels"], 1, _MOST_LEVELS)
         width, depth = (
             whole_number("a VQ-VAE's width", said["res_conv_width"], 1, 1 << 16),
