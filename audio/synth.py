@@ -2,7 +2,7 @@
 
 Streaming first: `ScoreRenderer` takes notes as they are written and gives back sound; `render_score` feeds it
 a whole score. Works in blocks of a fixed size counted from the start, so the pieces of a stream are the
-whole, bit for bit.
+whole, bit for bit. Compared with tinysoundfont and FluidSynth in docs/soundfont-player.md; ours stays.
 """
 
 from __future__ import annotations

@@ -118,11 +118,11 @@ def draw(path: Path, sounds: dict[str, np.ndarray], all_sounds: dict[str, list[n
         axis.set(title=player, xlabel="s", yticks=[])
     for player, several in all_sounds.items():
         hz, db = average_spectrum(several)
-        axes[-1].semilogx(hz, db, label=player, lw=0.9)
+        axes[-1].semilogx(hz, db, label=player, lw=1)
     axes[-1].set(xlim=(40, 20000), ylim=(-40, 3), title="average spectrum", xlabel="Hz", ylabel="dB")
     axes[-1].legend(fontsize=7)
     figure.savefig(path)
-    Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
 
 
 def used_by_bundled() -> dict[str, int]:
