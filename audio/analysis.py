@@ -216,7 +216,8 @@ def tempo_features(onsets: np.ndarray) -> np.ndarray:
 
 def _tempo(onsets: np.ndarray) -> float:
     """Quarters a minute. The weights are those of a softmax over `TEMPI`, fitted to 140 renders and 40 loops that are
-    not among those that `analyze` tells of (`benchmarks/tempo.py --part tune --fit`)."""
+    not among those that `analyze` tells of (`benchmarks/tempo.py --part tune --fit`).
+    """
     features = tempo_features(onsets)
     # Of a tempo whose own quarters return nowhere there is no telling: plain chords of an organ at 72, taken for 108.
     returning = features[:, [_QUARTERS.index(quarters) for quarters in (1, 2, 3, 4)]].sum(1)

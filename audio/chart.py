@@ -26,7 +26,8 @@ _DEGREES |= {"b13": 8, "b11": 4, "#13": 10, "#6": 10}
 
 class Chart(NamedTuple):
     """A chart: `bars`, each a tuple of chords, empty where the bar's chords are left open; `played_as`, what is not
-    played as it is written, such as "C9 (played as C7)"."""
+    played as it is written, such as "C9 (played as C7)".
+    """
 
     bars: tuple[tuple[Chord, ...], ...]
     played_as: tuple[str, ...] = ()

@@ -68,7 +68,8 @@ def _at(file: BinaryIO, position: int, count: int) -> bytes:
 
 def _sized(size: int, start: int, stated: int, mend: tuple[int, bytes] | None) -> Plan:
     """A plan for samples from `start` on of which the header states so many bytes (0: not stated); `mend` is what
-    should stand at a place instead."""
+    should stand at a place instead.
+    """
     pieces: tuple[Piece, ...] = ((0, size),)
     if mend is not None:
         at, value = mend

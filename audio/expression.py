@@ -36,7 +36,8 @@ class PartExpression:
 
     def gain(self, begin: int, count: int) -> np.ndarray | float:
         """Amplitudes of `count` samples from `begin` on, float32 [count], or one for all; General MIDI's square law,
-        1 at the volume 100 that it begins with."""
+        1 at the volume 100 that it begins with.
+        """
         volume, expression = self._smooth(VOLUME, begin, count), self._smooth(EXPRESSION, begin, count)
         gain = (volume / REST[VOLUME] * (expression / REST[EXPRESSION])) ** 2
         return gain if isinstance(gain, float) else gain.astype(np.float32)

@@ -60,7 +60,8 @@ def write_blocks(
     path: Path, blocks: Iterable[np.ndarray], sample_rate: int, channels: int, *, comment: str = ""
 ) -> None:
     """Write blocks, float32 [C, n], of sound that need not fit the memory. To be used inside `atomic_path`, and after
-    `check_format`. The same samples always give the same bytes."""
+    `check_format`. The same samples always give the same bytes.
+    """
     with open(path, "w+b") as file:
         _encode(file, blocks, check_rate(sample_rate), channels, format_of(path), comment)
 

@@ -71,7 +71,7 @@ def _ports_and_channels(score: Score, parts: list[Part]) -> list[tuple[int, int]
 
 
 def _names(parts: list[Part]) -> list[str]:
-    """ "violin", or "violin 1" and "violin 2" where there are several."""
+    """Such as "violin", or "violin 1" and "violin 2" where there are several."""
     plain = ["drums" if drum else program_name(program) for drum, program, _ in parts]
     numbers = {name: itertools.count(1) for name in plain}
     return [f"{name} {next(numbers[name])}" if plain.count(name) > 1 else name for name in plain]

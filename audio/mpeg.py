@@ -27,7 +27,8 @@ _INFO_KBPS = 64  # of the frame that is put before the first: room for the count
 @dataclass(frozen=True)
 class InfoHeader:
     """The Xing or Info header: frames that it states; how many samples of them the encoder added before and behind the
-    sound; where the count stands, before that of the bytes if it has one."""
+    sound; where the count stands, before that of the bytes if it has one.
+    """
 
     num_frames: int
     added_samples: int

@@ -195,7 +195,8 @@ class SoundReader:
 
 class _Decoder(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
     """libsndfile, read from the beginning to the end. It must not seek: a FLAC file of unknown length cannot, and
-    soundfile seeks after each block of a file that says it can."""
+    soundfile seeks after each block of a file that says it can.
+    """
 
     def seekable(self) -> bool:
         return False

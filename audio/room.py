@@ -19,7 +19,8 @@ _SEED = 1919
 @dataclass(frozen=True)
 class Seat:
     """Where an instrument is heard from: `pan` -1 left .. 1 right; `width` more for each three octaves above
-    middle C (a keyboard's own width); `wet` is the amplitude of its reverberation."""
+    middle C (a keyboard's own width); `wet` is the amplitude of its reverberation.
+    """
 
     pan: float = 0.0
     width: float = 0.0

@@ -276,7 +276,6 @@ class Score:
         Raises:
             ValueError: more than 15 programs beside the drums (MIDI has 16 channels), or `path` cannot be written.
         """
-
         data = midi_bytes(self)
         with atomic_path(path) as temporary:
             Path(temporary).write_bytes(data)

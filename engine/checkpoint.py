@@ -47,7 +47,7 @@ class Checkpoint:
 
     @property
     def makes(self) -> str:
-        """ "music" or "pictures" """
+        """What it makes: "music" or "pictures"."""
         return self.entry.makes
 
     @property

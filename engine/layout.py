@@ -94,7 +94,8 @@ class Delay:
 
     def start_window(self, steps: torch.Tensor) -> torch.Tensor:
         """Steps [B, K, S] from the middle of a sequence, as a window begins with them: where a delay leaves no frame
-        at its beginning, the special id stands, as it does at the beginning of the sequence."""
+        at its beginning, the special id stands, as it does at the beginning of the sequence.
+        """
         steps = steps.clone()
         for k, delay in enumerate(self.delays):
             if delay and self.special is not None:  # there is one where there are delays

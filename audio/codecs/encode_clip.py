@@ -20,7 +20,8 @@ __all__ = ["Encoded", "encode_clip"]
 
 class Encoded(NamedTuple):
     """A clip's tokens int64 [1, K, T], its scales float32 [1, chunks] or None, how long it was at the codec's rate,
-    and what was done to it, in words."""
+    and what was done to it, in words.
+    """
 
     tokens: Tensor
     scales: Tensor | None

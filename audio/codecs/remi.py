@@ -108,7 +108,8 @@ class ScoreTokens:
 
     def decode(self, tokens: ArrayLike) -> Score:
         """The score that token ids [T] say, as MidiTok reads them; unknown kinds are passed over, and so is a pitch
-        without a duration behind it. Velocities are 100 throughout."""
+        without a duration behind it. Velocities are 100 throughout.
+        """
         ids = np.asarray(tokens)
         notes: list[tuple[float, float, int, int, int, bool]] = []  # `NOTE`
         chords: list[tuple[float, Chord]] = []
@@ -290,7 +291,8 @@ def _chords_between(chords: Events[Chord], first: float, last: float) -> list[tu
 
 def _merge_positions(names: list[str], chords: dict[int, str], program: str | None) -> tuple[list[str], str | None]:
     """A bar's tokens after its head, with chords after their Position and the Program said at its first note;
-    and the program in force at its end."""
+    and the program in force at its end.
+    """
     positions: dict[int, list[str]] = {position: [] for position in chords}
     at, said = 0, None
     for name in names:

@@ -23,6 +23,7 @@ MISSING = "transformers is missing, so nothing is compared with it: pip install 
 
 
 def available() -> bool:
+    """Whether transformers is installed."""
     return find_spec("transformers") is not None
 
 
@@ -123,7 +124,8 @@ class TransformersPeer:
 
     def eager_steps(self, length: int) -> Callable[[int], None]:
         """run(n): n steps that end at `length`, or begin at 0 where that is less, over a growing cache; each is drawn
-        as `generate` draws it."""
+        as `generate` draws it.
+        """
         from transformers import DynamicCache, EncoderDecoderCache
 
         shape = (self.sizes.rows, self.sizes.heads, length, self.sizes.head_dim)

@@ -27,7 +27,8 @@ def run_end_to_end(bench: Bench, models: tuple[str, ...] = (), dtype: str = "aut
 
 def songs(bench: Bench, dtype: str = "auto", source: str = "aria") -> None:
     """Render each prompt again and again, in turns: seconds of music made in a second. Saving is a row of its own:
-    it measures loudness and encodes."""
+    it measures loudness and encodes.
+    """
     if bench.late("songs of the bundled model"):
         return
     import clavilux

@@ -56,6 +56,7 @@ def result_rows(report: dict[str, Any], suite: str) -> list[tuple[str, ...]]:
 
 
 def suites(report: dict[str, Any]) -> list[str]:
+    """The suites that a report has rows of, in its order."""
     return list(dict.fromkeys(row["suite"] for row in report["results"]))
 
 

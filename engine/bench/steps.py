@@ -30,6 +30,7 @@ def usual_models(device: torch.device) -> tuple[str, ...]:
 
 
 def usual_dtypes(device: torch.device) -> tuple[str, ...]:
+    """The dtypes that are timed where none is asked for."""
     if device.type == "cuda":
         return ("bfloat16", "int8")
     if device.type == "cpu":
@@ -58,6 +59,7 @@ def run_steps(bench: Bench, models: tuple[str, ...] = (), dtype: str = "auto") -
 
 
 def lengths(model: ModelShape, quick: bool) -> tuple[int, ...]:
+    """Lengths of the cache that a step is timed at: one position, half of the context, all of it."""
     full = min(model.context, 64) if quick else model.context
     return tuple(sorted({1, full // 2, full}))
 

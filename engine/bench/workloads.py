@@ -99,7 +99,8 @@ def shortened(model: ModelShape, quick: bool) -> ModelShape:
 
 def build(model: ModelShape, device: torch.device, dtype: torch.dtype = torch.float32, seed: int = 0) -> Subject:
     """A decoder of that size. Every weight counts: gains and biases differ from 1 and 0, and what a layer adds is about
-    as large as what it reads. A peer that swaps two of them, or reads another token, is found out."""
+    as large as what it reads. A peer that swaps two of them, or reads another token, is found out.
+    """
     torch.manual_seed(seed)
     with torch.device(device):
         decoder = Decoder(DecoderSpec(**model.decoder)).eval().requires_grad_(False)

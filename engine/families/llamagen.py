@@ -264,7 +264,8 @@ def _looked_at(path: Path) -> tuple[Path, Path | None, Sizes]:
 
 def cleaned(prompt: str) -> str:
     """In small letters with single spaces, as the captions were that it was trained on (those had also lost
-    addresses, markup and odd signs)."""
+    addresses, markup and odd signs).
+    """
     return " ".join(prompt.lower().split())
 
 

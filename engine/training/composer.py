@@ -302,6 +302,7 @@ def plot_log(log: list[Measured], path: Path) -> None:
 
 
 def main() -> None:
+    """Train the composer, or go on with it, as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scores", type=Path, help="folder with index.tsv and the MIDI files it names")
     parser.add_argument("--out", type=Path, default=Path("runs/composer"), help="checkpoints, log and curves")

@@ -42,7 +42,8 @@ QUARTETS = ((56, 60, 57, 58), (40, 40, 41, 42), (73, 68, 71, 70))
 @dataclass(frozen=True)
 class Piece:
     """One training piece, its pitches brought to C: tokens uint16 [T], quarters float32 [T] (each token's bar
-    and position from the start), and what conditions it."""
+    and position from the start), and what conditions it.
+    """
 
     file: str
     style: str
@@ -63,7 +64,8 @@ def read_index(folder: str | Path) -> list[dict[str, str]]:
 
 def split(rows: Iterable[dict[str, str]]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     """(training rows, held-out rows). All editions and movements of one work by one composer fall on the
-    same side, by a hash of its name."""
+    same side, by a hash of its name.
+    """
     train: list[dict[str, str]] = []
     held_out: list[dict[str, str]] = []
     for row in rows:

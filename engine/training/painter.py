@@ -267,6 +267,7 @@ def train(source: Path, out: Path, minutes: float, report: Report) -> None:
 
 
 def main() -> None:
+    """Train the painter, or go on with it, as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path, help="folder with the unpacked Debian packages")
     parser.add_argument("--out", type=Path, default=Path("runs/painter"), help="pictures, states, tokens")

@@ -36,6 +36,7 @@ Annotations = dict[str, tuple[str, list[str]]]  # symbol -> its name, its keywor
 
 
 def main(common: Path) -> None:
+    """Write the table that the head of this module describes."""
     known = {*bundled_words(), *COLOURS}
     english = read(common, "en")
     names = {symbol: tuple(w for w in words_of(name) if w in known) for symbol, (name, _) in english.items()}

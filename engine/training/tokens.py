@@ -106,6 +106,7 @@ class CaptionSampler:
 
 
 def save_tokens(path: Path, tokens: np.ndarray, words: Sequence[str]) -> None:
+    """Write tokens of all variants and the vocabulary, which `load_tokens` reads."""
     np.savez(path, tokens=tokens, words=json.dumps(list(words)))
 
 

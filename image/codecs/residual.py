@@ -146,7 +146,8 @@ class ResidualVQ(nn.Module):
 
     def nearest(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """float [B, E, rows, cols] -> the tokens, int64 [B, K, rows, cols], and what each codebook was to quantize,
-        float32 [B, K, E, rows, cols]; float32 throughout."""
+        float32 [B, K, E, rows, cols]; float32 throughout.
+        """
         left, tokens, asked = latent.float(), [], []
         for codebook in self.codebook.float():
             places = left.permute(0, 2, 3, 1).flatten(0, 2)  # [B * rows * cols, E]

@@ -237,7 +237,8 @@ class VQ(nn.Module):
 
     def _together(self, pixels: int) -> int:
         """Pictures of so many pixels to compute at once: one on a CPU, whose convolutions sum several in another order;
-        elsewhere a layer's numbers fill 1 GiB."""
+        elsewhere a layer's numbers fill 1 GiB.
+        """
         if self._weight.device.type == "cpu":
             return 1
         return max(1, (1 << 28) // (pixels * self.spec.base_channels))

@@ -28,6 +28,7 @@ def decode_attention(
     starts: Tensor | None,
     mask: Tensor | None,
 ) -> Tensor:
+    """The specification of `api.decode_attention`."""
     on_device = isinstance(length, Tensor) and length.device.type != "cpu"
     position = length - 1 if on_device else int(length) - 1
     if q_gain is not None:

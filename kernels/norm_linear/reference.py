@@ -12,6 +12,7 @@ from clavilux.kernels.quantized import Int8Weight, dequantize
 
 
 def normalize(x: Tensor, norm_weight: Tensor | None, norm_bias: Tensor | None, norm: str, eps: float) -> Tensor:
+    """x [..., D] by "layer" or "rms" norm; any other name leaves it as it is."""
     # Both functions accumulate in float32 and round once, to x's dtype.
     if norm == "layer":
         return F.layer_norm(x, x.shape[-1:], norm_weight, norm_bias, eps)
@@ -21,6 +22,7 @@ def normalize(x: Tensor, norm_weight: Tensor | None, norm_bias: Tensor | None, n
 
 
 def activate(y: Tensor, activation: str) -> Tensor:
+    """y [..., N] by an activation; "swiglu" halves N."""
     if activation == "gelu":
         return F.gelu(y)
     if activation == "quick_gelu":
@@ -41,6 +43,7 @@ def norm_linear(
     eps: float,
     activation: str,
 ) -> Tensor:
+    """The specification of `api.norm_linear`: activation(norm(x) @ weight.T + bias)."""
     return activate(
         F.linear(normalize(x, norm_weight, norm_bias, norm, eps), dequantize(weight, x.dtype), bias), activation
     )

@@ -26,6 +26,7 @@ def prefill_attention(
     starts: Tensor | None,
     mask: Tensor | None,
 ) -> Tensor:
+    """Attention over a span, block by block, of a call that `fits`."""
     num_positions, size = q.shape[2], span.size
     if span.kind == "prefix":
         # The causal triangle starts at the first query and key; later queries read all that is left.

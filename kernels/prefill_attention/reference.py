@@ -48,6 +48,7 @@ def prefill_attention(
     starts: Tensor | None,
     mask: Tensor | None,
 ) -> Tensor:
+    """The specification of `api.prefill_attention`."""
     num_queries, num_keys = q.shape[2], k.shape[2]
     if span is None and starts is None and mask is None:
         if not causal or num_queries == 1:

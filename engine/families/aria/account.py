@@ -29,7 +29,8 @@ _MOST_NEAREST = 5
 
 class Event(NamedTuple):
     """One thing read: kind "claims", "unknown", "unmet" (understood, and cannot be done), "not", "join", "number",
-    "break" or "idle" (stop words)."""
+    "break" or "idle" (stop words).
+    """
 
     kind: str
     text: str

@@ -201,7 +201,8 @@ def _usual_key(habits: Style, parsed: ParsedPrompt, chart: Bars | None, seed: in
 
 def _key_of_chords(chords: list[Chord], mode: str | None) -> Key:
     """The key that holds most of the chords' notes; among nearly equals, that of the last or the first
-    chord."""
+    chord.
+    """
 
     def fit(key: Key) -> float:
         tonic = Chord(key.tonic, "maj" if key.mode == "major" else "min").pitch_classes
@@ -218,7 +219,8 @@ def _key_of_chords(chords: list[Chord], mode: str | None) -> Key:
 
 def _usual_tempo(habits: Style, metre: Metre, parsed: ParsedPrompt, seed: int) -> float:
     """A whole number of quarters a minute within the form's or the style's usual range, moved by a tempo
-    word."""
+    word.
+    """
     slowest, fastest = parsed.span or habits.tempo_in(metre)
     low, high = PACES[parsed.pace] if parsed.pace else (0.2, 0.8)
     place = low + (high - low) * _draw(seed, "tempo")

@@ -21,7 +21,8 @@ RING_S, RING_SHARE = 1.5, 0.08  # time left for the last chord to ring, where th
 @dataclass(frozen=True)
 class Bar:
     """One bar to write: its metre, its section, and its chords as (quarters from the bar's start, chord), the
-    first at 0; None lets the model choose them."""
+    first at 0; None lets the model choose them.
+    """
 
     metre: tuple[int, int]
     section: str
@@ -124,7 +125,8 @@ def plan_bars(
     continues: bool = False,
 ) -> list[Bar]:
     """The bars of a piece. Asked `chords` (a list a bar) come round again until the end; without them, a
-    piece that closes ends on its tonic. Raises ValueError for more chords in a bar than it has half-beats."""
+    piece that closes ends on its tonic. Raises ValueError for more chords in a bar than it has half-beats.
+    """
     opens = section in ("whole", "opening") and not continues
     closes = section in ("whole", "closing")
     names = sections_of(num_bars, opens=opens, closes=closes)

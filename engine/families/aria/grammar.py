@@ -38,7 +38,8 @@ RANGES = {
 @dataclass(frozen=True)
 class Part:
     """One part of the ensemble: the program it is written as, its pitches (low, high) in written pitch, and
-    how many notes it may begin at once."""
+    how many notes it may begin at once.
+    """
 
     program: int
     low: int

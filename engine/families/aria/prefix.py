@@ -31,6 +31,7 @@ class PrefixControls:
 
 
 def tempo_bin(quarters_per_minute: float) -> int:
+    """The tempo token's number: how many of `TEMPO_EDGES` a tempo reaches."""
     return sum(quarters_per_minute >= edge for edge in TEMPO_EDGES)
 
 

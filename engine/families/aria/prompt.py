@@ -266,7 +266,7 @@ def _without_drums(event: Event) -> Event:
 
 
 def _times(event: Event, count: int) -> Event:
-    """ "two violins": an instrument's claim, `count` times over."""
+    """As in "two violins": an instrument's claim, `count` times over."""
     (slot, names, rank), *others = event.claims
     if names == ("drums",):
         return event
@@ -278,7 +278,8 @@ def _times(event: Event, count: int) -> Event:
 
 def _winners(events: list[Event]) -> dict[str, Claim]:
     """The claim that holds for every slot but the instruments, which add up: the highest rank, then the
-    latest."""
+    latest.
+    """
     winners: dict[str, Claim] = {}
     for event in events:
         if event.kind != "claims":
@@ -292,7 +293,8 @@ def _winners(events: list[Event]) -> dict[str, Claim]:
 
 def _settled(winners: dict[str, Claim]) -> dict[str, Claim]:
     """A key settles the mode, the mode completes a tonic, and a number of beats settles every word on
-    tempo."""
+    tempo.
+    """
     if "key" in winners:
         key = winners["key"][1]
         if not isinstance(key, Key):

@@ -43,7 +43,8 @@ class ParsedPrompt:
 
 class _Read(NamedTuple):
     """A phrase as it is written and the English words that it means; `color`: it may be one, if something else is
-    there that can have it ("rosa" is a rose, and "elefante rosa" a pink elephant)."""
+    there that can have it ("rosa" is a rose, and "elefante rosa" a pink elephant).
+    """
 
     written: str
     words: tuple[str, ...] = ()
