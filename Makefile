@@ -52,9 +52,10 @@ coverage: $(DEV)  ## run the tests and print the lines that they do not run (a p
 hooks: $(DEV)  ## have ruff run before each commit
 	$(BIN)/pre-commit install
 
-lint: $(DEV)  ## check style and formatting
+lint: $(DEV)  ## check style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tests/helpers/check_types.py
 
 docs: $(SETUP)  ## build the documents into build/site; warnings are errors
 	@$(INSTALL) --editable '.[docs]'
