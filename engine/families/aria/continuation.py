@@ -78,9 +78,9 @@ def read_continuation(source: Any, notes: list[str]) -> Continuation | None:
         tempo /= 2
     while tempo < 45:
         tempo *= 2
-    heard = [f"{key}" if found.key else f"no key (so {key})"]
-    heard.append(f"{tempo:g} quarters a minute" if found.tempo_bpm else f"no beat (so {tempo:g} quarters a minute)")
-    notes.append(f"continues a recording of {clip.duration_s:.1f} s, in which were found {' and '.join(heard)}")
+    found_in = [f"{key}" if found.key else f"no key (so {key})"]
+    found_in.append(f"{tempo:g} quarters a minute" if found.tempo_bpm else f"no beat (so {tempo:g} quarters a minute)")
+    notes.append(f"continues a recording of {clip.duration_s:.1f} s, in which were found {' and '.join(found_in)}")
     return Continuation(key, tempo, None, recording=clip)
 
 

@@ -120,7 +120,7 @@ def _original(folder: Path) -> JukeboxFiles:
     own = read_json(folder / "jukebox.json") if (folder / "jukebox.json").exists() else {}
     unknown = sorted(set(own) - {"files", "levels", "vqvae", "licence"})
     if unknown:
-        raise ValueError(f"its jukebox.json has {', '.join(unknown)}; its words are files, levels, vqvae and licence")
+        raise ValueError(f"its jukebox.json has {', '.join(unknown)}; its keys are files, levels, vqvae and licence")
     files = {name: folder / path for name, path in own.get("files", {}).items()}
     codec = files.pop("vqvae", folder / CODEC)
     priors = {int(match[1]): path for path in folder.iterdir() if (match := PRIOR.fullmatch(path.name))}
@@ -136,21 +136,21 @@ def _original(folder: Path) -> JukeboxFiles:
     sources = {level: file_source(path) for level, path in sorted(priors.items(), reverse=True)}
     sizes = {}
     for level, source in sources.items():
-        words = own.get("levels", {}).get(str(level), {})
-        wrong = sorted(set(words) - NAMES)
+        settings = own.get("levels", {}).get(str(level), {})
+        wrong = sorted(set(settings) - NAMES)
         if wrong:
             raise ValueError(
                 f"its jukebox.json says {', '.join(wrong)} of a level; known are {', '.join(sorted(NAMES))}"
             )
         try:
-            sizes[level] = from_original(source.shapes, source.settings, level, spec, words)
+            sizes[level] = from_original(source.shapes, source.settings, level, spec, settings)
         except ValueError as error:
             raise CheckpointError(f"{source.label} is not understood: {error}") from None
     return JukeboxFiles(folder, spec, sizes, sources, codec)
 
 
 def _codec_spec(path: Path, own: Mapping[str, Any]) -> VQVAESpec:
-    """The VQ-VAE's sizes from the shapes in its file, and the words that none of them tells."""
+    """The VQ-VAE's sizes from the shapes in its file, and the settings that none of them shows."""
     content = read_torch(path)
     weights = content.get("model", content)
     shapes = {str(name): tuple(value.shape) for name, value in weights.items()}

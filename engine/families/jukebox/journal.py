@@ -284,5 +284,5 @@ def _difference(begun: bytes, head: dict[str, Any]) -> str:
     except ValueError:
         return "its first line is damaged"
     names = [name for name in sorted({*was, *head}) if was.get(name) != head.get(name)]
-    told = ", ".join(f"{name} was {was.get(name)!r} and is {head.get(name)!r}" for name in names)
-    return f"its tokens were drawn with something else ({told})"
+    changed = ", ".join(f"{name} was {was.get(name)!r} and is {head.get(name)!r}" for name in names)
+    return f"its tokens were drawn with something else ({changed})"

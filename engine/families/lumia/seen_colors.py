@@ -1,4 +1,4 @@
-"""Which colours a picture has, by plain names: what training pictures are told as, and what a painted one came out as.
+"""Which colours a picture has, by plain names: the labels of training pictures, and what a painted one came out as.
 
 Knows pixels; does not know what was asked for.
 """
