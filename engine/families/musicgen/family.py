@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clavilux.audio.clip import Audio
-from clavilux.audio.codecs import Codec
-from clavilux.audio.codecs.encodec import Encodec, StereoEncodec
+from clavilux.audio.codecs import Codec, NeuralCodec
 from clavilux.audio.frontend import MELODY_HOP, melody_chroma
 from clavilux.checks import check_number
 from clavilux.conditioning import Conditioning
@@ -39,7 +38,6 @@ _ACCEPTS = {
 }
 _MELODY = "a sound file or an Audio, whose strongest notes the piece follows"
 
-FrameCodec = Encodec | StereoEncodec
 _Melodies = tuple[str, list[Tensor]]  # the receipt's note of a recording, and the melody of each window
 
 
@@ -69,7 +67,7 @@ class MusicGen:
         decoder: Decoder,
         conditioner: Conditioner,
         text: TextEncoder,
-        codec: FrameCodec,
+        codec: NeuralCodec,
         identity: dict[str, Any],
     ) -> None:
         self.name, self.sizes, self.identity = name, sizes, identity
@@ -309,7 +307,7 @@ def clip_of(source: Any, control: str) -> Audio:
     return Audio.load(source)
 
 
-def _given_frames(request: Request, sizes: MusicGenConfig, codec: FrameCodec, notes: list[str]) -> Tensor:
+def _given_frames(request: Request, sizes: MusicGenConfig, codec: NeuralCodec, notes: list[str]) -> Tensor:
     """The whole frames of what is to be continued, int64 [1, K, T] on the CPU."""
     if request.continue_from is None:
         return torch.zeros(1, sizes.codebooks, 0, dtype=torch.int64)
@@ -323,7 +321,7 @@ def _given_frames(request: Request, sizes: MusicGenConfig, codec: FrameCodec, no
             f"what is to be continued has {samples.shape[1]} samples at {sizes.sample_rate} Hz; "
             f"it should have at least {sizes.hop}, one frame"
         )
-    device = next(codec.parameters()).device
+    device = codec.device
     frames = codec.encode(samples[None, :, : whole * sizes.hop].to(device)).cpu()
     notes.append(f"continues a recording of {clip.duration_s:.2f} s, as the codec renders it")
     return frames[:, : sizes.codebooks, :whole]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from clavilux.audio.codecs import encodec
-from clavilux.audio.codecs.encodec import Encodec
+from clavilux.audio.codecs.encodec import Encodec, StereoEncodec
 from clavilux.checkpoint_io import read_json
 from clavilux.checks import short
 from clavilux.decoder import Decoder
@@ -25,7 +25,7 @@ from clavilux.families.configs import describing, section
 from clavilux.families.model_card import licence, model_name, size_bytes
 from clavilux.families.musicgen import family
 from clavilux.families.musicgen.config import Melody, MusicGenConfig, count, delays_of, t5_parameters
-from clavilux.families.musicgen.family import Conditioner, FrameCodec, MusicGen
+from clavilux.families.musicgen.family import Conditioner, MusicGen
 from clavilux.families.t5 import TextEncoder, from_tensors, installed
 from clavilux.families.tensors import (
     NameMap,
@@ -222,7 +222,7 @@ def assembled(
     decoder: Decoder,
     conditioner: Conditioner,
     text: TextEncoder,
-    codec: FrameCodec,
+    codec: Encodec | StereoEncodec,
     identity: dict[str, Any],
     device: torch.device,
     dtype: str,
@@ -239,7 +239,7 @@ def assembled(
 
 def read_codec(
     config: Mapping[str, Any], tensors: Mapping[str, Tensor], sizes: MusicGenConfig, label: str
-) -> FrameCodec:
+) -> Encodec | StereoEncodec:
     """The codec inside a checkpoint, checked against the decoder. Raises CheckpointError."""
     if config.get("model_type") != "encodec":
         raise CheckpointError(f"{label} has the codec {config.get('model_type')!r}; encodec is known")
@@ -250,11 +250,11 @@ def read_codec(
         raise CheckpointError(message if label in message else f"the codec of {label}: {message}") from None
 
 
-def fitting(mono: Encodec, sizes: MusicGenConfig, label: str) -> FrameCodec:
+def fitting(mono: Encodec, sizes: MusicGenConfig, label: str) -> Encodec | StereoEncodec:
     """The codec, for one channel or for two, as the decoder's tokens need it. Raises CheckpointError."""
     if mono.scaled or mono.spec.chunk_samples is not None:
         raise CheckpointError(f"{label} has a codec that works in chunks or with scales; its tokens say neither")
-    codec = encodec.StereoEncodec(mono) if sizes.channels == 2 else mono
+    codec = StereoEncodec(mono) if sizes.channels == 2 else mono
     has = (codec.codebooks, codec.vocabulary, codec.channels, codec.sample_rate, codec.hop)
     needs = (
         sizes.codebooks, sizes.vocabulary, sizes.channels, sizes.sample_rate, sizes.hop,
