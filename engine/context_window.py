@@ -64,6 +64,36 @@ class ContextWindow:
         Raises:
             ValueError: there is no room, and no windows.
         """
+        kept, latest = self._take(tokens)
+        begun = self.state.position >= max(1, self._given.num_prefix)
+        if begun and not kept.shape[2] and latest.shape[2] == 1:
+            return self.decoder.step(latest[:, :, 0], self.state)
+        return self.decoder.prefill(torch.cat([kept, latest], 2).repeat(self._blocks, 1, 1), self.state)
+
+    def read_all(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Read the next tokens [B, K, n], n of 1 or more; the logits [R * B, K, n, V] after each of them.
+
+        A window moves on where it would if they came one by one.
+
+        Raises:
+            ValueError: as `read`.
+        """
+        found = []
+        while tokens.shape[2]:
+            size = tokens.shape[2]
+            if self._windows is not None:  # as far as this window reaches; where it is full, as far as the next one
+                fits = self._dropped + self._windows.context - self._count
+                size = min(size, fits or self._windows.stride)
+            kept, latest = self._take(tokens[:, :, :size])
+            tokens = tokens[:, :, size:]
+            logits = self.decoder(torch.cat([kept, latest], 2).repeat(self._blocks, 1, 1), self.state)
+            found.append(logits[:, :, logits.shape[2] - size :])
+        return torch.cat(found, 2)
+
+    def _take(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add the next tokens, and move the window where it has to; what the state has still to read: of the first
+        tokens that a window keeps, and of the others, [B, K, n] each.
+        """
         self.add(tokens)
         keep, dropped = 0, 0
         if self._windows is not None:
@@ -77,12 +107,9 @@ class ContextWindow:
             self._move(keep, dropped)
         first = self.state.num_tokens
         kept, latest = self._between(first, keep), self._between(max(first, keep) + dropped, self._count)
-        begun = self.state.position >= max(1, self._given.num_prefix)
-        if begun and not kept.shape[2] and latest.shape[2] == 1:
-            return self.decoder.step(latest[:, :, 0], self.state)
         if moves and latest.shape[2] and self._layout is not None:
             latest = self._layout.start_window(latest)
-        return self.decoder.prefill(torch.cat([kept, latest], 2).repeat(self._blocks, 1, 1), self.state)
+        return kept, latest
 
     def add(self, tokens: torch.Tensor) -> None:
         """Take tokens [B, K, n] that a step over the state has read, or will."""

@@ -16,7 +16,9 @@ from torch import Tensor
 
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs import Codec
+from clavilux.audio.score import Score
 from clavilux.decoder import Decoder
+from clavilux.files import PathLike
 from clavilux.layout import Layout
 from clavilux.loop import Drawable
 from clavilux.sampling import SamplingSpec
@@ -72,6 +74,12 @@ class Generation(Drawable, Protocol):
     def at_s(self) -> float:
         """Seconds of the piece that are written."""
 
+    def to_decoder(self, tokens: Tensor) -> Tensor:
+        """The ids that the decoder reads for the codec's, int64 of any shape."""
+
+    def from_decoder(self, logits: Tensor) -> Tensor:
+        """Logits [..., V] of the codec's ids, from those of the decoder's."""
+
     def push(self, tokens: Tensor) -> Tensor | None:
         """Take a step's tokens, int64 [K]; the samples float32 [C, N] that they settle, if any."""
 
@@ -93,6 +101,12 @@ class Family(Protocol):
 
     def begin(self, requests: list[Request]) -> Sequence[Generation]:
         """A generation a row, made side by side. Raises ValueError or TypeError for what the family cannot do."""
+
+    def encode(self, source: Audio | Score | PathLike) -> Tensor:
+        """The codec's tokens int64 [K, T] of a piece, on the CPU. Raises ValueError, TypeError."""
+
+    def decode(self, tokens: Tensor) -> Audio:
+        """The sound of tokens int64 [K, T] with ids of the codec's."""
 
 
 class FamilyModule(Protocol):

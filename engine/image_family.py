@@ -100,6 +100,14 @@ class PictureGeneration:
         """The places whose tokens are there."""
         return len(self._tokens)
 
+    def to_decoder(self, tokens: Tensor) -> Tensor:
+        """The ids that the decoder reads for the codec's: the same."""
+        return tokens
+
+    def from_decoder(self, logits: Tensor) -> Tensor:
+        """Logits of the codec's ids from those of the decoder's: the same."""
+        return logits
+
     def push(self, tokens: Tensor) -> bool:
         """Take a step's tokens, int64 [K]; whether a row of the picture is now complete."""
         frames = self._reader.push(tokens.cpu()[None, :, None])[0]  # [K, as many as this step completes]

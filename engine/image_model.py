@@ -6,17 +6,25 @@ tokens are known beforehand is `inpainting`'s; the loop that draws the others is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, overload
 
+import torch
+from torch import Tensor
+
+from clavilux.checks import whole_number
+from clavilux.decoder import Decoder
 from clavilux.files import PathLike
 from clavilux.image.picture import Picture
 from clavilux.image_family import PictureFamily, PictureGeneration, PictureRequest
 from clavilux.inpainting import plan_of, tokens_of
+from clavilux.layout import OPEN
 from clavilux.loop import group_by_prefix_length, sample_rows
 from clavilux.model import Model
 from clavilux.sampling import SamplingSpec, Schedule
 from clavilux.surprisal import SurprisalMaps, surprisal_maps
+from clavilux.teacher_forcing import checked_tokens, forced_logits, forced_scores
 
 LARGEST = 2048  # pixels a side
 PictureProgress = Callable[[int, int], None]
@@ -190,6 +198,122 @@ class ImageModel(Model):
         generation = self.family.begin([PictureRequest(text, size, seed, tokens.flatten(1)[None], taken)])[0]
         sampling = self._drawing([generation], **drawing)
         return SurprisalMaps(picture.fit(size), *surprisal_maps(generation, sampling, stage.layout))
+
+    def logits(
+        self,
+        tokens: Tensor,
+        *,
+        prompt: str = "",
+        size: int | None = None,
+        guidance: float | str = 1.0,
+        **controls: Any,
+    ) -> Tensor:
+        """What the model expects at each token of a picture, given those before it (teacher forcing).
+
+        Args:
+            tokens: integers [K, T], or [B, K, T] for rows under the same conditioning, with ids of the model's codec, 0
+                to V - 1, row by row from the top left: a whole picture, or its beginning.
+            prompt: the text that the model is conditioned on; empty for a model that takes none.
+            size: pixels a side of the picture; what the model was trained on if None.
+            guidance: 1 is the conditional logits alone; another scale, or text such as "1:7.5", mixes in the
+                unconditional ones, as `generate` does.
+            controls: the family's own, such as `class_id`: see `accepts`.
+
+        Returns:
+            float32 [K, T, V] on the CPU, or [B, K, T, V] for rows; before temperature, top_k and top_p.
+
+        Raises:
+            ValueError: tokens of another shape or dtype, more of them than the picture has, an id out of range, or an
+                argument outside its range.
+            TypeError: tokens that are no tensor, or a control that this model does not take.
+        """
+        forced, rows = self._forced(tokens, prompt, size, guidance, controls)
+        logits = forced_logits(*forced, layout=self.family.stage.layout)
+        return logits if rows else logits[0]
+
+    def score(
+        self,
+        tokens: Tensor,
+        *,
+        prompt: str = "",
+        size: int | None = None,
+        guidance: float | str = 1.0,
+        **controls: Any,
+    ) -> Tensor:
+        """How likely each token of a picture is to the model, given those before it.
+
+        Arguments and errors as `logits`, of which it is the log-softmax at the tokens; it keeps no whole table of them.
+
+        Returns:
+            Log-probabilities in nats, float32 [K, T] on the CPU, or [B, K, T] for rows.
+        """
+        forced, rows = self._forced(tokens, prompt, size, guidance, controls)
+        scores = forced_scores(*forced, layout=self.family.stage.layout)
+        return scores if rows else scores[0]
+
+    def encode(self, source: Picture | PathLike, *, size: int | None = None) -> Tensor:
+        """The tokens of a picture, as the model's codec sees it.
+
+        A picture that a model painted holds the tokens that it was painted from: its `tokens`.
+
+        Args:
+            source: a picture or its file; of another shape the middle square.
+            size: pixels a side that it is scaled to, as for `generate`.
+
+        Returns:
+            int64 [K, rows * cols] on the CPU, row by row from the top left.
+
+        Raises:
+            ValueError: a size that is none, or a file that cannot be read.
+        """
+        picture = source if isinstance(source, Picture) else Picture.load(source)
+        codec, side = self.family.stage.codec, self._size(size)
+        tokens: Tensor = codec.encode(picture.fit(side).to_floats()[None])[0].cpu()
+        return tokens
+
+    def decode(self, tokens: Tensor, *, rows: int | None = None) -> Picture:
+        """The picture of tokens.
+
+        Args:
+            tokens: integers [K, rows * cols], ids of the model's codec, such as `encode` gives.
+            rows: of tokens; a square's if None.
+
+        Returns:
+            `Picture`, uint8 [H, W, 3], with its tokens.
+
+        Raises:
+            ValueError: another shape or dtype, an id out of range, or tokens that are not of so many rows.
+            TypeError: no tensor.
+        """
+        codec = self.family.stage.codec
+        frames, several = checked_tokens(tokens, codec.codebooks, codec.vocabulary)
+        if several:
+            raise ValueError(f"tokens are of {len(frames)} pictures; decode takes one, [{codec.codebooks}, T]")
+        count = frames.shape[2]
+        lines = math.isqrt(count) if rows is None else whole_number("rows", rows, 1, count)
+        if count % lines or (rows is None and lines**2 != count):
+            square = "a square" if rows is None else f"{rows} rows"
+            raise ValueError(f"there are {count} tokens; they should be those of {square}")
+        with torch.inference_mode():
+            pixels = codec.decode(frames, rows=lines)[0].float().cpu()
+        return Picture.from_floats(pixels, frames[0])
+
+    def _forced(
+        self, tokens: Tensor, prompt: str, size: int | None, guidance: float | str, controls: dict[str, Any]
+    ) -> tuple[tuple[Decoder, PictureGeneration, Tensor, SamplingSpec], bool]:
+        """(what `teacher_forcing` takes, whether rows were given). Everything is checked here."""
+        stage = self.family.stage
+        frames, rows = checked_tokens(tokens, stage.codec.codebooks, stage.codec.vocabulary)
+        text, own, taken = self._parse_single(prompt, 0, controls, ("prompt", "size", "guidance"))
+        side = self._size(size)
+        places = (side // stage.codec.downsampling) ** 2
+        if frames.shape[2] > places:
+            raise ValueError(
+                f"there are {frames.shape[2]} tokens a codebook; a picture of {side} pixels has {places} (size)"
+            )
+        unknown = torch.full((1, stage.codec.codebooks, places), OPEN)
+        generation = self.family.begin([PictureRequest(text, side, own, unknown, taken)])[0]
+        return (generation.decoder, generation, frames, self._drawing([generation], guidance)), rows
 
     def _prepare(
         self,

@@ -87,10 +87,17 @@ class Delay:
         Raises:
             ValueError: steps of another shape, or an id inside a frame that is not the codec's.
         """
+        return _checked_ids(self.restore_values(steps), self.vocabulary)
+
+    def restore_values(self, steps: torch.Tensor) -> torch.Tensor:
+        """As `restore`, of whatever each token of the steps has: [B, K, S, ...] -> [B, K, T, ...]."""
         _check_steps(self, steps)
         total = self.num_frames(steps.shape[2])
-        frames = [steps[:, k, delay : delay + total] for k, delay in enumerate(self.delays)]
-        return _checked_ids(torch.stack(frames, dim=1), self.vocabulary)
+        return torch.stack([steps[:, k, delay : delay + total] for k, delay in enumerate(self.delays)], dim=1)
+
+    def restore_logits(self, steps: torch.Tensor) -> torch.Tensor:
+        """Logits of steps, [B, K, S, N] with N of V or more -> of the codec's ids in complete frames, [B, K, T, V]."""
+        return self.restore_values(steps)[..., : self.vocabulary]
 
     def start_window(self, steps: torch.Tensor) -> torch.Tensor:
         """Steps [B, K, S] from the middle of a sequence, as a window begins with them: where a delay leaves no frame
@@ -155,10 +162,18 @@ class Flattened:
 
     def restore(self, steps: torch.Tensor) -> torch.Tensor:
         """Frames int64 [B, K, T] that are complete in steps [B, 1, S]; as `Delay.restore`."""
+        return _checked_ids(self.restore_values(steps) - self._offsets(steps.device)[:, None], self.vocabulary)
+
+    def restore_values(self, steps: torch.Tensor) -> torch.Tensor:
+        """As `Delay.restore_values`: [B, 1, S, ...] -> [B, K, T, ...]."""
         _check_steps(self, steps)
         total = self.num_frames(steps.shape[2])
-        frames = steps[:, 0, : total * self.codebooks].unflatten(1, (total, self.codebooks))
-        return _checked_ids((frames - self._offsets(steps.device)).transpose(1, 2), self.vocabulary)
+        return steps[:, 0, : total * self.codebooks].unflatten(1, (total, self.codebooks)).transpose(1, 2)
+
+    def restore_logits(self, steps: torch.Tensor) -> torch.Tensor:
+        """As `Delay.restore_logits`: [B, 1, S, K * V] -> [B, K, T, V]."""
+        each = self.restore_values(steps).unflatten(-1, (self.codebooks, self.vocabulary))  # [B, K, T, K, V]
+        return each.diagonal(dim1=1, dim2=3).movedim(-1, 1)
 
     def start_window(self, steps: torch.Tensor) -> torch.Tensor:
         """As `Delay.start_window`: nothing is delayed here."""
@@ -217,7 +232,7 @@ def _check_frames(layout: Layout, frames: torch.Tensor, num_frames: int | None) 
 
 
 def _check_steps(layout: Layout, steps: torch.Tensor) -> None:
-    if steps.ndim != 3 or steps.shape[1] != layout.streams:
+    if steps.ndim < 3 or steps.shape[1] != layout.streams:
         raise ValueError(f"steps are {tuple(steps.shape)}; they should be [B, {layout.streams}, S]")
 
 

@@ -6,12 +6,14 @@ Knows no family: what differs between them is in `families.registry`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from clavilux.checkpoint import Checkpoint, find
 from clavilux.precision import check, device_named
 
 if TYPE_CHECKING:
+    import torch
+
     from clavilux.families.jukebox.model import JukeboxModel
     from clavilux.family import CodecApartModule
     from clavilux.image_model import ImageModel
@@ -58,8 +60,11 @@ def load(
     found = find(source)
     if codec is not None and not found.entry.codec_apart:
         raise ValueError(f"a codec is given; a model of the family {found.family!r} has its own")
-    at = device_named(device)
-    if codec is None:
-        return found.model(found.module.load(found.folder, found.config, at, dtype))
-    apart = cast("CodecApartModule", found.module)
-    return found.model(apart.load(found.folder, found.config, at, dtype, codec=codec))
+
+    def read(device: torch.device) -> Any:
+        if codec is None:
+            return found.module.load(found.folder, found.config, device, dtype)
+        apart = cast("CodecApartModule", found.module)
+        return apart.load(found.folder, found.config, device, dtype, codec=codec)
+
+    return found.model(read(device_named(device)), read)

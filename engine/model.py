@@ -1,13 +1,16 @@
-"""What every loaded model is: its family's side, and how a call's rows and its sampling are read from its arguments.
+"""What every loaded model is: its family's side, its device, and how a call's arguments become rows and sampling.
 
 `music_model`, `image_model` and `families.jukebox.model` stand beside each other on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
+import torch
+
+from clavilux.precision import device_named
 from clavilux.requests import check_batch, check_taken, seeds_of
 from clavilux.sampling import SamplingSpec, Schedule
 
@@ -17,8 +20,9 @@ class Model:
 
     OPTIONS: ClassVar[frozenset[str]] = frozenset()  # the keyword arguments of `generate`, but for the family's own
 
-    def __init__(self, family: Any) -> None:
-        self.family = family
+    def __init__(self, family: Any, read: Callable[[torch.device], Any] | None = None) -> None:
+        """`read` reads the family again, for another device."""
+        self.family, self._read = family, read
 
     def __repr__(self) -> str:
         identity = self.family.identity
@@ -29,6 +33,36 @@ class Model:
     def num_parameters(self) -> int:
         """Of its decoder."""
         return self.family.stage.decoder.num_parameters
+
+    @property
+    def device(self) -> torch.device:
+        """Where its decoder computes."""
+        device: torch.device = self.family.stage.decoder.embed.weight.device
+        return device
+
+    def to(self, device: str | torch.device) -> Self:
+        """Put the model on another device.
+
+        Its files are read again, as a CPU packs weights for its own steps and no GPU could read them: with the dtype
+        that `clavilux.load` was given, so that "auto" is the new device's own.
+
+        Args:
+            device: as for `clavilux.load`; where the model is there already, nothing is read.
+
+        Returns:
+            The model itself.
+
+        Raises:
+            ValueError: a device that is not available, a dtype that it has no kernels for, or a model that
+                `clavilux.load` has not made.
+            CheckpointError: its files are gone, or damaged by now.
+        """
+        target = device_named(str(device))
+        if torch.empty(0, device=target).device != self.device:
+            if self._read is None:
+                raise ValueError(f"this model was not loaded from files; make it anew on {target}")
+            self.family = self._read(target)
+        return self
 
     @property
     def accepts(self) -> dict[str, Any]:
@@ -57,6 +91,17 @@ class Model:
             raise TypeError(f"prompt is {type(prompt).__name__}; it should be a string or a list of strings")
         taken = {name: controls[name] for name in self.family.accepts if controls.get(name) is not None}
         return as_list, list(zip(prompts, seeds_of(seed, len(prompts)), strict=True)), taken
+
+    def _parse_single(
+        self, prompt: str, seed: int, controls: Mapping[str, Any], named: Iterable[str]
+    ) -> tuple[str, int, dict[str, Any]]:
+        """(the text, the seed, the family's own controls) of tokens that are there already, checked."""
+        if not isinstance(prompt, str):
+            raise TypeError(f"prompt is {type(prompt).__name__}; it should be a string, for all rows of tokens")
+        _, [(text, own)], taken = self._parse_request(prompt, 1, seed, controls, named)
+        if "anything" in self.family.accepts:
+            taken["anything"] = True  # nothing is made here
+        return text, own, taken
 
     def _sampling_spec(
         self,

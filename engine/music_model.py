@@ -14,11 +14,16 @@ import torch
 from torch import Tensor
 
 from clavilux.audio.clip import Audio
+from clavilux.audio.score import Score
+from clavilux.checks import check_number
+from clavilux.decoder import Decoder
 from clavilux.family import Family, Generation, Progress, Request
+from clavilux.files import PathLike
 from clavilux.loop import group_by_prefix_length, sample_rows
 from clavilux.model import Model
 from clavilux.requests import USUAL_S, check_seconds
 from clavilux.sampling import SamplingSpec
+from clavilux.teacher_forcing import checked_tokens, forced_logits, forced_scores
 
 
 class MusicModel(Model):
@@ -123,6 +128,113 @@ class MusicModel(Model):
         sample_rate = self.family.stage.codec.sample_rate
         pieces = self._run(generations, sampling, progress)
         return (Audio(samples, sample_rate) for _, samples in pieces)
+
+    def logits(
+        self,
+        tokens: Tensor,
+        *,
+        prompt: str = "",
+        seconds: float | None = None,
+        seed: int = 0,
+        guidance: float = 1.0,
+        **controls: Any,
+    ) -> Tensor:
+        """What the model expects at each token of a piece, given those before it (teacher forcing).
+
+        Of pieces longer than the context each token is seen in the window in which it would be drawn. No grammar,
+        temperature, top_k or top_p has a part in it.
+
+        Args:
+            tokens: integers [K, T], or [B, K, T] for rows under the same conditioning, with ids of the model's codec, 0
+                to V - 1: a whole piece from its beginning on, such as an `Audio`'s tokens, or what `encode` gives.
+            prompt: the text that the model is conditioned on.
+            seconds: as `generate` was given it; aria's tempo may follow from it. None: the tokens' own length, and for
+                aria 20.
+            seed: as `generate` was given it: aria settles by it what prompt and controls leave open.
+            guidance: 1 is the conditional logits alone; another scale mixes in the unconditional ones, as `generate`
+                does.
+            controls: the family's own: see `accepts`.
+
+        Returns:
+            float32 [K, T, V] on the CPU, or [B, K, T, V] for rows. The decoder's layout is undone: in
+            MusicGen's delay pattern a token's logits follow from all that is read before its own step.
+
+        Raises:
+            ValueError: tokens of another shape or dtype, an id out of range, or an argument outside its range.
+            TypeError: tokens that are no tensor, or a control that this model does not take.
+        """
+        forced, rows = self._forced(tokens, prompt, seconds, seed, guidance, controls)
+        logits = forced_logits(*forced, layout=self.family.stage.layout, windows=forced[1].windows)
+        return logits if rows else logits[0]
+
+    def score(
+        self,
+        tokens: Tensor,
+        *,
+        prompt: str = "",
+        seconds: float | None = None,
+        seed: int = 0,
+        guidance: float = 1.0,
+        **controls: Any,
+    ) -> Tensor:
+        """How likely each token of a piece is to the model, given those before it.
+
+        Arguments and errors as `logits`, of which it is the log-softmax at the tokens; it keeps no whole table of them.
+
+        Returns:
+            Log-probabilities in nats, float32 [K, T] on the CPU, or [B, K, T] for rows.
+        """
+        forced, rows = self._forced(tokens, prompt, seconds, seed, guidance, controls)
+        scores = forced_scores(*forced, layout=self.family.stage.layout, windows=forced[1].windows)
+        return scores if rows else scores[0]
+
+    def encode(self, source: Audio | Score | PathLike) -> Tensor:
+        """The tokens of a piece.
+
+        Args:
+            source: an `Audio` or a sound file; for aria, whose tokens are notes, a `Score`, a MIDI file, or an `Audio`
+                with its score.
+
+        Returns:
+            int64 [K, T] on the CPU, ids of the model's codec.
+
+        Raises:
+            ValueError: a file that cannot be read, or sound where the tokens are notes.
+            TypeError: something else.
+        """
+        return self.family.encode(source)
+
+    def decode(self, tokens: Tensor) -> Audio:
+        """The sound of tokens.
+
+        Args:
+            tokens: integers [K, T], ids of the model's codec, 0 to V - 1, such as `encode` gives.
+
+        Returns:
+            `Audio`, float32 [C, N] at the codec's rate, with its tokens, and from aria with its score.
+
+        Raises:
+            ValueError: another shape or dtype, or an id out of range.
+            TypeError: no tensor.
+        """
+        layout = self.family.stage.layout
+        frames, rows = checked_tokens(tokens, layout.codebooks, layout.vocabulary)
+        if rows:
+            raise ValueError(f"tokens are of {len(frames)} pieces; decode takes one, [{layout.codebooks}, T]")
+        return self.family.decode(frames[0])
+
+    def _forced(
+        self, tokens: Tensor, prompt: str, seconds: float | None, seed: int, guidance: float, controls: dict[str, Any]
+    ) -> tuple[tuple[Decoder, Generation, Tensor, SamplingSpec], bool]:
+        """(what `teacher_forcing` takes, whether rows were given). Everything is checked here."""
+        stage = self.family.stage
+        frames, rows = checked_tokens(tokens, stage.layout.codebooks, stage.layout.vocabulary)
+        text, own, taken = self._parse_single(prompt, seed, controls, ("prompt", "seconds", "seed", "guidance"))
+        sampling = SamplingSpec(guidance=check_number("guidance", guidance))
+        rate = stage.codec.frame_rate
+        length = check_seconds(seconds if seconds is not None else frames.shape[2] / rate if rate else USUAL_S)
+        request = Request(text, float(length), own, None, taken, seconds is None)
+        return (stage.decoder, self.family.begin([request])[0], frames, sampling), rows
 
     def _prepare(
         self,

@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from clavilux.conditioning import Conditioning
 from clavilux.files import PathLike
 from clavilux.image import maps
 from clavilux.image.picture import Picture
-from clavilux.layout import OPEN, Layout
+from clavilux.layout import Layout
 from clavilux.sampling import SamplingSpec
+from clavilux.teacher_forcing import conditioning_of, forced_steps, log_probability
 
 if TYPE_CHECKING:
     from clavilux.image_family import PictureGeneration
-
-_TOGETHER = 64  # steps read at once: 16,384 tokens with guidance take 8 MiB of logits
 
 
 @dataclass(eq=False, repr=False)
@@ -70,35 +68,19 @@ def surprisal_maps(generation: PictureGeneration, sampling: SamplingSpec, layout
         sampling: temperature and guidance.
         layout: the stage's.
     """
-    blocks = [generation.conditioning]
-    if len(sampling.weights) > 1:
-        assert generation.unconditional is not None, "the model was asked for guidance"
-        blocks += [generation.unconditional] * (len(sampling.weights) - 1)
-    decoder, rows = generation.decoder, len(blocks)
-    steps = generation.plan.to(generation.prompt.device)  # [1, K, S]
-    capacity = generation.conditioning.num_prefix + generation.prompt.shape[2] + steps.shape[2] - 1
-    state = decoder.new_state(rows, Conditioning.stack(blocks), max(1, capacity))
-    pieces = [decoder.prefill(generation.prompt.repeat(rows, 1, 1), state)[:, :, None]]  # [R, K, 1, V]
-    found = [_bits(pieces.pop(), steps[:, :, :1], sampling, 0)]
-    for start in range(1, steps.shape[2], _TOGETHER):
-        read = steps[:, :, start - 1 : min(start + _TOGETHER, steps.shape[2]) - 1]
-        logits = decoder(read.repeat(rows, 1, 1), state)  # [R, K, T, V]
-        found.append(_bits(logits, steps[:, :, start : start + _TOGETHER], sampling, start))
-    placed = layout.arrange(torch.full((1, layout.codebooks, generation.num_tokens), OPEN))[0] == OPEN  # [K, S]
-    entropy, surprise = (
-        torch.cat(bits, dim=1).cpu()[placed].view(layout.codebooks, -1, generation.columns).sum(0)
-        for bits in zip(*found, strict=True)
+    conditioning = conditioning_of(generation, 1, sampling)
+    entropy, surprise = [], []
+    steps = forced_steps(
+        generation.decoder, generation.prompt, generation.plan, sampling, conditioning=conditioning, layout=layout
     )
-    return entropy, surprise
+    for start, logits in steps:
+        log_p = (logits / (sampling.temperature or 1.0)).log_softmax(-1)
+        entropy.append(torch.special.entr(log_p.exp()).sum(-1))
+        surprise.append(-log_probability(log_p, generation.plan[:, :, start : start + logits.shape[2]]))
+    return _map(entropy, layout, generation.columns), _map(surprise, layout, generation.columns)
 
 
-def _bits(logits: Tensor, tokens: Tensor, sampling: SamplingSpec, start: int) -> tuple[Tensor, Tensor]:
-    """Entropy and surprise [K, T] of the steps from `start` on, of logits [R, K, T, V] and tokens [1, K, T]."""
-    table = sampling.table
-    weights = [table[min(step, len(table) - 1)] for step in range(start, start + logits.shape[2])]
-    mixed = torch.einsum("rktv,tr->ktv", logits.float(), logits.new_tensor(weights, dtype=torch.float32))
-    log_p = (mixed / (sampling.temperature or 1.0)).log_softmax(-1)
-    entropy = torch.special.entr(log_p.exp()).sum(-1)
-    index = tokens[0].clamp(max=log_p.shape[-1] - 1)  # a layout's special ids are no codec's; their bits are dropped
-    surprise = -log_p.gather(-1, index[..., None])[..., 0]
-    return entropy / math.log(2), surprise / math.log(2)
+def _map(nats: list[Tensor], layout: Layout, columns: int) -> Tensor:
+    """[1, K, n] of the steps, piece after piece -> bits [rows, cols] on the CPU."""
+    places = layout.restore_values(torch.cat(nats, 2))[0]  # [K, rows * cols]
+    return places.sum(0).view(-1, columns).cpu() / math.log(2)

@@ -125,3 +125,13 @@ def test_single_tokens_of_the_frames_may_be_open(layout):
     steps = layout.arrange(frames.masked_fill(holes, OPEN))
     assert (steps == OPEN).sum() == holes.sum()
     assert torch.equal(torch.where(steps == OPEN, layout.arrange(frames), steps), layout.arrange(frames))
+
+
+@pytest.mark.parametrize("layout", [Delay(2, 5, (0, 2), special=5), Flattened(2, 5), parallel(2, 5)])
+def test_logits_of_steps_are_those_of_the_codecs_ids(layout):
+    """A table that is 1 at the id of each step's token is 1 at each frame's, whatever the layout."""
+    frames = torch.randint(0, 5, (3, 2, 7), generator=torch.Generator().manual_seed(0))
+    steps = layout.arrange(frames)
+    table = torch.nn.functional.one_hot(steps, 10 if isinstance(layout, Flattened) else 6)
+    assert torch.equal(layout.restore_logits(table), torch.nn.functional.one_hot(frames, 5))
+    assert torch.equal(layout.restore_values(table).shape[:3] == frames.shape and frames, frames)

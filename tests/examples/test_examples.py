@@ -21,6 +21,7 @@ ARGUMENTS = {
     "seeds_and_receipts.py": "chorale --seconds 3",
     "sheet_of_pictures.py": "apple --count 2",
     "what_it_thought.py": "frog",
+    "which_prompt_fits.py": "--seconds 3",
     "stream_musicgen.py": "{musicgen} organ --seconds 0.5",
     "resume_jukebox.py": "{jukebox} --seconds 0.3",
     "codec_round_trip.py": "{musicgen} tune.wav",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from clavilux.audio.midi_tracks import plural
 from clavilux.audio.score import Score, bar_quarters
 from clavilux.audio.synth import SoundFont
 from clavilux.families.aria.instruments import INSTRUMENTS
-from clavilux.files import is_midi
+from clavilux.files import PathLike, is_midi
 
 _PLAIN_TEMPO = 100.0  # for a recording in which no beat is found
 _GIVEN_LUFS = -23.0  # about what the renderer gives out, so that a given recording and what follows match
@@ -106,12 +107,38 @@ def prompt_tokens(given: Continuation | None, shift: int, most: int) -> Tensor:
     """The end of the given score as tokens in C, at most so many: int64 [1, 1, T]."""
     if given is None or given.score is None:
         return torch.zeros(1, 1, 0, dtype=torch.int64)
-    score, font = given.score, SoundFont.bundled()
-    programs = {p: font.nearest(p) if p not in PROGRAMS else p for p in range(128)}
-    tokens = score_tokens()
-    ids = tokens.encode(regular_bars(score.with_programs(programs)))
-    ids = tokens.transposition(shift)[ids][-most:]
+    ids = score_tokens().transposition(shift)[_ids_of(given.score)][-most:]
     return torch.from_numpy(np.ascontiguousarray(ids))[None, None]
+
+
+def encode_score(source: Audio | Score | PathLike) -> Tensor:
+    """The tokens int64 [1, T] of a score in whole bars, at their sounding pitch, with its chords or those it implies.
+
+    Raises:
+        ValueError: a file that is no MIDI file, an Audio without a score, or a metre that cannot be written.
+        TypeError: something else.
+    """
+    score = source.score if isinstance(source, Audio) else source
+    if score is None:
+        raise ValueError("the Audio has no score; tokens of this model are notes, which cannot be read from sound")
+    if isinstance(score, (str, os.PathLike)):
+        if not is_midi(score):
+            raise ValueError(f"{str(score)!r} is no MIDI file; tokens of this model are notes")
+        score = Score.from_midi(score)
+    if not isinstance(score, Score):
+        raise TypeError(
+            f"source is {type(source).__name__}; it should be a Score, a MIDI file or an Audio with a score"
+        )
+    whole = _given_score(score, []).score
+    assert whole is not None, "a score goes on as one"
+    return torch.from_numpy(_ids_of(whole))[None]
+
+
+def _ids_of(score: Score) -> np.ndarray:
+    """int64 [T] of a score whose instruments may be any."""
+    font = SoundFont.bundled()
+    programs = {p: font.nearest(p) if p not in PROGRAMS else p for p in range(128)}
+    return score_tokens().encode(regular_bars(score.with_programs(programs)))
 
 
 def recording_samples(clip: Audio | None) -> Tensor | None:

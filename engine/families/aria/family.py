@@ -20,12 +20,19 @@ from clavilux.audio.codecs import Codec
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.codecs.score import ScoreCodec, ScorePlayer
 from clavilux.audio.harmony import Chord, Key
+from clavilux.audio.score import Score
 from clavilux.checks import short
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.errors import CheckpointError
 from clavilux.families.aria.account import Settled, kept
-from clavilux.families.aria.continuation import Continuation, prompt_tokens, read_continuation, recording_samples
+from clavilux.families.aria.continuation import (
+    Continuation,
+    encode_score,
+    prompt_tokens,
+    read_continuation,
+    recording_samples,
+)
 from clavilux.families.aria.controls import ACCEPTS, DENSITIES, Bars, Controls, resolve
 from clavilux.families.aria.form import fit_asked, fit_bars, plan_bars
 from clavilux.families.aria.grammar import RANGES, Part, ScoreGrammar
@@ -33,10 +40,12 @@ from clavilux.families.aria.instruments import INSTRUMENTS
 from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixConditioner, PrefixControls, shift_to_c, tempo_bin
 from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.families.aria.refusal import check_understood
+from clavilux.families.aria.transposition import Transposition
 from clavilux.families.configs import describing, section
 from clavilux.families.model_card import size_bytes
 from clavilux.families.tensors import count_elements, read_weights
 from clavilux.family import Request, Stage
+from clavilux.files import PathLike
 from clavilux.layout import parallel
 from clavilux.precision import BYTES, held_bytes, prepare, usual
 from clavilux.sampling import Grammar, SamplingSpec
@@ -161,6 +170,19 @@ class Aria:
         """A piece for each request; none depends on the others."""
         return [self.generation(request) for request in requests]
 
+    def encode(self, source: Audio | Score | PathLike) -> Tensor:
+        """The tokens int64 [1, T] of a score, as `continuation.encode_score`."""
+        return encode_score(source)
+
+    def decode(self, tokens: Tensor) -> Audio:
+        """Tokens int64 [1, T] as they are played, and as a score. ValueError for what says none."""
+        try:
+            score = score_tokens().decode(tokens[0])
+        except ValueError as error:
+            raise ValueError(f"the tokens say no score that could be played: {error}") from None
+        samples = self.stage.codec.decode(tokens[None])[0]
+        return Audio(samples, ScoreCodec.sample_rate, score=score, tokens=tokens)
+
     def generation(self, request: Request) -> ScoreGeneration:
         """Read the prompt, settle every control, plan the bars. ValueError where nothing was understood."""
         parsed = check_understood(request.prompt, request.controls.get("anything", False))
@@ -212,6 +234,7 @@ class ScoreGeneration:
             continues=given is not None,
         )
         shift = shift_to_c(controls.key.tonic)
+        self._transposition = Transposition(shift)
         parts, programs = _parts(controls.instruments, shift)
         self.prompt = prompt_tokens(given, shift, aria.windows.context // 2)
         self.grammar: Grammar | None = ScoreGrammar(
@@ -247,6 +270,14 @@ class ScoreGeneration:
     def at_s(self) -> float:
         """Seconds of the piece that are written, the given recording among them."""
         return min(self._seconds, self._recording_s + self._player.at_s)
+
+    def to_decoder(self, tokens: Tensor) -> Tensor:
+        """The composer's ids, in C."""
+        return self._transposition.to_composer(tokens)
+
+    def from_decoder(self, logits: Tensor) -> Tensor:
+        """Logits of ids at their sounding pitch."""
+        return self._transposition.to_sounding(logits)
 
     def push(self, tokens: Tensor) -> Tensor | None:
         """Take a step's token, int64 [1]; the samples of a finished bar, after the given recording."""

@@ -134,7 +134,7 @@ def draw_level(
             )  # fmt: skip
             steps = generate_tokens(
                 prior.decoder, spec, prior.prompt(labels, starts[0], len(starts)).to(device),
-                plan=tokens[:, None, start:end], conditioning=_conditions(prior, plan, labels, starts, above),
+                plan=tokens[:, None, start:end], conditioning=conditions(prior, plan, labels, starts, above),
                 replay_from=max(0, begun - start),
             )  # fmt: skip
             for column, step in enumerate(single_threaded_if_small(steps, prior.decoder), start):
@@ -145,9 +145,10 @@ def draw_level(
         begun = max(begun, end)
 
 
-def _conditions(
+def conditions(
     prior: Windowed[L_contra], plan: LevelPlan, labels: L_contra, starts: list[int], above: Tensor | None
 ) -> Conditioning:
+    """What conditions a window of each row, from all tokens of the level above; arguments as `draw_level`."""
     with torch.inference_mode():
         if above is None:
             return prior.conditioning(labels, starts, None)

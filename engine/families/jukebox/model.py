@@ -14,15 +14,20 @@ import torch
 from torch import Tensor
 
 from clavilux.audio.clip import Audio
+from clavilux.audio.codecs.encode_clip import encode_clip
 from clavilux.audio.codecs.token_files import codec_identity
 from clavilux.errors import CheckpointError
 from clavilux.families.jukebox.cascade import LevelPlan, draw_level
 from clavilux.families.jukebox.journal import Journal, LevelJournal
 from clavilux.families.jukebox.priming import check_no_prompt
+from clavilux.families.jukebox.teacher_forcing import forced
+from clavilux.families.jukebox.work import Work
+from clavilux.families.musicgen.family import clip_of
 from clavilux.family import Progress
 from clavilux.files import PathLike
 from clavilux.model import Model
 from clavilux.requests import USUAL_S, check_seconds
+from clavilux.teacher_forcing import checked_tokens, log_probability
 
 if TYPE_CHECKING:
     from clavilux.families.jukebox.alignment import Alignment
@@ -43,6 +48,11 @@ class JukeboxModel(Model):
     )
     family: Jukebox
     at = ""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its codec and the prior at work compute."""
+        return next(self.family.codec.parameters()).device
 
     @property
     def num_parameters(self) -> int:
@@ -170,6 +180,78 @@ class JukeboxModel(Model):
         prior, labels = self.family.prior(top), self.family.labels(settings, top)
         return [aligned(prior, labels, settings["lyrics"], row[None], plan.windows, token_s) for row in begins]
 
+    def logits(
+        self, tokens: Tensor, *, level: int, above: Tensor | None = None, seconds: float | None = None, **controls: Any
+    ) -> Tensor:
+        """What a level's prior expects at each token of a song, given those before it (teacher forcing).
+
+        Each token is seen in the window in which it would be drawn, without temperature, top_k or top_p.
+
+        Args:
+            tokens: integers [1, T], or [B, 1, T] for songs under the same conditioning, 0 to V - 1: a level of a whole
+                song, or its beginning.
+            level: whose tokens these are; 0 is the lowest, whose tokens `generate` gives.
+            above: the tokens of the level above, [1, T'], or [B, 1, T'] for as many songs; of every level but the top.
+            seconds: as `generate` was given it; the tokens' own length if None.
+            controls: artist, genre, lyrics, labels, song_s and hop, as for `generate`.
+
+        Returns:
+            float32 [1, T, V] on the CPU, or [B, 1, T, V] for several songs.
+
+        Raises:
+            ValueError: tokens of another shape or dtype, an id out of range, no such level, tokens above that are
+                missing or too few, or an argument outside its range.
+            TypeError: tokens that are no tensor, or an argument that has no part in it.
+            CheckpointError: the prior's file is damaged.
+        """
+        pieces, several = forced(self.family, tokens, level, above, seconds, controls)
+        logits = torch.cat([seen.cpu() for _, seen in pieces], dim=2)
+        return logits if several else logits[0]
+
+    def score(
+        self, tokens: Tensor, *, level: int, above: Tensor | None = None, seconds: float | None = None, **controls: Any
+    ) -> Tensor:
+        """How likely each token of a level is, given those before it.
+
+        Arguments and errors as `logits`, of which it is the log-softmax at the tokens; it keeps no whole table of them.
+
+        Returns:
+            Log-probabilities in nats, float32 [1, T] on the CPU, or [B, 1, T] for several songs.
+        """
+        pieces, several = forced(self.family, tokens, level, above, seconds, controls)
+        scores = torch.cat([log_probability(seen.log_softmax(-1), known).cpu() for known, seen in pieces], dim=2)
+        return scores if several else scores[0]
+
+    def encode(self, source: Audio | str | Path, *, level: int = 0) -> Tensor:
+        """The tokens of a sound at one level of the VQ-VAE.
+
+        Args:
+            source: an `Audio`, or a sound file; it is brought to the codec's rate and channels.
+            level: 0 has the shortest hop and the best sound.
+
+        Returns:
+            int64 [1, T] on the CPU.
+
+        Raises:
+            ValueError: no such level, or a file that cannot be read.
+            TypeError: something else than a file or an `Audio`.
+        """
+        return encode_clip(self.family.codec.level(level), clip_of(source, "source")).tokens[0].cpu()
+
+    def decode(self, tokens: Tensor, *, level: int = 0) -> Audio:
+        """The sound of tokens [1, T] of a level, such as `encode` gives: float32 [C, N] at the codec's rate.
+
+        Raises:
+            ValueError: no such level, tokens of another shape or dtype, or an id out of range.
+            TypeError: no tensor.
+        """
+        codec = self.family.codec.level(level)
+        frames, several = checked_tokens(tokens, 1, codec.vocabulary)
+        if several:
+            raise ValueError(f"tokens are of {len(frames)} songs; decode takes one, [1, T]")
+        samples = codec.decode(frames.to(self.device))[0].float().cpu()
+        return Audio(samples, codec.sample_rate, tokens=frames[0])
+
     def checked(self, journal: Journal) -> dict[str, Any]:
         """The settings of a job that this checkpoint began. Raises CheckpointError for another one's."""
         settings = journal.settings
@@ -229,7 +311,7 @@ class JukeboxModel(Model):
     ) -> tuple[list[Tensor], dict[int, Tensor]]:
         """(samples [C, N] of each song, tokens int64 [B, T] by level)."""
         plans = self.family.plans(settings)
-        work = _Work(self.family, plans, settings["seconds"], progress)
+        work = Work(self.family, plans, settings["seconds"], progress)
         tokens: dict[int, Tensor] = {}
         for plan in plans:
             tokens[plan.level] = self._level(plan, settings, given, tokens.get(plan.level + 1), journal, work)
@@ -248,7 +330,7 @@ class JukeboxModel(Model):
         given: Mapping[int, Tensor],
         above: Tensor | None,
         journal: Journal | None,
-        work: _Work,
+        work: Work,
     ) -> Tensor:
         """All tokens of a level, int64 [B, T]."""
         seeds = settings["seeds"]
@@ -307,35 +389,3 @@ class JukeboxModel(Model):
 def _held(job: PathLike | Journal) -> AbstractContextManager[Journal]:
     """A job's journal, closed at the end unless it was open already."""
     return nullcontext(job) if isinstance(job, Journal) else Journal(Path(job))
-
-
-class _Work:
-    """How much of a render is done, its levels weighed by their parameters."""
-
-    def __init__(self, family: Jukebox, plans: list[LevelPlan], seconds: float, progress: Progress | None) -> None:
-        self._weights = {plan.level: _weight(family, plan) for plan in plans}
-        self._total = sum(self._weights[plan.level] * plan.length for plan in plans)
-        self._seconds, self._progress = seconds, progress
-        self._done, self._step, self._columns = 0.0, 0.0, 0
-
-    def begins(self, plan: LevelPlan, columns: int) -> None:
-        """A level, so many columns of which are there."""
-        self._step, self._columns = self._weights[plan.level], columns
-        self._done += columns * self._step
-
-    def step(self) -> int:
-        """Another column; how many there are."""
-        self._columns += 1
-        self._done += self._step
-        if self._progress is not None:
-            self._progress(min(1.0, self._done / self._total) * self._seconds, self._seconds)
-        return self._columns
-
-    def over(self) -> None:
-        if self._progress is not None:
-            self._progress(self._seconds, self._seconds)
-
-
-def _weight(family: Jukebox, plan: LevelPlan) -> float:
-    sizes = family.files.sizes.get(plan.level)
-    return 0.0 if sizes is None else float(sizes.parameters)

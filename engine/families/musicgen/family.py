@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs import Codec, NeuralCodec
+from clavilux.audio.codecs.encode_clip import encode_clip
 from clavilux.audio.frontend import MELODY_HOP, melody_chroma
+from clavilux.audio.score import Score
 from clavilux.checks import check_number
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
@@ -24,7 +26,7 @@ from clavilux.families.musicgen import source_separation
 from clavilux.families.musicgen.config import Melody, MusicGenConfig
 from clavilux.families.t5 import TextEncoder
 from clavilux.family import Request, Stage
-from clavilux.files import is_midi
+from clavilux.files import PathLike, is_midi
 from clavilux.layout import FrameReader
 from clavilux.sampling import Grammar
 from clavilux.windows import Windows
@@ -98,6 +100,15 @@ class MusicGen:
             conditionings = self._conditionings(states, melody, longest if padding == "unmasked" else None)
             generations.append(FrameGeneration(self, request, conditionings, windows, controls, notes))
         return generations
+
+    def encode(self, source: Audio | Score | PathLike) -> Tensor:
+        """Frames int64 [K, T] of a sound file or an Audio; what lacks to a whole last one is filled up with zeros."""
+        return encode_clip(self.codec, clip_of(source, "source")).tokens[0].cpu()
+
+    def decode(self, tokens: Tensor) -> Audio:
+        """The sound of frames int64 [K, T]."""
+        codec, device = self.codec, self.stage.decoder.embed.weight.device
+        return Audio(codec.decode(tokens[None].to(device))[0].float().cpu(), codec.sample_rate, tokens=tokens)
 
     def _text_states(self, prompt: str) -> tuple[Tensor | None, int]:
         """The text at the decoder's width, [1, S, D], and how many tokens went unread; None for an empty prompt."""
@@ -242,6 +253,14 @@ class FrameGeneration:
             "controls": controls,
             "notes": notes,
         }
+
+    def to_decoder(self, tokens: Tensor) -> Tensor:
+        """The same ids."""
+        return tokens
+
+    def from_decoder(self, logits: Tensor) -> Tensor:
+        """The same logits."""
+        return logits
 
     @property
     def at_s(self) -> float:
