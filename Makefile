@@ -47,7 +47,7 @@ test-limited: $(DEV)  ## run the numeric tests as on lesser processors: without 
 	CLAVILUX_CPU=baseline $(PYTEST) $(NUMERIC)
 
 coverage: $(DEV)  ## run the tests and print the lines that they do not run (a part: make coverage FOLDER=audio)
-	$(PYTEST) $(FOLDER:%=tests/%) --cov=$(FOLDER) --cov-report=term-missing:skip-covered
+	$(PYTEST) $(FOLDER:%=tests/%) $(addprefix --cov=,$(or $(FOLDER),engine kernels audio image)) --cov-report=term-missing:skip-covered
 
 hooks: $(DEV)  ## have ruff run before each commit
 	$(BIN)/pre-commit install
