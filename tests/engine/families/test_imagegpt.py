@@ -46,6 +46,8 @@ def test_logits_are_those_of_transformers(imagegpt):
     ours = load(folder).family.decoder(ids[:, None])[:, 0]
     expected = theirs(ids).logits
     torch.testing.assert_close(ours, expected, atol=1e-4, rtol=0)
+    public = load(folder).logits(tokens[:, None])  # the start is read, and is no token of the picture
+    torch.testing.assert_close(public[:, 0], expected[:, :-1], atol=1e-4, rtol=0)
     assert expected.std() > 0.5
 
 

@@ -165,6 +165,8 @@ def test_logits_of_a_class(by_class):
     ours = family.decoder(tokens[:, None], conditioning=clavilux.conditioning.Conditioning(prefix=prefixes))[:, 0]
     expected = their_logits(theirs, prefixes, tokens)
     torch.testing.assert_close(ours, expected[:, 1:], atol=1e-4, rtol=0)
+    public = load(folder).logits(tokens[:1], class_id=3)
+    torch.testing.assert_close(public, expected[:1, :-1], atol=1e-4, rtol=0)
     assert expected.std() > 0.5
 
 
