@@ -60,7 +60,7 @@ def test_only_regular_files_are_read(tmp_path, reader):
         lambda name: name.replace("decoder.", "decoder._orig_mod."),
         lambda name: name,
     ],
-    ids=str,
+    ids=["compiled", "parallel", "held", "both", "all", "compiled inside", "plain"],
 )
 def test_the_prefix_of_a_wrapper_is_taken_off(tmp_path, wrapped):
     theirs = {wrapped(name): tensor for name, tensor in WEIGHTS.items()}
