@@ -83,4 +83,4 @@ def surprisal_maps(generation: PictureGeneration, sampling: SamplingSpec, layout
 def _map(nats: list[Tensor], layout: Layout, columns: int) -> Tensor:
     """[1, K, n] of the steps, piece after piece -> bits [rows, cols] on the CPU."""
     places = layout.restore_values(torch.cat(nats, 2))[0]  # [K, rows * cols]
-    return places.sum(0).view(-1, columns).cpu() / math.log(2)
+    return (places / math.log(2)).sum(0).view(-1, columns).cpu()
