@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from clavilux.audio.clip import Audio
 from clavilux.audio.harmony import Key
 from clavilux.audio.harmony_analysis import KEY_PROFILES, KEYS
 from clavilux.audio.loudness import integrated_loudness, peak_dbfs
-from clavilux.files import PathLike, atomic_path
+from clavilux.files import PathLike, atomic_path, check_ending
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,9 +111,7 @@ def plot(audio: Audio, path: PathLike) -> None:
         ValueError: another ending, or a place where nothing can be written.
         OSError: writing failed; nothing is left behind.
     """
-    ending = Path(path).suffix.lower()
-    if ending not in PICTURES:
-        raise ValueError(f"{str(path)!r} should end in {', '.join(PICTURES)}.")
+    ending = check_ending(path, PICTURES)
     figure = _figure(audio)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150, format=ending[1:])

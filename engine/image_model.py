@@ -18,7 +18,7 @@ from clavilux.decoder import Decoder
 from clavilux.files import PathLike
 from clavilux.image.picture import Picture
 from clavilux.image_family import PictureFamily, PictureGeneration, PictureRequest
-from clavilux.inpainting import plan_of, tokens_of
+from clavilux.inpainting import Box, plan_of, tokens_of
 from clavilux.layout import OPEN
 from clavilux.loop import group_by_prefix_length, sample_rows
 from clavilux.model import Model
@@ -28,7 +28,6 @@ from clavilux.teacher_forcing import checked_tokens, forced_logits, forced_score
 
 LARGEST = 2048  # pixels a side
 PictureProgress = Callable[[int, int], None]
-Box = tuple[int, int, int, int]  # x, y, width, height
 _SETTINGS = ("temperature", "guidance")  # that change what the model thinks, not only what is drawn
 
 
