@@ -29,6 +29,7 @@ from typing import Any
 TABLES = Path(__file__).with_name("kernels_resources")  # one a minor version of Triton: they allocate differently
 MOST_STACK = 32  # bytes a thread: 8 words put aside once, outside the loops, are not worth a smaller tile
 DTYPES = ("bfloat16", "float16")
+WAIT = "ACQBULK"  # griddepcontrol.wait, in SASS
 OPS_OF_TORCH = ("prefill_attention",)  # where there is no kernel of our own to compile
 
 
@@ -85,6 +86,10 @@ class Resources:
 
     def worst(self, other: "Resources | None") -> "Resources":
         return self if other is None else Resources(*map(max, astuple(self), astuple(other)))
+
+
+class NeverWaits(Exception):
+    """A kernel that would race with the one before it."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,8 @@ def launches(case, target: Target) -> list:
     from clavilux.kernels.launch import noted
 
     made = call(case, "cpu", values=False)
-    with noted(amd=target.backend == "hip") as notes:
+    # In a step a GPU that can starts each kernel before the one before it has ended.
+    with noted(amd=target.backend == "hip", dependent=target.name == "sm_90") as notes:
         made(backend="triton")
     return notes
 
@@ -194,6 +200,8 @@ def compiled(one: Job) -> Resources:
         file.write(made.asm["cubin"])
         file.flush()
         used = read_cuda(_cuobjdump("--dump-resource-usage", file.name), made.metadata.shared)
+        if one.options["launch_pdl"] and WAIT not in _cuobjdump("-sass", file.name):
+            raise NeverWaits(f"it is started early and has no {WAIT}: it does not wait for the kernel before it")
         if not used.stack:
             return used  # a spill needs a place on the stack
         return Resources(used.registers, used.stack, local_accesses(_cuobjdump("-sass", file.name)), used.shared_bytes)
@@ -304,7 +312,7 @@ def compile_all(jobs: list[Job], workers: int) -> tuple[dict[Entry, Resources], 
         for done, future in enumerate(as_completed(pending), 1):
             one, (used, error) = pending[future], future.result()
             if used is None:
-                failures.append(f"{one.entry} does not compile: {error}")
+                failures.append(f"{one.entry} fails: {error}")
             else:
                 measured[one.entry] = used.worst(measured.get(one.entry))
             if time.monotonic() - said > 10 or done == len(jobs):

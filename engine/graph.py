@@ -11,6 +11,7 @@ import torch
 
 from clavilux.context_window import ContextWindow
 from clavilux.decoder import Decoder
+from clavilux.kernels.launch import dependent
 from clavilux.kernels.sample import sample_step
 from clavilux.layout import OPEN, Layout
 from clavilux.sampling import SamplingSpec
@@ -36,11 +37,14 @@ class StepGraph:
         sampling: SamplingSpec,
         plan: torch.Tensor,
         layout: Layout | None = None,
+        *,
+        overlapped: bool = True,
     ) -> None:
+        """overlapped: a kernel begins before the one before it has ended, where the GPU can; tokens stay the same."""
         batch, codebooks, _ = plan.shape
         device = plan.device
         self.decoder, self.state, self.sampling = decoder, state, sampling
-        self.plan = plan
+        self.plan, self._overlapped = plan, overlapped
         self.tokens = torch.zeros(batch, codebooks, dtype=torch.int64, device=device)
         self.failed = torch.full((batch,), -1, dtype=torch.int32, device=device)
         self._seeds, self._rows = (part.to(device) for part in sampling.keys(batch))
@@ -70,8 +74,9 @@ class StepGraph:
 
     @torch.no_grad()
     def _step(self) -> None:
-        logits = self.decoder.step_at(self.tokens, self.state, self._clock[0:1], self._clock[1:2])
-        self._draw(logits)
+        with dependent(self.plan.device, self._overlapped):
+            logits = self.decoder.step_at(self.tokens, self.state, self._clock[0:1], self._clock[1:2])
+            self._draw(logits)
         self._clock.add_(1)
 
     def _draw(self, logits: torch.Tensor) -> None:
@@ -88,6 +93,7 @@ class StepGraph:
         stream = torch.cuda.Stream(self.plan.device)
         stream.wait_stream(torch.cuda.current_stream(self.plan.device))
         self._set_clock(position, 0)
+        torch.cuda.synchronize(self.plan.device)  # weights and clock are there: what a kernel reads before it waits
         with torch.cuda.stream(stream):
             self._step()
         torch.cuda.current_stream(self.plan.device).wait_stream(stream)

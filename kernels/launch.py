@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -27,7 +28,7 @@ class Launch:
         grid: programs along each axis.
         arguments: the values of its first parameters, in order: tensors and numbers.
         constants: its `tl.constexpr` parameters by name.
-        options: num_warps, num_stages.
+        options: num_warps, num_stages, and launch_pdl where the launch is a dependent one.
     """
 
     kernel: Kernel
@@ -39,13 +40,21 @@ class Launch:
 
 _AMD: ContextVar[bool] = ContextVar("amd", default=torch.version.hip is not None)
 _NOTES: ContextVar[list[Launch] | None] = ContextVar("launches", default=None)
+_DEPENDENT: ContextVar[bool] = ContextVar("dependent", default=False)
 
 
 def launch(
     kernel: Kernel, grid: tuple[int, ...], *arguments: Any, num_warps: int = 4, num_stages: int = 3, **constants: Any
 ) -> None:
-    """Start `kernel` on `grid` programs; under `noted`, only write it down."""
+    """Start `kernel` on `grid` programs; under `noted`, only write it down.
+
+    Every kernel has a constant DEPENDENT, which is given here: whether it may begin before the kernel before it has
+    ended (`dependent`). It then calls `clavilux.kernels.prologue.wait` before it touches what a kernel writes.
+    """
     options = {"num_warps": num_warps, "num_stages": num_stages}
+    constants["DEPENDENT"] = _DEPENDENT.get()
+    if constants["DEPENDENT"]:
+        options["launch_pdl"] = True
     notes = _NOTES.get()
     if notes is not None:
         notes.append(Launch(kernel, tuple(grid), arguments, constants, options))
@@ -54,15 +63,40 @@ def launch(
 
 
 @contextmanager
-def noted(amd: bool = False) -> Iterator[list[Launch]]:
-    """Within it no kernel runs: the list holds what would have been started, on an AMD GPU or on another."""
+def dependent(device: torch.device, wanted: bool = True) -> Iterator[bool]:
+    """Within it, a kernel begins while the one before it still runs, where the device can (`overlaps`).
+
+    CUDA's programmatic dependent launch: a kernel asks for its weights, then waits until the one before it is done and
+    everything it wrote can be seen. So what is called a weight must not have been written by the kernels just before:
+    that holds for a step of a decoder whose weights lie there, and not for any call of an op. It yields whether it is
+    so; `wanted` False leaves everything as it is, for comparisons.
+    """
+    token = _DEPENDENT.set(wanted and overlaps(device))
+    try:
+        yield _DEPENDENT.get()
+    finally:
+        _DEPENDENT.reset(token)
+
+
+@cache
+def overlaps(device: torch.device) -> bool:
+    """Whether kernels can be started early there: NVIDIA's GPUs from compute capability 9.0 on."""
+    return device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) >= (9, 0)
+
+
+@contextmanager
+def noted(amd: bool = False, dependent: bool = False) -> Iterator[list[Launch]]:
+    """Within it no kernel runs: the list holds what would have been started, on an AMD GPU or on another.
+
+    `dependent`: as in a step on a GPU whose kernels can be started early.
+    """
     notes: list[Launch] = []
-    tokens = _NOTES.set(notes), _AMD.set(amd)
+    tokens = _NOTES.set(notes), _AMD.set(amd), _DEPENDENT.set(dependent)
     try:
         yield notes
     finally:
-        _NOTES.reset(tokens[0])
-        _AMD.reset(tokens[1])
+        for variable, token in zip((_NOTES, _AMD, _DEPENDENT), tokens, strict=True):
+            variable.reset(token)  # type: ignore[arg-type]  # each is its own variable's
 
 
 def waves_of_64() -> bool:

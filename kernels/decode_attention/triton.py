@@ -17,6 +17,7 @@ import triton
 import triton.language as tl
 
 from clavilux.kernels.launch import launch, waves_of_64
+from clavilux.kernels.prologue import wait
 from clavilux.kernels.span import Span
 
 LOG2_E = 1.4426950408889634
@@ -109,13 +110,14 @@ def decode_attention_kernel(
     starts_row, mask_row, mask_key, places,
     E: tl.constexpr, COLUMNS: tl.constexpr, K_STEP: tl.constexpr, V_STEP: tl.constexpr, ALIGN: tl.constexpr,
     KIND: tl.constexpr, SIZE: tl.constexpr, TILE: tl.constexpr, TILES: tl.constexpr, MERGE: tl.constexpr,
-    AHEAD: tl.constexpr,
+    AHEAD: tl.constexpr, DEPENDENT: tl.constexpr,
 ):  # fmt: skip
     """out[b, h] = softmax(scale q[b, h] k[b, h]^T) v[b, h] over the keys of split program_id(1), or of all of them.
 
     `partial` [B * H, splits, E] and `totals` [B * H, splits, 2] are scratch; `counters` [B * H] is 0 before and after.
     Strides of rows and heads are given as multiples of ALIGN, so that the compiler knows how far it may widen a load.
     """
+    wait(DEPENDENT)
     pair, split = tl.program_id(0), tl.program_id(1)
     row, head = (pair // heads).to(tl.int64), (pair % heads).to(tl.int64)
     pair = pair.to(tl.int64)

@@ -5,6 +5,7 @@ import triton
 import triton.language as tl
 
 from clavilux.kernels.launch import launch
+from clavilux.kernels.prologue import wait
 
 BLOCK = 512
 
@@ -28,8 +29,10 @@ def embed_kernel(
     additive_token,
     K: tl.constexpr,
     BLOCK: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ):
     """out[r] = sum over k of table[k * V + tokens[r % B, k]] + additive[r, position - prefix] + positions[position]."""
+    wait(DEPENDENT)
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     mask = columns < width

@@ -5,6 +5,7 @@ import triton
 import triton.language as tl
 
 from clavilux.kernels.launch import launch
+from clavilux.kernels.prologue import wait
 from clavilux.kernels.quantized import Int8Weight
 from clavilux.kernels.skinny_gemm import blocks, scaled_and_biased, tile_of_rows, tile_of_weight
 
@@ -14,8 +15,10 @@ def linear_residual_kernel(
     x, weight, scale, bias, residual, out,
     rows, width, outs, x_row, residual_row, out_row,
     R: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, EVEN: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ):  # fmt: skip
     """out[r, n] = residual[r, n] + sum over k of x[r, k] * weight[n, k] * scale[n] + bias[n], rounded once."""
+    wait(DEPENDENT)
     channel = tl.program_id(0) * BN + tl.arange(0, BN)
     acc = tl.zeros([BN, R], tl.float32)
     nothing = tl.zeros([R], tl.float32)

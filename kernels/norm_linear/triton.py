@@ -5,6 +5,7 @@ import triton
 import triton.language as tl
 
 from clavilux.kernels.launch import launch
+from clavilux.kernels.prologue import wait
 from clavilux.kernels.quantized import Int8Weight
 from clavilux.kernels.skinny_gemm import blocks, scaled_and_biased, statistics, tile_of_rows, tile_of_weight
 
@@ -24,11 +25,13 @@ def norm_linear_kernel(
     rows, width, outs, x_row, out_row, eps,
     NORM: tl.constexpr, ACTIVATION: tl.constexpr,
     R: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, EVEN: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ):  # fmt: skip
     """out[r, n] = act(sum over k of norm(x)[r, k] * weight[n, k] * scale[n] + bias[n]).
 
     For swiglu, `outs` counts half of the matrix's rows: the gates come first, then the values.
     """
+    wait(DEPENDENT)
     channel = tl.program_id(0) * BN + tl.arange(0, BN)
     mean = tl.zeros([R], tl.float32)
     deviation = tl.zeros([R], tl.float32)

@@ -12,6 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from clavilux.kernels.launch import launch
+from clavilux.kernels.prologue import wait
 from clavilux.kernels.sample.reference import OPEN as _OPEN
 
 OPEN = tl.constexpr(_OPEN)
@@ -160,8 +161,10 @@ def sample_kernel(
     TOP_K: tl.constexpr,
     TOP_P: tl.constexpr,
     BLOCK: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ):
     """One token: argmax of top_p(top_k((guided - its largest) / temperature)) + Gumbel noise, as `reference.sample`."""
+    wait(DEPENDENT)
     row, book = tl.program_id(0).to(tl.int64), tl.program_id(1)
     codebooks = tl.num_programs(1)
     now = tl.load(step)
@@ -199,8 +202,9 @@ def sample_kernel(
 
 
 @triton.jit
-def noise_kernel(seeds, rows, out, step, batch, vocabulary, BLOCK: tl.constexpr):
+def noise_kernel(seeds, rows, out, step, batch, vocabulary, BLOCK: tl.constexpr, DEPENDENT: tl.constexpr):
     """out[t, b, k] = noise of step + t; a program a step and row, a codebook and a block of tokens."""
+    wait(DEPENDENT)
     number, book, block = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
     row, now = number % batch, number // batch + step
     values = noise_of(tl.load(seeds + row), tl.load(rows + row), now, book, block * (BLOCK // 4), BLOCK)

@@ -95,34 +95,44 @@ sys.path[:0] = [{folder!r}, {here!r}]
 import torch
 import kernels_check as check
 from clavilux.kernels.launch import launch, noted
-from toy.triton import double
+from toy.triton import double, double_in_a_step
 
-def entries(numbers, target="sm_90"):
+def entries(numbers, target="sm_90", kernel=double, dependent=False):
     x = torch.empty(numbers)
-    with noted() as notes:
-        launch(double, (1,), x, x, numbers, BLOCK=16)
+    with noted(dependent=dependent) as notes:
+        launch(kernel, (1,), x, x, numbers, BLOCK=16)
     return check.job(notes[0], check.TARGETS[target])
 
 one, many, odd = entries(1), entries(64), entries(63)
 assert one.entry == many.entry and one.key != many.key != odd.key, "1 and multiples of 16 are compiled apart"
 assert entries(64).key == entries(80).key
-assert many.signature == {{"x": "*fp32", "out": "*fp32", "n": "i32", "BLOCK": "constexpr"}}
+assert many.signature == {{"x": "*fp32", "out": "*fp32", "n": "i32", "BLOCK": "constexpr", "DEPENDENT": "constexpr"}}
 assert many.attributes[(2,)] and not odd.attributes[(2,)] and one.constants[(2,)] == 1
-assert many.entry.constants == "BLOCK=16 num_warps=4 num_stages=3 of *fp32", many.entry
+assert many.entry.constants == "BLOCK=16 DEPENDENT=False num_warps=4 num_stages=3 of *fp32", many.entry
 for target in ("sm_90", "gfx942"):
     measured, wrong = check.compile_all([entries(64, target)], 1)
     (used,) = measured.values()
     assert not wrong and 0 < used.registers < 64 and not used.stack and not used.spills, (used, wrong)
+early = [entries(64, kernel=each, dependent=True) for each in (double, double_in_a_step)]
+measured, wrong = check.compile_all(early, 1)
+assert [entry.kernel for entry in measured] == ["double_in_a_step"], measured
+assert len(wrong) == 1 and "double of toy" in wrong[0] and "NeverWaits" in wrong[0], wrong
 """
 
 KERNEL = """
 import triton
 import triton.language as tl
+from clavilux.kernels.prologue import wait
 
 @triton.jit
-def double(x, out, n, BLOCK: tl.constexpr):
+def double(x, out, n, BLOCK: tl.constexpr, DEPENDENT: tl.constexpr):
     at = tl.arange(0, BLOCK)
     tl.store(out + at, 2 * tl.load(x + at, mask=at < n), mask=at < n)
+
+@triton.jit
+def double_in_a_step(x, out, n, BLOCK: tl.constexpr, DEPENDENT: tl.constexpr):
+    wait(DEPENDENT)
+    double(x, out, n, BLOCK, DEPENDENT)
 """
 
 
