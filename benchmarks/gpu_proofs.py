@@ -11,8 +11,8 @@ import time
 import checkout  # noqa: F401  clavilux is imported from here on
 import torch
 
-from clavilux.bench.parity import generate, layout_of
-from clavilux.bench.workloads import Subject, build, named
+from clavilux.bench.parity import generate
+from clavilux.bench.workloads import Subject, build, layout_of, named
 from clavilux.graph import StepGraph
 from clavilux.layout import OPEN
 from clavilux.sampling import Sampler, SamplingSpec
@@ -114,7 +114,7 @@ def rows_alone(device: torch.device, quick: bool) -> dict:
     assert not different, f"the rows {different} of a batch of {batch} are not what they are alone"
     rows = int(torch.tensor([len(together[row].unique()) for row in range(batch)]).min())
     assert rows > 4, "too few different tokens were drawn: that proves little"
-    return {"batch": batch, "frames": frames, "layout": type(layout_of(one)).__name__, "different_rows": 0}
+    return {"batch": batch, "frames": frames, "layout": type(layout_of(one.model)).__name__, "different_rows": 0}
 
 
 class _Alike(Subject):

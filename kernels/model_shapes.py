@@ -81,7 +81,8 @@ class ModelShape:
 
     @property
     def decoder(self) -> dict[str, Any]:
-        """The words of a decoder's spec. Spans are not among them: see `span`."""
+        """The words of a decoder's spec."""
+        spans = tuple((self.span(layer) or ("full", 0))[0] for layer in range(self.layers))
         return {
             "width": self.width,
             "layers": self.layers,
@@ -102,6 +103,9 @@ class ModelShape:
             "cross_attention": self.cross > 0,
             "final_norm": self.final_norm,
             "tied": self.tied,
+            "spans": spans,
+            "block": max(1, self.block),
+            "prefix_span": max(1, self.prefix),
         }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from clavilux.bench.workloads import Subject
 from clavilux.kernels.model_shapes import ModelShape
@@ -66,6 +66,25 @@ def _norm(names: dict[str, Tensor], name: str, norm: Norm) -> None:
     names[f"{name}.weight"], names[f"{name}.bias"] = norm.weight, norm.bias
 
 
+class DevicePositions(nn.Module):
+    """The library's sinusoidal positions, looked up where the tokens are.
+
+    With a static cache the length is a tensor on the device. Up to 5.17 the library adds positions on the host to it,
+    which fails on a GPU; since then it compares it with the size of its table, which breaks the compiled step in five
+    and waits for the device. Either way there would be no compiled peer, or a slow one.
+    """
+
+    weights: Tensor
+
+    def __init__(self, table: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weights", table, persistent=False)
+
+    def forward(self, input_ids: Tensor, length: int | Tensor = 0) -> Tensor:
+        """[T, D] of the positions after `length` others; input_ids: [B, K, T]."""
+        return self.weights.index_select(0, torch.arange(input_ids.shape[-1], device=input_ids.device) + length)
+
+
 class TransformersPeer:
     """The peer of one subject, which must be plain (not packed).
 
@@ -91,6 +110,7 @@ class TransformersPeer:
         with torch.device(self.device):
             model = MusicgenForCausalLM(config).to(number)
         model.load_state_dict({name: w.to(number) for name, w in peer_weights(subject).items()}, strict=True)
+        model.model.decoder.embed_positions = DevicePositions(model.model.decoder.embed_positions.weights)
         self.model = model.eval().requires_grad_(False)
         self.config = config
         memory = subject.conditioning().memory

@@ -68,8 +68,8 @@ def run_generation(bench: Bench, models: tuple[str, ...], dtype: str = "auto") -
             continue
         frames = 8 if bench.quick else 100 if bench.device.type == "cpu" else 500
         with torch.inference_mode():
-            subjects, peer = prepared(bench, model, dtypes, wrong)
-            rows = compare_generation(bench, "end-to-end", subjects, peer, frames)
+            subjects, peers = prepared(bench, model, dtypes, wrong)
+            rows = compare_generation(bench, "end-to-end", subjects, peers, frames)
         for row in rows:
             steps_per_s = 1 / row["median_s"]
             row["tokens_per_s"] = steps_per_s * model.codebooks

@@ -14,11 +14,11 @@ from clavilux.bench.parity import LIMITS, relative_error
 from clavilux.bench.steps import fits, usual_dtypes, usual_models
 from clavilux.bench.suite import Bench, Mismatch
 from clavilux.bench.timing import Side, buffers_needed, captured, rotating
+from clavilux.bench.torch_peer import cross_attention, feed_forward, queries_keys_values
 from clavilux.bench.variants import filled_state
 from clavilux.bench.workloads import Subject, build, layer_cost, named
 from clavilux.kernels.model_shapes import ModelShape
-from clavilux.kernels.rotary import rms, rotate
-from clavilux.layers import Layer, Norm
+from clavilux.layers import Layer
 from clavilux.spec import DecoderSpec
 
 Call = Callable[[], Tensor]  # of a step of one layer
@@ -93,13 +93,14 @@ def _torch_calls(subject: Subject, x: Tensor, length: int) -> list[Call]:
     def step(index: int, layer: nn.Module) -> Call:
         assert isinstance(layer, Layer)
         caches, kv = (state.k[index], state.v[index]), state.memory_kv.get(index)
-        return lambda: torch_layer(decoder.spec, layer, x, *caches, length, decoder.rope, kv)
+        return lambda: torch_layer(decoder.spec, index, layer, x, *caches, length, decoder.rope, kv)
 
     return [step(index, layer) for index, layer in enumerate(decoder.layers)]
 
 
 def torch_layer(
     spec: DecoderSpec,
+    index: int,
     layer: Layer,
     x: Tensor,
     k_cache: Tensor,
@@ -109,36 +110,19 @@ def torch_layer(
     memory_kv: tuple[Tensor, Tensor] | None,
 ) -> Tensor:
     """A step of a layer with plain weights, as one would write it in torch over a static cache; [B, D] to [B, D]."""
-    heads = (-1, spec.heads, spec.head_dim)
-    attention, ffn = layer.attention, layer.ffn
+    attention = layer.attention
     assert attention is not None  # the measured models attend in every layer
-    qkv = F.linear(_normed(spec, attention.norm, x), attention.qkv.weight, attention.qkv.bias)
-    q, k, v = (part.view(heads) for part in qkv.chunk(3, -1))  # [B, H, E]
-    if attention.q_norm is not None and attention.k_norm is not None:
-        q, k = rms(q, attention.q_norm.weight, spec.eps), rms(k, attention.k_norm.weight, spec.eps)
-    if rope is not None:
-        q, k = rotate(q, rope[length - 1]), rotate(k, rope[length - 1])
-    k_cache[:, :, length - 1], v_cache[:, :, length - 1] = k, v
-    y = F.scaled_dot_product_attention(q[:, :, None], k_cache[:, :, :length], v_cache[:, :, :length])
+    q, k, v = queries_keys_values(spec, attention, x, None if rope is None else rope[length - 1])
+    span, slots = spec.span(index), k_cache.shape[2]
+    place = length - 1 if span is None else span.slot(length - 1, slots)
+    first, count = (0, length) if span is None else span.slots_read(length - 1, slots)
+    if place < slots:
+        k_cache[:, :, place], v_cache[:, :, place] = k, v
+    read = slice(first, first + count)
+    y = F.scaled_dot_product_attention(q[:, :, None], k_cache[:, :, read], v_cache[:, :, read])
+    y = y if count else torch.zeros_like(y)
     x = x + F.linear(y.reshape(len(x), -1), attention.out.weight, attention.out.bias)
     if memory_kv is not None:
-        cross = layer.cross
-        assert cross is not None
-        q = F.linear(_normed(spec, cross.norm, x), cross.q.weight, cross.q.bias).view(heads)
-        y = F.scaled_dot_product_attention(q[:, :, None], *memory_kv)
-        x = x + F.linear(y.reshape(len(x), -1), cross.out.weight, cross.out.bias)
-    y = F.linear(_normed(spec, ffn.norm, x), ffn.up.weight, ffn.up.bias)
-    if spec.activation == "gelu":
-        y = F.gelu(y)
-    elif spec.activation == "quick_gelu":
-        y = y * torch.sigmoid(1.702 * y)
-    else:
-        gate, value = y.chunk(2, -1)
-        y = F.silu(gate) * value
-    return x + F.linear(y, ffn.down.weight, ffn.down.bias)
-
-
-def _normed(spec: DecoderSpec, norm: Norm, x: Tensor) -> Tensor:
-    if spec.norm == "layer":
-        return F.layer_norm(x, (spec.width,), norm.weight, norm.bias, spec.eps)
-    return F.rms_norm(x, (spec.width,), norm.weight, spec.eps)
+        assert layer.cross is not None
+        x = cross_attention(spec, layer.cross, x, *memory_kv)
+    return feed_forward(spec, layer.ffn, x)

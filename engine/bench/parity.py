@@ -4,12 +4,12 @@ In float32 the tokens of a greedy generation must be equal, through both loops, 
 other numbers the logits must lie close to those of float32.
 """
 
+from typing import Protocol
+
 import torch
 
-from clavilux.bench.baselines import TransformersPeer
 from clavilux.bench.suite import Mismatch
-from clavilux.bench.workloads import Subject
-from clavilux.layout import Delay, Layout, parallel
+from clavilux.bench.workloads import Subject, layout_of
 from clavilux.loop import generate_tokens
 from clavilux.sampling import SamplingSpec
 
@@ -17,17 +17,19 @@ from clavilux.sampling import SamplingSpec
 LIMITS = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 6e-2, "int8": 2e-1}
 
 
-def layout_of(subject: Subject) -> Layout:
-    """MusicGen's delays where there are several codebooks."""
-    codebooks, vocabulary = subject.model.codebooks, subject.model.vocabulary
-    if codebooks == 1:
-        return parallel(1, vocabulary)
-    return Delay(codebooks, vocabulary, tuple(range(codebooks)), special=vocabulary)
+class Peer(Protocol):
+    """Somebody else's decoder with our weights."""
+
+    def forced(self, tokens: torch.Tensor, /) -> torch.Tensor:
+        """As `forced` below."""
+
+    def generate(self, num_frames: int, *, greedy: bool) -> torch.Tensor:
+        """Frames int64 [K, num_frames] of one piece."""
 
 
 def generate(subject: Subject, num_frames: int, sampling: SamplingSpec, batch: int = 1) -> torch.Tensor:
     """Frames int64 [B, K, num_frames] by the engine's own loop, on the host."""
-    layout = layout_of(subject)
+    layout = layout_of(subject.model)
     special = getattr(layout, "special", None) or 0
     start = torch.full((batch, subject.model.codebooks, 1), special, device=subject.device)
     plan = layout.arrange(torch.zeros(1, subject.model.codebooks, 0, dtype=torch.int64), num_frames)
@@ -66,17 +68,17 @@ def check_close(name: str, dtype: str, found: torch.Tensor, truth: torch.Tensor)
     return error
 
 
-def check_peer(subject: Subject, peer: TransformersPeer, num_frames: int) -> dict[str, float]:
+def check_peer(subject: Subject, peer: Peer, num_frames: int, name: str) -> dict[str, float]:
     """Compare ours and the peer, both in float32; {"logits_error", "greedy_tokens_compared"}.
 
     Raises:
         Mismatch: a token of a greedy generation differs, or the logits do.
     """
     tokens = random_tokens(subject, 8)
-    error = check_close("transformers in float32", "float32", peer.forced(tokens), forced(subject, tokens))
+    error = check_close(f"{name} in float32", "float32", peer.forced(tokens), forced(subject, tokens))
     ours = generate(subject, num_frames, subject.greedy())[0]
     theirs = peer.generate(num_frames, greedy=True).cpu()
     if ours.shape != theirs.shape or not torch.equal(ours, theirs):
         same = int((ours == theirs).sum()) if ours.shape == theirs.shape else 0
-        raise Mismatch(f"{same} of {ours.numel()} greedy tokens are those of transformers; all should be")
+        raise Mismatch(f"{same} of {ours.numel()} greedy tokens are those of {name}; all should be")
     return {"logits_error": error, "greedy_tokens_compared": ours.numel()}

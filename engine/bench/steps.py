@@ -1,18 +1,17 @@
-"""Whole steps at cache length 1, half and full, and averaged over a short generation, beside transformers.
+"""Whole steps at cache length 1, half and full, and averaged over a short generation, beside the peers.
 
-Knows which sides are compared on which device; how each is run is `variants`' and `baselines`'.
+Knows which sides are compared on which device; how each is run is `variants`' and `peers`'.
 """
 
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from clavilux.bench import baselines
-from clavilux.bench.baselines import TransformersPeer
 from clavilux.bench.machine import free_bytes
-from clavilux.bench.parity import check_close, check_peer, forced, generate, random_tokens
+from clavilux.bench.parity import check_close, forced, generate, random_tokens
+from clavilux.bench.peers import Peers, equal_peers
 from clavilux.bench.suite import Bench, Mismatch
 from clavilux.bench.timing import Side
 from clavilux.bench.variants import MOST_STEPS, eager, facts, ladder
@@ -47,13 +46,16 @@ def run_steps(bench: Bench, models: tuple[str, ...] = (), dtype: str = "auto") -
         if bench.late(f"steps of {name}") or not fits(bench, model, dtypes):
             continue
         with torch.inference_mode():
-            subjects, peer = prepared(bench, model, dtypes, wrong)
+            subjects, peers = prepared(bench, model, dtypes, wrong)
+            half = lengths(model, bench.quick)[-2]
             for length in lengths(model, bench.quick):
-                at = f"length {length}"
-                sides = [*_ours(subjects, length), *_theirs(bench, peer, length, model.context)]
-                bench.compare("steps", name, at, sides, most=MOST_STEPS)
-            compare_generation(bench, "steps", subjects, peer, 8 if bench.quick else 48)
-        del subjects, peer
+                if bench.late(f"steps, {name}, length {length}"):
+                    continue
+                compiled = length == half or not bench.short_of_time
+                sides = [*_ours(subjects, length), *peers.of_steps(length, model.context, compiled=compiled)]
+                bench.compare("steps", name, f"length {length}", sides, most=MOST_STEPS)
+            compare_generation(bench, "steps", subjects, peers, 8 if bench.quick else 48)
+        del subjects, peers
     if wrong:
         raise Mismatch("; ".join(wrong))
 
@@ -67,10 +69,10 @@ def lengths(model: ModelShape, quick: bool) -> tuple[int, ...]:
 def fits(bench: Bench, model: ModelShape, dtypes: tuple[str, ...]) -> bool:
     """Whether there is memory for the decoder, its copies and a peer; a note where there is not."""
     parameters, free = num_parameters(model), free_bytes(bench.device)
-    on_cpu = bench.device.type == "cpu"
-    copies = sum(ITEM_BYTES[dtype] for dtype in dtypes) + (4 if on_cpu else 2)
+    # Ours, what all are compared with, and the peers: one in float32 at a time, then each in half precision.
+    copies = sum(ITEM_BYTES[dtype] for dtype in dtypes) + 4 + 4 + 2
     if baselines.available() and baselines.has_peer(model):
-        copies += 4 + 2 if on_cpu else 4
+        copies += 2
     if free is None or copies * parameters < 0.9 * free:
         return True
     bench.note(
@@ -79,10 +81,8 @@ def fits(bench: Bench, model: ModelShape, dtypes: tuple[str, ...]) -> bool:
     return False
 
 
-def prepared(
-    bench: Bench, model: ModelShape, dtypes: tuple[str, ...], wrong: list[str]
-) -> tuple[list[Subject], TransformersPeer | None]:
-    """Our decoders, one a dtype, and the peer in bfloat16, all found to compute the same; what differs is left out."""
+def prepared(bench: Bench, model: ModelShape, dtypes: tuple[str, ...], wrong: list[str]) -> tuple[list[Subject], Peers]:
+    """Our decoders, one a dtype, and the peers, all found to compute the same; what differs is left out."""
     bench.announce(f"steps: {model.name}, weights")
     plain = build(model, bench.device)  # float32: what all others are compared with
     tokens = random_tokens(plain, 8)
@@ -92,27 +92,7 @@ def prepared(
         subject = plain.in_dtype(dtype)
         check_close(f"clavilux in {dtype}", dtype, forced(subject, tokens), truth)
         subjects.append(subject)
-    if not baselines.has_peer(model):
-        return subjects, None
-    if not baselines.available():
-        bench.note(baselines.MISSING)
-        return subjects, None
-    bench.announce(f"steps: {model.name}, the same tokens as transformers")
-    try:
-        peer = TransformersPeer(plain, "float32")
-        found = check_peer(plain, peer, 6 if bench.quick else 24)
-        del peer
-        peer = TransformersPeer(plain, "bfloat16")
-        error = check_close("transformers in bfloat16", "bfloat16", peer.forced(tokens), truth)
-    except Mismatch as mismatch:
-        wrong.append(f"{model.name}: {mismatch}")
-        bench.note(f"transformers was not timed for {model.name}: {mismatch}")
-        return subjects, None
-    bench.note(
-        f"{model.name}: {found['greedy_tokens_compared']} greedy tokens equal those of transformers in float32; "
-        f"its logits in bfloat16 are {error:.2g} from float32's"
-    )
-    return subjects, peer
+    return subjects, equal_peers(bench, plain, tokens, truth, wrong)
 
 
 def _ours(subjects: Sequence[Subject], length: int) -> list[Side]:
@@ -125,38 +105,8 @@ def _ours(subjects: Sequence[Subject], length: int) -> list[Side]:
     return [eager(subject, length, f"clavilux {subject.dtype}") for subject in subjects]
 
 
-def _theirs(bench: Bench, peer: TransformersPeer | None, length: int, capacity: int) -> list[Side]:
-    if peer is None:
-        return []
-    words = {"dtype": peer.dtype, "peer": True}
-    sides = [Side("transformers eager", peer.eager_steps(length), facts=words)]
-    steps = compiled_steps(bench, peer, length, capacity)
-    return sides if steps is None else [*sides, Side("transformers compiled", steps, facts=words)]
-
-
-def compiled_steps(bench: Bench, peer: TransformersPeer, length: int, capacity: int) -> Callable[[int], None] | None:
-    """The peer's compiled steps, tried once; None where it cannot be compiled, which is noted."""
-    if compiler_missing(bench):
-        return None
-    steps = peer.compiled_steps(length, capacity)
-    try:
-        steps(1)
-    except RuntimeError as error:  # of torch.compile, or of what it compiles
-        bench.note(f"transformers was not timed compiled: {str(error).strip().splitlines()[0]}")
-        return None
-    return steps
-
-
-def compiler_missing(bench: Bench) -> bool:
-    """Whether torch.compile has nothing to compile with; then says so."""
-    if bench.device.type != "cpu" or any(shutil.which(name) for name in ("g++", "c++", "clang++", "cl")):
-        return False
-    bench.note("no C++ compiler was found, so transformers was not compiled")
-    return True
-
-
 def compare_generation(
-    bench: Bench, suite: str, subjects: list[Subject], peer: TransformersPeer | None, num_frames: int
+    bench: Bench, suite: str, subjects: list[Subject], peers: Peers, num_frames: int
 ) -> list[dict[str, Any]]:
     """A whole generation from nothing, each loop with all that it does; the rows, whose time is a step's."""
     model = subjects[0].model
@@ -171,20 +121,6 @@ def compare_generation(
         return Side(f"clavilux {subject.dtype}", run, per_run=num_steps, facts=facts(subject, length))
 
     sides = [ours(subject) for subject in subjects]
-    if peer is not None:
-        words = {"dtype": peer.dtype, "peer": True}
-        sides.append(Side("transformers generate", _repeated(peer, num_frames), per_run=num_steps, facts=words))
-        steps = compiled_steps(bench, peer, num_steps, model.context)
-        if steps is not None:
-            run = lambda count: [steps(num_steps) for _ in range(count)]  # noqa: E731
-            sides.append(Side("transformers compiled", run, per_run=num_steps, facts=words))
+    sides += peers.of_generation(num_frames, num_steps, model.context, compiled=not bench.short_of_time)
     at = f"generation of {num_frames} frames"
     return bench.compare(suite, model.name, at, sides, repeats=max(min(3, bench.repeats), bench.repeats // 4))
-
-
-def _repeated(peer: TransformersPeer, num_frames: int) -> Callable[[int], None]:
-    def run(count: int) -> None:
-        for _ in range(count):
-            peer.generate(num_frames)
-
-    return run

@@ -60,6 +60,11 @@ class Bench:
             self.notes.append(text)
             self.changed(self.report())
 
+    @property
+    def short_of_time(self) -> bool:
+        """Whether what takes a minute to prepare, as compiling a peer does, is done once a model only."""
+        return self.quick or self.deadline is not None
+
     def late(self, what: str) -> bool:
         """Whether the time is up; then notes that `what` was left out."""
         if self.deadline is None or time.monotonic() < self.deadline:

@@ -12,6 +12,8 @@ from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.kernels.catalog import Case, Shape
 from clavilux.kernels.model_shapes import MODELS, ModelShape
+from clavilux.kernels.span import Span
+from clavilux.layout import Delay, Layout, parallel
 from clavilux.precision import DTYPES, prepare
 from clavilux.sampling import SamplingSpec
 from clavilux.skeleton import skeletons
@@ -114,6 +116,13 @@ def build(model: ModelShape, device: torch.device, dtype: torch.dtype = torch.fl
     return Subject(model, decoder.to(dtype), word)
 
 
+def layout_of(model: ModelShape) -> Layout:
+    """MusicGen's delays where there are several codebooks."""
+    if model.codebooks == 1:
+        return parallel(1, model.vocabulary)
+    return Delay(model.codebooks, model.vocabulary, tuple(range(model.codebooks)), special=model.vocabulary)
+
+
 def num_parameters(model: ModelShape) -> int:
     """Of the decoder, without building it."""
     with skeletons():
@@ -125,23 +134,30 @@ def step_cost(model: ModelShape, length: int, weights: str, items: str, cache: s
 
     Args:
         model: whose step.
-        length: positions that the step attends to, itself included. Every layer attends to all: spans are the ops',
-            the decoder has none yet.
+        length: positions up to the step's own, of which every layer reads what its span says.
         weights: the word for the layers' and the head's matrices.
         items: the dtype of everything else.
         cache: that of the keys and values; None: as everything else.
     """
-    linear = layer_linears(model, weights, items)
-    attention = _attention_cases(model, length, items, cache)
     once = [_head_case(model, weights, items), *_token_cases(model, items)]
-    cases = [*(linear + attention) * model.layers, *once]
+    cases = [*_cases_of_layers(model, length, weights, items, cache), *once]
     return sum(case.bytes_moved for case in cases), sum(flops(case) for case in cases)
 
 
 def layer_cost(model: ModelShape, length: int, weights: str, items: str, cache: str | None = None) -> tuple[int, int]:
-    """As `step_cost`, of one layer."""
-    cases = layer_linears(model, weights, items) + _attention_cases(model, length, items, cache)
-    return sum(case.bytes_moved for case in cases), sum(flops(case) for case in cases)
+    """As `step_cost`, of one layer; the mean, where their spans differ."""
+    cases = _cases_of_layers(model, length, weights, items, cache)
+    num_bytes, num_flops = (sum(map(cost, cases)) for cost in (lambda case: case.bytes_moved, flops))
+    return num_bytes // model.layers, num_flops // model.layers
+
+
+def _cases_of_layers(model: ModelShape, length: int, weights: str, items: str, cache: str | None) -> list[Case]:
+    linears = layer_linears(model, weights, items)
+    return [
+        case
+        for layer in range(model.layers)
+        for case in (*linears, *attention_cases(model, layer, length, items, cache))
+    ]
 
 
 def layer_linears(model: ModelShape, weights: str, items: str) -> list[Case]:
@@ -172,7 +188,10 @@ def flops(case: Case) -> int:
         return 2 * shape["rows"] * shape["width"] * shape["out"]
     if case.op in ("decode_attention", "prefill_attention"):
         queries, length = shape.get("queries", 1), shape["length"]
-        pairs = queries * length if queries == 1 else sum(range(length - queries + 1, length + 1))
+        pairs = sum(range(length - queries + 1, length + 1))
+        if "span" in shape:
+            span = Span(shape["span"], shape["span_size"])
+            pairs = sum(span.keys(position)[2] for position in range(length - queries, length))
         return 4 * shape["rows"] * shape["heads"] * shape["head_dim"] * pairs
     return 0
 
@@ -190,9 +209,12 @@ def _head_case(model: ModelShape, weights: str, items: str) -> Case:
     return _linear_case("norm_linear", {**shape, **norm}, weights, items)
 
 
-def _attention_cases(model: ModelShape, length: int, items: str, cache: str | None) -> list[Case]:
+def attention_cases(model: ModelShape, layer: int, length: int, items: str, cache: str | None) -> list[Case]:
+    """Self-attention of one layer, and cross-attention where the model has it."""
     heads: Shape = {"rows": model.rows, "heads": model.heads, "head_dim": model.head_dim}
-    cases = [Case("decode_attention", "", {**heads, "length": length, "write": True}, cache or items)]
+    span = model.span(layer)
+    words: Shape = {} if span is None else {"span": span[0], "span_size": span[1]}
+    cases = [Case("decode_attention", "", {**heads, **words, "length": length, "write": True}, cache or items)]
     if model.cross:
         cases.append(Case("decode_attention", "", {**heads, "length": TEXT_LENGTH}, items))
     return cases

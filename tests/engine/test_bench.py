@@ -8,7 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from clavilux.bench import baselines, ops, report, steps, suite
+from clavilux.bench import baselines, ops, peers, report, steps, suite
 from clavilux.bench.baselines import TransformersPeer, peer_weights
 from clavilux.bench.layer import run_layer
 from clavilux.bench.ops import run_ops, selected
@@ -222,7 +222,7 @@ def pair():
 def test_the_peer_draws_the_same_greedy_tokens(pair):
     one, peer = pair
     with torch.inference_mode():
-        found = check_peer(one, peer, 20)
+        found = check_peer(one, peer, 20, "transformers")
     assert found["greedy_tokens_compared"] == 80 and found["logits_error"] < 1e-5
     assert len(generate(one, 20, one.greedy()).unique()) > 5
 
@@ -246,7 +246,7 @@ def test_a_peer_with_one_other_weight_is_found(pair, name):
     with torch.inference_mode():
         weight.copy_(weight.roll(1, 0))
         with pytest.raises(Mismatch):
-            check_peer(one, peer, 6)
+            check_peer(one, peer, 6, "transformers")
         weight.copy_(kept)
 
 
@@ -254,12 +254,12 @@ def test_a_peer_with_one_other_weight_is_found(pair, name):
 @pytest.mark.filterwarnings("ignore")
 def test_a_mismatch_refuses_the_peers_times(bench, monkeypatch):
     monkeypatch.setattr(steps, "named", lambda name: replace(TINY, name="musicgen-tiny"))
-    monkeypatch.setattr(steps, "compiler_missing", lambda bench: True)
+    monkeypatch.setattr(peers, "compiler_missing", lambda bench: True)
     swapped = lambda one: {**peer_weights(one), "lm_heads.0.weight": peer_weights(one)["lm_heads.1.weight"]}  # noqa: E731
     monkeypatch.setattr(baselines, "peer_weights", swapped)
     with pytest.raises(Mismatch, match="musicgen-tiny: "):
         steps.run_steps(bench, ("musicgen-tiny",), "float32")
-    assert bench.rows and not any(row.get("peer") for row in bench.rows)
+    assert {row["side"] for row in bench.rows if row.get("peer")} == {"torch eager"}
     assert any("transformers was not timed" in note for note in bench.notes)
 
 
@@ -267,19 +267,25 @@ def test_a_mismatch_refuses_the_peers_times(bench, monkeypatch):
 @pytest.mark.filterwarnings("ignore")
 def test_steps_stand_beside_the_peers(bench, monkeypatch):
     monkeypatch.setattr(steps, "named", lambda name: replace(TINY, name="musicgen-tiny"))
-    monkeypatch.setattr(steps, "compiler_missing", lambda bench: True)
+    monkeypatch.setattr(peers, "compiler_missing", lambda bench: True)
     steps.run_steps(bench, ("musicgen-tiny",), "float32")
-    assert [row["at"] for row in bench.rows[::2]] == ["length 1", "length 20", "length 40", "generation of 8 frames"]
-    assert [row["side"] for row in bench.rows[:2]] == ["clavilux float32", "transformers eager"]
+    sides = {at: [row["side"] for row in bench.rows if row["at"] == at] for at in {row["at"]: 0 for row in bench.rows}}
+    alone, all_of_them = ["clavilux float32", "transformers eager"], ["torch eager", "transformers eager"]
+    assert sides == {
+        "length 1": alone, "length 20": ["clavilux float32", *all_of_them], "length 40": alone,
+        "generation of 8 frames": ["clavilux float32", "transformers generate"],
+    }  # fmt: skip
     assert bench.rows[0]["times_as_fast_as"] == {"transformers eager": 2.0}
+    assert sum("greedy tokens equal those of" in note for note in bench.notes) == 2
 
 
 def test_a_missing_peer_is_said(bench, monkeypatch):
     monkeypatch.setattr(steps, "named", lambda name: TINY)
+    monkeypatch.setattr(peers, "compiler_missing", lambda bench: True)
     monkeypatch.setattr(baselines, "available", lambda: False)
     steps.run_steps(bench, ("musicgen-small",), "float32")
     assert baselines.MISSING in bench.notes and "pip install" in baselines.MISSING
-    assert {row["side"] for row in bench.rows} == {"clavilux float32"}
+    assert {row["side"] for row in bench.rows} == {"clavilux float32", "torch eager"}
 
 
 # The other suites
