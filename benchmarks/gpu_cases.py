@@ -17,6 +17,7 @@ import torch
 
 from clavilux.kernels.case_inputs import Call, call
 from clavilux.kernels.catalog import CASES, Case
+from clavilux.kernels.folded import FoldedWeight
 from clavilux.kernels.linear import MOST_ROWS
 from clavilux.kernels.quantized import Int8Weight
 
@@ -82,6 +83,8 @@ def _wider(made: Call) -> Call:
     def wide(value):
         if isinstance(value, Int8Weight):
             return value.dequantized(dtype)
+        if isinstance(value, FoldedWeight):
+            return FoldedWeight(wide(value.matrix), value.row_sums)
         if isinstance(value, torch.Tensor) and value.dtype in (torch.float16, torch.bfloat16):
             return value.to(dtype)
         return value

@@ -15,22 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from clavilux.conditioning import Conditioning
-from clavilux.kernels import processor
 from clavilux.kernels.embed import embed
 from clavilux.kernels.embed.reference import at
 from clavilux.kernels.norm_linear import norm_linear
-from clavilux.kernels.quantized import Int8Weight, PackedWeight, dequantize, pack, quantize
-from clavilux.layers import KV, CrossAttention, Layer, Norm
+from clavilux.kernels.quantized import Int8Weight, dequantize
+from clavilux.layers import KV, CrossAttention, Layer, Norm, replace_weight
 from clavilux.positions import grid_table, rope_table, sinusoidal_table
 from clavilux.skeleton import skeletons
 from clavilux.spec import DecoderSpec
 from clavilux.state import DecodeState
 
 __all__ = ["Decoder", "DecoderSpec"]
-
-# 1,503 keys and values of MusicGen-small's 24 layers, two rows, on two cores of a Xeon: 16 ms a step in bfloat16, 27 in
-# float32 and in float16, which a CPU only converts.
-HALF_CACHE = processor.BFLOAT16
 
 
 class Decoder(nn.Module):
@@ -89,7 +84,7 @@ class Decoder(nn.Module):
         for name, linear in decoder.matrices().items():
             weight = plain.get(f"{name}.weight")
             if isinstance(weight, Int8Weight):
-                _replace(linear, weight)
+                replace_weight(linear, weight)
                 del plain[f"{name}.weight"]
         tensors = {name: dequantize(weight, torch.float32) for name, weight in plain.items()}
         decoder.load_state_dict(tensors, strict=True, assign=True)
@@ -235,53 +230,11 @@ class Decoder(nn.Module):
             x = x + at(given.output_additive, 1, position, 0)
         return self._logits(x).view(state.batch, self.spec.codebooks, -1)
 
-    def pack(self, kind: str) -> float:
-        """Replace the matrices of every layer and of the head by what steps fastest; not to be trained or moved after.
-
-        Args:
-            kind: on a CPU one of `clavilux.kernels.quantized.KINDS`, and the rest stays in float32; on a GPU "int8"
-                (per output channel; on a CPU the activations as well, per row). A CPU that computes with bfloat16 keeps
-                keys and values in it, but for "float32".
-
-        Returns:
-            What it costs: the root mean square error of all packed weights, relative to their own.
-
-        Raises:
-            ValueError: an unknown kind, one that this device has no kernels for, or weights it cannot hold.
-        """
-        if self.head is None:  # the table stays as it is for looking tokens up
-            self.head = nn.Linear(1, 1, bias=False, device="meta")
-            self.head.weight = self.embed.weight
-        error = size = 0.0
-        for linear in self.matrices().values():
-            weight = linear.weight
-            if isinstance(weight, Tensor):  # else it is of an int8 copy
-                weight = weight.detach().float() if weight.device.type == "cpu" else weight.detach()
-            packed = self._packed(weight, kind)
-            _replace(linear, packed)
-            energy = float(dequantize(weight, torch.float32).float().square().sum())
-            error, size = error + packed.error**2 * energy, size + energy
-        if self.embed.weight.device.type == "cpu":
-            for index in self.spec.cross_layers:  # not rounded: they are read once a render
-                kv = self._cross(index).kv
-                _replace(kv, pack(kv.weight.detach(), "float32"))
-            if HALF_CACHE and kind != "float32":
-                self.cache_dtype = torch.bfloat16
-        return math.sqrt(error / size) if size else 0.0
-
     def matrices(self) -> dict[str, nn.Linear]:
-        """The linear layers that every step reads, by name: those that `pack` replaces."""
+        """The linear layers that every step reads, by name: those that `clavilux.packing` replaces."""
         keys_and_values = {layer.cross.kv for layer in self._layers if layer.cross is not None}  # read once a render
         linears = {name: part for name, part in self.named_modules() if isinstance(part, nn.Linear)}
         return {name: part for name, part in linears.items() if part not in keys_and_values}
-
-    def _packed(self, weight: Tensor | Int8Weight, kind: str) -> PackedWeight | Int8Weight:
-        device = self.embed.weight.device
-        if device.type == "cpu":
-            return pack(weight, kind)
-        if kind != "int8":
-            raise ValueError(f"kind is {kind!r}; weights on {device.type} can be packed as int8")
-        return weight.to(device) if isinstance(weight, Int8Weight) else quantize(weight)
 
     def read(
         self, tokens: Tensor, state: DecodeState | None = None, conditioning: Conditioning | None = None
@@ -355,11 +308,26 @@ class Decoder(nn.Module):
             gain, shift, kind = None, None, "none"
         return norm_linear(x, gain, shift, weight, bias, norm=kind, eps=spec.eps)
 
+    def normed_linears(self) -> list[tuple[Norm, nn.Linear]]:
+        """Each norm with the linear layer that reads what it makes; the head's last, where one comes before it."""
+        pairs = [pair for layer in self._layers for pair in layer.normed_linears()]
+        if self.norm is not None:
+            pairs.append((self.norm, self.head_up if self.head_up is not None else self.own_head()))
+        return pairs
+
+    def own_head(self) -> nn.Linear:
+        """The head as a layer of its own: a tied one has been the table, which stays as it is for looking tokens up."""
+        if self.head is None:
+            self.head = nn.Linear(1, 1, bias=False, device="meta")
+            self.head.weight = self.embed.weight
+        return self.head
+
     @property
     def _layers(self) -> Sequence[Layer]:
         return cast("Sequence[Layer]", self.layers)  # of what it holds, a ModuleList says Module only
 
-    def _cross(self, index: int) -> CrossAttention:
+    def cross_attention(self, index: int) -> CrossAttention:
+        """That of a layer which has one."""
         cross = self._layers[index].cross
         assert cross is not None, "only layers that the spec names have cross-attention"
         return cross
@@ -367,7 +335,9 @@ class Decoder(nn.Module):
     def _memory_kv(self, conditioning: Conditioning) -> dict[int, KV]:
         memory = conditioning.memory
         return (
-            {} if memory is None else {index: self._cross(index).memory_kv(memory) for index in self.spec.cross_layers}
+            {}
+            if memory is None
+            else {index: self.cross_attention(index).memory_kv(memory) for index in self.spec.cross_layers}
         )
 
     def _checked(self, conditioning: Conditioning | None, batch: int) -> Conditioning:
@@ -386,9 +356,3 @@ class Decoder(nn.Module):
                 "no memory is given; this decoder has cross-attention (an empty memory is one whose mask is all False)"
             )
         return conditioning
-
-
-def _replace(linear: nn.Linear, weight: PackedWeight | Int8Weight) -> None:
-    """Put what the ops take in a weight's place; torch knows it as a tensor only."""
-    del linear.weight
-    linear.weight = cast("nn.Parameter", weight)

@@ -4,14 +4,19 @@ Each knows two ways to run: `forward` over many positions (training, a prompt) a
 are made for it. Knows no embedding, no head and no checkpoint's names.
 """
 
+from collections.abc import Iterator
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from clavilux.conditioning import Conditioning
 from clavilux.kernels.decode_attention import decode_attention
+from clavilux.kernels.folded import FoldedWeight
 from clavilux.kernels.linear_residual import linear_residual
 from clavilux.kernels.norm_linear import norm_linear
 from clavilux.kernels.prefill_attention import prefill_attention
+from clavilux.kernels.quantized import Int8Weight, PackedWeight
 from clavilux.kernels.rotary import rms, rotate
 from clavilux.spec import DecoderSpec
 from clavilux.state import extended
@@ -27,6 +32,12 @@ class Norm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(size))
         self.bias = nn.Parameter(torch.zeros(size)) if bias else None
+
+
+def replace_weight(linear: nn.Linear, weight: PackedWeight | Int8Weight | FoldedWeight) -> None:
+    """Put what the ops take in a weight's place; torch knows it as a tensor only."""
+    del linear.weight
+    linear.weight = cast("nn.Parameter", weight)
 
 
 def after_norm(spec: DecoderSpec, norm: Norm, linear: nn.Linear, x: Tensor, activation: str = "none") -> Tensor:
@@ -158,6 +169,14 @@ class Layer(nn.Module):
         if kv is not None and self.cross is not None:
             x = self.cross(x, batch, kv, given.memory_mask)
         return self.ffn(x)
+
+    def normed_linears(self) -> Iterator[tuple[Norm, nn.Linear]]:
+        """Each norm with the linear layer that reads what it makes."""
+        if self.attention is not None:
+            yield self.attention.norm, self.attention.qkv
+        if self.cross is not None:
+            yield self.cross.norm, self.cross.q
+        yield self.ffn.norm, self.ffn.up
 
     def step(
         self, x: Tensor, rope: Tensor | None, k_cache: Tensor, v_cache: Tensor, length: int | Tensor, kv: KV | None,

@@ -10,9 +10,10 @@ from typing import cast
 import torch
 from torch import nn
 
-from clavilux.decoder import HALF_CACHE, Decoder
+from clavilux.decoder import Decoder
 from clavilux.kernels import huge_pages, processor
 from clavilux.kernels.quantized import Int8Weight, packing_supported
+from clavilux.packing import GPU_KINDS, HALF_CACHE, pack_for_cpu, pack_for_gpu
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Of a weight at the peak of loading, for estimates; "auto": on a CPU, float32 with what is packed beside it.
@@ -38,7 +39,7 @@ def prepare(module: nn.Module, decoder: Decoder, device: torch.device, dtype: st
 
     * With keys and values in bfloat16, where the processor computes in it. A decoder whose matrices are int8 already
     (`clavilux quantize`) is taken as int8 by auto. On a CPU a row's bits do not depend on its batch, but for float16
-    throughout.
+    throughout. On a GPU every norm is folded into the matrix after it (`clavilux.packing`), except in float32.
 
     Args:
         module: holds the decoder, and whatever conditions it.
@@ -64,14 +65,16 @@ def prepare(module: nn.Module, decoder: Decoder, device: torch.device, dtype: st
         raise ValueError(f"int8 has no kernels on this {device.type}; float32, bfloat16 and float16 do")
     if dtype != "int8":
         _expand(rounded, torch.float32 if packs else DTYPES[dtype])
-    if dtype == "int8" or packs:
-        module.to(device=device, dtype=torch.float32 if packs else torch.bfloat16)
-        error = decoder.pack(dtype)
+    facts: dict[str, str | float] = {"dtype": dtype}
+    if packs:
+        module.to(device=device, dtype=torch.float32)
+        error = pack_for_cpu(decoder, dtype)
         if decoder.num_parameters >= LARGE:  # it takes a second, which a small model's steps do not win back
             huge_pages.collapse()
-        return {"dtype": dtype, "weights_error": round(error, 6)} if dtype == "int8" else {"dtype": dtype}
-    module.to(device=device, dtype=DTYPES[dtype])
-    return {"dtype": dtype}
+    else:
+        error = pack_for_gpu(decoder, dtype, device) if device.type == "cuda" and dtype in GPU_KINDS else 0.0
+        module.to(device=device, dtype=torch.bfloat16 if dtype == "int8" else DTYPES[dtype])
+    return facts | ({"weights_error": round(error, 6)} if dtype == "int8" else {})
 
 
 def _expand(linears: list[nn.Module], dtype: torch.dtype) -> None:

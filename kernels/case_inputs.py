@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from clavilux.kernels.catalog import Case, Shape
+from clavilux.kernels.folded import FoldedWeight, fold
 from clavilux.kernels.quantized import Int8Weight, quantize
 from clavilux.kernels.sample.reference import OPEN
 from clavilux.kernels.span import Span
@@ -83,6 +84,17 @@ class _Maker:
         values = torch.empty(out, width, device=self.device, dtype=torch.int8)
         return Int8Weight(values, torch.empty(out, device=self.device))
 
+    def folded(
+        self, shape: Shape, gain: torch.Tensor | None, shift: torch.Tensor | None, bias: torch.Tensor | None
+    ) -> tuple[FoldedWeight, torch.Tensor | None]:
+        out, width = shape["out"], shape["width"]
+        if self.values:
+            kind = "int8" if shape.get("weights") == "int8" else self.dtype
+            return fold(self.normal(out, width, scale=width**-0.5, dtype=torch.float32), gain, shift, bias, kind)
+        sums = torch.empty(out, device=self.device)
+        offset = None if shift is None and bias is None else torch.empty(out, device=self.device)
+        return FoldedWeight(self.weight(shape), sums), offset
+
 
 def call(case: Case, device: str | torch.device = "cpu", *, seed: int = 0, values: bool = True) -> Call:
     """The call that a case describes.
@@ -105,7 +117,9 @@ def _norm_linear(function: Op, shape: Shape, make: _Maker) -> Call:
     bias = make.normal(shape["out"], scale=0.2) if shape.get("bias", True) else None
     x = make.normal(shape["rows"], width, mean=0.3)
     words = {"norm": norm, "activation": shape["activation"]}
-    return Call(function, (x, gain, shift, make.weight(shape), bias), words)
+    if not shape.get("folded"):
+        return Call(function, (x, gain, shift, make.weight(shape), bias), words)
+    return Call(function, (x, None, None, *make.folded(shape, gain, shift, bias)), words)
 
 
 def _linear_residual(function: Op, shape: Shape, make: _Maker) -> Call:

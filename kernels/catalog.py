@@ -28,6 +28,7 @@ class Shape(TypedDict, total=False):
     activation: str
     bias: bool  # True where it is left out
     weights: str  # "int8"
+    folded: bool  # the norm, into the matrix
     # attention
     heads: int
     head_dim: int
@@ -98,6 +99,9 @@ def _linear_bytes(shape: Shape, item: int) -> int:
     written = out // 2 if shape.get("activation") == "swiglu" else out
     gains = {"layer": 2, "rms": 1}.get(shape.get("norm", "none"), 0) * width
     bias = out if shape.get("bias", True) else 0
+    if shape.get("folded"):  # row sums of a layer norm, and an offset in float32
+        layer = shape["norm"] == "layer"
+        gains, bias = 0, (layer + bool(layer or bias)) * out * 4 // item
     # An int8 matrix is one byte a weight and a float32 scale a row.
     matrix = out * (width + 4) if shape.get("weights") == "int8" else out * width * item
     return matrix + item * (rows * (width + written + (out if residual else 0)) + gains + bias)
@@ -160,7 +164,10 @@ def _linear_cases(model: ModelShape) -> list[Case]:
     up = 2 * model.ffn if model.activation == "swiglu" else model.ffn
     common: Shape = {"rows": model.rows, "bias": model.biases}
     norm: Shape = {"width": model.width, "norm": model.norm, "activation": "none", **common}
-    head: Shape = {**norm, "norm": model.norm if model.final_norm else "none", "bias": False}
+    norm["folded"] = model.dtype != "float32"  # there a norm stays as it is: for comparing values
+    head: Shape = {**norm, "bias": False}
+    if not model.final_norm:
+        head = {**head, "norm": "none", "folded": False}
     cases: list[tuple[str, str, Shape]] = [
         ("norm_linear", "qkv", {**norm, "out": 3 * inner}),
         ("norm_linear", "up", {**norm, "out": up, "activation": model.activation}),
@@ -216,25 +223,26 @@ def _token_cases(model: ModelShape) -> list[Case]:
 def _odd_cases() -> list[Case]:
     """Sizes that no model above has: more rows, head sizes, memories, vocabularies and filters."""
     cases = []
-    for rows in (1, 3, 5, 8, 16):
-        norm: Shape = {"rows": rows, "norm": "layer", "bias": True}
+    for rows in (1, 3, 5, 8, 9, 16, 17, 32, 64):  # beyond 16 PyTorch's own
+        norm: Shape = {"rows": rows, "norm": "layer", "bias": True, "folded": True}
         cases += [
             Case("norm_linear", f"{rows}-rows", {**norm, "width": 1536, "out": 4608, "activation": "none"}),
             Case("norm_linear", f"{rows}-rows-gelu", {**norm, "width": 1920, "out": 1920, "activation": "gelu"}),
             Case("linear_residual", f"{rows}-rows", {"rows": rows, "width": 6144, "out": 1536}),
         ]
-    swiglu: Shape = {"width": 3200, "out": 17408, "norm": "rms", "activation": "swiglu", "bias": False}
+    swiglu: Shape = {"width": 3200, "out": 17408, "norm": "rms", "activation": "swiglu", "bias": False, "folded": True}
+    int8: Shape = {"width": 2048, "out": 8192, "norm": "layer", "activation": "gelu", "weights": "int8"}
+    uneven: Shape = {"rows": 2, "width": 1021, "out": 2049, "activation": "none"}
     cases += [
         Case("norm_linear", "5-rows-swiglu", {**swiglu, "rows": 5}),
         Case("norm_linear", "16-rows-swiglu", {**swiglu, "rows": 16}),
         Case("norm_linear", "16-rows-swiglu-int8", {**swiglu, "rows": 16, "weights": "int8"}),
-        Case(
-            "norm_linear",
-            "16-rows-gelu-int8",
-            {"rows": 16, "width": 2048, "out": 8192, "norm": "layer", "activation": "gelu", "weights": "int8"},
-        ),
+        Case("norm_linear", "16-rows-int8", {**int8, "rows": 16}),
+        Case("norm_linear", "2-rows-int8-folded", {**int8, "rows": 2, "folded": True}),
+        Case("norm_linear", "16-rows-int8-folded", {**int8, "rows": 16, "folded": True}),
         Case("linear_residual", "16-rows-int8", {"rows": 16, "width": 6144, "out": 1536, "weights": "int8"}),
-        Case("norm_linear", "uneven-out", {"rows": 2, "width": 1021, "out": 2049, "norm": "rms", "activation": "none"}),
+        Case("norm_linear", "uneven-out", {**uneven, "norm": "rms", "folded": True}),
+        Case("norm_linear", "uneven-not-folded", {**uneven, "norm": "layer"}),
         Case("linear_residual", "uneven-width", {"rows": 2, "width": 1021, "out": 1023}),
     ]
     step: Shape = {"capacity": 1024, "write": True, "on_device": True}
@@ -325,6 +333,10 @@ def _toy_cases(dtype: str) -> list[Case]:
             for activation in ("none", "gelu", "quick_gelu", "swiglu"):
                 words: Shape = {"norm": norm, "activation": activation}
                 cases.append(Case("norm_linear", f"{name}-{norm}-{activation}", {**shape, **words}, dtype, True))
+                if norm != "none":
+                    words["folded"] = True
+                    name_of = f"{name}-folded-{norm}-{activation}"
+                    cases.append(Case("norm_linear", name_of, {**shape, **words}, dtype, True))
         cases.append(Case("linear_residual", name, shape, dtype, True))
     for name, shape in decode:
         cases.append(Case("decode_attention", name, shape, dtype, True))

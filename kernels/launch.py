@@ -95,8 +95,9 @@ def noted(amd: bool = False, dependent: bool = False) -> Iterator[list[Launch]]:
     try:
         yield notes
     finally:
-        for variable, token in zip((_NOTES, _AMD, _DEPENDENT), tokens, strict=True):
-            variable.reset(token)  # type: ignore[arg-type]  # each is its own variable's
+        _NOTES.reset(tokens[0])
+        _AMD.reset(tokens[1])
+        _DEPENDENT.reset(tokens[2])
 
 
 def waves_of_64() -> bool:

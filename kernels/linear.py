@@ -2,9 +2,10 @@
 
 import torch
 
+from clavilux.kernels.folded import FoldedWeight
 from clavilux.kernels.quantized import Int8Weight, PackedWeight
 
-Weight = torch.Tensor | Int8Weight | PackedWeight
+Weight = torch.Tensor | Int8Weight | PackedWeight | FoldedWeight
 MOST_ROWS = 16  # of the Triton kernels; more are better served by a library's
 FLOATING = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -50,4 +51,6 @@ def takes_few_rows(x: torch.Tensor, weight: Weight) -> bool:
         return False  # they have no gradient; PyTorch's own products do
     if not 1 <= x.numel() // max(1, x.shape[-1]) <= MOST_ROWS or x.dtype not in FLOATING or x.stride(-1) != 1:
         return False
+    if isinstance(weight, FoldedWeight):
+        weight = weight.matrix
     return isinstance(weight, Int8Weight) or (weight.dtype == x.dtype and weight.is_contiguous())

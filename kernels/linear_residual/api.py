@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from clavilux.kernels.backend import choose, lazy
+from clavilux.kernels.folded import FoldedWeight
 from clavilux.kernels.linear import Weight, backend_for, check, takes_few_rows
 from clavilux.kernels.linear_residual import packed, reference
 
@@ -39,6 +40,8 @@ def linear_residual(
         ValueError: a shape, dtype, device or stride that does not fit.
     """
     check(x, weight, bias)
+    if isinstance(weight, FoldedWeight):
+        raise ValueError("weight is a FoldedWeight; no norm comes before this op, so it should be a plain one")
     if residual.shape[:-1] != x.shape[:-1] or residual.shape[-1] != weight.shape[0]:
         expected = (*x.shape[:-1], weight.shape[0])
         raise ValueError(f"residual is {tuple(residual.shape)}; it should be {expected}")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from clavilux.kernels.backend import choose, lazy
+from clavilux.kernels.folded import FoldedWeight
 from clavilux.kernels.linear import Weight, backend_for, check, takes_few_rows
 from clavilux.kernels.norm_linear import packed, reference
 
@@ -35,9 +36,9 @@ def norm_linear(
         x: [..., D], floating.
         norm_weight: [D], or None for a norm without a gain.
         norm_bias: [D] or None; layer norm only.
-        weight: [N, D], a tensor, an `Int8Weight` or a `PackedWeight`. For "swiglu" N is even: the gate's rows first,
-            then the value's.
-        bias: [N] or None.
+        weight: [N, D], a tensor, an `Int8Weight`, a `PackedWeight` or a `FoldedWeight`, which holds the norm's gain.
+            For "swiglu" N is even: the gate's rows first, then the value's.
+        bias: [N] or None; of a folded weight in float32.
         norm: "none", "layer" or "rms" (not centred).
         eps: added to the variance, or to the mean square.
         activation: "none", "gelu" (exact), "quick_gelu" or "swiglu".
@@ -56,6 +57,9 @@ def norm_linear(
         raise ValueError(f"activation is {activation!r}; it should be one of {', '.join(ACTIVATIONS)}")
     if norm_bias is not None and norm != "layer":
         raise ValueError(f"norm_bias is given with norm {norm!r}; only layer norm has a bias")
+    if isinstance(weight, FoldedWeight) and (norm == "none" or norm_weight is not None or norm_bias is not None):
+        given = "no norm" if norm == "none" else "a norm's gain or shift"
+        raise ValueError(f"{given} is given with a FoldedWeight; it should be a norm whose gain and shift it holds")
     if activation == "swiglu" and weight.shape[0] % 2:
         raise ValueError(f"weight has {weight.shape[0]} rows; swiglu needs an even number")
     for name, part in (("norm_weight", norm_weight), ("norm_bias", norm_bias)):

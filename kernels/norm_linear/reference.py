@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clavilux.kernels.folded import FoldedWeight
 from clavilux.kernels.quantized import Int8Weight, dequantize
 
 
@@ -37,13 +38,14 @@ def norm_linear(
     x: Tensor,
     norm_weight: Tensor | None,
     norm_bias: Tensor | None,
-    weight: Tensor | Int8Weight,
+    weight: Tensor | Int8Weight | FoldedWeight,
     bias: Tensor | None,
     norm: str,
     eps: float,
     activation: str,
 ) -> Tensor:
     """The specification of `api.norm_linear`: activation(norm(x) @ weight.T + bias)."""
-    return activate(
-        F.linear(normalize(x, norm_weight, norm_bias, norm, eps), dequantize(weight, x.dtype), bias), activation
-    )
+    if isinstance(weight, FoldedWeight):
+        weight, bias = weight.matrix, None if bias is None else bias.to(x.dtype)
+    normed = normalize(x, norm_weight, norm_bias, norm, eps)
+    return activate(F.linear(normed, dequantize(weight, x.dtype), bias), activation)

@@ -9,8 +9,11 @@ from clavilux import precision
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.kernels import processor
-from clavilux.kernels.quantized import KINDS, packing_supported
+from clavilux.kernels.folded import FoldedWeight
+from clavilux.kernels.quantized import KINDS, Int8Weight, packing_supported, quantize
+from clavilux.layers import replace_weight
 from clavilux.loop import generate_tokens
+from clavilux.packing import GPU_KINDS, pack_for_gpu
 from clavilux.precision import prepare
 from clavilux.sampling import SamplingSpec
 
@@ -143,3 +146,60 @@ def test_a_packed_decoder_draws():
         generate_tokens(decoder, SamplingSpec(seed=3, top_k=5), torch.zeros(1, 2, 1, dtype=torch.int64), num_steps=12)
     )
     assert len(steps) == 12 and len(torch.stack(steps).unique()) > 3
+
+
+GPU_SPECS = [
+    {},
+    {"codebooks": 1, "tied": True, "attention_bias": True, "ffn_bias": True},
+    {"activation": "swiglu", "norm": "rms", "norm_bias": False, "cross_attention": False, "positions": "rope"},
+    {"final_norm": False},
+    {"head_width": 40},
+]
+
+
+def with_norms(words):
+    """A decoder whose norms are far from the identity."""
+    decoder = make(**words).eval()
+    with torch.no_grad():
+        for name, parameter in decoder.named_parameters():
+            if "norm" in name:
+                parameter.normal_(std=0.5).add_(name.endswith("weight"))
+            elif parameter.ndim == 1:
+                parameter.normal_()
+    return decoder
+
+
+@pytest.mark.parametrize("words", GPU_SPECS, ids=str)
+@pytest.mark.parametrize(("kind", "bound"), [("float16", 1e-3), ("bfloat16", 8e-3), ("int8", 5e-2)])
+def test_norms_are_folded_for_a_gpu(words, kind, bound):
+    plain = with_norms(words)
+    folded = copy.deepcopy(plain)
+    error = pack_for_gpu(folded, kind, CPU)
+    kinds = {name: type(part.weight) for name, part in folded.matrices().items()}
+    normed = {name for name in kinds if name.endswith(("qkv", "cross.q", "up", "head" if folded.norm else "up"))}
+    normed -= {"head"} if "head_width" in words else {"head_up"}
+    assert {name for name, kind in kinds.items() if kind is FoldedWeight} == normed
+    assert (error > 1e-3) == (kind == "int8") and ({*kinds.values()} == {FoldedWeight, Int8Weight}) == (kind == "int8")
+    assert all(norm.weight is None and norm.bias is None for norm, _ in folded.normed_linears())
+    for name, part in folded.matrices().items():  # on a CPU all is computed in float32
+        if isinstance(part.weight, FoldedWeight) and isinstance(part.weight.matrix, torch.Tensor):
+            assert part.weight.matrix.dtype == GPU_KINDS[kind], name
+            object.__setattr__(part.weight, "matrix", part.weight.matrix.float())
+    exact, given = logits_of(plain).detach(), logits_of(folded)
+    assert float((given - exact).norm() / exact.norm()) < bound
+
+
+def test_what_cannot_be_folded_keeps_its_norm():
+    decoder, exact = with_norms({}), with_norms({})
+    attention, ffn = decoder.layers[0].attention, decoder.layers[1].ffn
+    replace_weight(attention.qkv, quantize(attention.qkv.weight))  # as an int8 copy has it
+    with torch.no_grad():
+        for each in (ffn, exact.layers[1].ffn):
+            each.norm.weight.mul_(1e5)
+            each.norm.bias.zero_()
+            each.up.weight.mul_(100)
+            each.down.weight.mul_(1e-7)
+    assert pack_for_gpu(decoder, "float16", CPU) == 0.0
+    assert isinstance(attention.qkv.weight, Int8Weight) and attention.norm.weight is not None
+    assert isinstance(ffn.up.weight, torch.Tensor) and ffn.norm.weight is not None
+    assert isinstance(decoder.layers[0].ffn.up.weight, FoldedWeight)

@@ -25,7 +25,8 @@ LAYERS: tuple[dict[str, tuple[str, ...]], ...] = (
     },
     {"audio": ("audio/",), "image": ("image/",)},
     {"core": tuple(f"engine/{name}.py" for name in (
-        "conditioning", "context_window", "decoder", "graph", "layers", "layout", "loop", "positions", "precision",
+        "conditioning", "context_window", "decoder", "graph", "layers", "layout", "loop", "packing", "positions",
+        "precision",
         "sampling", "spec", "state", "teacher_forcing", "threads", "windows",
     ))},
     {"models": tuple(f"engine/{name}.py" for name in (
