@@ -7,16 +7,41 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
 from clavilux.kernels import launch
 
 _Op = TypeVar("_Op", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, eq=False)
+class Called:
+    """One call of an op, to be repeated.
+
+    Attributes:
+        op: its name.
+        run: the implementation that ran.
+        arguments: what it was given, in the order of the op's reference.
+        result: what it returned.
+    """
+
+    op: str
+    run: Callable[..., object]
+    arguments: tuple[Any, ...]
+    result: object
+
+    def again(self) -> object:
+        """Run it once more, on the same tensors."""
+        return self.run(*self.arguments)
+
+
 _PREFERRED: ContextVar[str | None] = ContextVar("backend", default=None)
+_CALLS: ContextVar[list[Called] | None] = ContextVar("calls", default=None)
 
 
 @contextmanager
@@ -27,6 +52,17 @@ def using(backend: str) -> Iterator[None]:
         yield
     finally:
         _PREFERRED.reset(token)
+
+
+@contextmanager
+def recorded() -> Iterator[list[Called]]:
+    """Within it every op's call is added to the list, in order: what a step is made of."""
+    calls: list[Called] = []
+    token = _CALLS.set(calls)
+    try:
+        yield calls
+    finally:
+        _CALLS.reset(token)
 
 
 def lazy(module: str, name: str) -> Callable[..., Any]:
@@ -63,7 +99,17 @@ def choose(implementations: Mapping[str, _Op], backend: str | None, device: torc
             raise ValueError(
                 "backend 'triton' is asked for a shape that its kernel is not made for; leave it to choose"
             )
-    return implementations[name]
+    run, calls = implementations[name], _CALLS.get()
+    return run if calls is None else cast("_Op", _recording(implementations["reference"].__name__, run, calls))
+
+
+def _recording(op: str, run: Callable[..., object], calls: list[Called]) -> Callable[..., object]:
+    def call(*arguments: Any) -> object:
+        result = run(*arguments)
+        calls.append(Called(op, run, arguments, result))
+        return result
+
+    return call
 
 
 def _check_triton(device: torch.device) -> None:

@@ -4,6 +4,7 @@ Knows what a user of torch would write for each op; the tensors are `clavilux.ke
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from clavilux.bench.timing import Side, buffers_needed, captured, rotating
 from clavilux.bench.workloads import flops, named
 from clavilux.kernels.case_inputs import Call, call
 from clavilux.kernels.catalog import CASES, TOLERANCE, Case, Shape
+from clavilux.kernels.folded import FoldedWeight
 from clavilux.kernels.quantized import KINDS, Int8Weight, pack, packing_supported
 from clavilux.kernels.rotary import rms, rotate
 from clavilux.kernels.span import Span
@@ -53,7 +55,8 @@ def selected(bench: Bench, models: tuple[str, ...], dtype: str) -> list[Case]:
     found = [case for case in cases if not models or any(_is_of(case, name) for name in models)]
     if bench.device.type == "cuda":
         return [case if dtype in ("auto", "int8") else case.with_dtype(dtype) for case in found]
-    # int8 on a CPU is a way to pack, not a dtype of the case.
+    # int8 on a CPU is a way to pack, not a dtype of the case, and norms are folded on a GPU only.
+    found = [replace(case, shape={**case.shape, "folded": False}) for case in found]
     found = [case.with_dtype("float32" if dtype in ("auto", "int8") else dtype) for case in found]
     return [case for case in found if case.shape.get("weights") != "int8"]
 
@@ -124,8 +127,11 @@ def _torch(made: Call, case: Case) -> Run:
     return _TORCH[case.op](case.shape, *made.arguments, **made.words)
 
 
-def _plain(weight: Tensor | Int8Weight) -> Tensor:
-    # torch has no product with our int8 weights: what it would use are those in half precision.
+def _plain(weight: Tensor | Int8Weight | FoldedWeight) -> Tensor:
+    # torch has no product with our int8 weights: what it would use are those in half precision. A folded matrix is its
+    # too, after a norm without gain and shift.
+    if isinstance(weight, FoldedWeight):
+        return _plain(weight.matrix)
     if isinstance(weight, Int8Weight):
         return weight.dequantized(torch.bfloat16)
     return weight
@@ -136,13 +142,14 @@ def _norm_linear(
     x: Tensor,
     gain: Tensor | None,
     shift: Tensor | None,
-    weight: Tensor | Int8Weight,
+    weight: Tensor | Int8Weight | FoldedWeight,
     bias: Tensor | None,
     *,
     norm: str,
     activation: str,
 ) -> Run:
     matrix, width = _plain(weight).to(x.dtype), shape["width"]
+    bias = None if bias is None else bias.to(x.dtype)
 
     def run() -> Tensor:
         y = x

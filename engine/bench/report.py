@@ -133,9 +133,14 @@ def _rate(value: float, unit: str) -> str:
 
 
 def _compared(row: Mapping[str, Any], report: Mapping[str, Any]) -> str:
-    """Against each peer; where there is none, against the first side that ran beside it."""
+    """Against each peer; where there is none, against the first side that ran beside it; of a node, what it costs."""
     if row.get("peer"):
         return ""
+    if row["suite"] == "budget":
+        if "in_step_s" not in row:
+            return f"{row['nodes']} nodes"
+        in_step = f"{1e6 * row['in_step_s']:.2f} µs each, {row['share_of_step']:.0%} of it"
+        return f"{row['nodes']} of them; in the step {in_step}"
     beside = [
         other
         for other in report["results"]

@@ -1,4 +1,4 @@
-"""Whole steps at cache length 1, half and full, and averaged over a short generation, beside the peers.
+"""Whole steps at cache length 1, half and full, averaged over a short generation, beside the peers, and by node.
 
 Knows which sides are compared on which device; how each is run is `variants`' and `peers`'.
 """
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from clavilux.bench import baselines
+from clavilux.bench.budget import run_budget
 from clavilux.bench.machine import free_bytes
 from clavilux.bench.parity import check_close, forced, generate, random_tokens
 from clavilux.bench.peers import Peers, equal_peers
@@ -54,6 +55,8 @@ def run_steps(bench: Bench, models: tuple[str, ...] = (), dtype: str = "auto") -
                 compiled = length == half or not bench.short_of_time
                 sides = [*_ours(subjects, length), *peers.of_steps(length, model.context, compiled=compiled)]
                 bench.compare("steps", name, f"length {length}", sides, most=MOST_STEPS)
+            for subject in subjects:
+                run_budget(bench, subject, half)
             compare_generation(bench, "steps", subjects, peers, 8 if bench.quick else 48)
         del subjects, peers
     if wrong:
