@@ -19,10 +19,10 @@ from clavilux.state import DecodeState
 MOST_STEPS = 16  # of a run: they end at the length that is asked for, or begin at 0 where that is less
 
 
-def filled_state(subject: Subject, length: int) -> DecodeState:
+def filled_state(subject: Subject, length: int, batch: int = 1) -> DecodeState:
     """A state with random keys and values, the same ones for every dtype, and room for steps that end at `length`."""
     room = max(length, MOST_STEPS)
-    state = subject.decoder.new_state(subject.model.rows, subject.conditioning(length=room), room)
+    state = subject.decoder.new_state(subject.model.rows * batch, subject.conditioning(batch, room), room)
     generator = torch.Generator(subject.device).manual_seed(11)
     for cache in state.k + state.v:
         cache.copy_(torch.randn(cache.shape, device=subject.device, generator=generator))
@@ -77,10 +77,10 @@ def graph_then_sampler(subject: Subject, length: int, name: str, backend: str | 
     return Side(name, run, facts=facts(subject, length))
 
 
-def whole_graph(subject: Subject, length: int, name: str) -> Side:
-    """The engine's own: layers, head, sampler, layout and position in one graph, replayed."""
-    state = filled_state(subject, length)
-    plan = torch.full((1, subject.model.codebooks, state.capacity), OPEN, device=subject.device)
+def whole_graph(subject: Subject, length: int, name: str, batch: int = 1) -> Side:
+    """The engine's own: layers, head, sampler, layout and position in one graph, replayed; `batch` pieces at once."""
+    state = filled_state(subject, length, batch)
+    plan = torch.full((batch, subject.model.codebooks, state.capacity), OPEN, device=subject.device)
     graph = StepGraph(subject.decoder, state, subject.sampling, plan)
     graph.tokens.copy_(_tokens(subject))
 
