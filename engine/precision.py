@@ -1,4 +1,4 @@
-"""The dtype that a decoder computes in: what each device offers, and what packing its weights costs.
+"""The dtype that a decoder computes in, and what stands around it: what each device offers, and what packing costs.
 
 Knows devices and kinds of weights; does not know any family.
 """
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from clavilux.decoder import Decoder
+from clavilux.half_decoding import DecodesInHalf
 from clavilux.kernels import huge_pages, processor
 from clavilux.kernels.quantized import Int8Weight, packing_supported
 from clavilux.packing import GPU_KINDS, HALF_CACHE, pack_for_cpu, pack_for_gpu
@@ -75,6 +76,26 @@ def prepare(module: nn.Module, decoder: Decoder, device: torch.device, dtype: st
         error = pack_for_gpu(decoder, dtype, device) if device.type == "cuda" and dtype in GPU_KINDS else 0.0
         module.to(device=device, dtype=torch.bfloat16 if dtype == "int8" else DTYPES[dtype])
     return facts | ({"weights_error": round(error, 6)} if dtype == "int8" else {})
+
+
+def place_codec(codec: nn.Module, device: torch.device, dtype: str) -> None:
+    """Move a codec to its device, in float32; what decodes in float16 where `halves`. For inference only.
+
+    float16 has a smaller error than bfloat16 (`clavilux.half_decoding` has the numbers and what its range costs).
+    """
+    codec.eval().requires_grad_(False).to(device=device, dtype=torch.float32)
+    if halves(device, dtype) and isinstance(codec, DecodesInHalf):
+        codec.decode_in_half()
+
+
+def text_dtype(device: torch.device, dtype: str) -> torch.dtype:
+    """What a text encoder computes in: bfloat16 where `halves`, as T5's activations leave float16's range."""
+    return torch.bfloat16 if halves(device, dtype) else torch.float32
+
+
+def halves(device: torch.device, dtype: str) -> bool:
+    """Whether what stands around the decoder computes in 16 bits: on a GPU, unless float32 is asked for."""
+    return device.type == "cuda" and dtype != "float32"
 
 
 def _expand(linears: list[nn.Module], dtype: torch.dtype) -> None:

@@ -87,7 +87,7 @@ class Dac(StreamingCodec):
         """As `StreamingCodec`."""
         nothing = tokens.shape[2] == 0
         latent = self.weight.new_zeros(len(tokens), self.spec.latent_width, 0) if nothing else self._latent(tokens)
-        return self.decoder.step(latent, state, last).tanh()
+        return self._decoded(latent, state, last).tanh()
 
     def _quantize(self, latent: Tensor, codebooks: int) -> Tensor:
         """latent [B, D, T] -> tokens [B, codebooks, T], each codebook on what those before it left over."""

@@ -138,6 +138,9 @@ class Encodec(StreamingCodec):
             ValueError: another shape, or a token out of range.
         """
         tokens = self.checked_tokens(tokens)
+        return self.in_range(lambda: self._decode_stream(tokens, scales))
+
+    def _decode_stream(self, tokens: Tensor, scales: Tensor | None) -> Tensor:
         stream = self.decoder_stream(scales)
         size = self._piece_frames(tokens.shape[0])
         pieces = [stream.push(tokens[..., start : start + size]) for start in range(0, tokens.shape[2], size)]
@@ -145,11 +148,12 @@ class Encodec(StreamingCodec):
 
     def decode_whole(self, tokens: Tensor) -> Tensor:
         """tokens int64 [B, K, T] -> samples [B, C, T * hop], of a whole signal or chunk, without scales."""
-        return self.decoder(self.quantizer.decode(tokens))
+        latent = self.quantizer.decode(tokens)
+        return self.decoder(latent.to(self.decoding_dtype)).to(latent.dtype)
 
     def decode_piece(self, tokens: Tensor, state: State, last: bool) -> Tensor:
         """As `StreamingCodec`."""
-        return self.decoder.step(self.quantizer.decode(tokens), state, last)
+        return self._decoded(self.quantizer.decode(tokens), state, last)
 
     def decoder_stream(self, scales: Tensor | None = None) -> DecoderStream:
         """A decoder that takes the frames of a signal as they come; what it gives, joined, is `decode` of them all.

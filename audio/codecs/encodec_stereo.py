@@ -55,6 +55,10 @@ class StereoEncodec(nn.Module):
         """tokens [B, K, T], K even -> samples float32 [B, 2, num_samples(T)]."""
         return self.mono.decode(_as_rows(tokens)).unflatten(0, (-1, 2))[:, :, 0]
 
+    def decode_in_half(self) -> bool:
+        """As `clavilux.half_decoding.DecodesInHalf`."""
+        return self.mono.decode_in_half()
+
     def decoder_stream(self) -> StereoStream:
         """As `Encodec.decoder_stream`."""
         return StereoStream(self.mono.decoder_stream())

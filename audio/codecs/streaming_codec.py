@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clavilux.audio.codecs.streaming_layers import Chain, State
+from clavilux.audio.codecs.streaming_layers import Chain, State, flattened, restored
+from clavilux.capture import Captured
+from clavilux.half_decoding import HalfDecoding, OutOfRange
 
 if TYPE_CHECKING:
     from clavilux.audio.codecs import DecoderStream
@@ -21,8 +24,11 @@ if TYPE_CHECKING:
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-class StreamingCodec(nn.Module, ABC):
+class StreamingCodec(HalfDecoding, ABC):
     """A neural codec; see `NeuralCodec`. Made by `load_codec`; a new one has no weights yet.
+
+    On a GPU a stream's pieces are CUDA graphs from the second piece of a shape on: a second of sound is some hundred
+    kernels of a few microseconds.
 
     Attributes:
         sample_rate: Hz of the samples.
@@ -49,7 +55,7 @@ class StreamingCodec(nn.Module, ABC):
         vocabulary: int,
     ):
         super().__init__()
-        self.encoder, self.decoder = encoder, decoder
+        self.encoder, self.decoder, self._captured = encoder, decoder, Captured()
         self.sample_rate, self.channels, self.hop = sample_rate, channels, hop
         self.frame_rate = sample_rate / hop
         self.codebooks, self.vocabulary = codebooks, vocabulary
@@ -88,7 +94,8 @@ class StreamingCodec(nn.Module, ABC):
         Raises:
             ValueError: another shape, or a token out of range.
         """
-        return self._decode_pieces(self.checked_tokens(tokens))
+        tokens = self.checked_tokens(tokens)
+        return self.in_range(lambda: self._decode_pieces(tokens))
 
     def decoder_stream(self) -> DecoderStream:
         """A decoder that takes the frames of a signal as they come; what it gives, joined, is `decode` of them all."""
@@ -115,6 +122,33 @@ class StreamingCodec(nn.Module, ABC):
     @abstractmethod
     def decode_piece(self, tokens: Tensor, state: State, last: bool) -> Tensor:
         """The next tokens int64 [B, K, t] of a signal -> the samples [B, C, n] that they make certain. t may be 0."""
+
+    def next_piece(self, tokens: Tensor, state: State, last: bool) -> Tensor:
+        """As `decode_piece`, of a short piece on a GPU as one CUDA graph."""
+        # 16 Mi numbers in the widest tensor: beyond, kernels are longer than their launches
+        if not self._captured.serves(tokens.device) or 16 * tokens.shape[2] > self._piece_frames(len(tokens)):
+            return self.decode_piece(tokens, state, last)
+        layout, kept = flattened(state)
+        [samples, *kept], layout = self._captured(self._piece_of_tensors, (layout, last), [tokens, *kept])
+        state.clear()
+        state.update(restored(layout, kept))
+        return samples
+
+    def _piece_of_tensors(self, fixed: Any, tensors: Sequence[Tensor]) -> tuple[list[Tensor], Any]:
+        """`decode_piece` as `Captured` takes it: (samples and the new state's tensors, its layout)."""
+        (layout, last), (tokens, *kept) = fixed, tensors
+        state = restored(layout, kept)
+        samples = self.decode_piece(tokens, state, last)
+        layout, kept = flattened(state)
+        return [samples, *kept], layout
+
+    def decoding_parts(self) -> Sequence[nn.Module]:
+        """As `HalfDecoding`."""
+        return (self.decoder,)
+
+    def _decoded(self, latent: Tensor, state: State, last: bool) -> Tensor:
+        """The next latent [B, D, t] of a signal -> what the decoder makes certain, in the latent's dtype."""
+        return self.decoder.step(latent.to(self.decoding_dtype), state, last).to(latent.dtype)
 
     @abstractmethod
     def _quantize(self, latent: Tensor, codebooks: int) -> Tensor:
@@ -215,7 +249,8 @@ class CheckedStream(ABC, Generic[C]):
             float [B, channels, n], or None while there is nothing yet.
 
         Raises:
-            ValueError: what `decode` would not take either, another B or K than before, or after `finish`.
+            ValueError: what `decode` would not take either, another B or K than before, or after `finish`; on a GPU
+                also where the sound leaves float16's range.
         """
         if self._finished:
             raise ValueError("this stream is finished; begin another one")
@@ -226,7 +261,7 @@ class CheckedStream(ABC, Generic[C]):
         if self._scales is not None and len(self._scales) != shape[0]:
             raise ValueError(f"there are scales for {len(self._scales)} rows and tokens for {shape[0]}")
         self._shape = shape
-        samples = self._advance(tokens, False)
+        samples = self._checked(self._advance(tokens, False))
         return samples if samples.shape[2] else None
 
     @torch.no_grad()
@@ -235,7 +270,13 @@ class CheckedStream(ABC, Generic[C]):
         if self._finished or self._shape is None:
             raise ValueError("this stream is finished already" if self._finished else "this stream got no tokens")
         self._finished = True
-        return self._advance(torch.empty(*self._shape, 0, dtype=torch.int64, device=self._codec.device), True)
+        nothing = torch.empty(*self._shape, 0, dtype=torch.int64, device=self._codec.device)
+        return self._checked(self._advance(nothing, True))
+
+    def _checked(self, samples: Tensor) -> Tensor:
+        if self._codec.leaves_range(samples):
+            raise OutOfRange("this codec's sound leaves the range of float16; load its model with dtype 'float32'")
+        return samples
 
     @abstractmethod
     def _advance(self, tokens: Tensor, last: bool) -> Tensor:
@@ -258,7 +299,7 @@ class PieceStream(CheckedStream[StreamingCodec]):
         self._state: State = {}
 
     def _advance(self, tokens: Tensor, last: bool) -> Tensor:
-        return self._scaled(self._codec.decode_piece(tokens, self._state, last), 0)
+        return self._scaled(self._codec.next_piece(tokens, self._state, last), 0)
 
 
 def described(value: object) -> str:

@@ -22,9 +22,12 @@ from torch import Tensor, nn
 # A CPU's convolutions lay all their weights out anew at every call, so for few outputs a matrix product is faster:
 # 1024 to 1536 channels on one EPYC core, 16 outputs 47 against 11 GFLOP/s, 64 outputs 80 against 35, 512 the other way.
 _FEW = 128
+_LARGEST_HALF = torch.finfo(torch.float16).max
 
-# What the layers keep between two pieces; a fresh dictionary begins a new signal.
+# What the layers keep between two pieces; a fresh dictionary begins a new signal. A layer's is a tensor, or a tuple of
+# tensors and plain values.
 State = dict[nn.Module, Any]
+_TENSOR = "a tensor"  # where a state's layout has one
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -37,6 +40,26 @@ class TypedModuleList(nn.ModuleList, Generic[M]):
 
     def __iter__(self) -> Iterator[M]:
         return cast("Iterator[M]", super().__iter__())
+
+
+def flattened(state: State) -> tuple[tuple[Any, ...], list[Tensor]]:
+    """(which layers keep what, the tensors among it); states of the same layout differ in their numbers alone."""
+    layout, tensors = [], []
+    for layer, kept in state.items():
+        parts = kept if isinstance(kept, tuple) else (kept,)
+        tensors += [part for part in parts if isinstance(part, Tensor)]
+        plain = tuple(_TENSOR if isinstance(part, Tensor) else part for part in parts)
+        layout.append((layer, plain if isinstance(kept, tuple) else _TENSOR))
+    return tuple(layout), tensors
+
+
+def restored(layout: tuple[Any, ...], tensors: Iterable[Tensor]) -> State:
+    """The state that `flattened` took apart."""
+    parts = iter(tensors)
+    return {
+        layer: next(parts) if plain == _TENSOR else tuple(next(parts) if part == _TENSOR else part for part in plain)
+        for layer, plain in layout
+    }
 
 
 class Layer(nn.Module, ABC):
@@ -174,7 +197,10 @@ class Snake(Layer):
     def forward(self, x: Tensor) -> Tensor:
         wave = self.alpha * x
         wave = wave.sin().square() if torch.is_grad_enabled() else wave.sin_().square_()
-        return torch.addcmul(x, wave, (self.alpha + 1e-9).reciprocal())
+        inverse = (self.alpha + 1e-9).reciprocal()
+        if x.dtype == torch.float16:  # 1e-9 is none there; where the inverse is too large, the wave is next to nothing
+            inverse = inverse.clamp(-_LARGEST_HALF, _LARGEST_HALF)
+        return torch.addcmul(x, wave, inverse)
 
     def step(self, x: Tensor, state: State, last: bool) -> Tensor:
         return self(x)

@@ -113,11 +113,11 @@ class VQVAELevel(StreamingCodec):
         least = most - self.hop + 1
         if num_samples is not None and (type(num_samples) is not int or not least <= num_samples <= most):
             raise ValueError(f"{tokens.shape[2]} frames hold {least} to {most} samples, not {num_samples!r}")
-        return self._decode_pieces(tokens)[..., :num_samples]
+        return self.in_range(lambda: self._decode_pieces(tokens))[..., :num_samples]
 
     def decode_piece(self, tokens: Tensor, state: State, last: bool) -> Tensor:
         """As `StreamingCodec`."""
-        return self.decoder.step(self.quantizer.decode(tokens), state, last)
+        return self._decoded(self.quantizer.decode(tokens), state, last)
 
     def _quantize(self, latent: Tensor, codebooks: int) -> Tensor:
         """latent [B, D, T] -> tokens [B, 1, T]; there is one codebook."""
@@ -147,6 +147,11 @@ class VQVAE(nn.Module):
         if type(index) is not int or not 0 <= index < self.spec.levels:
             raise ValueError(f"this VQ-VAE has the levels 0 to {self.spec.levels - 1}, not {index!r}")
         return list(self.levels)[index]
+
+    def decode_in_half(self) -> bool:
+        """As `clavilux.half_decoding.DecodesInHalf`, of every level."""
+        followed = [level.decode_in_half() for level in self.levels]
+        return all(followed)
 
 
 def load(path: str | Path, spec: VQVAESpec | None = None) -> VQVAE:

@@ -24,7 +24,7 @@ from clavilux.image.codecs.residual import ResidualVQ
 from clavilux.image.codecs.vq import VQ
 from clavilux.image_family import PictureGeneration, PictureRequest
 from clavilux.layout import Layout, parallel
-from clavilux.precision import BYTES, prepare, step_bytes
+from clavilux.precision import BYTES, place_codec, prepare, step_bytes
 from clavilux.sampling import SamplingSpec
 from clavilux.skeleton import skeletons
 from clavilux.spec import DecoderSpec
@@ -74,8 +74,8 @@ class GridFamily:
 
 
 def placed(decoder: Decoder, codec: PictureCodec, device: torch.device, dtype: str) -> dict[str, Any]:
-    """Both on their device: the decoder in its dtype, the codec in float32; what was settled on."""
-    codec.eval().requires_grad_(False).to(device=device, dtype=torch.float32)
+    """Both on their device: the decoder in its dtype, the codec as `place_codec` does; what was settled on."""
+    place_codec(codec, device, dtype)
     return prepare(decoder, decoder, device, dtype)
 
 

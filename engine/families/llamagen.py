@@ -36,6 +36,7 @@ from clavilux.image.codecs import vq
 from clavilux.image.codecs.vq import VQ
 from clavilux.image.codecs.vq_spec import VQSpec
 from clavilux.image_family import PictureGeneration, PictureRequest
+from clavilux.precision import text_dtype
 from clavilux.sampling import SamplingSpec
 from clavilux.spec import DecoderSpec
 from clavilux.strict_weights import check
@@ -185,7 +186,7 @@ def load(
     decoder = Decoder.from_weights(sizes.spec, weights_of(sizes.spec, tensors))
     tables = {name: tensor.to(device) for name, tensor in tensors.items() if name.startswith("cls_embedding.")}
     identity = {"model": file.stem, "fingerprint": fingerprint(tensors)} | placed(decoder, loaded, device, dtype)
-    text = None if sizes.text_width is None else _text_encoder(file.parent, sizes.text_width, device)
+    text = None if sizes.text_width is None else _text_encoder(file.parent, sizes.text_width, device, dtype)
     return LlamaGen(decoder, loaded, sizes.size, identity, tables, text)
 
 
@@ -269,8 +270,9 @@ def cleaned(prompt: str) -> str:
     return " ".join(prompt.lower().split())
 
 
-def _text_encoder(folder: Path, width: int, device: torch.device) -> TextEncoder:
-    return from_name(T5 if (folder / T5).is_dir() else f"google/{T5}", folder, width, device)
+def _text_encoder(folder: Path, width: int, device: torch.device, dtype: str) -> TextEncoder:
+    name = T5 if (folder / T5).is_dir() else f"google/{T5}"
+    return from_name(name, folder, width, device, text_dtype(device, dtype))
 
 
 def _size_named(file: Path) -> int:

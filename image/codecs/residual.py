@@ -7,7 +7,7 @@ the bundled painter's codec. Knows nothing of how it is trained beyond what grad
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clavilux.image.codecs.boundary import checked_pixels, checked_tokens
+from clavilux.image.codecs.decoding import PixelDecoder
 from clavilux.image.codecs.vq import Downsample, Residual, Upsample
 from clavilux.skeleton import skeletons
 from clavilux.strict_weights import fill
@@ -85,7 +86,7 @@ class ResidualVQSpec:
         return cls(**sizes)
 
 
-class ResidualVQ(nn.Module):
+class ResidualVQ(PixelDecoder):
     """A picture codec with K codebooks; see `Codec`. A new one has random weights, to be trained or loaded.
 
     `encode` and `decode` check what they are given and keep no gradients. Training puts them together from their
@@ -99,9 +100,9 @@ class ResidualVQ(nn.Module):
     family = "residual_vq"
 
     def __init__(self, spec: ResidualVQSpec):
-        super().__init__()
+        super().__init__(spec.downsampling)
         self.spec = spec
-        self.codebooks, self.vocabulary, self.downsampling = spec.codebooks, spec.vocabulary, spec.downsampling
+        self.codebooks, self.vocabulary = spec.codebooks, spec.vocabulary
         self.encoder, self.decoder = _encoder(spec), _decoder(spec)
         self.codebook = nn.Parameter(torch.empty(spec.codebooks, spec.vocabulary, spec.embedding_width))
         nn.init.normal_(self.codebook)
@@ -138,7 +139,7 @@ class ResidualVQ(nn.Module):
             ValueError: another shape, a token out of range, or no such rows.
         """
         tokens = checked_tokens(tokens, self.vocabulary, rows, self.codebook.device, self.codebooks)
-        return torch.cat([self.decode_latent(self.lookup(piece)).clamp(-1, 1) for piece in tokens.split(_TOGETHER)])
+        return self._painted(tokens, _TOGETHER)
 
     def latent(self, pixels: Tensor) -> Tensor:
         """float [B, 3, H, W] -> what is quantized, [B, E, rows, cols]."""
@@ -165,7 +166,11 @@ class ResidualVQ(nn.Module):
 
     def decode_latent(self, latent: Tensor) -> Tensor:
         """[B, E, rows, cols] -> pixels [B, 3, H, W], about -1 to 1, not clipped."""
-        return F.pixel_shuffle(self.decoder(latent), self.spec.patch)
+        return F.pixel_shuffle(self.decoder(latent.to(self.decoding_dtype)), self.spec.patch).to(latent.dtype)
+
+    def decoding_parts(self) -> Sequence[nn.Module]:
+        """As `HalfDecoding`."""
+        return (self.decoder,)
 
 
 def from_weights(spec: ResidualVQSpec, weights: Mapping[str, Tensor], label: str = "the codec") -> ResidualVQ:

@@ -8,7 +8,7 @@ transformers, and its own. Knows nothing of how it is trained beyond what gradie
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from clavilux.checkpoint_io import parse_json, read_json, read_metadata
 from clavilux.files import PathLike, atomic_path
 from clavilux.image.codecs.boundary import checked_pixels, checked_tokens
+from clavilux.image.codecs.decoding import PixelDecoder
 from clavilux.image.codecs.vq_spec import VQSpec
 from clavilux.image.codecs.vq_weights import Layout
 from clavilux.image.codecs.weights import read_tensors
@@ -142,7 +143,7 @@ class Codebook(nn.Module):
         self.embedding = nn.Embedding(vocabulary, width)
 
 
-class VQ(nn.Module):
+class VQ(PixelDecoder):
     """A picture codec with one codebook; see `Codec`. A new one has random weights, to be trained or loaded.
 
     `encode` and `decode` check what they are given and keep no gradients. Training puts them together from their
@@ -159,9 +160,9 @@ class VQ(nn.Module):
     codebooks = 1
 
     def __init__(self, spec: VQSpec):
-        super().__init__()
+        super().__init__(spec.downsampling)
         self.spec = spec
-        self.vocabulary, self.downsampling = spec.vocabulary, spec.downsampling
+        self.vocabulary = spec.vocabulary
         self.encoder, self.decoder = Tower(spec, encoder=True), Tower(spec, encoder=False)
         self.quantize = Codebook(spec.vocabulary, spec.embedding_width)
         self.quant_conv = nn.Conv2d(spec.latent_channels, spec.embedding_width, 1)
@@ -199,8 +200,7 @@ class VQ(nn.Module):
             ValueError: another shape, a token out of range, or no such rows.
         """
         tokens = checked_tokens(tokens, self.vocabulary, rows, self._weight.device)  # [B, rows, cols]
-        together = self._together(tokens[0].numel() * self.downsampling**2)
-        return torch.cat([self.decode_latent(self.lookup(piece)).clamp(-1, 1) for piece in tokens.split(together)])
+        return self._painted(tokens, self._together(tokens[0].numel() * self.downsampling**2))
 
     def latent(self, pixels: Tensor) -> Tensor:
         """float [B, 3, H, W] -> what is compared with the codebook, [B, E, rows, cols]: directions if normalized."""
@@ -222,7 +222,11 @@ class VQ(nn.Module):
 
     def decode_latent(self, latent: Tensor) -> Tensor:
         """[B, E, rows, cols] -> pixels [B, 3, H, W], about -1 to 1, not clipped."""
-        return self.decoder(self.post_quant_conv(latent))
+        return self.decoder(self.post_quant_conv(latent.to(self.decoding_dtype))).to(latent.dtype)
+
+    def decoding_parts(self) -> Sequence[nn.Module]:
+        """As `HalfDecoding`."""
+        return self.post_quant_conv, self.decoder
 
     @property
     def codebook(self) -> Tensor:

@@ -1,7 +1,6 @@
 """DAC against transformers, against frozen outputs of the original package, and against itself in pieces."""
 
 import json
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from tiny_codecs import DACS, TINY_DAC, draw_dac, drawn_dac
 
 from clavilux.audio.codecs import NeuralCodec, dac
 from clavilux.audio.codecs.dac import Dac, DacSpec
@@ -23,23 +23,6 @@ CONFIGS = {
     "24k": SMALL | {"downsampling_ratios": [2, 4, 5, 8], "n_codebooks": 32, "sampling_rate": 24000},
     "44k": SMALL | {"downsampling_ratios": [2, 4, 8, 8], "n_codebooks": 9, "sampling_rate": 44100},
 }
-TINY = DacSpec(
-    sample_rate=8000,
-    encoder_width=2,
-    encoder_rates=(2, 4),
-    latent_width=6,
-    decoder_width=16,
-    decoder_rates=(4, 2),
-    codebook_widths=(4, 3, 4),
-    vocabulary=32,
-)
-SPECS = {
-    "even": TINY,
-    "odd": replace(TINY, encoder_rates=(3, 5), decoder_rates=(5, 3)),
-    "rates differ": replace(TINY, encoder_rates=(2, 3, 2), decoder_rates=(6, 2)),
-    "one layer": replace(TINY, encoder_rates=(7,), decoder_rates=(7,)),
-    "odd, three": replace(TINY, encoder_rates=(3, 2, 3), decoder_rates=(3, 3, 2)),
-}
 ROUNDING = 1e-13  # float64, so that what equals but for the order of sums can be told from what is nearly equal
 
 
@@ -52,23 +35,6 @@ def music(rate, seconds=3.0):
     sound = render_score(Score(notes, ((0.0, 140.0),)), sample_rate=rate, duration_s=seconds)
     sound = sound.mean(0)[None, None, : int(seconds * rate)]
     return sound * 0.5 / sound.abs().max()
-
-
-def draw(tensors, seed=0):
-    """Fill tensors, in place, so that sound neither fades nor grows much and the codes differ."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, tensor in tensors.items():
-        if name.endswith("alpha"):
-            tensor.uniform_(0.3, 2.0, generator=generator)
-        else:
-            spread = 1.0 if "codebook" in name else 0.1 if tensor.ndim < 2 else 0.7 * tensor[0].numel() ** -0.5
-            tensor.normal_(std=spread, generator=generator)
-
-
-def drawn(spec, seed=0):
-    codec = Dac(spec).requires_grad_(False).eval()
-    draw(codec.state_dict(), seed)
-    return codec
 
 
 def random_tokens(codec, frames, batch=1, codebooks=None):
@@ -107,7 +73,7 @@ def pairs():
     @lru_cache
     def pair(name):
         model = transformers.DacModel(transformers.DacConfig(**CONFIGS[name])).eval()
-        draw(model.state_dict(), seed=1)
+        draw_dac(model.state_dict(), seed=1)
         return model, dac.from_config(model.config.to_dict(), model.state_dict())
 
     return pair
@@ -178,9 +144,9 @@ def test_it_is_a_codec_and_says_what_it_is():
     assert codec.frame_rate == 44100 / 512
 
 
-@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+@pytest.mark.parametrize("spec", DACS.values(), ids=DACS)
 def test_a_stream_of_any_pieces_is_the_whole(spec):
-    codec = drawn(spec).to(torch.float64)
+    codec = drawn_dac(spec).to(torch.float64)
     rng = np.random.default_rng(3)
     for frames in (1, 2, 7, 64, 150):
         tokens = random_tokens(codec, frames, batch=2, codebooks=2)
@@ -197,9 +163,9 @@ def test_a_stream_of_any_pieces_is_the_whole(spec):
         torch.testing.assert_close(torch.cat(pieces, dim=2), whole, rtol=0, atol=ROUNDING)
 
 
-@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+@pytest.mark.parametrize("spec", DACS.values(), ids=DACS)
 def test_long_signals_are_computed_in_pieces_with_the_same_result(spec, monkeypatch):
-    codec = drawn(spec).to(torch.float64)
+    codec = drawn_dac(spec).to(torch.float64)
     samples = torch.randn(2, 1, 100 * codec.hop - 3, dtype=torch.float64)
     latent = codec.encoder(torch.nn.functional.pad(samples, (0, 3)))
     tokens = codec._quantize(latent, codec.codebooks)
@@ -210,9 +176,9 @@ def test_long_signals_are_computed_in_pieces_with_the_same_result(spec, monkeypa
         torch.testing.assert_close(codec.decode(tokens), sound, rtol=0, atol=ROUNDING)
 
 
-@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+@pytest.mark.parametrize("spec", DACS.values(), ids=DACS)
 def test_frames_of_context_are_enough_and_not_one_too_many(spec):
-    codec = drawn(spec).to(torch.float64)  # what the outermost frame adds would be lost in float32's rounding
+    codec = drawn_dac(spec).to(torch.float64)  # what the outermost frame adds would be lost in float32's rounding
     tokens, hop = random_tokens(codec, 120), codec.hop
     whole = codec.decode(tokens)[..., 50 * hop : 60 * hop]
 
@@ -227,7 +193,7 @@ def test_frames_of_context_are_enough_and_not_one_too_many(spec):
 
 
 def test_a_stream_is_heard_as_soon_as_its_frames_are_certain():
-    codec = drawn(TINY)
+    codec = drawn_dac(TINY_DAC)
     stream, heard = codec.decoder_stream(), 0
     for pushed in range(1, 60):
         piece = stream.push(random_tokens(codec, 1))
@@ -236,7 +202,7 @@ def test_a_stream_is_heard_as_soon_as_its_frames_are_certain():
 
 
 def test_rows_of_a_batch_do_not_touch_each_other():
-    codec = drawn(TINY)
+    codec = drawn_dac(TINY_DAC)
     samples = torch.randn(3, 1, 500)
     together = codec.encode(samples)
     for row in range(3):
@@ -245,14 +211,14 @@ def test_rows_of_a_batch_do_not_touch_each_other():
 
 @pytest.mark.parametrize("length", [1, 7, 8, 9])
 def test_short_sounds_fill_up_a_frame(length):
-    codec = drawn(TINY)
+    codec = drawn_dac(TINY_DAC)
     tokens = codec.encode(torch.full((1, 1, length), 0.5))
     assert tokens.shape == (1, 3, codec.num_frames(length)) and tokens.dtype == torch.int64
     assert codec.decode(tokens).shape[2] >= length
 
 
 def test_it_moves_to_another_dtype():
-    codec = drawn(TINY)
+    codec = drawn_dac(TINY_DAC)
     tokens = random_tokens(codec, 30)
     expected = codec.decode(tokens)
     torch.testing.assert_close(codec.to(torch.float64).decode(tokens).float(), expected, rtol=0, atol=1e-5)
@@ -272,11 +238,11 @@ def test_it_moves_to_another_dtype():
 )
 def test_bad_sounds_are_refused(samples, problem):
     with pytest.raises(ValueError, match=problem):
-        drawn(TINY).encode(samples)
+        drawn_dac(TINY_DAC).encode(samples)
 
 
 def test_another_rate_or_number_of_codebooks_is_refused():
-    codec = drawn(TINY)
+    codec = drawn_dac(TINY_DAC)
     with pytest.raises(ValueError, match="8000 Hz; resample sound of 44100 Hz"):
         codec.encode(torch.zeros(1, 1, 100), sample_rate=44100)
     for codebooks in (0, 4, True, 1.0):
@@ -298,14 +264,14 @@ def test_another_rate_or_number_of_codebooks_is_refused():
     ],
 )
 def test_bad_tokens_are_refused(tokens, problem):
-    codec = drawn(TINY)
+    codec = drawn_dac(TINY_DAC)
     for take in (codec.decode, codec.decoder_stream().push):
         with pytest.raises(ValueError, match=problem):
             take(tokens)
 
 
 def test_a_stream_keeps_its_shape_and_ends_once():
-    codec = drawn(TINY)
+    codec = drawn_dac(TINY_DAC)
     stream = codec.decoder_stream()
     with pytest.raises(ValueError, match="got no tokens"):
         stream.finish()

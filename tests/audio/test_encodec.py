@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from ties import check_codes, recorded
+from tiny_codecs import SEANETS, TINY_SEANET, drawn_encodec
 
 from clavilux.audio.codecs import NeuralCodec
-from clavilux.audio.codecs.encodec import Encodec, EncodecSpec, StereoEncodec, from_config
-from clavilux.audio.codecs.seanet import SeanetSpec
+from clavilux.audio.codecs.encodec import EncodecSpec, StereoEncodec, from_config
 from clavilux.audio.score import NOTE, Score
 from clavilux.audio.synth import render_score
 
@@ -24,16 +24,6 @@ CONFIGS = {
     | {"sampling_rate": 48000, "audio_channels": 2, "use_causal_conv": False, "norm_type": "time_group_norm"}
     | {"normalize": True, "chunk_length_s": 1.0, "overlap": 0.01, "target_bandwidths": [1.8, 3.6]},
 }
-TINY = SeanetSpec(filters=4, latent_width=8, ratios=(5, 4, 2))
-SHAPES = {
-    "causal": TINY,
-    "causal, half trimmed, odd": replace(TINY, trim_right=0.5, ratios=(5, 3, 2)),
-    "both sides, mirrored": replace(TINY, causal=False),
-    "both sides, zeros, identity": replace(TINY, causal=False, pad_mode="constant", conv_shortcut=False),
-    "both sides, repeated, dilated": replace(TINY, causal=False, pad_mode="replicate", residual_layers=3),
-    "both sides, mirrored, dilated": replace(TINY, causal=False, residual_layers=3, ratios=(3, 2)),
-    "without LSTM": replace(TINY, causal=False, lstm_layers=0, kernel=4, last_kernel=1, residual_kernel=5),
-}
 
 
 @lru_cache
@@ -45,17 +35,6 @@ def music(rate, channels, seconds=3.0):
     sound = render_score(Score(notes, ((0.0, 140.0),)), sample_rate=rate, duration_s=seconds)
     sound = (sound if channels == 2 else sound.mean(0, keepdim=True))[None, :, : int(seconds * rate)]
     return sound * 0.5 / sound.abs().max()
-
-
-def drawn(spec, seed=0, gain=1.0):
-    """A codec with random weights under which sound neither fades nor grows much."""
-    torch.manual_seed(seed)
-    codec = Encodec(spec).requires_grad_(False).eval()
-    for name, tensor in codec.named_parameters():
-        if ".lstm." not in name and not name.endswith("norm.weight"):
-            fan_in = tensor[0].numel() if tensor.ndim > 1 else 50
-            tensor.normal_(0, gain / fan_in**0.5)
-    return codec
 
 
 def draw_codebooks(vectors, latent):
@@ -179,9 +158,9 @@ def joined(codec, tokens, lengths, scales=None):
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5, 61])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", SEANETS)
 def test_a_stream_gives_the_whole(shape, frames):
-    codec = drawn(EncodecSpec(SHAPES[shape], codebooks=3, vocabulary=32))
+    codec = drawn_encodec(EncodecSpec(SEANETS[shape], codebooks=3, vocabulary=32))
     tokens = torch.randint(32, (2, 3, frames))
     whole = codec.decoder(codec.quantizer.decode(tokens))
     assert whole.abs().max() > 0.01 and whole.shape[2] == frames * codec.hop
@@ -191,9 +170,9 @@ def test_a_stream_gives_the_whole(shape, frames):
 
 
 @pytest.mark.parametrize("samples", [1, 3, 39, 40, 41, 1000, 1017])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", SEANETS)
 def test_encoding_in_pieces_gives_the_whole(shape, samples, monkeypatch):
-    codec = drawn(EncodecSpec(SHAPES[shape], codebooks=3, vocabulary=32))
+    codec = drawn_encodec(EncodecSpec(SEANETS[shape], codebooks=3, vocabulary=32))
     sound = torch.randn(2, 1, samples)
     whole = codec.encoder(sound)
     assert whole.shape[2] == codec.num_frames(samples)
@@ -221,7 +200,7 @@ def test_chunks_stream_as_they_are_full(pairs):
 
 
 def test_group_norm_without_chunks_waits_for_the_end():
-    codec = drawn(EncodecSpec(replace(TINY, causal=False, group_norm=True), codebooks=2, vocabulary=32))
+    codec = drawn_encodec(EncodecSpec(replace(TINY_SEANET, causal=False, group_norm=True), codebooks=2, vocabulary=32))
     tokens = codec.encode(torch.randn(2, 1, 999))
     stream = codec.decoder_stream()
     assert stream.push(tokens[..., :7]) is None and stream.push(tokens[..., 7:]) is None
@@ -229,7 +208,7 @@ def test_group_norm_without_chunks_waits_for_the_end():
 
 
 def test_overlap_and_lookahead_are_exact():
-    codec = drawn(EncodecSpec(SHAPES["without LSTM"], codebooks=2, vocabulary=32))
+    codec = drawn_encodec(EncodecSpec(SEANETS["without LSTM"], codebooks=2, vocabulary=32))
     tokens = torch.randint(32, (1, 2, 80))
     whole = codec.decode(tokens)
 
@@ -238,8 +217,8 @@ def test_overlap_and_lookahead_are_exact():
         return error(part[..., frames * codec.hop :][..., : 5 * codec.hop], whole[..., 40 * codec.hop : 45 * codec.hop])
 
     assert with_overlap(codec.overlap_frames) < 1e-6 < 1e-4 < with_overlap(codec.overlap_frames - 1)
-    for shape in SHAPES.values():
-        codec = drawn(EncodecSpec(shape, codebooks=2, vocabulary=32))
+    for shape in SEANETS.values():
+        codec = drawn_encodec(EncodecSpec(shape, codebooks=2, vocabulary=32))
         assert codec.overlap_frames is None or not shape.lstm_layers
         stream = codec.decoder_stream()
         heard = stream.push(tokens[..., :40]).shape[2]
@@ -247,7 +226,7 @@ def test_overlap_and_lookahead_are_exact():
 
 
 def test_stereo_is_two_monos():
-    mono = drawn(EncodecSpec(SHAPES["both sides, zeros, identity"], codebooks=3, vocabulary=32))
+    mono = drawn_encodec(EncodecSpec(SEANETS["both sides, zeros, identity"], codebooks=3, vocabulary=32))
     sound = 0.3 * torch.randn(2, 2, 900)
     draw_codebooks(mono.quantizer.vectors, mono.encoder(sound[:, :1]).transpose(1, 2).flatten(0, 1))
     codec = StereoEncodec(mono)
@@ -271,7 +250,7 @@ def test_stereo_is_two_monos():
 
 
 def test_it_is_a_codec_and_can_move():
-    codec = drawn(EncodecSpec(TINY, codebooks=2, vocabulary=32))
+    codec = drawn_encodec(EncodecSpec(TINY_SEANET, codebooks=2, vocabulary=32))
     assert isinstance(codec, NeuralCodec)
     sound = torch.randn(1, 1, 500)
     tokens = codec.encode(sound)
@@ -298,7 +277,7 @@ def test_it_is_a_codec_and_can_move():
     ],
 )
 def test_bad_sound(samples, options, said):
-    codec = drawn(EncodecSpec(TINY, codebooks=2, vocabulary=32))
+    codec = drawn_encodec(EncodecSpec(TINY_SEANET, codebooks=2, vocabulary=32))
     with pytest.raises(ValueError, match=said):
         codec.encode(samples, **options)
 
@@ -315,14 +294,14 @@ def test_bad_sound(samples, options, said):
     ],
 )
 def test_bad_tokens(tokens, said):
-    codec = drawn(EncodecSpec(TINY, codebooks=2, vocabulary=32))
+    codec = drawn_encodec(EncodecSpec(TINY_SEANET, codebooks=2, vocabulary=32))
     for call in (codec.decode, codec.decoder_stream().push):
         with pytest.raises(ValueError, match=said):
             call(tokens)
 
 
 def test_misused_streams():
-    codec = drawn(EncodecSpec(TINY, codebooks=2, vocabulary=32))
+    codec = drawn_encodec(EncodecSpec(TINY_SEANET, codebooks=2, vocabulary=32))
     tokens = torch.zeros(1, 2, 5, dtype=torch.int64)
     stream = codec.decoder_stream()
     with pytest.raises(ValueError, match="no tokens"):

@@ -8,13 +8,14 @@ import torch
 from clavilux import precision
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
+from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
 from clavilux.kernels import processor
 from clavilux.kernels.folded import FoldedWeight
 from clavilux.kernels.quantized import KINDS, Int8Weight, packing_supported, quantize
 from clavilux.layers import replace_weight
 from clavilux.loop import generate_tokens
 from clavilux.packing import GPU_KINDS, pack_for_gpu
-from clavilux.precision import prepare
+from clavilux.precision import halves, place_codec, prepare, text_dtype
 from clavilux.sampling import SamplingSpec
 
 CPU = torch.device("cpu")
@@ -203,3 +204,20 @@ def test_what_cannot_be_folded_keeps_its_norm():
     assert isinstance(attention.qkv.weight, Int8Weight) and attention.norm.weight is not None
     assert isinstance(ffn.up.weight, torch.Tensor) and ffn.norm.weight is not None
     assert isinstance(decoder.layers[0].ffn.up.weight, FoldedWeight)
+
+
+@pytest.mark.parametrize("dtype", ["auto", "float32", "bfloat16", "float16", "int8"])
+def test_what_stands_around_the_decoder_is_narrow_on_a_gpu_alone(dtype, monkeypatch):
+    narrow = dtype != "float32"
+    assert not halves(CPU, dtype) and not halves(torch.device("mps"), dtype)
+    assert halves(torch.device("cuda"), dtype) == narrow
+    assert text_dtype(CPU, dtype) == torch.float32
+    assert text_dtype(torch.device("cuda", 1), dtype) == (torch.bfloat16 if narrow else torch.float32)
+    codec = ResidualVQ(ResidualVQSpec(encoder=(8,), decoder=(8,), encoder_blocks=(1,), decoder_blocks=(1,)))
+    place_codec(codec, CPU, dtype)
+    assert {weight.dtype for weight in codec.parameters()} == {torch.float32}
+    monkeypatch.setattr(precision, "halves", lambda device, dtype: dtype != "float32")
+    place_codec(codec, CPU, dtype)
+    assert codec.decoding_dtype == (torch.float16 if narrow else torch.float32)
+    assert codec.encoder[0].weight.dtype == codec.codebook.dtype == torch.float32
+    place_codec(torch.nn.Linear(1, 1), CPU, dtype)  # such as a table of colors, with nothing to decode with

@@ -19,7 +19,8 @@ Graph = dict[str, set[str]]  # file -> the files that it imports, all relative t
 LAYERS: tuple[dict[str, tuple[str, ...]], ...] = (
     {
         "ground": tuple(f"engine/{name}.py" for name in (
-            "checkpoint_io", "checks", "errors", "files", "skeleton", "strict_weights",
+            "capture", "checkpoint_io", "checks", "errors", "files", "half_decoding", "skeleton", "strict_weights",
+            "timings",
         )),
         "kernels": ("kernels/",),
     },

@@ -23,7 +23,7 @@ from clavilux.families.jukebox.memory import memory_bytes
 from clavilux.families.jukebox.priming import check_no_prompt, given_tokens
 from clavilux.families.jukebox.prior import Labels, Prior, seen_lyrics
 from clavilux.families.model_card import licence, model_name
-from clavilux.precision import DTYPES, prepare
+from clavilux.precision import DTYPES, place_codec, prepare
 from clavilux.sampling import SamplingSpec
 from clavilux.windows import hop_of
 
@@ -61,7 +61,8 @@ class Jukebox:
 
     def __init__(self, files: JukeboxFiles, device: torch.device, dtype: str) -> None:
         self.files, self.device, self.dtype = files, device, dtype
-        self.codec = files.load_codec().to(device)
+        self.codec = files.load_codec()
+        place_codec(self.codec, device, dtype)
         self.identity: dict[str, Any] = {"model": model_name(files.folder), "files": files.identity(), "dtype": dtype}
         self._prior: tuple[int, Prior] | None = None
 

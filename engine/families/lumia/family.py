@@ -32,7 +32,7 @@ from clavilux.image.picture import Picture
 from clavilux.image_family import PictureGeneration, PictureRequest
 from clavilux.kernels.quantized import Int8Weight
 from clavilux.layout import Delay
-from clavilux.precision import prepare
+from clavilux.precision import place_codec, prepare
 from clavilux.sampling import SamplingSpec
 from clavilux.skeleton import skeletons
 
@@ -129,9 +129,10 @@ def load(folder: Path, config: Mapping[str, Any], device: torch.device, dtype: s
     identity = {"model": config.get("name", folder.name), "fingerprint": fingerprint(weights)}
     painted = {name: weights.pop(name) for name in list(weights) if name.startswith("codec.")}
     painted = {name.removeprefix("codec."): tensor.float() for name, tensor in painted.items()}
-    codec = checked(residual.from_weights, sizes, painted, f"the codec in {str(path)!r}").to(device)
+    codec = checked(residual.from_weights, sizes, painted, f"the codec in {str(path)!r}")
     parts.load_state_dict(unpacked(weights), strict=True, assign=True)
     parts.decoder.make_tables()
+    place_codec(codec, device, dtype)
     identity |= prepare(parts, parts.decoder, device, dtype)
     return Lumia(parts, codec, words, _size(spec, sizes), identity)
 

@@ -35,6 +35,7 @@ from clavilux.families.musicgen.transformers_layout import (
 )
 from clavilux.families.t5 import from_name
 from clavilux.families.tensors import NameMap, Rows, Weight, decoder_of, fingerprint, mapped
+from clavilux.precision import text_dtype
 from clavilux.strict_weights import Shapes, check
 
 _TEXT = "condition_provider.conditioners.description.output_proj"
@@ -121,7 +122,8 @@ def load(folder: Path, config: Mapping[str, Any], device: torch.device, dtype: s
     conditioner = Conditioner(
         linear_of(tensors, _TEXT, label), linear_of(tensors, _MELODY, label) if sizes.melody is not None else None
     )
-    text = from_name(settings.get("conditioners.description.t5.name"), folder, sizes.text_width, device)
+    name = settings.get("conditioners.description.t5.name")
+    text = from_name(name, folder, sizes.text_width, device, text_dtype(device, dtype))
     codec = fitting(mono, sizes, label)
     identity = {"model": model_name(folder), "fingerprint": fingerprint(tensors)}
     del tensors  # so that what was stacked, or will be packed, is there once

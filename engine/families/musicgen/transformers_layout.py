@@ -40,7 +40,7 @@ from clavilux.families.tensors import (
     read_folder,
     under,
 )
-from clavilux.precision import prepare
+from clavilux.precision import place_codec, prepare, text_dtype
 from clavilux.sampling import SamplingSpec
 from clavilux.strict_weights import Shapes, check
 
@@ -93,7 +93,7 @@ def load(folder: Path, config: Mapping[str, Any], device: torch.device, dtype: s
         linear_of(body, "audio_enc_to_dec_proj", label) if "audio_enc_to_dec_proj.weight" in body else None,
     )
     of_text = not_rounded(under(tensors, "text_encoder."), label)
-    text = from_tensors(config["text_encoder"], of_text, folder, device)
+    text = from_tensors(config["text_encoder"], of_text, folder, device, text_dtype(device, dtype))
     if installed():
         text.prepare()
     codec = read_codec(config["audio_encoder"], not_rounded(under(tensors, "audio_encoder."), label), sizes, label)
@@ -227,12 +227,9 @@ def assembled(
     device: torch.device,
     dtype: str,
 ) -> MusicGen:
-    """Everything on its device: the decoder in its dtype, what stands around it in float32.
-
-    T5's activations leave float16's range, and the codec's tokens should not depend on the decoder's dtype.
-    """
-    for part in (conditioner, codec):
-        part.eval().requires_grad_(False).to(device=device, dtype=torch.float32)
+    """Everything on its device: the decoder in its dtype, the conditioner in float32, the codec by `place_codec`."""
+    conditioner.eval().requires_grad_(False).to(device=device, dtype=torch.float32)
+    place_codec(codec, device, dtype)
     identity = identity | prepare(decoder, decoder, device, dtype)
     return MusicGen(name, sizes, decoder, conditioner, text, codec, identity)
 

@@ -47,3 +47,21 @@ def test_tokenizers_that_cannot_be_read(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(CheckpointError, match="is no tokenizer"):
         t5.tokenizer(tmp_path)
+
+
+def test_in_bfloat16_states_are_off_by_half_a_percent(musicgen):
+    """What layers add up is float32."""
+    folder, model = musicgen("mono")
+    state = {name: tensor for name, tensor in model.text_encoder.state_dict().items() if "embed_tokens" not in name}
+    config = model.config.text_encoder.to_dict()
+    exact, narrow = (t5.from_tensors(config, state, folder, CPU, dtype) for dtype in (torch.float32, torch.bfloat16))
+    for text in ("slow church organ chorale in the night", "rain"):
+        (states, _), (given, _) = exact.encode(text), narrow.encode(text)
+        assert given.dtype == torch.float32
+        assert 1e-4 < float((given - states).norm() / states.norm()) < 8e-3
+    dtypes = {name: weight.dtype for name, weight in narrow.prepare()[0].named_parameters()}
+    assert {name for name, dtype in dtypes.items() if dtype == torch.float32} == {
+        f"encoder.block.{layer}.layer.1.DenseReluDense.wo.weight" for layer in range(2)
+    }
+    tables = [narrow.prepare()[0].shared.weight, narrow.prepare()[0].encoder.embed_tokens.weight]
+    assert tables[0].data_ptr() == tables[1].data_ptr() and tables[0].dtype == torch.bfloat16
