@@ -106,7 +106,7 @@ class Captured(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Captured:
         self.clear()
-        return super()._apply(fn, recurse)
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's own has no types
 
     def __reduce__(self) -> tuple[type[Captured], tuple[int]]:
         return Captured, (self._most,)

@@ -20,7 +20,6 @@ LAYERS: tuple[dict[str, tuple[str, ...]], ...] = (
     {
         "ground": tuple(f"engine/{name}.py" for name in (
             "capture", "checkpoint_io", "checks", "errors", "files", "half_decoding", "skeleton", "strict_weights",
-            "timings",
         )),
         "kernels": ("kernels/",),
     },
