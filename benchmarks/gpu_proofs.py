@@ -1,4 +1,5 @@
-"""What a captured generation has to prove: that it is replayed, that the host is not asked, that rows are independent.
+"""What a captured generation has to prove: that it is replayed, that the host is not asked, that rows are independent,
+that dependent launch changes no bit, and what folding a norm into its matrix costs.
 
 Each proof returns what it found, or raises AssertionError. On a CPU there is nothing to capture: then they show only
 that the step over static buffers gives the loop's tokens.
@@ -10,26 +11,40 @@ import time
 
 import checkout  # noqa: F401  clavilux is imported from here on
 import torch
+import torch.nn.functional as F
 
 from clavilux.bench.parity import generate
 from clavilux.bench.workloads import Subject, build, layout_of, named
 from clavilux.graph import StepGraph
+from clavilux.kernels.backend import interpreted
+from clavilux.kernels.folded import fold
+from clavilux.kernels.launch import overlaps
+from clavilux.kernels.norm_linear import norm_linear
+from clavilux.kernels.norm_linear.reference import normalize
 from clavilux.layout import OPEN
 from clavilux.sampling import Sampler, SamplingSpec
 
 STEPS = 64
 
 
-def subject(device: torch.device, quick: bool) -> Subject:
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    return build(named("aria-composer" if quick else "musicgen-small"), device, dtype)
+# Whose steps are compared with and without dependent launch: four codebooks, eight bits, one large vocabulary, spans.
+OVERLAPPED = (("musicgen-small", "bfloat16"), ("musicgen-small", "int8"), ("llamagen-b", "bfloat16"),
+              ("jukebox-upsampler", "bfloat16"))  # fmt: skip
+MEANS = (0.0, 3.0, 10.0, 30.0)  # of the rows that are normed, in their deviations
+ALLOWED = 1.5  # times PyTorch's own error
 
 
-def start(one: Subject, num_steps: int) -> StepGraph:
+def subject(device: torch.device, quick: bool, name: str = "musicgen-small", dtype: str = "bfloat16") -> Subject:
+    """Weights as a render has them."""
+    one = build(named("aria-composer" if quick else name), device)
+    return one.in_dtype(dtype) if device.type == "cuda" else one
+
+
+def start(one: Subject, num_steps: int, *, overlapped: bool = True) -> StepGraph:
     """A graph whose first token is drawn: what follows is one step after another from position 1."""
     state = one.decoder.new_state(one.model.rows, one.conditioning(length=num_steps + 1), num_steps + 1)
     plan = torch.full((1, one.model.codebooks, num_steps + 1), OPEN, device=one.device)
-    graph = StepGraph(one.decoder, state, one.sampling, plan)
+    graph = StepGraph(one.decoder, state, one.sampling, plan, overlapped=overlapped)
     tokens = torch.full((one.model.rows, one.model.codebooks, 1), 3, device=one.device)
     graph.draw(one.decoder.prefill(tokens, state), 0)
     return graph
@@ -117,6 +132,59 @@ def rows_alone(device: torch.device, quick: bool) -> dict:
     return {"batch": batch, "frames": frames, "layout": type(layout_of(one.model)).__name__, "different_rows": 0}
 
 
+@torch.inference_mode()
+def dependent_launch(device: torch.device, quick: bool) -> dict:
+    """100 captured steps with and without dependent launch: equal tokens, keys and values, bit for bit."""
+    count, compared = 100, {}
+    for name, dtype in OVERLAPPED[:1] if quick else OVERLAPPED:
+        one = subject(device, quick, name, dtype)
+        found = []
+        for overlapped in (False, True, True):  # a race need not show the first time
+            graph = start(one, count, overlapped=overlapped)
+            graph.run(1, 1, count)
+            found.append([graph.plan, *(part.view(torch.uint8) for part in (*graph.state.k, *graph.state.v))])
+        different = [sum(int((a != b).sum()) for a, b in zip(found[0], other, strict=True)) for other in found[1:]]
+        assert different == [0, 0], f"{name}, {dtype}: {different} tokens and bytes differ with dependent launch"
+        tokens = len(found[0][0].unique())
+        assert tokens > 8, f"{name}, {dtype}: only {tokens} different tokens were drawn: that proves little"
+        compared[f"{name}, {dtype}"] = sum(part.numel() for part in found[0])
+    return {"steps": count, "overlaps": overlaps(device), "compared": compared, "different": 0}
+
+
+@torch.inference_mode()
+def folded_norm(device: torch.device, quick: bool) -> dict:
+    """The error of a norm folded into its matrix beside PyTorch's norm and product, both against float64."""
+    rows, width, outs = (4, 96, 40) if quick else (8, 2048, 6144)
+    generator = torch.Generator(device).manual_seed(0)
+    normal = lambda *size: torch.randn(size, device=device, generator=generator)  # noqa: E731
+    weight, gain, shift = normal(outs, width) * width**-0.5, 1 + 0.3 * normal(width), 0.3 * normal(width)
+    errors: dict[str, dict[str, float]] = {}
+    for dtype in (torch.bfloat16, torch.float16):
+        # Triton's interpreter has no bfloat16; on a CPU without it the op runs in PyTorch.
+        kernel = device.type == "cuda" or (interpreted() and dtype == torch.float16)
+        for norm in ("layer", "rms"):
+            offset = shift if norm == "layer" else None
+            folded, bias = fold(weight, gain, offset, None, dtype)
+            for mean in MEANS:
+                x = (normal(rows, width) + mean).to(dtype)
+                half = [None if part is None else part.to(dtype) for part in (gain, offset, weight)]
+                exact = F.linear(normalize(x.double(), gain.double(), None if offset is None else offset.double(),
+                                           norm, 1e-5), weight.double())  # fmt: skip
+                ours = norm_linear(x, None, None, folded, bias, norm=norm, backend="triton" if kernel else None)
+                theirs = F.linear(normalize(x, half[0], half[1], norm, 1e-5), half[2])
+                found = {"folded": _rms_error(ours, exact), "torch": _rms_error(theirs, exact)}
+                at = f"{str(dtype).removeprefix('torch.')}, {norm}, mean {mean:g} deviations"
+                errors[at] = found
+                assert found["folded"] <= ALLOWED * found["torch"], f"{at}: {found}, at most {ALLOWED} times torch's"
+    return {"errors": errors}
+
+
+def _rms_error(found: torch.Tensor, exact: torch.Tensor) -> float:
+    """Root mean square, relative; NaN counts as infinite."""
+    error = float((found.double() - exact).square().mean().sqrt() / exact.square().mean().sqrt())
+    return error if error == error else float("inf")
+
+
 class _Alike(Subject):
     """A subject whose pieces all have the same memory."""
 
@@ -131,4 +199,4 @@ class _Alike(Subject):
         return found
 
 
-PROOFS = (capture, same_tokens, rows_alone)
+PROOFS = (capture, same_tokens, dependent_launch, rows_alone, folded_norm)

@@ -50,9 +50,13 @@ def run_ops(bench: Bench, models: tuple[str, ...] = (), dtype: str = "auto") -> 
 
 
 def selected(bench: Bench, models: tuple[str, ...], dtype: str) -> list[Case]:
-    """On a CPU in float32, whose packed weights are further sides; on a GPU in each case's own dtype."""
+    """On a CPU in float32, whose packed weights are further sides; on a GPU in each case's own dtype.
+
+    The odd ones first: among them are 1 to 64 rows of one matrix, where one kernel gives way to another.
+    """
     cases = [case for case in CASES if not case.toy and case.op in _TORCH]  # of noise alone torch has no like
     found = [case for case in cases if not models or any(_is_of(case, name) for name in models)]
+    found.sort(key=lambda case: not case.name.startswith("odd-"))
     if bench.device.type == "cuda":
         return [case if dtype in ("auto", "int8") else case.with_dtype(dtype) for case in found]
     # int8 on a CPU is a way to pack, not a dtype of the case, and norms are folded on a GPU only.

@@ -52,7 +52,7 @@ def run_steps(bench: Bench, models: tuple[str, ...] = (), dtype: str = "auto") -
             for length in lengths(model, bench.quick):
                 if bench.late(f"steps, {name}, length {length}"):
                     continue
-                compiled = length == half or not bench.short_of_time
+                compiled = bench.compiles(name, everywhere=length != half)
                 sides = [*_ours(subjects, length), *peers.of_steps(length, model.context, compiled=compiled)]
                 bench.compare("steps", name, f"length {length}", sides, most=MOST_STEPS)
             for subject in subjects:
@@ -124,6 +124,8 @@ def compare_generation(
         return Side(f"clavilux {subject.dtype}", run, per_run=num_steps, facts=facts(subject, length))
 
     sides = [ours(subject) for subject in subjects]
-    sides += peers.of_generation(num_frames, num_steps, model.context, compiled=not bench.short_of_time)
+    sides += peers.of_generation(
+        num_frames, num_steps, model.context, compiled=bench.compiles(model.name, everywhere=True)
+    )
     at = f"generation of {num_frames} frames"
     return bench.compare(suite, model.name, at, sides, repeats=max(min(3, bench.repeats), bench.repeats // 4))

@@ -33,6 +33,7 @@ class Bench:
         announce: called with what is being measured, in words.
         changed: called with the report after each row, so that a run that is cut off keeps what it has.
         deadline: of `time.monotonic`; what would begin after it is noted as left out.
+        compiled: the models whose peers are compiled, which takes a minute each; None: all.
     """
 
     device: torch.device
@@ -42,6 +43,7 @@ class Bench:
     announce: Callable[[str], object] = lambda text: None
     changed: Callable[[dict[str, Any]], object] = lambda report: None
     deadline: float | None = None
+    compiled: tuple[str, ...] | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     ceilings: dict[str, Ceiling] = field(default_factory=dict)
@@ -60,10 +62,10 @@ class Bench:
             self.notes.append(text)
             self.changed(self.report())
 
-    @property
-    def short_of_time(self) -> bool:
-        """Whether what takes a minute to prepare, as compiling a peer does, is done once a model only."""
-        return self.quick or self.deadline is not None
+    def compiles(self, model: str, *, everywhere: bool = False) -> bool:
+        """Whether a model's peers are compiled: with a deadline, or in a quick run, in one place only."""
+        short_of_time = self.quick or self.deadline is not None
+        return (self.compiled is None or model in self.compiled) and not (everywhere and short_of_time)
 
     def late(self, what: str) -> bool:
         """Whether the time is up; then notes that `what` was left out."""

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,11 +122,66 @@ def test_whatever_fails_is_kept_and_the_rest_still_runs(tmp_path, monkeypatch):
 
     monkeypatch.setattr(gpu_cases, "check_all", summary)
     monkeypatch.setattr(gpu_proofs, "PROOFS", (breaks, works))
-    monkeypatch.setattr(gpu_check, "measure", lambda check, end: None)
     check = gpu_check.Check(tmp_path / "found.json", Bench(CPU, repeats=1, quick=True))
-    gpu_check.run(check, 0.0, 1.0, 1, True)
-    assert check.failures == ["embed-x: wrong", "breaks: AssertionError: no graph"]
+    gpu_check.run(check, gpu_check.Plan(time.monotonic() + 1e6, ("proofs", "cases")))
+    assert check.failures == ["breaks: AssertionError: no graph", "embed-x: wrong"]
     assert check.parts["works"] == {"fine": True}
+
+
+def test_parts_come_in_their_order_and_share_the_time(tmp_path, monkeypatch):
+    """A suite that fails leaves the others their time; steps may take six tenths of what is left, questions four."""
+    bench, begun = Bench(CPU, repeats=1, quick=True), []
+    end = time.monotonic() + 1000
+
+    def part(name):
+        def suite(*arguments):
+            begun.append((name, round((end - bench.deadline) / 1000, 1)))
+            if name == "steps":
+                raise RuntimeError("out of memory")
+
+        return suite
+
+    for name in ("steps", "generation", "layer", "ops"):
+        monkeypatch.setattr(gpu_check, f"run_{name}", part(name))
+    monkeypatch.setattr(gpu_check.gpu_questions, "ask", lambda asked: part("questions")() or ["links: no"])
+    monkeypatch.setattr(bench, "measure_ceilings", lambda: None)
+    check = gpu_check.Check(tmp_path / "found.json", bench)
+    gpu_check.run(check, gpu_check.Plan(end, gpu_check.PARTS[2:]))
+    assert begun == [("steps", 0.4), ("questions", 0.6), ("generation", 0.0), ("layer", 0.0), ("ops", 0.0)]
+    assert check.failures == ["steps: RuntimeError: out of memory", "questions: links: no"]
+
+
+def test_models_that_are_named_are_measured_and_their_peers_compiled(tmp_path, monkeypatch):
+    bench, asked = Bench(CPU, repeats=1), []
+    monkeypatch.setattr(gpu_check, "run_steps", lambda bench, models: asked.append((models, bench.compiled)))
+    check = gpu_check.Check(tmp_path / "found.json", bench)
+    gpu_check.measure(check, "steps", ("llamagen-l",))
+    gpu_check.measure(check, "steps", ())
+    assert asked == [(("llamagen-l",), ("llamagen-l",)), (gpu_check.MODELS, gpu_check.COMPILED)]
+    bench.deadline = 1.0
+    assert bench.compiles("musicgen-small") and not bench.compiles("llamagen-l")
+    assert not bench.compiles("musicgen-small", everywhere=True)
+
+
+def test_a_folded_norm_that_costs_too_much_is_found(monkeypatch):
+    right = gpu_proofs.norm_linear
+    monkeypatch.setattr(gpu_proofs, "norm_linear", lambda *a, **words: right(*a, **words) * 1.02)
+    with pytest.raises(AssertionError, match="mean 0 deviations: .* at most 1.5 times torch's"):
+        gpu_proofs.folded_norm(CPU, True)
+
+
+def test_a_step_that_races_is_found(monkeypatch):
+    right = gpu_proofs.start
+
+    def racing(one, num_steps, *, overlapped):
+        graph = right(one, num_steps, overlapped=overlapped)
+        if overlapped:
+            graph.state.k[1][:, :, 0] += 1e-3
+        return graph
+
+    monkeypatch.setattr(gpu_proofs, "start", racing)
+    with pytest.raises(AssertionError, match="tokens and bytes differ with dependent launch"):
+        gpu_proofs.dependent_launch(CPU, True)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
