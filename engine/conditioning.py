@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +94,16 @@ class Conditioning:
         if prefix is self.prefix and additive is self.additive and output is self.output_additive:
             return self
         return replace(self, prefix=prefix, additive=additive, window_prefixes=(), output_additive=output)
+
+    def padded_memory(self, multiple: int) -> "Conditioning":
+        """The same with a memory whose length is a multiple of `multiple`; what is added to it is masked."""
+        memory = self.memory
+        if memory is None or memory.shape[1] % multiple == 0:
+            return self
+        rows, length, _ = memory.shape
+        added = -length % multiple
+        mask = memory.new_ones(rows, length, dtype=torch.bool) if self.memory_mask is None else self.memory_mask
+        return replace(self, memory=F.pad(memory, (0, 0, 0, added)), memory_mask=F.pad(mask, (0, added)))
 
     def _prefix_of(self, index: int) -> torch.Tensor | None:
         """The prefix of the `index`-th window; the first one's is `prefix`."""

@@ -5,13 +5,16 @@ Knows tokens, windows and where reading goes on. Does not know how the next toke
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
 from clavilux.layout import Layout
+from clavilux.state import DecodeState, overwrite
 from clavilux.windows import Windows
 
 
@@ -34,8 +37,14 @@ class ContextWindow:
         windows: Windows | None = None,
         layout: Layout | None = None,
         total: int | None = None,
+        state: DecodeState | None = None,
+        prefill: Callable[[torch.Tensor, DecodeState], torch.Tensor] | None = None,
     ) -> None:
-        """Args: as for `clavilux.loop.generate_tokens`; total: the most tokens that will be, where that is known.
+        """Args: as for `clavilux.loop.generate_tokens`, and
+
+            total: the most tokens that will be, where that is known.
+            state: at its beginning, under what `first_window` says; None: one is made.
+            prefill: reads several positions, as `Decoder.prefill`, which it is if None.
 
         Raises:
             ValueError: there is no room for a prefix or for windows, or an additive that does not reach the last token.
@@ -43,9 +52,14 @@ class ContextWindow:
         self._given = Conditioning() if conditioning is None else conditioning
         self.decoder, self._windows, self._layout, self._blocks = decoder, windows, layout, blocks
         self.room = room_of(decoder, conditioning, windows)
-        # A cache for the whole context would cost more than a short piece's steps: its memory is filled first.
-        capacity = self.room if total is None else max(1, min(self.room, total))
-        self.state = decoder.new_state(blocks * batch, self._held(capacity, total), capacity + self._given.num_prefix)
+        self._prefill = decoder.prefill if prefill is None else prefill
+        if state is None:
+            held, capacity = first_window(decoder, conditioning, windows, total)
+            if windows is not None:  # they are written over where a window moves on
+                own: dict[str, Any] = {name: part.clone() for name, part in _added(held)}
+                held = replace(held, **own)
+            state = decoder.new_state(blocks * batch, held, capacity)
+        self.state = state
         self._parts = [
             self._none(batch)
         ]  # of the sequence, [B, K, n] each; what has left the window stays, it is small
@@ -68,7 +82,7 @@ class ContextWindow:
         begun = self.state.position >= max(1, self._given.num_prefix)
         if begun and not kept.shape[2] and latest.shape[2] == 1:
             return self.decoder.step(latest[:, :, 0], self.state)
-        return self.decoder.prefill(torch.cat([kept, latest], 2).repeat(self._blocks, 1, 1), self.state)
+        return self._prefill(torch.cat([kept, latest], 2).repeat(self._blocks, 1, 1), self.state)
 
     def read_all(self, tokens: torch.Tensor) -> torch.Tensor:
         """Read the next tokens [B, K, n], n of 1 or more; the logits [R * B, K, n, V] after each of them.
@@ -125,28 +139,9 @@ class ContextWindow:
         first = min(state.position, given.num_prefix + keep)
         state.rewind(first if state.holds(first) and not given.window_prefixes else 0)
         for name, held in _added(state.conditioning):
-            new = getattr(moved, name)
-            size = min(held.shape[1], new.shape[1])
-            held[:, :size].copy_(new[:, :size])
+            overwrite(held, getattr(moved, name))
         state.conditioning = replace(state.conditioning, prefix=moved.prefix)
         self._dropped = dropped
-
-    def _held(self, capacity: int, total: int | None) -> Conditioning:
-        """The conditioning as the state has it: what is added to each position, as far as a window reaches."""
-        given = held = self._given
-        if given.additive is not None:
-            if total is not None and given.additive.shape[1] < total - 1:
-                raise ValueError(
-                    f"{total - 1} tokens are to be read; the conditioning's additive has {given.additive.shape[1]}, "
-                    "it should cover them"
-                )
-            held = replace(held, additive=given.additive[:, :capacity])
-        if given.output_additive is not None:
-            held = replace(held, output_additive=given.output_additive[:, : capacity + given.num_prefix])
-        if self._windows is not None:  # they are written over where a window moves on
-            added = {name: part.clone() for name, part in _added(held)}
-            held = replace(held, additive=added.get("additive"), output_additive=added.get("output_additive"))
-        return held
 
     def _between(self, start: int, end: int) -> torch.Tensor:
         """Tokens `start` to `end` of the sequence, [B, K, n]; the newest of them are looked up without joining all."""
@@ -160,6 +155,28 @@ class ContextWindow:
     def _none(self, batch: int) -> torch.Tensor:
         device = self.decoder.embed.weight.device
         return torch.zeros(batch, self.decoder.spec.codebooks, 0, dtype=torch.int64, device=device)
+
+
+def first_window(
+    decoder: Decoder, conditioning: Conditioning | None, windows: Windows | None, total: int | None
+) -> tuple[Conditioning, int]:
+    """(the conditioning as a state has it: what is added at each position, as far as a window reaches; the positions
+    that it makes room for). Arguments and errors as `ContextWindow`.
+    """
+    given = held = Conditioning() if conditioning is None else conditioning
+    room = room_of(decoder, conditioning, windows)
+    # A cache for the whole context would cost more than a short piece's steps: its memory is filled first.
+    capacity = room if total is None else max(1, min(room, total))
+    if given.additive is not None:
+        if total is not None and given.additive.shape[1] < total - 1:
+            raise ValueError(
+                f"{total - 1} tokens are to be read; the conditioning's additive has {given.additive.shape[1]}, "
+                "it should cover them"
+            )
+        held = replace(held, additive=given.additive[:, :capacity])
+    if given.output_additive is not None:
+        held = replace(held, output_additive=given.output_additive[:, : capacity + given.num_prefix])
+    return held, capacity + given.num_prefix
 
 
 def room_of(decoder: Decoder, conditioning: Conditioning | None, windows: Windows | None) -> int:

@@ -7,9 +7,9 @@ how they are drawn, or any checkpoint's names.
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,7 @@ class Decoder(nn.Module):
         spec: what it was built from.
         num_parameters: of all its weights, packed or not.
         cache_dtype: of the keys and values that a state holds; None: as the weights that are not packed.
+        placed: how often its weights were moved, cast or packed: what was captured before has other addresses.
     """
 
     positions: Tensor | None
@@ -64,6 +65,7 @@ class Decoder(nn.Module):
             self.head = nn.Linear(size, spec.codebooks * spec.num_outputs, bias=spec.head_bias)
         self.num_parameters = sum(p.numel() for p in self.parameters())
         self.cache_dtype: torch.dtype | None = None
+        self.placed = 0
         self._initialize()
 
     @classmethod
@@ -114,6 +116,10 @@ class Decoder(nn.Module):
             other.make_tables()
         return other
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self.placed += 1  # torch has every move and cast of a module pass through here
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
     def _initialize(self) -> None:
         for name, parameter in self.named_parameters():
             if parameter.ndim < 2:
@@ -142,19 +148,13 @@ class Decoder(nn.Module):
         capacity = spec.max_positions if capacity is None else capacity
         if not 1 <= capacity <= spec.max_positions:
             raise ValueError(f"capacity is {capacity}; it should be from 1 to {spec.max_positions}")
-        conditioning = self._checked(conditioning, batch)
+        conditioning = self.checked(conditioning, batch)
         weight = self.embed.weight
-        state = DecodeState(
-            spec,
-            batch,
-            capacity,
-            conditioning=conditioning,
-            dtype=self.cache_dtype or weight.dtype,
-            device=weight.device,
-        )
+        dtype = self.cache_dtype or weight.dtype
+        state = DecodeState(spec, batch, capacity, conditioning=conditioning, dtype=dtype, device=weight.device)
         with torch.no_grad():
             state.memory_kv = {
-                index: (k.contiguous(), v.contiguous()) for index, (k, v) in self._memory_kv(conditioning).items()
+                index: (k.contiguous(), v.contiguous()) for index, (k, v) in self.memory_kv(conditioning).items()
             }
         return state
 
@@ -248,19 +248,15 @@ class Decoder(nn.Module):
             raise ValueError(f"tokens are {tuple(tokens.shape)}; they should be [B, {spec.codebooks}, T]")
         batch = len(tokens)
         if state is None:
-            conditioning = self._checked(conditioning, batch)
-            position, room, memory_kv = 0, spec.max_positions, self._memory_kv(conditioning)
+            conditioning = self.checked(conditioning, batch)
+            position, room, memory_kv = 0, spec.max_positions, self.memory_kv(conditioning)
         else:
             if conditioning is not None:
                 raise ValueError("both a state and a conditioning are given; a state has its own conditioning")
             if batch != state.batch:
                 raise ValueError(f"tokens have {batch} rows; the state has {state.batch}")
-            conditioning, position, room, memory_kv = (
-                state.conditioning,
-                state.position,
-                state.capacity,
-                state.memory_kv,
-            )
+            conditioning, memory_kv = state.conditioning, state.memory_kv
+            position, room = state.position, state.capacity
         x = self._embedded(tokens, conditioning, position)  # [B, P + T, D]
         num_positions = x.shape[1]
         end = position + num_positions
@@ -332,7 +328,8 @@ class Decoder(nn.Module):
         assert cross is not None, "only layers that the spec names have cross-attention"
         return cross
 
-    def _memory_kv(self, conditioning: Conditioning) -> dict[int, KV]:
+    def memory_kv(self, conditioning: Conditioning) -> dict[int, KV]:
+        """Keys and values of a conditioning's memory, by layer."""
         memory = conditioning.memory
         return (
             {}
@@ -340,7 +337,8 @@ class Decoder(nn.Module):
             else {index: self.cross_attention(index).memory_kv(memory) for index in self.spec.cross_layers}
         )
 
-    def _checked(self, conditioning: Conditioning | None, batch: int) -> Conditioning:
+    def checked(self, conditioning: Conditioning | None, batch: int) -> Conditioning:
+        """A conditioning for `batch` rows, an empty one for None. Raises ValueError for what does not fit the spec."""
         if conditioning is None:
             conditioning = Conditioning()
         if conditioning.rows not in (None, batch):

@@ -2,32 +2,45 @@
 
 A step looks up the tokens that were drawn last, runs every layer and the head, draws, writes into the plan and counts
 on. Nothing in it asks the device for a value, so a whole run of steps is queued at once. What a step computes is the
-decoder's and the sampler's; which tokens a window holds is the loop's.
+decoder's and the sampler's; which tokens a window holds is the loop's; which calls a captured step serves is
+`graph_cache`'s.
+
+A captured graph reads and writes addresses, and keeps every number that was one when it was captured. By address it has
+- the decoder's weights and tables of positions, which are the decoder's own: a graph is of no use without it;
+- the state's keys and values, those of a memory, a memory's mask, the lengths of padding, and what is added at each
+  position (`DecodeState.tensors`);
+- the plan, the tokens, what failed, seeds, rows, weights of guidance, what a layout allows, and the clock.
+As numbers it has the shapes and strides of all of these, the length of a prefix where something is added at each token,
+the temperature, top_k and top_p. So another call of these numbers is served by filling the buffers (`begin`).
 """
 
-from collections.abc import Iterator
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
-from clavilux.context_window import ContextWindow
+from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
 from clavilux.kernels.launch import dependent
 from clavilux.kernels.sample import sample_step
-from clavilux.layout import OPEN, Layout
+from clavilux.layout import Layout
 from clavilux.sampling import SamplingSpec
 from clavilux.state import DecodeState
 
-CHUNK = 32  # steps that are queued before the tokens of the chunk before them are waited for
+FEW = 1024  # rows times positions of a first pass that is captured as well: above, the GPU has more to do than the host
 
 
 class StepGraph:
     """A step over static buffers.
 
     Attributes:
+        state: what the steps read and write on.
         plan: int64 [B, K, S]: known tokens, and `OPEN` where the step writes what it draws.
         tokens: int64 [B, K]: the tokens of the last step, which the next one reads.
         failed: int32 [B]: the first step at which a row could draw nothing; -1 for none.
-        captured: whether the step is a CUDA graph; on other devices it is run as it stands.
+        capture_s: seconds that it took to run the step for the first time and to capture it, and the first pass.
     """
 
     def __init__(
@@ -41,22 +54,89 @@ class StepGraph:
         overlapped: bool = True,
     ) -> None:
         """overlapped: a kernel begins before the one before it has ended, where the GPU can; tokens stay the same."""
-        batch, codebooks, _ = plan.shape
+        batch, codebooks, num_steps = plan.shape
         device = plan.device
-        self.decoder, self.state, self.sampling = decoder, state, sampling
-        self.plan, self._overlapped = plan, overlapped
+        self.decoder: Decoder | None = decoder  # None between two calls: a graph must not keep a decoder alive
+        self.state, self.sampling = state, sampling
+        self.plan = self._plan = plan
+        self._overlapped = overlapped
         self.tokens = torch.zeros(batch, codebooks, dtype=torch.int64, device=device)
         self.failed = torch.full((batch,), -1, dtype=torch.int32, device=device)
         self._seeds, self._rows = (part.to(device) for part in sampling.keys(batch))
-        self._weights = torch.tensor(sampling.table, device=device)
+        self._weights = _weight_table(sampling, num_steps).to(device)
         self._allowed = _allowed_cycle(layout, decoder.spec.num_outputs, device)
         # Where the step reads, how many positions then count, and which step's tokens it draws.
         self._clock = torch.zeros(3, dtype=torch.int32, device=device)
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._first: _FirstPass | None = None
+        self._ended: torch.cuda.Event | None = None
+        self._pool_bytes = 0
+        self.capture_s = 0.0
 
     @property
     def captured(self) -> bool:
+        """Whether the step is a CUDA graph; on other devices it is run as it stands."""
         return self._graph is not None
+
+    @property
+    def num_bytes(self) -> int:
+        """What it holds on the device: its buffers, and what a graph needs while it runs."""
+        storages = {part.untyped_storage().data_ptr(): part.untyped_storage().nbytes() for part in self.buffers()}
+        return sum(storages.values()) + self._pool_bytes
+
+    def buffers(self) -> list[torch.Tensor]:
+        """Every tensor that a captured step has by address, but for the decoder's own."""
+        own = [self._plan, self.tokens, self.failed, self._seeds, self._rows, self._weights, self._clock]
+        first = [] if self._first is None else self._first.buffers()
+        return [*own, *([] if self._allowed is None else [self._allowed]), *first, *self.state.tensors()]
+
+    def begin(self, decoder: Decoder, sampling: SamplingSpec, plan: torch.Tensor, conditioning: Conditioning) -> None:
+        """Another sequence in the same buffers.
+
+        Args:
+            decoder: the one that it was made with.
+            sampling: it differs from the one that it was made with in seeds and weights of guidance alone.
+            plan: int64 [B or 1, K, S], S at most that of the plan that it was made with; on any device.
+            conditioning: as `DecodeState.restart` takes it.
+        """
+        if self._ended is not None:  # the last call may have been in another stream
+            torch.cuda.current_stream(self._plan.device).wait_event(self._ended)
+        self.decoder, self.sampling = decoder, sampling
+        self.plan = self._plan[:, :, : plan.shape[2]]
+        self.plan.copy_(plan)
+        self.tokens.zero_()
+        self.failed.fill_(-1)
+        for held, new in zip((self._seeds, self._rows), sampling.keys(len(self.tokens)), strict=True):
+            held.copy_(new)
+        self._weights.copy_(_weight_table(sampling, len(self._weights)))
+        with torch.no_grad():
+            self.state.restart(conditioning, decoder.memory_kv(conditioning))
+
+    def rest(self) -> None:
+        """The sequence is over: the decoder may go. What is still queued is waited for where the buffers are filled."""
+        self.decoder = None
+        if self._plan.device.type == "cuda":
+            self._ended = torch.cuda.Event()
+            self._ended.record(torch.cuda.current_stream(self._plan.device))
+
+    def wait(self) -> None:
+        """Until nothing that was queued reads or writes the buffers."""
+        if self._ended is not None:
+            self._ended.synchronize()
+
+    def prefill(self, tokens: torch.Tensor, state: DecodeState) -> torch.Tensor:
+        """As `Decoder.prefill`; the first pass of a sequence is captured as well where it is over few positions."""
+        first, decoder = self._first, self._decoder
+        if first is not None and first.fits(tokens, state):
+            return first(tokens, state)
+        begins, few = state.position == 0, tokens.shape[0] * (tokens.shape[2] + state.conditioning.num_prefix) <= FEW
+        logits = decoder.prefill(tokens, state)
+        if first is None and begins and few and captures(tokens.device):
+            started, reserved = time.perf_counter(), _reserved(tokens.device)
+            self._first = _FirstPass(decoder, tokens, state)
+            self.capture_s += time.perf_counter() - started
+            self._pool_bytes += _reserved(tokens.device) - reserved
+        return logits
 
     def draw(self, logits: torch.Tensor, step: int) -> None:
         """Draw the tokens of `step` from logits [R * B, K, V], as after a prefill."""
@@ -65,129 +145,136 @@ class StepGraph:
 
     def run(self, position: int, step: int, count: int) -> None:
         """Queue `count` steps: the first reads `tokens` at `position` and draws the tokens of `step`."""
-        if self.plan.device.type == "cuda" and not self.captured:
+        if not self.captured and captures(self._plan.device):
             self._capture(position)
         self._set_clock(position, step)
         for _ in range(count):
             self._step() if self._graph is None else self._graph.replay()
         self.state.position = position + count
 
+    @property
+    def _decoder(self) -> Decoder:
+        assert self.decoder is not None, "a step runs between `begin` and `rest`"
+        return self.decoder
+
     @torch.no_grad()
     def _step(self) -> None:
-        with dependent(self.plan.device, self._overlapped):
-            logits = self.decoder.step_at(self.tokens, self.state, self._clock[0:1], self._clock[1:2])
+        with dependent(self._plan.device, self._overlapped):
+            logits = self._decoder.step_at(self.tokens, self.state, self._clock[0:1], self._clock[1:2])
             self._draw(logits)
         self._clock.add_(1)
 
     def _draw(self, logits: torch.Tensor) -> None:
         spec = self.sampling
         sample_step(
-            logits, self.plan, self.tokens, self.failed, self._clock[2:3], seeds=self._seeds, rows=self._rows,
+            logits, self._plan, self.tokens, self.failed, self._clock[2:3], seeds=self._seeds, rows=self._rows,
             weights=self._weights, temperature=spec.temperature, top_k=spec.top_k, top_p=spec.top_p,
             allowed=self._allowed,
         )  # fmt: skip
 
     def _capture(self, position: int) -> None:
         """Run the step once so that its kernels are compiled, record it, and put the buffers back as they were."""
-        kept = [(buffer, buffer.clone()) for buffer in (self.plan, self.tokens, self.failed)]
-        stream = torch.cuda.Stream(self.plan.device)
-        stream.wait_stream(torch.cuda.current_stream(self.plan.device))
+        started, reserved = time.perf_counter(), _reserved(self._plan.device)
+        kept = [(buffer, buffer.clone()) for buffer in (self._plan, self.tokens, self.failed)]
         self._set_clock(position, 0)
-        torch.cuda.synchronize(self.plan.device)  # weights and clock are there: what a kernel reads before it waits
-        with torch.cuda.stream(stream):
-            self._step()
-        torch.cuda.current_stream(self.plan.device).wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        self._set_clock(position, 0)
-        with torch.cuda.graph(graph):
-            self._step()
-        # The key and value that the trial wrote lie at `position`, where the first real step writes its own.
-        for buffer, before in kept:
-            buffer.copy_(before)
+        try:
+            _trial(self._step, self._plan.device)
+            self._set_clock(position, 0)
+            graph = record(self._step)
+        finally:
+            # The key and value that the trial wrote lie at `position`, where the first real step writes its own.
+            for buffer, before in kept:
+                buffer.copy_(before)
         self._graph = graph
+        self._pool_bytes += _reserved(self._plan.device) - reserved
+        self.capture_s += time.perf_counter() - started
 
     def _set_clock(self, position: int, step: int) -> None:
         for index, value in enumerate((position, position + 1, step)):
             self._clock[index].fill_(value)
 
 
-def generate_captured(
-    window: ContextWindow,
-    sampling: SamplingSpec,
-    prompt: torch.Tensor,
-    plan: torch.Tensor,
-    *,
-    layout: Layout | None = None,
-    replay_from: int | None = None,
-) -> Iterator[torch.Tensor]:
-    """The steps int64 [B, K] of a plan, on the host, each chunk copied out while the next one is drawn.
+class _FirstPass:
+    """A prefill from position 0 over a fixed number of positions, captured: from Python it is hundreds of calls.
 
-    Args:
-        window: made for this sequence, of which nothing is read yet.
-        sampling, layout, replay_from: as for `clavilux.loop.generate_tokens`, which checks them.
-        prompt: int64 [B, K, T] on the decoder's device.
-        plan: int64 [B or 1, K, S], best on the host, where its known steps are counted.
-
-    Raises:
-        ValueError: a step in which nothing could be drawn.
+    A step follows its kernels closely enough only where they are long: of MusicGen's single start token, ten times as
+    much time goes by on the host as on the GPU.
     """
-    known, num_steps = prompt.shape[2], plan.shape[2]
-    open_steps = (plan == OPEN).any(0).any(0).nonzero()
-    step = int(open_steps[0]) if len(open_steps) else num_steps
-    step = step if replay_from is None else min(step, replay_from)
-    plan = plan.repeat(len(prompt) // len(plan), 1, 1).to(prompt.device)
-    yield from plan[:, :, :step].cpu().unbind(2)
-    if step == num_steps:
+
+    def __init__(self, decoder: Decoder, tokens: torch.Tensor, state: DecodeState) -> None:
+        """Record it. The decoder has just read such tokens into the state: all kernels are compiled."""
+        given = state.conditioning
+        with torch.inference_mode(False):
+            self._tokens, prefix = tokens.clone(), given.prefix
+            self._prefix = None if prefix is None else prefix.clone()
+        own = copy.copy(state)  # of the same tensors
+        own.conditioning = given if self._prefix is None else replace(given, prefix=self._prefix)
+
+        def body() -> None:
+            own.position = 0
+            self._logits = decoder.prefill(self._tokens, own)
+
+        self._graph = record(body)
+
+    def fits(self, tokens: torch.Tensor, state: DecodeState) -> bool:
+        """Whether it is what is to be read."""
+        prefix = state.conditioning.prefix
+        alike = prefix is self._prefix is None or (
+            prefix is not None and self._prefix is not None and prefix.shape == self._prefix.shape
+        )
+        return state.position == 0 and tokens.shape == self._tokens.shape and alike
+
+    def __call__(self, tokens: torch.Tensor, state: DecodeState) -> torch.Tensor:
+        self._tokens.copy_(tokens)
+        if self._prefix is not None:
+            assert state.conditioning.prefix is not None, "it fits"
+            self._prefix.copy_(state.conditioning.prefix)
+        self._graph.replay()
+        state.position = state.conditioning.num_prefix + tokens.shape[2]
+        return self._logits
+
+    def buffers(self) -> list[torch.Tensor]:
+        """What it reads; the logits are in the graph's own memory."""
+        return [self._tokens, *([] if self._prefix is None else [self._prefix])]
+
+
+def captures(device: torch.device) -> bool:
+    """Whether work there can be captured as a graph."""
+    return device.type == "cuda"
+
+
+def record(body: Callable[[], None]) -> torch.cuda.CUDAGraph:
+    """What `body` asks of the current GPU, as a graph; all its kernels have been compiled by a call before."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        body()
+    return graph
+
+
+def _trial(body: Callable[[], None], device: torch.device) -> None:
+    """Run it in a stream beside the current one, as capture will."""
+    if device.type != "cuda":
+        body()
         return
-    graph = StepGraph(window.decoder, window.state, sampling, plan, layout)
-    copies: list[_Copy] = []
-    new = torch.cat([prompt, plan[:, :, :step]], 2)
-    while step < num_steps:
-        # The steps that one window holds: the first from a pass over what it holds, the others one by one.
-        graph.draw(window.read(new), step)
-        copies.append(_Copy(graph, step, step + 1))
-        first, step = step, step + 1
-        end = num_steps if window.end is None else min(num_steps, window.end - known)
-        while step < end:
-            count = min(CHUNK, end - step)
-            graph.run(window.state.position, step, count)
-            copies.append(_Copy(graph, step, step + count))
-            step += count
-            while len(copies) > 1:
-                yield from copies.pop(0).arrived()
-        # The last of them is read with the next window; the others the graph has read.
-        window.add(plan[:, :, first : step - 1])
-        new = plan[:, :, step - 1 : step]
-    for copy in copies:
-        yield from copy.arrived()
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    torch.cuda.synchronize(device)  # weights and clock are there: what a kernel reads before it waits
+    with torch.cuda.stream(stream):
+        body()
+    torch.cuda.current_stream(device).wait_stream(stream)
 
 
-class _Copy:
-    """The tokens of steps first .. end - 1 on their way to the host, behind the steps that draw them."""
+def _reserved(device: torch.device) -> int:
+    return torch.cuda.memory_reserved(device) if device.type == "cuda" else 0
 
-    def __init__(self, graph: StepGraph, first: int, end: int) -> None:
-        self._end = end
-        on_gpu = graph.plan.device.type == "cuda"
-        parts = (graph.plan[:, :, first:end], graph.failed)
-        self._parts = [torch.empty(part.shape, dtype=part.dtype, pin_memory=on_gpu) for part in parts]
-        for host, part in zip(self._parts, parts, strict=True):
-            host.copy_(part, non_blocking=True)
-        self._event = torch.cuda.Event() if on_gpu else None
-        if self._event is not None:
-            self._event.record(torch.cuda.current_stream(graph.plan.device))
 
-    def arrived(self) -> Iterator[torch.Tensor]:
-        """Wait for the copy; the steps, int64 [B, K] each."""
-        if self._event is not None:
-            self._event.synchronize()
-        tokens, failed = self._parts
-        bad = failed[(failed >= 0) & (failed < self._end)]
-        if len(bad):
-            raise ValueError(
-                f"no token can be drawn at step {int(bad.min())}: "
-                "the logits hold NaN or infinity, or nothing is allowed"
-            )
-        yield from tokens.unbind(2)
+def _weight_table(sampling: SamplingSpec, num_steps: int) -> torch.Tensor:
+    """float32 [1 or num_steps, R]: the blocks' weights, at all steps or, where they change, at each; on the host."""
+    table = torch.tensor(sampling.table, dtype=torch.float32)
+    if len(table) == 1:
+        return table
+    table = table[:num_steps]
+    return torch.cat([table, table[-1:].expand(num_steps - len(table), -1)])
 
 
 def _allowed_cycle(layout: Layout | None, vocabulary: int, device: torch.device) -> torch.Tensor | None:

@@ -10,10 +10,10 @@ from typing import Protocol
 
 import torch
 
+from clavilux.captured_loop import generate_captured
 from clavilux.conditioning import Conditioning
 from clavilux.context_window import ContextWindow, room_of
 from clavilux.decoder import Decoder
-from clavilux.graph import generate_captured
 from clavilux.layout import OPEN, Layout
 from clavilux.sampling import Grammar, Sampler, SamplingSpec
 from clavilux.threads import one_thread
@@ -81,7 +81,8 @@ def generate_tokens(
         replay_from: steps from this one on are read one by one even where the plan knows them, as they were when they
             were drawn: what follows is then the same to the last bit.
 
-    On a GPU, steps that no grammar watches over are one captured graph, replayed (`clavilux.graph`).
+    On a GPU, steps that no grammar watches over are one captured graph, replayed (`clavilux.graph`), which stays there
+    for the next call of the same shape (`clavilux.graph_cache`).
 
     Yields:
         int64 [B, K], the steps in order, known ones included; from a captured graph on the host.
@@ -104,16 +105,19 @@ def generate_tokens(
             "allow more"
         )
     sampler = Sampler(sampling, batch, codebooks, decoder.spec.num_outputs, prompt.device)
-    window = ContextWindow(
-        decoder, batch, blocks=len(sampling.weights), conditioning=conditioning, windows=windows, layout=layout,
-        total=total,
-    )  # fmt: skip
     if grammars is None and _is_captured(prompt.device):
         if plan is None:
             assert num_steps is not None, "one of them is given"
             plan = torch.full((batch, codebooks, num_steps), OPEN)
-        yield from generate_captured(window, sampling, prompt, plan, layout=layout, replay_from=replay_from)
+        yield from generate_captured(
+            decoder, sampling, prompt, plan, layout=layout, conditioning=conditioning, windows=windows,
+            replay_from=replay_from,
+        )  # fmt: skip
         return
+    window = ContextWindow(
+        decoder, batch, blocks=len(sampling.weights), conditioning=conditioning, windows=windows, layout=layout,
+        total=total,
+    )  # fmt: skip
     pending, step = [prompt], 0
     while (num_steps is None or step < num_steps) and not (grammars and all(grammar.done for grammar in grammars)):
         asked = [_asked(grammar, codebooks, pad) for grammar in grammars or ()]

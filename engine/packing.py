@@ -38,6 +38,7 @@ def pack_for_cpu(decoder: Decoder, kind: str) -> float:
     Raises:
         ValueError: an unknown kind, one that this processor has no kernels for, or weights it cannot hold.
     """
+    decoder.placed += 1
     decoder.own_head()
     errors = []
     for linear in decoder.matrices().values():
@@ -69,6 +70,7 @@ def pack_for_gpu(decoder: Decoder, kind: str, device: torch.device) -> float:
     Returns:
         As `pack_for_cpu`; 0 but for "int8".
     """
+    decoder.placed += 1
     errors = []
     if kind == "int8":
         decoder.own_head()

@@ -4,6 +4,9 @@ It is an explicit argument of the decoder, never held by it; knows nothing of ho
 caches only what a later position can still read, where `clavilux.kernels.span` says.
 """
 
+from dataclasses import replace
+from typing import Any
+
 import torch
 
 from clavilux.conditioning import Conditioning
@@ -12,6 +15,19 @@ from clavilux.kernels.span import Span
 from clavilux.spec import DecoderSpec
 
 _ALIGNED = 64  # elements: every layer's part begins where the widest loads may
+_READ_BY_STEPS = ("additive", "output_additive", "memory_mask", "pad_lengths")  # of a conditioning, beside its memory
+KeysAndValues = dict[int, tuple[torch.Tensor, torch.Tensor]]
+
+
+def rounded_up(positions: int, most: int | None = None) -> int:
+    """Room for so many positions, so that sequences of nearly one length share a state: 64, 80, 96, 112, 128, 160 ...
+
+    Four sizes from each power of two to the next, so that at most a quarter is more than was asked for; never above
+    `most`.
+    """
+    multiple = 1 << max(4, (positions - 1).bit_length() - 3)
+    rounded = max(64, positions + -positions % multiple)
+    return rounded if most is None else min(rounded, most)
 
 
 def places_of(spec: DecoderSpec, capacity: int) -> list[int]:
@@ -62,7 +78,7 @@ class DecodeState:
         self.capacity = capacity
         self.position = 0
         self.conditioning = conditioning
-        self.memory_kv: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self.memory_kv: KeysAndValues = {}
         spans = [spec.span(layer) for layer in range(spec.layers)]
         # Rows that are over are overwritten: what cannot be gone back into.
         self._block = max((span.size for span in spans if span and span.kind in ("row", "previous_row")), default=0)
@@ -98,6 +114,64 @@ class DecodeState:
                 f"({'what the spans still hold' if self._block else 'the prefix'}) to {self.position} (read so far)"
             )
         self.position = position
+
+    def restart(self, conditioning: Conditioning, memory_kv: KeysAndValues) -> None:
+        """Begin anew under another conditioning, which is written over the one before: every tensor stays in its place.
+
+        Args:
+            conditioning: with the parts of the state's own, each of its shape or, what is added at each position,
+                shorter; the state's own was made by `in_place`. A prefix is taken as it is: a prefill reads it, no
+                step does.
+            memory_kv: its memory's keys and values, as `Decoder.memory_kv` gives them.
+        """
+        kept: dict[str, Any] = {name: getattr(self.conditioning, name) for name in _READ_BY_STEPS}
+        for name, held in kept.items():
+            if held is not None:
+                overwrite(held, getattr(conditioning, name))
+        for index, pair in memory_kv.items():
+            for held, new in zip(self.memory_kv[index], pair, strict=True):
+                held.copy_(new)
+        self.position, self.conditioning = 0, replace(conditioning, **kept)
+
+    def tensors(self) -> list[torch.Tensor]:
+        """All that a step reads or writes: what has to stay in its place once a step is captured."""
+        given = [getattr(self.conditioning, name) for name in _READ_BY_STEPS]
+        memory = [part for pair in self.memory_kv.values() for part in pair]
+        return [*self.k, *self.v, *memory, *(part for part in given if part is not None)]
+
+
+def in_place(given: Conditioning, capacity: int) -> Conditioning:
+    """A conditioning of the same shapes in tensors of its own, and with room for `capacity` positions: what
+    `DecodeState.restart` writes over. What a step does not read is shared.
+    """
+    sizes = {"additive": capacity - given.num_prefix, "output_additive": capacity}
+    parts: dict[str, Any] = {}
+    for name in _READ_BY_STEPS:
+        part = getattr(given, name)
+        if part is not None:
+            rows = part[:1] if all_alike(part) else part  # 64 songs under one set of labels: one row, not 5 GB
+            held = (
+                torch.zeros_like(rows) if name not in sizes else rows.new_zeros(len(rows), sizes[name], rows.shape[2])
+            )
+            parts[name] = held.expand(len(part), *held.shape[1:])
+            overwrite(parts[name], part)
+    return replace(given, **parts)
+
+
+def all_alike(part: torch.Tensor) -> bool:
+    """Whether its rows are one row in memory, expanded."""
+    return len(part) > 1 and part.stride(0) == 0
+
+
+def overwrite(held: torch.Tensor, new: torch.Tensor) -> None:
+    """Write new [B, n, ...] over the beginning of held [B, T, ...], as far as both reach."""
+    if all_alike(held):  # torch refuses to write a place twice
+        held, new = held[:1], new[:1]
+    if held.ndim == 1:
+        held.copy_(new)
+        return
+    size = min(held.shape[1], new.shape[1])
+    held[:, :size].copy_(new[:, :size])
 
 
 def extended(

@@ -65,6 +65,11 @@ def recorded() -> Iterator[list[Called]]:
         _CALLS.reset(token)
 
 
+def preferred() -> str | None:
+    """What `using` says; None outside it."""
+    return _PREFERRED.get()
+
+
 def lazy(module: str, name: str) -> Callable[..., Any]:
     """A function that is imported when it is first called, so that Triton is needed only where it runs."""
 

@@ -63,6 +63,7 @@ class GridFamily:
         self.decoder = decoder
         layout = parallel(1, codec.vocabulary) if layout is None else layout
         self.stage: Stage[Codec] = Stage(decoder, layout, None, codec)
+        self._resized: tuple[int, Decoder] | None = None
 
     def begin(self, requests: list[PictureRequest]) -> list[PictureGeneration]:
         """A generation a request; one at a time, as none depends on another."""
@@ -71,6 +72,15 @@ class GridFamily:
     def generation(self, request: PictureRequest) -> PictureGeneration:
         """One picture."""
         raise NotImplementedError
+
+    def decoder_for(self, size: int) -> Decoder:
+        """The decoder for pictures of `size` pixels. The last of another size is kept: what is captured is its own."""
+        if size == self.size:
+            return self.decoder
+        if self._resized is None or self._resized[0] != size:
+            columns = size // self.stage.codec.downsampling
+            self._resized = size, self.decoder.for_image_size(columns, columns)
+        return self._resized[1]
 
 
 def placed(decoder: Decoder, codec: PictureCodec, device: torch.device, dtype: str) -> dict[str, Any]:

@@ -103,8 +103,7 @@ class LlamaGen(GridFamily):
     def generation(self, request: PictureRequest) -> PictureGeneration:
         """One picture. ValueError for a class or a prompt that the model does not take."""
         conditionings = self._by_class(request) if self._text is None else self._by_text(request, self._text)
-        columns = request.size // self.stage.codec.downsampling
-        decoder = self.decoder if request.size == self.size else self.decoder.for_image_size(columns, columns)
+        decoder = self.decoder_for(request.size)
         if decoder is not self.decoder:
             request.notes.append(f"painted at {request.size} pixels; the model was trained on {self.size}")
         return PictureGeneration(self, request, decoder, *conditionings)

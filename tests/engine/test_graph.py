@@ -10,9 +10,10 @@ import torch
 from tiny_decoders import drawing_decoder
 
 from clavilux import loop
+from clavilux.captured_loop import CHUNK, generate_captured
 from clavilux.conditioning import Conditioning
-from clavilux.context_window import ContextWindow
-from clavilux.graph import CHUNK, StepGraph, generate_captured
+from clavilux.graph import StepGraph
+from clavilux.graph_cache import GraphCache
 from clavilux.kernels.backend import using
 from clavilux.layout import OPEN, Delay, Flattened
 from clavilux.loop import generate_tokens
@@ -27,12 +28,8 @@ def make(**words):
 
 
 def by_graph(decoder, sampling, prompt, plan, **words):
-    layout, again = words.get("layout"), words.pop("replay_from", None)
-    blocks, total = len(sampling.weights), prompt.shape[2] + plan.shape[2]
     with torch.no_grad():
-        window = ContextWindow(decoder, len(prompt), blocks=blocks, total=total, **words)
-        steps = generate_captured(window, sampling, prompt, plan, layout=layout, replay_from=again)
-        return torch.stack(list(steps), 2)
+        return torch.stack(list(generate_captured(decoder, sampling, prompt, plan, graphs=GraphCache(), **words)), 2)
 
 
 def by_loop(decoder, sampling, prompt, plan, **words):
