@@ -245,6 +245,8 @@ def test_another_size_is_painted_and_said(by_class):
     assert picture.tokens.shape == (1, 36) and picture.width == 12
     assert picture.receipt["notes"] == ["painted at 12 pixels; the model was trained on 8"]
     assert model.generate(class_id=2, seed=3).tokens.shape == (1, 16)
+    family = model.family  # what is captured of a decoder serves the next picture of that size
+    assert family.decoder_for(12) is family.decoder_for(12) is not family.decoder_for(8) is family.decoder
     with pytest.raises(ValueError, match="size is 9; it should be a multiple of 2 pixels"):
         model.generate(class_id=2, size=9)
 
