@@ -40,6 +40,7 @@ from clavilux.bench.workloads import Subject, build, layout_of, named, shortened
 from clavilux.files import write_json
 from clavilux.image.codecs.vq import VQ, VQSpec
 from clavilux.loop import generate_tokens
+from clavilux.precision import place_codec
 from clavilux.sampling import SamplingSpec
 from clavilux.windows import Windows, overlapping
 
@@ -114,12 +115,13 @@ def draw(subject: Subject, num_frames: int, batch: int, windows: Windows | None 
 
 
 def randomized(module: torch.nn.Module, device: torch.device) -> torch.nn.Module:
-    """Every number of a codec drawn small, so that none overflows on its way through the layers."""
+    """Every number of a codec drawn small, so that none overflows on its way; placed as a render places it."""
     torch.manual_seed(0)
     for tensor in (*module.parameters(), *module.buffers()):
         if tensor.dtype.is_floating_point:
             torch.nn.init.normal_(tensor, std=0.02)
-    return module.eval().requires_grad_(False).to(device)
+    place_codec(module, device, "auto")  # on a GPU it decodes in float16
+    return module
 
 
 def pictures(bench: Bench) -> None:
