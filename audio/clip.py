@@ -35,6 +35,8 @@ class Audio:
         receipt: seed, model, settings: what is needed to make the clip again. Plain JSON values.
         remarks: what was wrong with the file that it was read from, "cut off: the header promises 12.0 s, 7.3 s are
             there"; empty for a whole one.
+        timings: seconds that making it took, by part: "text_s", "prefill_s", "steps_s", "codec_s"; empty where no model
+            made it. Pieces that were made side by side, or out of which it is cut, share them.
     """
 
     samples: torch.Tensor
@@ -43,6 +45,7 @@ class Audio:
     tokens: torch.Tensor | None = None
     receipt: dict[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    timings: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.samples = io.check_samples(self.samples)

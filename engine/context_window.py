@@ -15,6 +15,7 @@ from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
 from clavilux.layout import Layout
 from clavilux.state import DecodeState, overwrite
+from clavilux.timings import part
 from clavilux.windows import Windows
 
 
@@ -82,7 +83,8 @@ class ContextWindow:
         begun = self.state.position >= max(1, self._given.num_prefix)
         if begun and not kept.shape[2] and latest.shape[2] == 1:
             return self.decoder.step(latest[:, :, 0], self.state)
-        return self._prefill(torch.cat([kept, latest], 2).repeat(self._blocks, 1, 1), self.state)
+        with part("prefill", tokens.device):
+            return self._prefill(torch.cat([kept, latest], 2).repeat(self._blocks, 1, 1), self.state)
 
     def read_all(self, tokens: torch.Tensor) -> torch.Tensor:
         """Read the next tokens [B, K, n], n of 1 or more; the logits [R * B, K, n, V] after each of them.

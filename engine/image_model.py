@@ -22,9 +22,10 @@ from clavilux.inpainting import Box, plan_of, tokens_of
 from clavilux.layout import OPEN
 from clavilux.loop import group_by_prefix_length, sample_rows
 from clavilux.model import Model
-from clavilux.sampling import SamplingSpec, Schedule
+from clavilux.sampling import SamplingSpec, Schedule, guidance_of
 from clavilux.surprisal import SurprisalMaps, surprisal_maps
 from clavilux.teacher_forcing import checked_tokens, forced_logits, forced_scores
+from clavilux.timings import Timings
 
 LARGEST = 2048  # pixels a side
 PictureProgress = Callable[[int, int], None]
@@ -101,13 +102,15 @@ class ImageModel(Model):
             ValueError: an argument outside its range, a picture that cannot be read, or nothing left to paint.
             TypeError: an argument of another type, or one that this model does not take.
         """
-        as_list, generations, sampling = self._prepare(
-            prompt, size, seed, batch, (continue_from, keep, vary), controls,
-            temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
-        )  # fmt: skip
-        for _ in self._run(generations, sampling, progress):
+        timings = Timings()
+        with timings.part("text", self.device):
+            as_list, generations, sampling = self._prepare(
+                prompt, size, seed, batch, (continue_from, keep, vary), controls,
+                temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
+            )  # fmt: skip
+        for _ in self._run(generations, sampling, progress, timings):
             pass
-        pictures = [generation.picture() for generation in generations]
+        pictures = self._pictures(generations, timings)
         return pictures if as_list else pictures[0]
 
     def stream(
@@ -140,13 +143,15 @@ class ImageModel(Model):
         """
         if type(every) is not int or every < 1:
             raise ValueError(f"every is {every!r}; it should be a whole number of rows, at least 1")
-        as_list, generations, sampling = self._prepare(
-            prompt, size, seed, batch, (continue_from, keep, vary), controls,
-            temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
-        )  # fmt: skip
+        timings = Timings()
+        with timings.part("text", self.device):
+            as_list, generations, sampling = self._prepare(
+                prompt, size, seed, batch, (continue_from, keep, vary), controls,
+                temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
+            )  # fmt: skip
         pictures = (
-            [generation.picture() for generation in generations]
-            for number, _ in enumerate(self._run(generations, sampling, progress), 1)
+            self._pictures(generations, timings)
+            for number, _ in enumerate(self._run(generations, sampling, progress, timings), 1)
             if number % every == 0 or all(each.num_painted == each.num_tokens for each in generations)
         )
         return pictures if as_list else (picture[0] for picture in pictures)
@@ -365,29 +370,27 @@ class ImageModel(Model):
             raise ValueError(f"size is {size}; it should be {family.size}: {family.sizes}")
         return size
 
+    def _pictures(self, generations: list[PictureGeneration], timings: Timings) -> list[Picture]:
+        """Each picture as far as it is painted, with the timings up to there."""
+        with timings.part("codec", self.device):
+            pictures = [generation.picture() for generation in generations]
+        timings.note(pictures)
+        return pictures
+
     def _run(
-        self, generations: list[PictureGeneration], sampling: SamplingSpec, progress: PictureProgress | None
+        self,
+        generations: list[PictureGeneration],
+        sampling: SamplingSpec,
+        progress: PictureProgress | None,
+        timings: Timings,
     ) -> Iterator[None]:
         """Draw all tokens; once for each row of tokens that is complete."""
         total = sum(each.num_tokens for each in generations)
         for rows, alike in group_by_prefix_length(generations, sampling):
             together = [generations[row] for row in rows]
-            for tokens in sample_rows(together[0].decoder, together, alike):
+            for tokens in timings.drawn(sample_rows(together[0].decoder, together, alike)):
                 complete = [generation.push(tokens[row]) for row, generation in enumerate(together)]
                 if progress is not None:
                     progress(sum(each.num_painted for each in generations), total)
                 if complete[0]:
                     yield
-
-
-def guidance_of(value: float | str | None, num_steps: int) -> float | Schedule | None:
-    """A scale, or a schedule where there are several with colons between them."""
-    if not isinstance(value, str):
-        return value
-    try:
-        points = [float(part) for part in value.split(":")]
-    except ValueError:
-        raise ValueError(
-            f"guidance is {value!r}; it should be a number, or numbers with colons between them, such as '1:7.5'"
-        ) from None
-    return points[0] if len(points) == 1 else Schedule.between(points, num_steps)

@@ -24,6 +24,7 @@ from clavilux.model import Model
 from clavilux.requests import USUAL_S, check_seconds
 from clavilux.sampling import SamplingSpec
 from clavilux.teacher_forcing import checked_tokens, forced_logits, forced_scores
+from clavilux.timings import Timings
 
 
 class MusicModel(Model):
@@ -90,14 +91,17 @@ class MusicModel(Model):
                 be read.
             TypeError: an argument of another type, or one that this model does not take.
         """
-        as_list, generations, sampling = self._prepare(
-            prompt, seconds, seed, batch, continue_from, controls,
-            temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
-        )  # fmt: skip
+        timings = Timings()
+        with timings.part("text", self.device):
+            as_list, generations, sampling = self._prepare(
+                prompt, seconds, seed, batch, continue_from, controls,
+                temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
+            )  # fmt: skip
         pieces: list[list[Tensor]] = [[] for _ in generations]
-        for row, samples in self._run(generations, sampling, progress):
+        for row, samples in self._run(generations, sampling, progress, timings):
             pieces[row].append(samples)
         songs = [each.complete(torch.cat(parts, dim=1)) for each, parts in zip(generations, pieces, strict=True)]
+        timings.note(songs)
         return songs if as_list else songs[0]
 
     def stream(
@@ -117,17 +121,20 @@ class MusicModel(Model):
         """Give a piece out as it is made. Arguments and errors as `generate`, of one piece.
 
         Yields:
-            `Audio` after `Audio`, without receipt; their samples, joined, are those that `generate` gives.
+            `Audio` after `Audio`, without receipt, with the timings up to there; their samples, joined, are those that
+            `generate` gives.
         """
         if isinstance(prompt, (list, tuple)) or controls.pop("batch", 1) != 1:
             raise ValueError("a stream gives one piece; use generate for a list of prompts or a batch")
-        _, generations, sampling = self._prepare(
-            prompt, seconds, seed, 1, continue_from, controls,
-            temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
-        )  # fmt: skip
+        timings = Timings()
+        with timings.part("text", self.device):
+            _, generations, sampling = self._prepare(
+                prompt, seconds, seed, 1, continue_from, controls,
+                temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
+            )  # fmt: skip
         sample_rate = self.family.stage.codec.sample_rate
-        pieces = self._run(generations, sampling, progress)
-        return (Audio(samples, sample_rate) for _, samples in pieces)
+        pieces = self._run(generations, sampling, progress, timings)
+        return (Audio(samples, sample_rate, timings=timings.seconds()) for _, samples in pieces)
 
     def logits(
         self,
@@ -254,13 +261,13 @@ class MusicModel(Model):
         return as_list, generations, self._sampling_spec([each.receipt for each in generations], **drawing)
 
     def _run(
-        self, generations: list[Generation], sampling: SamplingSpec, progress: Progress | None
+        self, generations: list[Generation], sampling: SamplingSpec, progress: Progress | None, timings: Timings
     ) -> Iterator[tuple[int, Tensor]]:
         """(row, samples [C, N]) as they are settled."""
         count = len(generations)
         seconds = sum(each.receipt["seconds"] for each in generations) / count
         for rows, alike in group_by_prefix_length(generations, sampling):
-            for index, samples in self._run_together([generations[row] for row in rows], alike):
+            for index, samples in self._run_together([generations[row] for row in rows], alike, timings):
                 yield rows[index], samples
                 if progress is not None:
                     # The mean: rows of another group are made later, and the least of all would stand still till then.
@@ -268,13 +275,19 @@ class MusicModel(Model):
         if progress is not None:
             progress(seconds, seconds)
 
-    def _run_together(self, generations: list[Generation], sampling: SamplingSpec) -> Iterator[tuple[int, Tensor]]:
+    def _run_together(
+        self, generations: list[Generation], sampling: SamplingSpec, timings: Timings
+    ) -> Iterator[tuple[int, Tensor]]:
         stage = self.family.stage
         windows = generations[0].windows
-        for tokens in sample_rows(stage.decoder, generations, sampling, layout=stage.layout, windows=windows):
+        steps = sample_rows(stage.decoder, generations, sampling, layout=stage.layout, windows=windows)
+        for tokens in timings.drawn(steps):
             for row, generation in enumerate(generations):
-                samples = generation.push(tokens[row])
+                with timings.part("codec"):
+                    samples = generation.push(tokens[row])
                 if samples is not None and samples.shape[1]:
                     yield row, samples
         for row, generation in enumerate(generations):
-            yield row, generation.finish()
+            with timings.part("codec"):
+                samples = generation.finish()
+            yield row, samples

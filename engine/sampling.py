@@ -219,3 +219,16 @@ def _finite(name: str, value: float) -> float:
     if not math.isfinite(check_number(name, value)):
         raise ValueError(f"{name} is {value}; it should be finite")
     return value
+
+
+def guidance_of(value: float | str | None, num_steps: int) -> float | Schedule | None:
+    """A scale, or a schedule where there are several with colons between them."""
+    if not isinstance(value, str):
+        return value
+    try:
+        points = [float(part) for part in value.split(":")]
+    except ValueError:
+        raise ValueError(
+            f"guidance is {value!r}; it should be a number, or numbers with colons between them, such as '1:7.5'"
+        ) from None
+    return points[0] if len(points) == 1 else Schedule.between(points, num_steps)

@@ -28,12 +28,15 @@ class Picture:
         tokens: int64 [K, rows * cols], row by row, where the picture was made from tokens.
         receipt: seed, model, settings: what is needed to make the picture again. Plain JSON values.
         remarks: what was damaged or missing in the file that it was read from.
+        timings: seconds that making it took, by part: "text_s", "prefill_s", "steps_s", "codec_s"; empty where no model
+            made it. Pictures that were made side by side share them.
     """
 
     pixels: torch.Tensor
     tokens: torch.Tensor | None = None
     receipt: dict[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    timings: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.pixels = _checked_pixels(self.pixels)

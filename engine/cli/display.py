@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
@@ -75,8 +75,10 @@ def _bar(hidden: bool, text: str, pace: Callable[[float], str]) -> Iterator[Prog
         yield progress
 
 
-def report(songs: Sequence[Song], files: list[Files], elapsed_s: float) -> dict[str, Any]:
-    """What `--json` prints: a song's files, length and receipt, and how long making them took."""
+def report(
+    songs: Sequence[Song], files: list[Files], elapsed_s: float, timings: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """What `--json` prints: a song's files, length and receipt, and how long making them took, also by part."""
     rows = [
         {
             "files": written,
@@ -86,17 +88,20 @@ def report(songs: Sequence[Song], files: list[Files], elapsed_s: float) -> dict[
         }
         for song, written in zip(songs, files, strict=True)
     ]
-    times = {"elapsed_s": elapsed_s, "process_s": process_seconds()}
+    times: dict[str, Any] = {"elapsed_s": elapsed_s, "process_s": process_seconds()}
+    times |= {} if timings is None else {"timings": dict(timings)}
     return {"songs": rows, **times, "real_time_factor": _real_time_factor(songs, elapsed_s)}
 
 
-def picture_report(pictures: list[Picture], files: list[Files], elapsed_s: float) -> dict[str, Any]:
+def picture_report(
+    pictures: list[Picture], files: list[Files], elapsed_s: float, timings: Mapping[str, float]
+) -> dict[str, Any]:
     """As `report`, of pictures."""
     rows = [
         {"files": written, "width": picture.width, "height": picture.height, "receipt": picture.receipt}
         for picture, written in zip(pictures, files, strict=True)
     ]
-    return {"pictures": rows, "elapsed_s": elapsed_s, "process_s": process_seconds()}
+    return {"pictures": rows, "elapsed_s": elapsed_s, "process_s": process_seconds(), "timings": dict(timings)}
 
 
 def print_json(value: Any) -> None:
@@ -113,7 +118,7 @@ def print_json(value: Any) -> None:
     sys.stdout.write((text if plain else json.dumps(value, indent=2, allow_nan=False)) + "\n")
 
 
-def show_songs(songs: Sequence[Song], files: list[Files], elapsed_s: float) -> None:
+def show_songs(songs: Sequence[Song], files: list[Files], elapsed_s: float, timings: Mapping[str, float]) -> None:
     """What was taken from the words, what was chosen for the rest, and where the songs are.
 
     What holds for the first song and for another one is said once.
@@ -122,10 +127,10 @@ def show_songs(songs: Sequence[Song], files: list[Files], elapsed_s: float) -> N
     for number, (song, written) in enumerate(zip(songs, files, strict=True)):
         _print_receipt(console, _receipt_changes(song.receipt, songs[0].receipt) if number else song.receipt)
         _print_files(console, song, written)
-    _print_time(console, elapsed_s, f"{_real_time_factor(songs, elapsed_s):.1f}x real time")
+    _print_time(console, elapsed_s, f"{_real_time_factor(songs, elapsed_s):.1f}x real time", timings)
 
 
-def show_pictures(pictures: list[Picture], files: list[Files], elapsed_s: float) -> None:
+def show_pictures(pictures: list[Picture], files: list[Files], elapsed_s: float, timings: Mapping[str, float]) -> None:
     """As `show_songs`, of pictures; what holds for all of them, and a file that holds several, is said once."""
     console = Console(highlight=False, soft_wrap=True)
     first, printed = pictures[0].receipt, set[str]()
@@ -135,7 +140,7 @@ def show_pictures(pictures: list[Picture], files: list[Files], elapsed_s: float)
             if path not in printed:
                 _print_line(console, "wrote", path)
             printed.add(path)
-    _print_time(console, elapsed_s, f"{elapsed_s / len(pictures):.1f} s a picture")
+    _print_time(console, elapsed_s, f"{elapsed_s / len(pictures):.1f} s a picture", timings)
 
 
 def show_played(song: Song, replaced: dict[int, int], files: list[Files], elapsed_s: float) -> None:
@@ -152,7 +157,7 @@ def show_played(song: Song, replaced: dict[int, int], files: list[Files], elapse
         )
     for written in files:
         _print_files(console, song, written)
-    _print_time(console, elapsed_s, f"{_real_time_factor([song], elapsed_s):.1f}x real time")
+    _print_time(console, elapsed_s, f"{_real_time_factor([song], elapsed_s):.1f}x real time", {})
 
 
 def show_remarks(remarks: Iterable[str]) -> None:
@@ -233,9 +238,12 @@ def _receipt_changes(receipt: dict[str, Any], first: dict[str, Any]) -> dict[str
     return {"seed": receipt.get("seed", ""), "controls": controls, **new}
 
 
-def _print_time(console: Console, elapsed_s: float, pace: str) -> None:
-    """How long the user waited, and how fast the model was."""
+def _print_time(console: Console, elapsed_s: float, pace: str, timings: Mapping[str, float]) -> None:
+    """How long the user waited, how fast the model was, and where the time went."""
     _print_line(console, "made in", f"{process_seconds():.1f} s with the start; {elapsed_s:.1f} s without, {pace}")
+    if timings:
+        parts = (f"{name.removesuffix('_s')} {took:.{1 if took >= 1 else 2}f} s" for name, took in timings.items())
+        _print_line(console, "by part", ", ".join(parts))
 
 
 def _print_files(console: Console, song: Song, written: Files) -> None:

@@ -71,16 +71,17 @@ def resume(
         started = time.perf_counter()
         with display.progress_bar(hidden=quiet or as_json, at=lambda: loaded.at) as progress:
             songs = loaded.resume(journal, levels=levels, progress=progress)
-    elapsed_s = time.perf_counter() - started
+    elapsed_s, saving_since = time.perf_counter() - started, time.perf_counter()
     files = []
     for song, path in zip(songs, outputs, strict=True):
         song.save(path, loudness=words["loudness"])
         note_written(ctx, path)
         files.append({"audio": str(path)})
+    timings = songs[0].timings | {"file_s": round(time.perf_counter() - saving_since, 6)}
     if as_json:
-        display.print_json(display.report(songs, files, elapsed_s))
+        display.print_json(display.report(songs, files, elapsed_s, timings))
     elif not quiet:
-        display.show_songs(songs, files, elapsed_s)
+        display.show_songs(songs, files, elapsed_s, timings)
 
 
 def align(

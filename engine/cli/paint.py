@@ -101,12 +101,13 @@ def paint(
         pictures = _generate(ctx, loaded, prompt, options | {"progress": progress}, preview)
     elapsed_s = time.perf_counter() - started
     files = _save(ctx, pictures, outputs, sheet)
+    timings = pictures[0].timings | {"file_s": round(time.perf_counter() - started - elapsed_s, 6)}
     if maps:
         _save_maps(ctx, loaded, prompt, pictures, maps, files)
     if as_json:
-        display.print_json(display.picture_report(pictures, files, elapsed_s))
+        display.print_json(display.picture_report(pictures, files, elapsed_s, timings))
     elif not quiet:
-        display.show_pictures(pictures, files, elapsed_s)
+        display.show_pictures(pictures, files, elapsed_s, timings)
 
 
 def _load_picture(path: Path | None, strict: bool) -> Picture | None:

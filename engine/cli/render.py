@@ -114,11 +114,13 @@ def render(
     loaded = _load(found, device, dtype)
     jobs.keep(ctx, found, given, model, output, loudness)
     songs, elapsed_s = _generate(loaded, prompt, {"seconds": seconds, "batch": batch, **given}, quiet or as_json)
+    saving_since = time.perf_counter()
     files = [
         save_song(ctx, song, sound, notes_to, plot_to, loudness)
         for song, sound, notes_to, plot_to in zip(songs, outputs, midis, plots, strict=True)
     ]
-    _report(songs, files, elapsed_s, remarks, as_json, quiet)
+    timings = songs[0].timings | {"file_s": round(time.perf_counter() - saving_since, 6)}
+    _report(songs, files, elapsed_s, timings, remarks, as_json, quiet)
 
 
 def _check_request(
@@ -154,13 +156,19 @@ def _generate(
 
 
 def _report(
-    songs: list[Audio], files: list[dict[str, str]], elapsed_s: float, remarks: list[str], as_json: bool, quiet: bool
+    songs: list[Audio],
+    files: list[dict[str, str]],
+    elapsed_s: float,
+    timings: dict[str, float],
+    remarks: list[str],
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     from clavilux.cli import display
 
-    report = display.report(songs, files, elapsed_s) | {"remarks": remarks}
+    report = display.report(songs, files, elapsed_s, timings) | {"remarks": remarks}
     if as_json:
         display.print_json(report)
     elif not quiet:
         display.show_remarks(remarks)
-        display.show_songs(songs, files, elapsed_s)
+        display.show_songs(songs, files, elapsed_s, timings)

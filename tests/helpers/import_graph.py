@@ -20,6 +20,7 @@ LAYERS: tuple[dict[str, tuple[str, ...]], ...] = (
     {
         "ground": tuple(f"engine/{name}.py" for name in (
             "capture", "checkpoint_io", "checks", "errors", "files", "half_decoding", "skeleton", "strict_weights",
+            "timings",
         )),
         "kernels": ("kernels/",),
     },

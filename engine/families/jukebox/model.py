@@ -28,6 +28,7 @@ from clavilux.files import PathLike
 from clavilux.model import Model
 from clavilux.requests import USUAL_S, check_seconds
 from clavilux.teacher_forcing import checked_tokens, log_probability
+from clavilux.timings import Timings
 
 if TYPE_CHECKING:
     from clavilux.families.jukebox.alignment import Alignment
@@ -117,17 +118,19 @@ class JukeboxModel(Model):
             ValueError: an argument outside its range, a job's folder that exists, or a file that cannot be read.
             TypeError: an argument of another type, or one that this model does not take.
         """
-        as_list, settings, given, notes = self._prepare(
-            prompt, seconds, seed, batch, continue_from, controls,
-            {"temperature": temperature, "top_k": top_k, "top_p": top_p},
-        )  # fmt: skip
+        timings, drawing = Timings(), {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        with timings.part("text", self.device):
+            as_list, settings, given, notes = self._prepare(
+                prompt, seconds, seed, batch, continue_from, controls, drawing
+            )
         about = {
             "checkpoint": self.family.identity["files"], "device": self.family.device.type, "settings": settings,
             "notes": notes, "words": dict(job_metadata or {}),
         }  # fmt: skip
         with nullcontext() if job is None else Journal.create(Path(job), about, given) as journal:
-            samples, tokens = self._generate(settings, given, journal, progress)
+            samples, tokens = self._generate(settings, given, journal, progress, timings)
         songs = self._songs(settings, notes, samples, tokens)
+        timings.note(songs)
         return songs if as_list else songs[0]
 
     def resume(
@@ -152,8 +155,11 @@ class JukeboxModel(Model):
                     raise ValueError(f"levels is {levels!r}; it should be a whole number from 1 to {top + 1}")
                 settings["levels"] = list(range(top, top - levels, -1))
                 journal.update(settings)
-            samples, tokens = self._generate(settings, given, journal, progress)
-            return self._songs(settings, journal.job["notes"], samples, tokens)
+            timings = Timings()
+            samples, tokens = self._generate(settings, given, journal, progress, timings)
+            songs = self._songs(settings, journal.job["notes"], samples, tokens)
+        timings.note(songs)
+        return songs
 
     def align(self, job: PathLike | Journal) -> list[Alignment]:
         """When each word of the lyrics is sung, for each song of a job (as `resume`) whose top level is drawn.
@@ -281,7 +287,7 @@ class JukeboxModel(Model):
         if isinstance(song, list):
             raise ValueError("a stream gives one piece; use generate for a batch")
         size = max(1, round(_PIECE_S * song.sample_rate))
-        return (Audio(piece, song.sample_rate) for piece in song.samples.split(size, dim=1))
+        return (Audio(piece, song.sample_rate, timings=song.timings) for piece in song.samples.split(size, dim=1))
 
     def _prepare(
         self,
@@ -308,19 +314,20 @@ class JukeboxModel(Model):
         given: Mapping[int, Tensor],
         journal: Journal | None,
         progress: Progress | None,
+        timings: Timings,
     ) -> tuple[list[Tensor], dict[int, Tensor]]:
         """(samples [C, N] of each song, tokens int64 [B, T] by level)."""
         plans = self.family.plans(settings)
         work = Work(self.family, plans, settings["seconds"], progress)
         tokens: dict[int, Tensor] = {}
         for plan in plans:
-            tokens[plan.level] = self._level(plan, settings, given, tokens.get(plan.level + 1), journal, work)
+            tokens[plan.level] = self._level(plan, settings, given, tokens.get(plan.level + 1), journal, work, timings)
         work.over()
         self.at = "decoding"
-        last = plans[-1].level
-        count = self.family.num_samples(settings)
+        last, count = plans[-1].level, self.family.num_samples(settings)
         codec = self.family.codec.level(last)
-        samples = [codec.decode(row[None, None])[0, :, :count].float().cpu() for row in tokens[last]]
+        with timings.part("codec", self.device):
+            samples = [codec.decode(row[None, None])[0, :, :count].float().cpu() for row in tokens[last]]
         return samples, tokens
 
     def _level(
@@ -331,6 +338,7 @@ class JukeboxModel(Model):
         above: Tensor | None,
         journal: Journal | None,
         work: Work,
+        timings: Timings,
     ) -> Tensor:
         """All tokens of a level, int64 [B, T]."""
         seeds = settings["seeds"]
@@ -347,8 +355,9 @@ class JukeboxModel(Model):
             work.begins(plan, done.shape[1])
             if done.shape[1] < plan.length:
                 self.at = f"level {plan.level}: loading"
-                prior, labels = self.family.prior(plan.level), self.family.labels(settings, plan.level)
-                for column in draw_level(prior, plan, labels, seeds, begins, above, done):
+                with timings.part("load"):
+                    prior, labels = self.family.prior(plan.level), self.family.labels(settings, plan.level)
+                for column in timings.drawn(draw_level(prior, plan, labels, seeds, begins, above, done)):
                     columns.append(column[:, None])
                     if kept is not None:
                         kept.append(column)

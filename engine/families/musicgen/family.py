@@ -29,6 +29,7 @@ from clavilux.family import Request, Stage
 from clavilux.files import PathLike, is_midi
 from clavilux.layout import FrameReader
 from clavilux.sampling import Grammar
+from clavilux.timings import part
 from clavilux.windows import Windows
 
 FIRST_S, PIECE_S = 0.25, 1.0  # sound that is decoded at a time: first little, so that playing begins soon
@@ -280,7 +281,8 @@ class FrameGeneration:
     def finish(self) -> Tensor:
         """The rest of the samples."""
         first = self._sound()
-        return torch.cat([first, self._cut(self._stream.finish())], dim=1)
+        with part("codec", self._codec.device):
+            return torch.cat([first, self._cut(self._stream.finish())], dim=1)
 
     def complete(self, samples: Tensor) -> Audio:
         """The piece, of exactly the length asked for, with its tokens [K, T]."""
@@ -294,7 +296,8 @@ class FrameGeneration:
             return torch.zeros(self._codec.channels, 0)
         frames, self._waiting = torch.cat(self._waiting, dim=2), []
         self._pieces = self._pieces[-1:]
-        return self._cut(self._stream.push(frames))
+        with part("codec", self._codec.device):
+            return self._cut(self._stream.push(frames))
 
     def _cut(self, samples: Tensor | None) -> Tensor:
         """[1, C, n] -> [C, m], on the CPU and without what is beyond the piece's end."""
