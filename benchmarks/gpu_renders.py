@@ -10,7 +10,8 @@
 
 The weights are random and of the published sizes: speed does not depend on them. What is not measured: T5 reading the
 prompt, Jukebox's upsampling of what conditions a window, files. The first call of a shape also compiles and captures:
-it is `first_s`, and not among the samples. Needs torch and triton. `--device cpu --quick` shows that it runs.
+it is `first_s`, and not among the samples. `start_s` is from a later call to its first token. Needs torch and triton.
+`--device cpu --quick` shows that it runs.
 """
 
 from __future__ import annotations
@@ -96,8 +97,8 @@ def weighed(bench: Bench, name: str, dtype: str) -> Subject | None:
         return build(model, bench.device).in_dtype(dtype)
 
 
-def draw(subject: Subject, num_frames: int, batch: int, windows: Windows | None = None) -> torch.Tensor:
-    """int64 [B, K, num_frames] on the host, by the engine's own loop."""
+def draw(subject: Subject, num_frames: int, batch: int, windows: Windows | None = None) -> tuple[torch.Tensor, float]:
+    """int64 [B, K, num_frames] on the host, by the engine's own loop; seconds until the first of them was there."""
     layout = layout_of(subject.model)
     special = getattr(layout, "special", None) or 0
     start = torch.full((batch, subject.model.codebooks, 1), special, device=subject.device)
@@ -108,10 +109,36 @@ def draw(subject: Subject, num_frames: int, batch: int, windows: Windows | None 
                             guidance=model.weights, seed=tuple(range(batch)))  # fmt: skip
     given = subject.conditioning(batch, min(plan.shape[2] + 1, model.context))
     with torch.inference_mode():
+        started = time.perf_counter()
         steps = generate_tokens(
             subject.decoder, sampling, start, plan=plan, layout=layout, windows=windows, conditioning=given
         )
-        return layout.restore(torch.stack([step.cpu() for step in steps], 2))
+        drawn = [next(steps).cpu()]
+        start_s = time.perf_counter() - started
+        drawn += [step.cpu() for step in steps]
+        return layout.restore(torch.stack(drawn, 2)), start_s
+
+
+class Drawn:
+    """Tokens that are drawn again and again.
+
+    Attributes:
+        tokens: int64 [B, K, num_frames] on the device, the last ones.
+    """
+
+    def __init__(self, subject: Subject, num_frames: int, batch: int, windows: Windows | None = None):
+        self._asked, self._device = (subject, num_frames, batch, windows), subject.device
+        self._starts: list[float] = []
+
+    def draw(self) -> None:
+        tokens, start_s = draw(*self._asked)
+        self.tokens = tokens.to(self._device)
+        self._starts.append(start_s)
+
+    @property
+    def start_s(self) -> float:
+        """From a call to its first token, in the calls after the first one."""
+        return statistics.median(self._starts[1:])
 
 
 def randomized(module: torch.nn.Module, device: torch.device) -> torch.nn.Module:
@@ -131,16 +158,12 @@ def pictures(bench: Bench) -> None:
     for size in SIZES[:1] if bench.quick else SIZES:
         subject = weighed(bench, f"llamagen-{size}", usual(bench))
         for batch in (1, 8) if subject is not None else ():
-            count, made = (pixels // PATCH) ** 2, {}
-
-            def tokens(subject=subject, count=count, batch=batch, made=made) -> None:
-                made["tokens"] = draw(subject, count, batch).to(bench.device)
-
-            parts = {"tokens": tokens, "VQ decoder": lambda made=made: codec.decode(made["tokens"])}
+            work = Drawn(subject, (pixels // PATCH) ** 2, batch)
+            parts = {"tokens": work.draw, "VQ decoder": lambda work=work: codec.decode(work.tokens)}
             at = f"{pixels} pixels, {'a label' if batch == 1 else f'{batch} labels'}"
             row = by_part(bench, parts, subject.model.name, at, subject.dtype)
             if row is not None:
-                row["s_a_picture"] = row["median_s"] / batch
+                row |= {"s_a_picture": row["median_s"] / batch, "start_s": work.start_s}
         del subject
         release(bench.device)
 
@@ -152,15 +175,12 @@ def music(bench: Bench) -> None:
         return
     seconds = 1 if bench.quick else MINUTE
     codec = encodec(bench.device)
-    windows, made = Windows(subject.model.context, int(STRIDE * subject.model.context), keep=1), {}
-
-    def tokens() -> None:
-        made["tokens"] = draw(subject, seconds * FRAME_RATE, 1, windows).to(bench.device)
-
-    parts = {"tokens": tokens, "EnCodec": lambda: codec.decode(made["tokens"])}
+    windows = Windows(subject.model.context, int(STRIDE * subject.model.context), keep=1)
+    work = Drawn(subject, seconds * FRAME_RATE, 1, windows)
+    parts = {"tokens": work.draw, "EnCodec": lambda: codec.decode(work.tokens)}
     row = by_part(bench, parts, subject.model.name, f"{seconds} s of music", subject.dtype)
     if row is not None:
-        row["real_time_factor"] = seconds / row["median_s"]
+        row |= {"real_time_factor": seconds / row["median_s"], "start_s": work.start_s}
     release(bench.device)
 
 

@@ -60,6 +60,7 @@ def test_every_part_fills_its_rows(bench):
     eight = found["llamagen-xl", "64 pixels, 8 labels"]
     assert len(eight["samples_s"]) == 2 and eight["s_a_picture"] == eight["median_s"] / 8
     assert set(eight["parts_s"]) == {"tokens", "VQ decoder"}
+    assert 0 < eight["start_s"] < eight["parts_s"]["tokens"]
     lanes = found["jukebox-of-2-layers", "a minute, 16 stretches side by side"]
     assert lanes["reckoned"] and set(lanes["parts_s"]) == {"level 2", "level 1", "level 0", "VQ-VAE"}
     assert lanes["median_s"] == pytest.approx(sum(lanes["parts_s"].values()))
@@ -68,9 +69,11 @@ def test_every_part_fills_its_rows(bench):
 
 def test_music_goes_through_its_windows(bench):
     subject = gpu_renders.weighed(bench, "musicgen-large", "float32")
-    frames = gpu_renders.draw(subject, 180, 2, gpu_renders.Windows(128, 60, keep=1))  # more than the context of 128
+    frames, start_s = gpu_renders.draw(
+        subject, 180, 2, gpu_renders.Windows(128, 60, keep=1)
+    )  # more than the context of 128
     assert frames.shape == (2, 4, 180) and int(frames.min()) >= 0 and int(frames.max()) < 64
-    assert not torch.equal(frames[0], frames[1])
+    assert not torch.equal(frames[0], frames[1]) and start_s > 0
 
 
 def test_a_minute_is_steps_and_windows():

@@ -149,3 +149,20 @@ def test_the_peers_positions_stay_on_the_device():
         table = torch.zeros(40, 32, device="cuda")
         tokens, length = (torch.zeros(size, dtype=torch.int64, device="cuda") for size in ((1, 4, 1), ()))
         assert baselines.DevicePositions(table)(tokens, length).device.type == "cuda"
+
+
+def test_all_that_a_compiled_step_touches_stays_where_it_is(pair):
+    """Else a CUDA graph would be given up, or its inputs copied, for each step."""
+    _, peer = pair
+    kinds = {}
+
+    def backend(graph, inputs):
+        for node in graph.graph.nodes:
+            if node.op == "placeholder":
+                kinds[node.name] = node.meta.get("tensor_dict", {}).get("_dynamo_static_input_type")
+        return graph.forward
+
+    torch.compiler.reset()
+    peer.start(0)
+    peer.run(1, torch.compile(peer.forward, backend=backend, fullgraph=True, dynamic=False))
+    assert len(kinds) > 20 and all(kinds.values()), [name for name, kind in kinds.items() if kind is None]
