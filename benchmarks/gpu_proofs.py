@@ -1,5 +1,5 @@
-"""What a captured generation has to prove: that it is replayed, that the host is not asked, that rows are independent,
-that dependent launch changes no bit, and what folding a norm into its matrix costs.
+"""What a captured generation has to prove: that it is replayed, that the host is not asked, that it serves later calls,
+that rows are independent, that dependent launch changes no bit, and what folding a norm into its matrix costs.
 
 Each proof returns what it found, or raises AssertionError. On a CPU there is nothing to capture: then they show only
 that the step over static buffers gives the loop's tokens.
@@ -7,24 +7,29 @@ that the step over static buffers gives the loop's tokens.
 
 from __future__ import annotations
 
+import statistics
 import time
 
 import checkout  # noqa: F401  clavilux is imported from here on
 import torch
 import torch.nn.functional as F
 
+from clavilux import graph as step_graph
 from clavilux.bench.parity import generate
 from clavilux.bench.workloads import Subject, build, layout_of, named
 from clavilux.graph import StepGraph
+from clavilux.graph_cache import GRAPHS
 from clavilux.kernels.backend import interpreted
 from clavilux.kernels.folded import fold
 from clavilux.kernels.launch import overlaps
 from clavilux.kernels.norm_linear import norm_linear
 from clavilux.kernels.norm_linear.reference import normalize
 from clavilux.layout import OPEN
+from clavilux.loop import generate_tokens
 from clavilux.sampling import Sampler, SamplingSpec
 
 STEPS = 64
+START_S = 0.005  # in which a call of a shape that was captured should give its first token
 
 
 # Whose steps are compared with and without dependent launch: four codebooks, eight bits, one large vocabulary, spans.
@@ -105,6 +110,43 @@ def same_tokens(device: torch.device, quick: bool) -> dict:
     assert len(eager.unique()) > 8, f"only {len(eager.unique())} different tokens were drawn: that proves little"
     eager_s = (time.perf_counter() - started) / STEPS
     return {"tokens": eager.numel(), "captured_step_s": seconds["captured again"], "eager_step_s": eager_s}
+
+
+@torch.inference_mode()
+def second_call(device: torch.device, quick: bool) -> dict:
+    """A call of a shape that was captured captures nothing, starts at once, and draws what a fresh one draws."""
+    one = subject(device, quick)
+    layout, count = layout_of(one.model), 12 if quick else 48
+    given = one.conditioning(length=count + 8)
+    prompt = torch.full((1, one.model.codebooks, 1), 3, device=device)
+    plan = layout.arrange(torch.zeros(1, one.model.codebooks, 0, dtype=torch.int64), count)
+    words = {"temperature": one.model.temperature, "top_k": one.model.top_k, "guidance": one.model.weights}
+
+    def call(seed: int) -> tuple[torch.Tensor, float]:
+        """Its tokens, and seconds to the first of them."""
+        torch.cuda.synchronize() if device.type == "cuda" else None
+        started = time.perf_counter()
+        sampling = SamplingSpec(seed=seed, **words)
+        steps = generate_tokens(one.decoder, sampling, prompt, plan=plan, layout=layout, conditioning=given)
+        tokens = [next(steps)]
+        start_s = time.perf_counter() - started
+        return torch.stack([*tokens, *steps], 2).cpu(), start_s
+
+    GRAPHS.let_go()
+    captured, capture_s = GRAPHS.num_captured, GRAPHS.capture_s
+    _, first_s = call(1)
+    assert GRAPHS.num_captured - captured == step_graph.captures(device), "the first call has to capture a step"
+    capture_s = GRAPHS.capture_s - capture_s
+    later = [call(seed) for seed in range(2, 9)]
+    assert GRAPHS.num_captured - captured <= 1, "a call of the same shape captured the step again"
+    GRAPHS.let_go()
+    fresh, _ = call(8)
+    different = int((fresh != later[-1][0]).sum())
+    assert not different, f"{different} of {fresh.numel()} tokens differ from those of a fresh capture"
+    assert len(fresh.unique()) > 8, f"only {len(fresh.unique())} different tokens were drawn: that proves little"
+    start_s = statistics.median(each for _, each in later)
+    assert device.type != "cuda" or start_s <= START_S, f"a later call gives its first token after {start_s:.4f} s"
+    return {"first_s": first_s, "capture_s": capture_s, "second_s": later[0][1], "later_s": start_s}
 
 
 @torch.inference_mode()
@@ -199,4 +241,4 @@ class _Alike(Subject):
         return found
 
 
-PROOFS = (capture, same_tokens, dependent_launch, rows_alone, folded_norm)
+PROOFS = (capture, same_tokens, second_call, dependent_launch, rows_alone, folded_norm)

@@ -47,6 +47,7 @@ def generate_captured(
         ValueError: as `ContextWindow`, or a step in which nothing could be drawn.
     """
     batch, known, num_steps = len(prompt), prompt.shape[2], plan.shape[2]
+    sampling.keys(batch)  # seeds that do not fit are said before anything is made
     given = (Conditioning() if conditioning is None else conditioning).padded_memory(MEMORY_MULTIPLE)
     held, capacity = first_window(
         decoder, decoder.checked(given, batch * len(sampling.weights)), windows, known + num_steps

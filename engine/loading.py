@@ -56,6 +56,8 @@ def load(
         ValueError: an unknown device or dtype, a codec for a model that has its own, or an extra that this checkpoint
             needs and that is not installed.
     """
+    from clavilux.graph_cache import GRAPHS
+
     check(dtype)
     found = find(source)
     if codec is not None and not found.entry.codec_apart:
@@ -67,4 +69,5 @@ def load(
         apart = cast("CodecApartModule", found.module)
         return apart.load(found.folder, found.config, device, dtype, codec=codec)
 
-    return found.model(read(device_named(device)), read)
+    target = device_named(device)
+    return found.model(GRAPHS.with_room(lambda: read(target)), read)

@@ -104,7 +104,6 @@ def generate_tokens(
             f"{known} prompt tokens and {num_steps} steps are asked for; there is room for {room + 1}, windows would "
             "allow more"
         )
-    sampler = Sampler(sampling, batch, codebooks, decoder.spec.num_outputs, prompt.device)
     if grammars is None and _is_captured(prompt.device):
         if plan is None:
             assert num_steps is not None, "one of them is given"
@@ -118,6 +117,7 @@ def generate_tokens(
         decoder, batch, blocks=len(sampling.weights), conditioning=conditioning, windows=windows, layout=layout,
         total=total,
     )  # fmt: skip
+    sampler = Sampler(sampling, batch, codebooks, decoder.spec.num_outputs, prompt.device)
     pending, step = [prompt], 0
     while (num_steps is None or step < num_steps) and not (grammars and all(grammar.done for grammar in grammars)):
         asked = [_asked(grammar, codebooks, pad) for grammar in grammars or ()]

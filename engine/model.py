@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import torch
 
+from clavilux.graph_cache import GRAPHS
 from clavilux.precision import device_named
 from clavilux.requests import check_batch, check_taken, seeds_of
 from clavilux.sampling import SamplingSpec, Schedule
@@ -61,6 +62,7 @@ class Model:
         if torch.empty(0, device=target).device != self.device:
             if self._read is None:
                 raise ValueError(f"this model was not loaded from files; make it anew on {target}")
+            GRAPHS.let_go()  # what was captured is of no use elsewhere
             self.family = self._read(target)
         return self
 

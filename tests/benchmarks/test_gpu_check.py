@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from frozen_steps import captured_steps
 
+from clavilux import loop
 from clavilux.bench.suite import Bench
+from clavilux.graph_cache import GraphCache
 from clavilux.kernels.catalog import CASES, cases
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
@@ -85,6 +88,15 @@ def test_an_op_that_raises_fails(monkeypatch):
 @pytest.mark.parametrize("proof", gpu_proofs.PROOFS)
 def test_proofs_run_without_a_graph(proof):
     assert proof(CPU, True)
+
+
+def test_a_second_call_is_served_by_the_step_of_the_first(monkeypatch):
+    captured_steps(monkeypatch)
+    monkeypatch.setattr(loop, "_is_captured", lambda device: True)
+    assert gpu_proofs.second_call(CPU, True)["capture_s"] > 0
+    monkeypatch.setattr(GraphCache, "_taken", lambda *_: None)
+    with pytest.raises(AssertionError, match="captured the step again"):
+        gpu_proofs.second_call(CPU, True)
 
 
 def test_a_row_that_differs_is_found(monkeypatch):

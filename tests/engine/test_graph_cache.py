@@ -1,8 +1,4 @@
-"""A captured step that serves later calls: the same tokens as from a fresh one, whatever was drawn before.
-
-Without a GPU a step is "captured" by keeping the very tensors that it read when it was: what another call does not
-write into them, it does not see, as in a graph.
-"""
+"""A captured step that serves later calls: the same tokens as from a fresh one, whatever was drawn before."""
 
 import copy
 import gc
@@ -11,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from frozen_steps import captured_steps
 from tiny_decoders import drawing_decoder
 
 from clavilux import graph as graphs
 from clavilux.captured_loop import generate_captured
 from clavilux.conditioning import Conditioning
 from clavilux.context_window import first_window
-from clavilux.graph import StepGraph
 from clavilux.graph_cache import GraphCache, StepShape
 from clavilux.layout import OPEN, Delay
 from clavilux.loop import generate_tokens
@@ -26,23 +22,9 @@ from clavilux.sampling import SamplingSpec, Schedule
 from clavilux.windows import Windows
 
 
-class Frozen:
-    """What a graph would be: the work as it stood, on the tensors that it had then."""
-
-    def __init__(self, body):
-        step = getattr(body, "__self__", None)
-        if isinstance(step, StepGraph):
-            step = copy.copy(step)
-            step.state = copy.copy(step.state)
-            body = step._step
-        body()
-        self.replay = body
-
-
 @pytest.fixture(autouse=True)
 def capturing(monkeypatch):
-    monkeypatch.setattr(graphs, "captures", lambda device: True)
-    monkeypatch.setattr(graphs, "record", Frozen)
+    captured_steps(monkeypatch)
 
 
 def make(**words):

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
+from clavilux.graph_cache import GRAPHS
 from clavilux.layout import OPEN
 from clavilux.loop import generate_tokens, single_threaded_if_small
 from clavilux.sampling import SamplingSpec
@@ -125,24 +126,25 @@ def draw_level(
     begun = int((tokens != OPEN).all(0).long().cumprod(0).sum())  # columns that nothing has to be drawn for
     count = done.shape[1]
     tokens[:, :count] = done
-    for index, (start, end) in enumerate(plan.windows):
-        if count < end:
-            starts = [first + start for _ in seeds for first in plan.firsts]
-            spec = SamplingSpec(
-                temperature=plan.temperature, top_k=plan.top_k, top_p=plan.top_p,
-                seed=tuple(_seed(seed, plan.level, lane, index) for seed in seeds for lane in range(plan.lanes)),
-            )  # fmt: skip
-            steps = generate_tokens(
-                prior.decoder, spec, prior.prompt(labels, starts[0], len(starts)).to(device),
-                plan=tokens[:, None, start:end], conditioning=conditions(prior, plan, labels, starts, above),
-                replay_from=max(0, begun - start),
-            )  # fmt: skip
-            for column, step in enumerate(single_threaded_if_small(steps, prior.decoder), start):
-                if column >= count:
-                    tokens[:, column] = step[:, 0].cpu()
-                    count = column + 1
-                    yield tokens[:, column]
-        begun = max(begun, end)
+    with GRAPHS.held():  # all windows are of a shape: one state, and one captured step
+        for index, (start, end) in enumerate(plan.windows):
+            if count < end:
+                starts = [first + start for _ in seeds for first in plan.firsts]
+                spec = SamplingSpec(
+                    temperature=plan.temperature, top_k=plan.top_k, top_p=plan.top_p,
+                    seed=tuple(_seed(seed, plan.level, lane, index) for seed in seeds for lane in range(plan.lanes)),
+                )  # fmt: skip
+                steps = generate_tokens(
+                    prior.decoder, spec, prior.prompt(labels, starts[0], len(starts)).to(device),
+                    plan=tokens[:, None, start:end], conditioning=conditions(prior, plan, labels, starts, above),
+                    replay_from=max(0, begun - start),
+                )  # fmt: skip
+                for column, step in enumerate(single_threaded_if_small(steps, prior.decoder), start):
+                    if column >= count:
+                        tokens[:, column] = step[:, 0].cpu()
+                        count = column + 1
+                        yield tokens[:, column]
+            begun = max(begun, end)
 
 
 def conditions(

@@ -1,17 +1,22 @@
 """A whole Jukebox, from files to sound: frozen greedy tokens of transformers 4.57.6, requests, and what is refused."""
 
 import json
+from functools import partial
 
 import pytest
 import torch
+from frozen_steps import captured_steps
 from jukebox_goldens import VQVAE, frozen, numbers, save_toy
 
 import clavilux
+from clavilux import loop
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.token_files import codec_identity, save_tokens
 from clavilux.cli.info import describe
+from clavilux.families.jukebox import cascade
 from clavilux.families.jukebox.cascade import LevelPlan
 from clavilux.families.jukebox.config import TransformerConfig
+from clavilux.graph_cache import GraphCache
 from clavilux.memory import needed_bytes
 from clavilux.state import places_of
 
@@ -96,6 +101,22 @@ def test_a_row_does_not_depend_on_its_batch(toy):
     assert not torch.equal(rows[0].tokens, rows[1].tokens)
     pieces = list(model.stream(seconds=30, seed=4, levels=2))
     assert torch.equal(torch.cat([piece.samples for piece in pieces], 1), rows[1].samples)
+
+
+def test_a_level_is_one_captured_step(toy, monkeypatch):
+    """On a GPU: its windows draw on one state, kept between them even where it is too large to be kept for good."""
+    model = clavilux.load(toy("separate"), device="cpu", dtype="float32")
+    said = {"seconds": 80, "seed": 3, "batch": 2, "hop": 0.4, "levels": 2, **spoken("separate")}
+    said["lyrics"] = said["lyrics"][:12]
+    expected = model.generate(**said)
+    cache = GraphCache(most_bytes=0)
+    monkeypatch.setattr(cascade, "GRAPHS", cache)
+    monkeypatch.setattr(loop, "generate_captured", partial(loop.generate_captured, graphs=cache))
+    monkeypatch.setattr(loop, "_is_captured", lambda device: True)
+    captured_steps(monkeypatch)
+    songs = model.generate(**said)
+    assert all(torch.equal(song.tokens, other.tokens) for song, other in zip(songs, expected, strict=True))
+    assert cache.num_captured == 2 and len(cache) == 0
 
 
 def test_progress_ends_at_the_whole_and_never_goes_back(toy):
