@@ -19,6 +19,7 @@ from clavilux.layout import OPEN, Delay
 from clavilux.loop import generate_tokens
 from clavilux.packing import pack_for_cpu
 from clavilux.sampling import SamplingSpec, Schedule
+from clavilux.timings import Timings
 from clavilux.windows import Windows
 
 
@@ -161,6 +162,18 @@ def test_memories_of_nearly_one_length_share_a_step():
     assert cache.num_captured == 3  # up to 8 without a mask, up to 8 with one, up to 16
 
 
+def test_the_first_call_says_what_capturing_took():
+    decoder, cache, took = make(), GraphCache(), []
+    for seed in (1, 2):
+        timings = Timings()
+        steps = generate_captured(decoder, SamplingSpec(seed=seed), prompts(1), open_plan(20), graphs=cache)
+        with torch.no_grad():
+            assert len(list(timings.drawn(steps))) == 20
+        took.append(timings.seconds())
+    assert took[0]["capture_s"] >= cache.capture_s - 1e-6 > 0  # rounded
+    assert "capture_s" not in took[1]
+
+
 def test_two_at_once_have_a_step_each():
     decoder, cache = make(), GraphCache()
     with torch.no_grad():
@@ -295,9 +308,10 @@ def test_where_memory_runs_out_what_is_kept_makes_room(name, monkeypatch):
 
 
 def test_a_long_first_pass_is_not_captured(monkeypatch):
-    decoder, cache = make(), GraphCache()
+    decoder = make()
     monkeypatch.setattr(graphs, "FEW", 2 * 30)
     for length, captured in ((31, False), (29, True)):
+        cache = GraphCache()
         prompt = prompts(1, length=length)
         drawn = draw(decoder, cache, SamplingSpec(seed=1), prompt, open_plan(90))
         assert torch.equal(drawn, by_loop(decoder, SamplingSpec(seed=1), prompt, open_plan(90)))

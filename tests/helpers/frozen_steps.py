@@ -18,7 +18,6 @@ class Frozen:
             step = copy.copy(step)
             step.state = copy.copy(step.state)
             body = step._step
-        body()
         self.replay = body
 
 
