@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-if __name__ == "__main__" and "cpu" in sys.argv:  # before Triton is imported
+if __name__ == "__main__" and {"cpu", "--device=cpu"} & set(sys.argv):  # before Triton is imported
     os.environ["TRITON_INTERPRET"] = "1"
 
 import checkout

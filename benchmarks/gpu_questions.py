@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
-if __name__ == "__main__" and "cpu" in sys.argv:  # before Triton is imported
+if __name__ == "__main__" and {"cpu", "--device=cpu"} & set(sys.argv):  # before Triton is imported
     os.environ["TRITON_INTERPRET"] = "1"
 
 import checkout  # noqa: F401  before clavilux

@@ -18,6 +18,8 @@ from clavilux.kernels.catalog import CASES, cases
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
+pytest.importorskip("triton")
+
 import gpu_cases
 import gpu_check
 import gpu_proofs
