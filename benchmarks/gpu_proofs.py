@@ -1,5 +1,6 @@
 """What a captured generation has to prove: that it is replayed, that the host is not asked, that it serves later calls,
-that rows are independent, that dependent launch changes no bit, and what folding a norm into its matrix costs.
+that rows are independent, that dependent launch changes no bit, what folding a norm into its matrix costs, and that a
+codec's graphs decode alike.
 
 Each proof returns what it found, or raises AssertionError. On a CPU there is nothing to capture: then they show only
 that the step over static buffers gives the loop's tokens.
@@ -9,16 +10,21 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import checkout  # noqa: F401  clavilux is imported from here on
 import torch
 import torch.nn.functional as F
 
 from clavilux import graph as step_graph
+from clavilux.audio.codecs.encodec import Encodec, EncodecSpec
+from clavilux.audio.codecs.seanet import SeanetSpec
 from clavilux.bench.parity import generate
 from clavilux.bench.workloads import Subject, build, layout_of, named
 from clavilux.graph import StepGraph
 from clavilux.graph_cache import GRAPHS
+from clavilux.image.codecs.vq import VQ, VQSpec
 from clavilux.kernels.backend import interpreted
 from clavilux.kernels.folded import fold
 from clavilux.kernels.launch import overlaps
@@ -28,6 +34,7 @@ from clavilux.layout import OPEN
 from clavilux.loop import generate_tokens
 from clavilux.sampling import Sampler, SamplingSpec
 
+Codec = TypeVar("Codec", bound=torch.nn.Module)
 STEPS = 64
 START_S = 0.005  # in which a call of a shape that was captured should give its first token
 
@@ -241,4 +248,96 @@ class _Alike(Subject):
         return found
 
 
-PROOFS = (capture, same_tokens, second_call, dependent_launch, rows_alone, folded_norm)
+@torch.inference_mode()
+def replayed_codec(device: torch.device, quick: bool) -> dict:
+    """EnCodec's stream and a picture's decode as graphs give what they give kernel by kernel, in float32 and in half.
+
+    Where a library's own kernels are not the same twice, the graph may differ by twice as much. What half precision
+    costs against float32 on this device, and what each takes, is told.
+    """
+    with torch.inference_mode(False):  # as codecs are loaded
+        stream, picture = _encodec(device, quick), _vq(device, quick)
+    generator = torch.Generator().manual_seed(5)
+    frames, places = 10 if quick else 50, 16 if quick else 256
+    tokens = torch.randint(stream.vocabulary, (1, stream.codebooks, 8 * frames), generator=generator)
+    painted = torch.randint(picture.vocabulary, (1, 1, places), generator=generator)
+    found: dict = {}
+    for name, codec, decode in (
+        ("stream", stream, lambda: _streamed(stream, tokens, frames)),
+        ("picture", picture, lambda: picture.decode(painted)),
+    ):
+        exact = None
+        for kind in ("float32", "half"):
+            assert kind == "float32" or codec.decode_in_half(), "weights beyond float16's range"
+            plain, again = (_plain(codec, decode) for _ in range(2))
+            noise = float((again - plain).abs().max())
+            decode(), decode()  # a shape is captured when it comes again
+            differs = float((decode() - plain).abs().max())
+            assert differs <= 2 * noise, f"{name}, {kind}: the graph differs by {differs:.3g}, two runs by {noise:.3g}"
+            graphs = codec._captured.num_graphs
+            assert (graphs > 0) == (device.type == "cuda"), f"{name}, {kind}: {graphs} graphs on {device}"
+            exact = plain if exact is None else exact
+            row = {
+                "graphs": graphs, "noise": noise, "differs": differs, "replayed_s": _seconds(decode, device),
+                "plain_s": _seconds(lambda codec=codec, decode=decode: _plain(codec, decode), device),
+            }  # fmt: skip
+            if kind == "half":
+                row["error_db"] = float(20 * ((plain - exact).norm() / exact.norm()).log10())
+            found[f"{name} {kind}"] = row
+    worst = max(row["error_db"] for name, row in found.items() if name.endswith("half"))
+    assert worst < -40, f"half precision's error is {worst:.0f} dB below what is decoded; at least 40 are expected"
+    return found
+
+
+def _encodec(device: torch.device, quick: bool) -> Encodec:
+    """Of MusicGen's sizes, with random weights under which sound neither fades nor grows much."""
+    network = SeanetSpec(
+        filters=4 if quick else 64, ratios=(8, 5, 4, 4), causal=False, conv_shortcut=False, pad_mode="constant"
+    )
+    return _scaled(Encodec(EncodecSpec(network, sample_rate=32000, codebooks=4, vocabulary=2048)), device)
+
+
+def _vq(device: torch.device, quick: bool) -> VQ:
+    return _scaled(VQ(VQSpec(base_channels=32, multipliers=(1, 2)) if quick else VQSpec()), device)
+
+
+def _scaled(codec: Codec, device: torch.device) -> Codec:
+    torch.manual_seed(0)
+    for name, tensor in codec.named_parameters():
+        if "norm" in name:
+            torch.nn.init.constant_(tensor, float(name.endswith("weight")))
+        elif tensor.ndim > 1:
+            torch.nn.init.normal_(tensor, std=tensor[0].numel() ** -0.5)
+        else:
+            torch.nn.init.normal_(tensor, std=0.1)
+    return codec.requires_grad_(False).eval().to(device)
+
+
+def _streamed(codec: Encodec, tokens: torch.Tensor, frames: int) -> torch.Tensor:
+    stream = codec.decoder_stream()
+    pieces = [stream.push(part) for part in tokens.split(frames, dim=2)]
+    return torch.cat([*(piece for piece in pieces if piece is not None), stream.finish()], dim=2)
+
+
+def _plain(codec: torch.nn.Module, decode: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """What `decode` gives where nothing is captured."""
+    serves, codec._captured.serves = codec._captured.serves, lambda device: False
+    try:
+        return decode()
+    finally:
+        codec._captured.serves = serves
+
+
+def _seconds(call: Callable[[], object], device: torch.device) -> float:
+    """The median of five."""
+    samples = []
+    for _ in range(5):
+        torch.cuda.synchronize() if device.type == "cuda" else None
+        started = time.perf_counter()
+        call()
+        torch.cuda.synchronize() if device.type == "cuda" else None
+        samples.append(time.perf_counter() - started)
+    return sorted(samples)[2]
+
+
+PROOFS = (capture, same_tokens, second_call, dependent_launch, rows_alone, folded_norm, replayed_codec)

@@ -85,6 +85,7 @@ class HalfDecoding(nn.Module):
         for module in self.modules():
             if isinstance(module, Captured):
                 module.clear()  # its graphs read the weights where they lay
-        with torch.inference_mode(False), torch.no_grad():  # parameters stay such that can be written anywhere
+        made = next(self.decoding_parts()[0].parameters()).is_inference()
+        with torch.inference_mode(made), torch.no_grad():  # parameters stay as usable as they were
             for part in self.decoding_parts():
                 part.to(dtype)

@@ -12,7 +12,7 @@ import torch
 
 from clavilux.checkpoint import Checkpoint, find
 from clavilux.files import free_memory_bytes
-from clavilux.precision import device_named
+from clavilux.precision import device_named, usual
 from clavilux.requests import USUAL_S, check_seconds
 
 if TYPE_CHECKING:
@@ -33,9 +33,11 @@ def needed_bytes(
         CheckpointError: as `clavilux.load`.
         ValueError, TypeError: what is no length of a piece.
     """
-    found = find(source)
-    if device_named(device).type == "cpu":
+    found, where = find(source), device_named(device)
+    if where.type == "cpu":
         dtype = "float32" if dtype == "float32" else "auto"  # weights pass through float32 on their way to being packed
+    elif where.type == "cuda" and dtype == "auto":
+        dtype = usual(1, where)  # nothing passes through float32 there: each weight is cast on its way to the GPU
     if found.makes == "music":
         length = check_seconds(USUAL_S if length is None else length)
     elif length is None:

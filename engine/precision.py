@@ -98,6 +98,14 @@ def halves(device: torch.device, dtype: str) -> bool:
     return device.type == "cuda" and dtype != "float32"
 
 
+def around_bytes(dtype: str) -> tuple[int, int]:
+    """Bytes of a parameter beside the decoder and of a number that a codec computes, for estimates; dtype as `BYTES`.
+
+    Of what stands in 16 bits on a GPU some is float32 still: a codec's encoder, and the matrices that T5 sums by.
+    """
+    return (4, 4) if dtype in ("auto", "float32") else (3, 2)
+
+
 def _expand(linears: list[nn.Module], dtype: torch.dtype) -> None:
     """Give the layers of an int8 copy plain matrices again."""
     for linear in linears:

@@ -20,11 +20,12 @@ from clavilux.family import Stage
 from clavilux.image.codecs import Codec
 from clavilux.image.codecs import weights as files
 from clavilux.image.codecs.clusters import ColourClusters
+from clavilux.image.codecs.decoding import MOST_CAPTURED
 from clavilux.image.codecs.residual import ResidualVQ
 from clavilux.image.codecs.vq import VQ
 from clavilux.image_family import PictureGeneration, PictureRequest
 from clavilux.layout import Layout, parallel
-from clavilux.precision import BYTES, place_codec, prepare, step_bytes
+from clavilux.precision import BYTES, around_bytes, place_codec, prepare, step_bytes
 from clavilux.sampling import SamplingSpec
 from clavilux.skeleton import skeletons
 from clavilux.spec import DecoderSpec
@@ -112,11 +113,14 @@ def memory_bytes(spec: DecoderSpec, size: int, batch: int, dtype: str, *, blocks
         dtype: as for `clavilux.load`; "auto" is reckoned as on a CPU, where weights pass through float32.
         blocks: of rows, 2 with guidance.
         beside: parameters of the codec and of the text's part.
-        floats: float32 values a pixel that decoding keeps.
+        floats: values a pixel that decoding keeps; on a GPU a small picture's graph keeps them too.
     """
     cache = 2 * spec.layers * blocks * batch * spec.max_positions * spec.heads * spec.head_dim * step_bytes(dtype)
     logits = 4 * blocks * batch * spec.num_outputs * 4
-    return num_parameters(spec) * BYTES[dtype] + 4 * beside + cache + logits + 4 * floats * size * size
+    parameter, number = around_bytes(dtype)
+    kept = 2 if number < 4 and size * size <= MOST_CAPTURED else 1
+    decoding = kept * number * floats * size * size
+    return num_parameters(spec) * BYTES[dtype] + parameter * beside + cache + logits + decoding
 
 
 def num_parameters(spec: DecoderSpec) -> int:

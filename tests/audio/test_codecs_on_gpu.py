@@ -145,6 +145,18 @@ def test_what_leaves_the_range_is_decoded_in_float32_or_refused(name):
     joined(quiet, tokens, [5])
 
 
+def test_a_codec_that_is_loaded_in_inference_mode_is_cast_too():
+    with torch.inference_mode():
+        codec = CODECS["encodec, causal"]()
+        assert codec.decode_in_half()
+        assert torch.isfinite(codec.decode(tokens_of(codec, 9))).all()
+    codec = CODECS["encodec, causal"]()
+    with torch.inference_mode():
+        assert codec.decode_in_half()
+        codec.decode(tokens_of(codec, 9))
+    assert torch.isfinite(codec.decode(tokens_of(codec, 9))).all()
+
+
 def test_weights_beyond_the_range_stay_as_they_are():
     codec: StreamingCodec = CODECS["dac, even"]()
     codec.decoder[0].weight[0, 0, 0] = 1e6

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from frozen_steps import captured_steps
+from rerun import captured_here
 
 from clavilux import loop
 from clavilux.bench.suite import Bench
@@ -110,6 +111,22 @@ def test_a_row_that_differs_is_found(monkeypatch):
     monkeypatch.setattr(gpu_proofs, "generate", other)
     with pytest.raises(AssertionError, match="are not what they are alone"):
         gpu_proofs.rows_alone(CPU, True)
+
+
+def test_a_codec_that_replays_something_else_is_found(monkeypatch):
+    counted = captured_here(monkeypatch)
+    monkeypatch.setattr(gpu_proofs, "_seconds", lambda call, device: 0.0)
+    with pytest.raises(AssertionError, match=r"stream, float32: \d graphs on cpu"):  # the graphs give the same
+        gpu_proofs.replayed_codec(CPU, True)
+    record = counted.record
+
+    def stale(self, run):
+        outputs, _ = record(self, run)
+        return outputs, lambda: None
+
+    monkeypatch.setattr(counted, "record", stale)
+    with pytest.raises(AssertionError, match="the graph differs by .*, two runs by 0"):
+        gpu_proofs.replayed_codec(CPU, True)
 
 
 def test_the_file_is_written_as_it_grows(tmp_path, capsys):

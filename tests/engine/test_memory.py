@@ -2,6 +2,7 @@
 
 import psutil
 import pytest
+import torch
 
 from clavilux import memory
 
@@ -40,3 +41,16 @@ def test_this_machine_says_what_is_free(monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", hidden)
     assert memory.free_bytes("cpu") is None
     memory.check_fits("aria", 20)
+
+
+def test_on_a_gpu_weights_are_in_16_bits(musicgen, llamagen, monkeypatch):
+    """As "auto" has them there, and with them most of what stands around the decoder."""
+    monkeypatch.setattr(memory, "device_named", torch.device)
+    for source, length in ((musicgen("mono")[0], 1), (llamagen / "c2i_T_256.pt", 8)):
+        usual, plain = (
+            memory.needed_bytes(source, length, dtype=dtype, device="cuda") for dtype in ("auto", "float32")
+        )
+        assert usual == memory.needed_bytes(source, length, dtype="bfloat16", device="cuda") < plain
+        assert memory.needed_bytes(source, length, dtype="float32", device="cpu") == plain
+    [one, two] = (memory.needed_bytes(llamagen / "c2i_T_256.pt", size, device="cuda") for size in (256, 384))
+    assert two - one == pytest.approx(2 * 900 * (384**2 - 2 * 256**2))  # a small picture's graph keeps what it computes

@@ -12,7 +12,7 @@ from typing import Any
 
 from clavilux.families.t5 import LONGEST
 from clavilux.layout import Delay
-from clavilux.precision import BYTES, step_bytes
+from clavilux.precision import BYTES, around_bytes, step_bytes
 from clavilux.sampling import SamplingSpec
 from clavilux.spec import DecoderSpec
 from clavilux.windows import Windows
@@ -189,14 +189,15 @@ class MusicGenConfig:
         """
         frames = math.ceil(seconds * self.frame_rate)
         weights = self._decoder_bytes(dtype, rounded)
-        weights += 4 * (self.text_parameters + _CODEC_PARAMETERS if beside is None else beside)
+        parameter, number = around_bytes(dtype)
+        weights += parameter * (self.text_parameters + _CODEC_PARAMETERS if beside is None else beside)
         positions = min(frames + max(self.delays), self.windows.context) + self.num_prefix
         rows = HEAD_ROWS * batch
         cached = positions + (LONGEST if self.melody is None else 0)
         cache = 2 * self.layers * rows * cached * self.width * step_bytes(dtype)
         logits = 4 * rows * self.codebooks * self.vocabulary * 4
         sound = 4 * batch * self.channels * math.ceil(seconds * self.sample_rate) * 3
-        decoding = 4 * batch * self.channels * _CODEC_FLOATS * math.ceil(self.frame_rate)
+        decoding = number * batch * self.channels * _CODEC_FLOATS * math.ceil(self.frame_rate)
         return _PROGRAM + weights + cache + logits + sound + decoding
 
 
