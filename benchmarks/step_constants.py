@@ -37,7 +37,9 @@ C: Mapping[str, Constant] = {
     "l2": Constant(5.5e6, "estimated", "bytes a microsecond out of the L2"),
     "attend": Constant(0.6, "estimated", "attention's own rounds over few keys"),
     "attend_many": Constant(1.6, "estimated", "what more than 128 keys add: pieces that are joined"),
-    "draw": Constant(4.0, "estimated", "the sampler over several programs, whatever the vocabulary"),
+    "draw": Constant(
+        4.0, "estimated", "the new sampler: no threshold is looked for, the noise is there before the logits"
+    ),
     "blind_node": Constant(1.4, "estimated", "a node, were no byte to stream while the chain waits"),
 }
 

@@ -9,7 +9,7 @@ bytes that no chain can outrun. Designs, each with all that the ones before it h
     old        the kernels that were measured: their ops' times in --measured, summed
     folded     the norm folded into its matrix, no statistics before the product, the width split over a program's warps
     dependent  a node is started while the one before it ends, and asks for its own weights before it waits
-    ahead      the start is let go at once, so three nodes ahead; keys asked for before the wait; several programs draw
+    ahead      the start is let go at once, so three nodes ahead; keys asked for before the wait; the new sampler
     cross      cross-attention in two nodes instead of four, where the model has it
 
 Only `old` on an H200 rests on measurements. THE OTHERS ARE PREDICTIONS: no GPU has run these kernels. `--constants`
