@@ -110,6 +110,19 @@ def test_guidance_may_change_from_step_to_step_and_from_call_to_call():
     assert cache.num_captured == 1
 
 
+@pytest.mark.parametrize("changed", ["tokens", "prefix"])
+def test_a_captured_first_pass_reads_what_is_new(changed):
+    decoder, cache, drawn = make(), GraphCache(), []
+    for seed in (1, 2):
+        torch.manual_seed(seed if changed == "prefix" else 0)
+        words = {"conditioning": Conditioning(prefix=torch.randn(2, 3, 16))}
+        prompt = prompts(seed if changed == "tokens" else 0, length=5)
+        drawn.append(draw(decoder, cache, SamplingSpec(seed=1), prompt, open_plan(30), **words))
+        assert torch.equal(drawn[-1], by_loop(decoder, SamplingSpec(seed=1), prompt, open_plan(30), **words))
+    [kept] = cache._all()
+    assert kept.graph._first is not None and not torch.equal(*drawn)
+
+
 def test_the_buffers_stay_where_they_are():
     """A replaced tensor would leave the graph with the old one's values, or with freed memory."""
     decoder, cache = make(cross_attention=True), GraphCache()
