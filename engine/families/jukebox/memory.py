@@ -8,7 +8,7 @@ from clavilux.families.jukebox.config import PriorConfig
 from clavilux.families.jukebox.files import JukeboxFiles
 from clavilux.kernels.quantized import packing_supported
 from clavilux.precision import BYTES, step_bytes
-from clavilux.state import places_of
+from clavilux.state import places_of, rounded_up
 
 _PROGRAM = 250 << 20  # Python, torch and what else is imported
 _SLACK = 128 << 20  # what is mapped of a file, and what lies between tensors
@@ -34,9 +34,11 @@ def memory_bytes(files: JukeboxFiles, seconds: float, batch: int = 1, dtype: str
     return _PROGRAM + _SLACK + max([*levels, sound])
 
 
-def cache_bytes(sizes: PriorConfig, tokens: int, batch: int, number: int) -> int:
-    """Bytes of the keys and values of a window of so many tokens, `number` bytes each number."""
+def cache_bytes(sizes: PriorConfig, tokens: int, batch: int, number: int, captured: bool = False) -> int:
+    """Bytes of the keys and values of a window of so many tokens, `number` bytes each number; `captured`: on a GPU."""
     capacity = min(sizes.stack.positions, tokens + sizes.stack.positions - sizes.context)
+    if captured:
+        capacity = rounded_up(capacity, sizes.stack.positions)
     spec = sizes.spec
     values = sum(places_of(spec, capacity)) * spec.heads * spec.head_dim
     if sizes.encoder is not None:
@@ -54,6 +56,9 @@ def _level_bytes(sizes: PriorConfig, tokens: int, batch: int, dtype: str) -> int
     given = sizes.context * column  # what is added at each position
     first = sizes.stack.positions - sizes.context  # lyrics before the music
     read = first + (sizes.context if tokens > sizes.context else 0)  # positions that are read in one pass
-    cache = cache_bytes(sizes, min(tokens, sizes.context), batch, min(step_bytes(dtype), max(2, stepped)))
-    running = max(3 * given, given + cache + _ACTIVATIONS * read * column)
+    captured = number < 4  # else it may be a CPU
+    cache = cache_bytes(sizes, min(tokens, sizes.context), batch, min(step_bytes(dtype), max(2, stepped)), captured)
+    # A captured step has what is added at each position, to a token and to what the head reads, in its own memory.
+    added = 3 * given if captured else given
+    running = max(3 * given, added + cache + _ACTIVATIONS * read * column)
     return max(sizes.parameters * loaded, sizes.parameters * stepped + running)

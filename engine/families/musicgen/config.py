@@ -15,6 +15,7 @@ from clavilux.layout import Delay
 from clavilux.precision import BYTES, around_bytes, step_bytes
 from clavilux.sampling import SamplingSpec
 from clavilux.spec import DecoderSpec
+from clavilux.state import rounded_up
 from clavilux.windows import Windows
 
 HEAD_ROWS = 2  # blocks of rows that guidance makes
@@ -192,6 +193,8 @@ class MusicGenConfig:
         parameter, number = around_bytes(dtype)
         weights += parameter * (self.text_parameters + _CODEC_PARAMETERS if beside is None else beside)
         positions = min(frames + max(self.delays), self.windows.context) + self.num_prefix
+        if number < 4:  # on a GPU, where a captured step has room for nearly alike lengths
+            positions = rounded_up(positions, self.windows.context + self.num_prefix)
         rows = HEAD_ROWS * batch
         cached = positions + (LONGEST if self.melody is None else 0)
         cache = 2 * self.layers * rows * cached * self.width * step_bytes(dtype)

@@ -16,6 +16,7 @@ from clavilux.cli.info import describe
 from clavilux.families.jukebox import cascade
 from clavilux.families.jukebox.cascade import LevelPlan
 from clavilux.families.jukebox.config import TransformerConfig
+from clavilux.families.jukebox.memory import cache_bytes
 from clavilux.graph_cache import GraphCache
 from clavilux.memory import needed_bytes
 from clavilux.state import places_of
@@ -117,6 +118,12 @@ def test_a_level_is_one_captured_step(toy, monkeypatch):
     songs = model.generate(**said)
     assert all(torch.equal(song.tokens, other.tokens) for song, other in zip(songs, expected, strict=True))
     assert cache.num_captured == 2 and len(cache) == 0
+
+
+def test_the_estimate_knows_the_room_of_a_captured_step(toy):
+    sizes = clavilux.load(toy(), device="cpu").family.files.sizes[0]
+    alike = [cache_bytes(sizes, tokens, 1, 2, captured=True) for tokens in (20, 40)]  # both below the least room
+    assert alike[0] == alike[1] == cache_bytes(sizes, sizes.context, 1, 2) > cache_bytes(sizes, 20, 1, 2)
 
 
 def test_progress_ends_at_the_whole_and_never_goes_back(toy):
