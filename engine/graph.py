@@ -245,7 +245,8 @@ def captures(device: torch.device) -> bool:
 def record(body: Callable[[], None]) -> torch.cuda.CUDAGraph:
     """What `body` asks of the current GPU, as a graph; all its kernels have been compiled by a call before."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # What other threads ask of the device meanwhile is not the graph's.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         body()
     return graph
 

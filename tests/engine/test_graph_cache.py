@@ -10,8 +10,11 @@ import torch
 from frozen_steps import captured_steps
 from tiny_decoders import drawing_decoder
 
+import clavilux
 from clavilux import graph as graphs
+from clavilux import graph_cache, model
 from clavilux.captured_loop import generate_captured
+from clavilux.checkpoint import find
 from clavilux.conditioning import Conditioning
 from clavilux.context_window import first_window
 from clavilux.graph_cache import GraphCache, StepShape
@@ -329,3 +332,21 @@ def test_a_long_first_pass_is_not_captured(monkeypatch):
         drawn = draw(decoder, cache, SamplingSpec(seed=1), prompt, open_plan(90))
         assert torch.equal(drawn, by_loop(decoder, SamplingSpec(seed=1), prompt, open_plan(90)))
         assert (cache._all()[0].graph._first is not None) == captured
+
+
+def test_a_model_that_is_loaded_or_moved_finds_room(monkeypatch):
+    decoder, cache = make(), GraphCache()
+    monkeypatch.setattr(graph_cache, "GRAPHS", cache)
+    monkeypatch.setattr(model, "GRAPHS", cache)
+    draw(decoder, cache, SamplingSpec(), prompts(1), open_plan(20))
+    module = find("lumia").module
+    monkeypatch.setattr(module, "load", failing(module.load, 1))
+    lumia = clavilux.load("lumia", device="cpu")
+    assert len(cache) == 0
+    draw(decoder, cache, SamplingSpec(), prompts(1), open_plan(20))
+    lumia.to("cpu")  # it is there
+    assert len(cache) == 1
+    monkeypatch.setattr(model, "device_named", lambda name: torch.device("meta"))
+    lumia._read = lambda device: lumia.family
+    lumia.to("cuda")
+    assert len(cache) == 0
