@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -91,6 +92,7 @@ def test_render_says_what_it_took_and_what_it_did_not_know(chorale):
     assert "taken from the words: organ = church organ" in said and "G minor" in said
     assert said.startswith("not understood: wibbly\n")
     assert "key: G minor" in said and "tempo: 120" in said and "seed: 3" in said
+    assert re.search(r"\nby part: text \d+\.\d+ s, prefill .* s, steps .* s, codec .* s, file \d+\.\d+ s\n$", said)
     assert str(folder / "a.wav") in said and str(folder / "a.mid") in said
 
 
@@ -112,7 +114,10 @@ def test_render_twice_gives_the_same_file_and_another_seed_another(chorale, tmp_
 def test_render_json_is_all_there_is(tmp_path):
     options = ["--seconds", "2", "--seed", "1", "--batch", "2", "--json", "--instrument", "flute, guitar"]
     result = call("render", *options, "-o", tmp_path / "a.ogg", "--midi", tmp_path / "a.mid")
-    songs = json.loads(result.stdout)["songs"]
+    report = json.loads(result.stdout)
+    songs, timings = report["songs"], report["timings"]
+    assert list(timings) == ["text_s", "prefill_s", "steps_s", "codec_s", "file_s"] and min(timings.values()) > 0
+    assert sum(timings.values()) - timings["file_s"] <= report["elapsed_s"] < report["process_s"]
     assert [song["receipt"]["seed"] for song in songs] == [1, 2]
     assert songs[0]["receipt"]["controls"]["instruments"] == ["flute", "guitar"]
     assert [song["files"]["audio"] for song in songs] == [str(tmp_path / f"a-{i}.ogg") for i in (1, 2)]

@@ -89,6 +89,7 @@ def test_batch_counts_on_from_the_seed(paint):
     report = json.loads(paint("--class 1 --seed 7 --batch 2 --json -o a.webp").stdout)
     assert [picture["receipt"]["seed"] for picture in report["pictures"]] == [7, 8]
     assert [picture["files"]["picture"] for picture in report["pictures"]] == ["a-1.webp", "a-2.webp"]
+    assert {"steps_s", "codec_s", "file_s"} <= {name for name, took in report["timings"].items() if took > 0}
 
 
 def test_a_preview_fills_in_while_rows_arrive(paint, tmp_path, monkeypatch):

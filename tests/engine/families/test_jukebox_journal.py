@@ -164,7 +164,10 @@ def test_a_sketch_is_gone_on_with(toy, tmp_path):
     assert describe(tmp_path / "job")["level_0"] == "256 of 256 tokens"
     assert song.tokens.shape[1] == 16 * sketch.tokens.shape[1]
     assert torch.equal(song.tokens, model.generate(seconds=20, seed=2).tokens)
-    assert torch.equal(model.resume(tmp_path / "job")[0].samples, song.samples)
+    again = model.resume(tmp_path / "job")[0]
+    assert torch.equal(again.samples, song.samples)
+    assert min(song.timings[f"{name}_s"] for name in ("load", "prefill", "steps", "codec")) > 0
+    assert again.timings["steps_s"] == 0 < again.timings["codec_s"]  # it is made again from its tokens
     with pytest.raises(ValueError, match="levels is 4"):
         model.resume(tmp_path / "job", levels=4)
 
