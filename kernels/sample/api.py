@@ -12,7 +12,7 @@ import torch
 from clavilux.kernels.backend import choose, lazy
 from clavilux.kernels.sample import reference
 
-IMPLEMENTATIONS: Mapping[str, Callable[..., tuple[torch.Tensor, torch.Tensor]]] = {
+IMPLEMENTATIONS: Mapping[str, Callable[..., tuple[torch.Tensor, bool]]] = {
     "reference": reference.sample,
     "triton": lazy("clavilux.kernels.sample.triton", "sample"),
 }
@@ -115,8 +115,8 @@ def sample(
         raise ValueError(f"allowed is {allowed.dtype}; it should be bool")
     _check_devices(logits, noise=noise, allowed=allowed)
     run = choose(IMPLEMENTATIONS, backend, logits.device, fits=expected[2] <= LARGEST_VOCABULARY)
-    tokens, scores = run(logits, weights, temperature, top_k, top_p, allowed, noise)
-    if not scores.isfinite().all():
+    tokens, complete = run(logits, weights, temperature, top_k, top_p, allowed, noise)
+    if not complete:
         raise ValueError("no token can be drawn: the logits hold NaN or infinity, or nothing is allowed")
     return tokens
 

@@ -76,7 +76,7 @@ def kept(logits: Tensor, top_k: int, top_p: float) -> Tensor:
     return logits
 
 
-def sample(
+def draw(
     logits: Tensor,
     weights: Sequence[float],
     temperature: float,
@@ -98,6 +98,20 @@ def sample(
     return best.indices, best.values
 
 
+def sample(
+    logits: Tensor,
+    weights: Sequence[float],
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    allowed: Tensor | None,
+    noise: Tensor | None,
+) -> tuple[Tensor, bool]:
+    """int64 tokens [B, K], and whether every one of them could be drawn: what `api.sample` asks for."""
+    tokens, scores = draw(logits, weights, temperature, top_k, top_p, allowed, noise)
+    return tokens, bool(scores.isfinite().all())
+
+
 def sample_step(
     logits: Tensor, plan: Tensor, out: Tensor, failed: Tensor, step: Tensor, seeds: Tensor, rows: Tensor,
     weights: Tensor, temperature: float, top_k: int, top_p: float, allowed: Tensor | None,
@@ -108,7 +122,7 @@ def sample_step(
     weights_now: list[float] = weights[min(now, len(weights) - 1)].tolist()
     noise = None if temperature == 0 else gumbel(seeds, rows, now, 1, codebooks, vocabulary)[0]
     mask = None if allowed is None else allowed[now % len(allowed)]
-    tokens, scores = sample(logits, weights_now, temperature, top_k, top_p, mask, noise)
+    tokens, scores = draw(logits, weights_now, temperature, top_k, top_p, mask, noise)
     known = plan[:, :, now]
     is_open, bad = known == OPEN, ~scores.isfinite()
     failed.masked_fill_((is_open & bad).any(1) & (failed < 0), now)

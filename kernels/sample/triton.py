@@ -1,17 +1,22 @@
 """The sampler as one Triton kernel: a program a row and codebook, from the logits of every block to a token.
 
-No sort: the least value that a filter keeps is found bit by bit, from the scores' own bits. Sums that decide are sums
-of integers, so that neither the block's size nor the number of warps changes a result.
+No sort, and no threshold of a filter: the winner of the draw is asked whether the filter keeps it (`drawn`). Sums that
+decide are sums of integers, so that neither the block's size nor the number of warps changes a result.
+
+One program also for 16384 logits: the noise, most of the work, is made before the logits are there, and what is left is
+read once and goes three times through a block: for the largest, the winner, and what lies above it. Several programs
+would share the reading, and pay two rounds through memory to agree on the largest and on the winner.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from clavilux.kernels.launch import launch
+from clavilux.kernels.launch import launch, recording, waves_of_64
 from clavilux.kernels.prologue import wait
 from clavilux.kernels.sample.reference import OPEN as _OPEN
 
@@ -83,7 +88,7 @@ def depth_of(scores):
 
 @triton.jit
 def top_k_of(scores, top_k):
-    """Scores with all but the top_k largest, and what equals the least of them, at -inf.
+    """Scores with all but the top_k largest, and what equals the least of them, at -inf; only for top_k with top_p.
 
     Looks for the greatest depth that fewer than top_k lie above, bit by bit from the highest. Two bits a round, with
     three counts in an int64, is fewer rounds but more work: a count alone is one `redux` a warp.
@@ -102,31 +107,38 @@ def top_k_of(scores, top_k):
 
 
 @triton.jit
-def top_p_of(scores, top_p):
-    """Scores with all but the smallest set of the largest that has a probability of top_p at -inf; ties are kept.
+def mass_of(scores):
+    """int64: the odds of scores, none above 0, in units of 2^-31."""
+    return (tl.exp(scores) * (2.0**31) + 0.5).to(tl.uint32).to(tl.int64)
 
-    The same search by probability, in units of 2^-31, with a count in the upper part of the same sum.
+
+@triton.jit
+def drawn(scores, noise, tokens, top_k, top_p, TOP_K: tl.constexpr, TOP_P: tl.constexpr):
+    """The token with the largest score + noise among those that a filter keeps; the lowest id of equals.
+
+    A filter keeps a token by what lies above it: fewer than top_k tokens, or less than top_p of all probability, in
+    units of 2^-31 of the likeliest one's. So no threshold is looked for: the largest of all is taken, and what lies
+    above it is counted. If the filter drops it, it drops all that is as deep or deeper, and the largest of what lies
+    above comes next. Where the filter keeps a share s of all probability, 1 + log(1/s) rounds are expected: 1.1 for
+    nine tenths, 11 for one token of 16384 equal ones. The most likely token is always kept, so it ends.
     """
-    depth = depth_of(scores)
-    odds = tl.exp(scores)
-    mass = (odds / tl.sum(odds, 0) * (2.0**31) + 0.5).to(tl.uint32)
-    target = (top_p * (2.0**31)).to(tl.int64)
-    least = tl.full([], 0, tl.uint32)
-    low = tl.full([], 0, tl.int64)  # how many lie above least, and above least + one of the last round
-    high = tl.full([], 1 << 20, tl.int64)
-    shift = tl.full([], 30, tl.int32)
-    while shift >= 0:
-        one = tl.full([], 1, tl.uint32) << shift.to(tl.uint32)
-        above = tl.sum(tl.where(depth < least + one, mass.to(tl.int64) + (1 << 40), 0), 0)
-        count = above >> 40
-        go = (above & 0xFFFFFFFFFF) < target
-        low, high = tl.where(go, count, low), tl.where(go, high, count)
-        least = tl.where(go, least + one, least)
-        # One token at the most is left between them, and it belongs to the set: what lies above it is too little.
-        found = high - low <= 1
-        least = tl.where(found, least + one - 1, least)
-        shift = tl.where(found, -1, shift - 1)
-    return tl.where(depth <= least, scores, float("-inf"))
+    perturbed = scores + noise
+    token = tl.argmax(perturbed, 0, tie_break_left=True)
+    if TOP_K or TOP_P:
+        depth = depth_of(scores)
+        if TOP_P:
+            limit = tl.cast(top_p, tl.float64) * tl.sum(mass_of(scores), 0).to(tl.float64)
+        dropped = token >= 0
+        while dropped:
+            own = tl.max(tl.where(tokens == token, depth.to(tl.int32), 0), 0)
+            above = depth.to(tl.int32) < own
+            if TOP_P:  # made anew, out of what changes: kept in registers, it would spill at 16384
+                dropped = tl.sum(mass_of(tl.where(above, scores, float("-inf"))), 0).to(tl.float64) >= limit
+            else:
+                dropped = tl.sum(above.to(tl.int32), 0) >= top_k
+            if dropped:
+                token = tl.argmax(tl.where(above, perturbed, float("-inf")), 0, tie_break_left=True)
+    return token
 
 
 @triton.jit
@@ -157,48 +169,66 @@ def sample_kernel(
     allowed_row,
     allowed_book,
     R: tl.constexpr,
-    GREEDY: tl.constexpr,
+    TEMPERATURE: tl.constexpr,
     TOP_K: tl.constexpr,
     TOP_P: tl.constexpr,
     BLOCK: tl.constexpr,
     DEPENDENT: tl.constexpr,
 ):
-    """One token: argmax of top_p(top_k((guided - its largest) / temperature)) + Gumbel noise, as `reference.sample`."""
-    wait(DEPENDENT)
+    """One token: argmax of top_p(top_k((guided - its largest) / temperature)) + Gumbel noise, as `reference.sample`.
+
+    Without a plan every place is open, and OPEN itself says in `out` that nothing could be drawn.
+    """
     row, book = tl.program_id(0).to(tl.int64), tl.program_id(1)
     codebooks = tl.num_programs(1)
-    now = tl.load(step)
     tokens = tl.arange(0, BLOCK)
     mask = tokens < vocabulary
+    # Before the wait: what was complete before the step began. Nothing in a step but this kernel writes the plan, and
+    # nothing but the end of a step the clock; seeds, weights and masks are never written. The noise is most of it.
+    now = tl.full([], 0, tl.int32)
+    if step is not None:
+        now = tl.load(step)
+    known = tl.full([], OPEN, tl.int64)
+    if plan is not None:
+        place = plan + row * plan_row + book * plan_book + now.to(tl.int64) * plan_step
+        known = tl.load(place)
     weights += tl.minimum(now, num_weights - 1) * R
-    scores = guided(logits + row * logits_row + book * logits_book, weights, batch * logits_row, tokens, mask, R)
     if allowed is not None:
         start = allowed + (now % cycle) * allowed_step + row * allowed_row + book * allowed_book
-        scores = tl.where(tl.load(start + tokens, mask=mask, other=0) != 0, scores, float("-inf"))
+        may_come = tl.load(start + tokens, mask=mask, other=0) != 0
+    if TEMPERATURE != "zero":
+        if noise is None:
+            added = noise_of(tl.load(seeds + row), tl.load(rows + row), now, book, 0, BLOCK)
+        else:
+            added = tl.load(noise + (row * codebooks + book) * vocabulary + tokens, mask=mask, other=0.0)
+    wait(DEPENDENT)
+    scores = guided(logits + row * logits_row + book * logits_book, weights, batch * logits_row, tokens, mask, R)
+    if allowed is not None:
+        scores = tl.where(may_come, scores, float("-inf"))
     # NaN counts as infinity; a row with either, or with nothing else than -inf, draws nothing.
     scores = tl.where(scores != scores, float("inf"), scores)
     largest = tl.max(scores, 0)
     bad = (largest == float("inf")) | (largest == float("-inf"))
-    if not GREEDY:
+    if TEMPERATURE == "zero":
+        token = tl.argmax(scores, 0, tie_break_left=True)
+    else:
         scores = tl.where(bad, 0.0, scores) - tl.where(bad, 0.0, largest)
-        scores = tl.div_rn(scores, tl.zeros([BLOCK], tl.float32) + tl.cast(temperature, tl.float32))
-        if TOP_K:
+        if TEMPERATURE != "one":
+            scores = tl.div_rn(scores, tl.zeros([BLOCK], tl.float32) + tl.cast(temperature, tl.float32))
+        if TOP_K and TOP_P:  # top_p counts shares of what top_k leaves
             scores = top_k_of(scores, top_k)
-        if TOP_P:
-            scores = top_p_of(scores, tl.cast(top_p, tl.float32))
-        if noise is not None:
-            scores += tl.load(noise + (row * codebooks + book) * vocabulary + tokens, mask=mask, other=0.0)
-        else:
-            scores += noise_of(tl.load(seeds + row), tl.load(rows + row), now, book, 0, BLOCK)
-    token = tl.where(bad, 0, tl.argmax(scores, 0, tie_break_left=True)).to(tl.int64)
-    place = plan + row * plan_row + book * plan_book + now.to(tl.int64) * plan_step
-    known = tl.load(place)
-    if known == OPEN:
-        tl.store(place, token)
-        # Programs of one row may race here: all write the same step.
-        if bad & (tl.load(failed + row) < 0):
-            tl.store(failed + row, now)
-    tl.store(out + row * codebooks + book, tl.where(known == OPEN, token, known))
+        token = drawn(scores, added, tokens, top_k, top_p, TOP_K, TOP_P)
+    token = token.to(tl.int64)
+    if plan is None:
+        tl.store(out + row * codebooks + book, tl.where(bad, OPEN, token))
+    else:
+        token = tl.where(known == OPEN, tl.where(bad, 0, token), known)
+        if known == OPEN:
+            tl.store(place, token)
+            # Programs of one row may race here: all write the same step.
+            if bad & (tl.load(failed + row) < 0):
+                tl.store(failed + row, now)
+        tl.store(out + row * codebooks + book, token)
 
 
 @triton.jit
@@ -226,19 +256,24 @@ def gumbel(seeds: Tensor, rows: Tensor, step: int, num_steps: int, codebooks: in
 def sample(
     logits: Tensor, weights: Sequence[float], temperature: float, top_k: int, top_p: float,
     allowed: Tensor | None, noise: Tensor | None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """As `reference.sample`, but for the scores: 0, or NaN in a row where nothing could be drawn."""
+) -> tuple[Tensor, bool]:  # fmt: skip
+    """As `reference.sample`: one kernel, and one copy of the tokens to the host, which waits for it."""
     batch, (codebooks, vocabulary) = logits.shape[0] // len(weights), logits.shape[1:]
-    device = logits.device
-    plan = torch.full((batch, codebooks, 1), OPEN.value, device=device)
-    tokens, failed = torch.empty_like(plan[..., 0]), torch.full((batch,), -1, dtype=torch.int32, device=device)
-    step = torch.zeros(1, dtype=torch.int32, device=device)
+    tokens = torch.empty(batch, codebooks, dtype=torch.int64, device=logits.device)
     if allowed is not None:
-        allowed = allowed.expand(batch, codebooks, vocabulary).contiguous()[None]
-    weight_table = torch.tensor([weights], dtype=torch.float32, device=device)
+        allowed = allowed.expand(batch, codebooks, vocabulary)[None]
+        allowed = allowed if allowed.stride(3) == 1 else allowed.contiguous()
+    logits = logits if logits.stride(2) == 1 else logits.contiguous()
     noise = None if noise is None else noise.contiguous()
-    _draw(logits, plan, tokens, failed, step, None, None, weight_table, temperature, top_k, top_p, allowed, noise)
-    return tokens, torch.where(failed < 0, 0.0, torch.nan)[:, None].expand_as(tokens)
+    table = _table(tuple(weights), logits.device)
+    _draw(logits, None, tokens, None, None, None, None, table, temperature, top_k, top_p, allowed, noise)
+    return tokens, recording() or OPEN.value not in tokens.flatten().tolist()
+
+
+@lru_cache(maxsize=64)
+def _table(weights: tuple[float, ...], device: torch.device) -> Tensor:
+    """float32 [1, R]: a copy from the host each time would wait for the device."""
+    return torch.tensor([weights], dtype=torch.float32, device=device)
 
 
 @torch.library.custom_op("clavilux::sample_step", mutates_args=("plan", "out", "failed"))
@@ -255,22 +290,26 @@ def _(logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k,
     return None
 
 
-def _warps(block: int) -> int:
-    """16 scores a thread, 32 for 16384. Beyond, all spill; 32 warps least (72 bytes at 32768), but HIP has only 16."""
-    return 32 if block > 16384 and torch.version.hip is None else min(16, max(1, block // 512))
+def _warps(block: int, filters: int) -> int:
+    """16 scores a thread; 32 for 16384 where there are 16 warps: on AMD, and for two filters, which would spill."""
+    most = 16 if waves_of_64() or block == 16384 and filters == 2 else 32
+    return min(most, max(1, block // 512))
 
 
 def _draw(
-    logits: Tensor, plan: Tensor, out: Tensor, failed: Tensor, step: Tensor, seeds: Tensor | None, rows: Tensor | None,
-    weights: Tensor, temperature: float, top_k: int, top_p: float, allowed: Tensor | None, noise: Tensor | None,
+    logits: Tensor, plan: Tensor | None, out: Tensor, failed: Tensor | None, step: Tensor | None, seeds: Tensor | None,
+    rows: Tensor | None, weights: Tensor, temperature: float, top_k: int, top_p: float, allowed: Tensor | None,
+    noise: Tensor | None,
 ) -> None:  # fmt: skip
     (batch, codebooks), vocabulary = out.shape, logits.shape[2]
     block = max(128, triton.next_power_of_2(vocabulary))
+    by_rank, by_mass = 0 < top_k < vocabulary, top_p < 1
     cycle, strides = (1, (0, 0, 0)) if allowed is None else (len(allowed), allowed.stride()[:3])
     launch(
         sample_kernel, (batch, codebooks),
         logits, plan, out, failed, step, seeds, rows, weights, allowed, noise, temperature, top_k, top_p,
-        batch, vocabulary, len(weights), cycle, *logits.stride()[:2], *plan.stride(), *strides,
-        num_warps=_warps(block), R=weights.shape[1], GREEDY=temperature == 0,
-        TOP_K=0 < top_k < vocabulary, TOP_P=top_p < 1, BLOCK=block,
+        batch, vocabulary, len(weights), cycle, *logits.stride()[:2],
+        *((0, 0, 0) if plan is None else plan.stride()), *strides,
+        num_warps=_warps(block, by_rank + by_mass), R=weights.shape[1],
+        TEMPERATURE={0: "zero", 1: "one"}.get(temperature, "any"), TOP_K=by_rank, TOP_P=by_mass, BLOCK=block,
     )  # fmt: skip

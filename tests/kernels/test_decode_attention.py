@@ -76,12 +76,12 @@ def run(made, backend, tile=None):
 
 
 def in_pieces(q, k, v, length, tile, new_k=None, new_v=None, rope=None, q_gain=None, k_gain=None, span=None,
-              starts=None, mask=None):  # fmt: skip
+              starts=None, mask=None, pieces=0):  # fmt: skip
     """The kernel with few keys a program, so that few keys are many pieces."""
     number, length = (0, length) if isinstance(length, torch.Tensor) else (length, None)
     kind, size = ("full", 1) if span is None else (span.kind, span.size)
     return triton.decode_attention_op(
-        q, k, v, new_k, new_v, rope, q_gain, k_gain, length, starts, mask, number, 1e-5, kind, size, tile
+        q, k, v, new_k, new_v, rope, q_gain, k_gain, length, starts, mask, number, 1e-5, kind, size, tile, pieces
     )
 
 
@@ -195,6 +195,35 @@ def test_more_pieces_than_one_merge_takes():
     assert not triton.counters(CPU).any()
 
 
+def test_a_piece_of_several_tiles():
+    q, k, v, words = filled(positions=150, head_dim=4)
+    starts, mask = torch.tensor([3, 70]), torch.rand(2, 150) < 0.8
+    for length in (1, 24, 25, 33, 49, 150):  # 1 to 38 tiles of 4 for 6 programs, up to 7 each
+        for more in ({}, {"starts": starts, "mask": mask}):
+            caches = [poisoned(x, None, length) for x in (k, v, k, v)]
+            given = in_pieces(q, *caches[2:], length, 4, **words, **more, pieces=6)
+            expected = decode_attention(q, *caches[:2], length, **words, **more, backend="reference")
+            torch.testing.assert_close(given, expected, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(caches[3], caches[1], rtol=0, atol=0, equal_nan=True)
+    assert not triton.counters(CPU).any()
+
+
+def test_a_span_and_a_memory_are_not_split_and_a_long_cache_is():
+    work = triton.work
+    for head_dim, keys, programs in (
+        (150, 64, 5),
+        (150, 128, 5),
+        (256, 102, 8),
+        (480, 64, 15),
+        (64, 64, 1),
+        (64, 200, 1),
+    ):
+        found = work(head_dim, keys, 8, True, 2)
+        assert found.pieces == 1 and found.tile >= keys and -(-head_dim // found.width) == programs
+    assert work(64, 1503, 32, False, 2) == triton.Work(128, 12, 64, 8)
+    assert work(256, 6528, 2, False, 2) == triton.Work(32, 64, 256, 4)
+
+
 @pytest.mark.parametrize("tile", [4, 0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
 def test_a_row_has_the_same_bits_in_any_batch(dtype, tile):
@@ -275,8 +304,9 @@ def test_pieces_cover_the_keys_whatever_the_head():
     for head_dim in (4, 48, 64, 80, 100, 128, 150, 256, 480, 512):
         for keys in (1, 63, 64, 65, 128, 129, 1503, 8192):
             for few in (False, True):
-                tile, times, splits, _ = triton.tiles(head_dim, keys, few)
-                assert (splits - 1) * tile * times < keys <= splits * tile * times
+                work = triton.work(head_dim, keys, 4, few, 2)
+                assert (work.pieces - 1) * work.tile < keys
+                assert work.width >= head_dim if work.pieces > 1 or not few else keys <= work.tile
 
 
 def test_counters_are_not_made_inside_a_capture(monkeypatch):
@@ -296,7 +326,7 @@ def test_the_custom_op_says_what_it_writes():
     q, k, v, words = filled(positions=8)
     names = ("new_k", "new_v", "rope", "q_gain", "k_gain")
     length = torch.tensor([5], dtype=torch.int32)
-    arguments = (q, k, v, *(words[name] for name in names), length, None, None, 0, 1e-5, "full", 1, 4)
+    arguments = (q, k, v, *(words[name] for name in names), length, None, None, 0, 1e-5, "full", 1, 4, 0)
     torch.library.opcheck(triton.decode_attention_op, arguments, test_utils=("test_schema", "test_faketensor"))
 
 

@@ -10,6 +10,7 @@ from philox_vectors import VECTORS
 
 from clavilux.kernels.case_inputs import call
 from clavilux.kernels.catalog import cases
+from clavilux.kernels.launch import noted
 from clavilux.kernels.sample import gumbel, reference, sample, sample_step
 from clavilux.kernels.sample import triton as kernels
 from clavilux.kernels.sample.triton import gumbel_of, words_of
@@ -222,6 +223,17 @@ def test_top_k_at_every_rank_is_the_references():
     assert len(set(drawn)) > 20
 
 
+@pytest.mark.parametrize("words", [{"top_k": 1}, {"top_k": 30}, {"top_p": 0.02}, {"top_k": 200, "top_p": 0.1}], ids=str)
+def test_a_winner_that_the_filter_drops_is_followed_by_the_best_of_what_lies_above(words):
+    rows, vocabulary = 24, 300
+    logits = torch.randn(rows, 1, vocabulary, generator=torch.Generator().manual_seed(5)) * 0.3
+    keys = {"seeds": torch.arange(rows), "rows": torch.zeros(rows, dtype=torch.int64)}
+    winners = step_of(logits, **keys, backend="reference")[1]
+    expected = step_of(logits, **keys, **words, backend="reference")[1]
+    assert int((winners != expected).sum()) > rows // 2  # so flat are they that most winners are dropped
+    assert torch.equal(step_of(logits, **keys, **words)[1], expected)
+
+
 def test_greedy_takes_the_first_of_equals_and_no_noise():
     logits = torch.tensor([[[0.0, 2.0, 1.0, 2.0]], [[5.0, -torch.inf, 1.0, 2.0]]])
     for step in (0, 3):
@@ -317,6 +329,18 @@ def test_the_eager_sampler_draws_the_same_and_raises():
     logits[0, 0, allowed[0, 0].nonzero()[0, 0]] = torch.nan
     with pytest.raises(ValueError, match="no token can be drawn"):
         sample(logits, noise, **words, backend="triton")
+
+
+def test_the_eager_sampler_is_one_kernel_and_takes_any_strides():
+    logits = torch.randn(2, 50, 3).mT  # [2, 3, 50]
+    noise = gumbel(whole(3), whole(0), 5, 1, 3, 50)[0]
+    words = {"weights": GUIDANCE[2], "top_k": 12}
+    expected = sample(logits, noise, **words)
+    assert torch.equal(sample(logits, noise, **words, backend="triton"), expected)
+    with noted() as notes:
+        sample(logits, noise, **words, backend="triton")
+    assert [note.kernel.__name__ for note in notes] == ["sample_kernel"]
+    assert kernels._table(GUIDANCE[2], logits.device) is kernels._table(GUIDANCE[2], logits.device)
 
 
 def test_the_operator_is_what_it_says_to_torch():
