@@ -67,9 +67,10 @@ def dependent(device: torch.device, wanted: bool = True) -> Iterator[bool]:
     """Within it, a kernel begins while the one before it still runs, where the device can (`overlaps`).
 
     CUDA's programmatic dependent launch: a kernel asks for its weights, then waits until the one before it is done and
-    everything it wrote can be seen. So what is called a weight must not have been written by the kernels just before:
-    that holds for a step of a decoder whose weights lie there, and not for any call of an op. It yields whether it is
-    so; `wanted` False leaves everything as it is, for comparisons.
+    everything it wrote can be seen. So what is called a weight must not have been written by the kernels just before,
+    and neither must the clock, the plan, and the keys and values of earlier positions: that holds for a step of a
+    decoder, between whose last kernel and whose first one the device has finished, and not for any call of an op. It
+    yields whether it is so; `wanted` False leaves everything as it is, for comparisons.
     """
     token = _DEPENDENT.set(wanted and overlaps(device))
     try:

@@ -1,7 +1,8 @@
 """How a Triton kernel begins where it may be started before the one before it has ended (`launch.dependent`).
 
-In this order: ask for weights, `wait`, and only then touch what another kernel writes. Every kernel of a step waits,
-also one that reads nothing of the kernel before it: its successor counts on everything further back being done.
+In this order: ask for weights and for what was complete before the step began, `wait`, and only then touch what another
+kernel of the step writes. Every kernel of a step waits, also one that reads nothing of the kernel before it: its
+successor counts on everything further back being done.
 PTX ISA, griddepcontrol and prefetch.
 """
 

@@ -311,5 +311,6 @@ def _draw(
         batch, vocabulary, len(weights), cycle, *logits.stride()[:2],
         *((0, 0, 0) if plan is None else plan.stride()), *strides,
         num_warps=_warps(block, by_rank + by_mass), R=weights.shape[1],
-        TEMPERATURE={0: "zero", 1: "one"}.get(temperature, "any"), TOP_K=by_rank, TOP_P=by_mass, BLOCK=block,
+        TEMPERATURE="zero" if temperature == 0 else "one" if temperature == 1 else "any",
+        TOP_K=by_rank, TOP_P=by_mass, BLOCK=block,
     )  # fmt: skip
