@@ -113,7 +113,15 @@ def mass_of(scores):
 
 
 @triton.jit
-def drawn(scores, noise, tokens, top_k, top_p, TOP_K: tl.constexpr, TOP_P: tl.constexpr):
+def perturbed(scores, added, noise, tokens, mask, FROM_MEMORY: tl.constexpr):
+    """Scores with their noise: as added, or, to keep it out of registers, as it lies in memory."""
+    if FROM_MEMORY:
+        added = tl.load(noise + tokens, mask=mask, other=0.0)
+    return scores + added
+
+
+@triton.jit
+def drawn(scores, added, noise, tokens, mask, top_k, top_p, TOP_K: tl.constexpr, TOP_P: tl.constexpr):
     """The token with the largest score + noise among those that a filter keeps; the lowest id of equals.
 
     A filter keeps a token by what lies above it: fewer than top_k tokens, or less than top_p of all probability, in
@@ -122,8 +130,9 @@ def drawn(scores, noise, tokens, top_k, top_p, TOP_K: tl.constexpr, TOP_P: tl.co
     above comes next. Where the filter keeps a share s of all probability, 1 + log(1/s) rounds are expected: 1.1 for
     nine tenths, 11 for one token of 16384 equal ones. The most likely token is always kept, so it ends.
     """
-    perturbed = scores + noise
-    token = tl.argmax(perturbed, 0, tie_break_left=True)
+    FROM_MEMORY: tl.constexpr = TOP_K and TOP_P and noise is not None
+    sums = perturbed(scores, added, noise, tokens, mask, FROM_MEMORY)
+    token = tl.argmax(sums, 0, tie_break_left=True)
     if TOP_K or TOP_P:
         depth = depth_of(scores)
         if TOP_P:
@@ -137,7 +146,9 @@ def drawn(scores, noise, tokens, top_k, top_p, TOP_K: tl.constexpr, TOP_P: tl.co
             else:
                 dropped = tl.sum(above.to(tl.int32), 0) >= top_k
             if dropped:
-                token = tl.argmax(tl.where(above, perturbed, float("-inf")), 0, tie_break_left=True)
+                if FROM_MEMORY:
+                    sums = perturbed(scores, added, noise, tokens, mask, FROM_MEMORY)
+                token = tl.argmax(tl.where(above, sums, float("-inf")), 0, tie_break_left=True)
     return token
 
 
@@ -200,7 +211,8 @@ def sample_kernel(
         if noise is None:
             added = noise_of(tl.load(seeds + row), tl.load(rows + row), now, book, 0, BLOCK)
         else:
-            added = tl.load(noise + (row * codebooks + book) * vocabulary + tokens, mask=mask, other=0.0)
+            noise += (row * codebooks + book) * vocabulary
+            added = tl.load(noise + tokens, mask=mask, other=0.0)  # unused, and not loaded, where `drawn` loads it
     wait(DEPENDENT)
     scores = guided(logits + row * logits_row + book * logits_book, weights, batch * logits_row, tokens, mask, R)
     if allowed is not None:
@@ -217,7 +229,7 @@ def sample_kernel(
             scores = tl.div_rn(scores, tl.zeros([BLOCK], tl.float32) + tl.cast(temperature, tl.float32))
         if TOP_K and TOP_P:  # top_p counts shares of what top_k leaves
             scores = top_k_of(scores, top_k)
-        token = drawn(scores, added, tokens, top_k, top_p, TOP_K, TOP_P)
+        token = drawn(scores, added, noise, tokens, mask, top_k, top_p, TOP_K, TOP_P)
     token = token.to(tl.int64)
     if plan is None:
         tl.store(out + row * codebooks + book, tl.where(bad, OPEN, token))
@@ -232,25 +244,30 @@ def sample_kernel(
 
 
 @triton.jit
-def noise_kernel(seeds, rows, out, step, batch, vocabulary, BLOCK: tl.constexpr, DEPENDENT: tl.constexpr):
-    """out[t, b, k] = noise of step + t; a program a step and row, a codebook and a block of tokens."""
-    wait(DEPENDENT)
+def noise_kernel(seeds, rows, out, clock, step, batch, vocabulary, BLOCK: tl.constexpr, DEPENDENT: tl.constexpr):
+    """out[t, b, k] = noise of step + t, or of clock's; a program a step and row, a codebook and a block of tokens."""
     number, book, block = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
     row, now = number % batch, number // batch + step
+    if clock is not None:
+        now += tl.load(clock)
     values = noise_of(tl.load(seeds + row), tl.load(rows + row), now, book, block * (BLOCK // 4), BLOCK)
     tokens = block * BLOCK + tl.arange(0, BLOCK)
     start = out + (number * tl.num_programs(1) + book) * vocabulary
+    wait(DEPENDENT)  # `out` may lie where a kernel before this one still reads
     tl.store(start + tokens, values, mask=tokens < vocabulary)
 
 
 def gumbel(seeds: Tensor, rows: Tensor, step: int, num_steps: int, codebooks: int, vocabulary: int) -> Tensor:
     """As `reference.gumbel`, within 1e-5; the noise that `sample_step` draws with, bit for bit."""
     out = torch.empty(num_steps, len(seeds), codebooks, vocabulary, device=seeds.device)
-    grid = (num_steps * len(seeds), codebooks, triton.cdiv(vocabulary, NOISE_BLOCK))
-    launch(
-        noise_kernel, grid, seeds.contiguous(), rows.contiguous(), out, step, len(seeds), vocabulary, BLOCK=NOISE_BLOCK
-    )
+    _fill_noise(seeds.contiguous(), rows.contiguous(), out, None, step)
     return out
+
+
+def _fill_noise(seeds: Tensor, rows: Tensor, out: Tensor, clock: Tensor | None, step: int) -> None:
+    num_steps, batch, codebooks, vocabulary = out.shape
+    grid = (num_steps * batch, codebooks, triton.cdiv(vocabulary, NOISE_BLOCK))
+    launch(noise_kernel, grid, seeds, rows, out, clock, step, batch, vocabulary, BLOCK=NOISE_BLOCK)
 
 
 def sample(
@@ -291,9 +308,9 @@ def _(logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k,
 
 
 def _warps(block: int, filters: int) -> int:
-    """16 scores a thread; 32 for 16384 where there are 16 warps: on AMD, and for two filters, which would spill."""
-    most = 16 if waves_of_64() or block == 16384 and filters == 2 else 32
-    return min(most, max(1, block // 512))
+    """8 scores a thread, or more; 32 for 16384 where there are 16 warps: on AMD, and for two filters, or it spills."""
+    most = 16 if waves_of_64() or filters == 2 else 32
+    return min(most, max(1, block // 256))
 
 
 def _draw(
@@ -304,6 +321,11 @@ def _draw(
     (batch, codebooks), vocabulary = out.shape, logits.shape[2]
     block = max(128, triton.next_power_of_2(vocabulary))
     by_rank, by_mass = 0 < top_k < vocabulary, top_p < 1
+    if noise is None and temperature > 0 and by_rank and by_mass and block > 8192:
+        # The search for the rank and the making of the noise, both in one program, would not fit into its registers.
+        assert seeds is not None and rows is not None
+        noise = torch.empty(batch, codebooks, vocabulary, device=logits.device)
+        _fill_noise(seeds, rows, noise[None], step, 0)
     cycle, strides = (1, (0, 0, 0)) if allowed is None else (len(allowed), allowed.stride()[:3])
     launch(
         sample_kernel, (batch, codebooks),
