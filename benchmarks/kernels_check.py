@@ -31,6 +31,7 @@ MOST_STACK = 32  # bytes a thread: 8 words put aside once, outside the loops, ar
 DTYPES = ("bfloat16", "float16")
 WAIT = "ACQBULK"  # griddepcontrol.wait, in SASS
 OPS_OF_TORCH = ("prefill_attention",)  # where there is no kernel of our own to compile
+LINEAR_OPS = ("norm_linear", "linear_residual")
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def job(launch, target: Target) -> Job:
     described = [f"{name}={_word(value)}" for name, value in launch.constants.items()]
     described += [f"{name}={value}" for name, value in launch.options.items()]
     entry = Entry(
-        op=kernel.fn.__module__.split(".")[-2],
+        op=kernel.fn.__module__.removesuffix(".triton").split(".")[-1],
         kernel=kernel.fn.__name__,
         constants=" ".join([*described, "of", ",".join(dict.fromkeys(types))]),
         target=target.name,
@@ -161,12 +162,19 @@ def launches(case, target: Target) -> list:
     return notes
 
 
+def left_to_torch(case) -> bool:
+    """Whether a case runs no kernel of ours: a whole prompt's attention, and products of more rows than a step has."""
+    from clavilux.kernels.linear import MOST_ROWS
+
+    return case.op in OPS_OF_TORCH or (case.op in LINEAR_OPS and case.shape["rows"] > MOST_ROWS)
+
+
 def collect(cases: Iterable, targets: Iterable[Target]) -> tuple[dict[str, Job], list[str], Counter]:
     """The different compilations of the cases, what went wrong on the way, and how many cases were which."""
     jobs: dict[str, Job] = {}
     failures, counts = [], Counter()
     for case in cases:
-        if case.op in OPS_OF_TORCH:
+        if left_to_torch(case):
             counts["torch"] += 1
             continue
         for dtype in (case.dtype,) if case.dtype == "float32" else DTYPES:
@@ -353,7 +361,7 @@ def main(arguments: list[str] | None = None) -> int:
     cases = [case for case in CASES if not case.toy and (not given.ops or case.op in given.ops)]
     jobs, failures, counts = collect(cases, [TARGETS[name] for name in given.targets])
     print(
-        f"triton {triton.__version__}: {len(cases)} cases, {counts['torch']} of them ({', '.join(OPS_OF_TORCH)}) "
+        f"triton {triton.__version__}: {len(cases)} cases, {counts['torch']} of them (a prompt's attention, many rows) "
         f"PyTorch's own; the others, in {counts['calls']} calls, launch {counts['launches']} kernels; "
         f"{len(jobs)} different compilations"
     )
