@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 
 from clavilux.kernels.backend import interpreted
-from clavilux.kernels.launch import launch, waves_of_64
+from clavilux.kernels.launch import launch, recording, waves_of_64
 from clavilux.kernels.linear import MOST_ROWS
 from clavilux.kernels.prologue import ask_for, wait
 
@@ -204,7 +204,9 @@ def blocks(
     stages = 2 if waves_of_64() else max(2, min(6, room // step, triton.cdiv(width, parts * block_k) + 1))
     lines = triton.next_power_of_2(triton.cdiv(width * dtype.itemsize, 128))
     return {
-        "LINES": 0 if waves_of_64() or interpreted() else min(lines, ASKED_FOR // (block_n * matrices * 128)),
+        "LINES": 0
+        if waves_of_64() or (interpreted() and not recording())
+        else min(lines, ASKED_FOR // (block_n * matrices * 128)),
         "R": block_r,
         "BN": block_n,
         "S": parts,

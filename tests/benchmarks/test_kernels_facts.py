@@ -8,10 +8,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 pytest.importorskip("triton")
 
-import kernels_check  # noqa: E402
-import kernels_facts  # noqa: E402
+import kernels_check
+import kernels_facts
 
-from clavilux.kernels.catalog import CASES  # noqa: E402
+from clavilux.kernels.catalog import CASES
 
 BY_NAME = {str(case): case for case in CASES}
 KIB = 1024
