@@ -203,10 +203,10 @@ def blocks(
     room = (104 if programs > PROCESSORS else 152) * 1024
     stages = 2 if waves_of_64() else max(2, min(6, room // step, triton.cdiv(width, parts * block_k) + 1))
     lines = triton.next_power_of_2(triton.cdiv(width * dtype.itemsize, 128))
+    if waves_of_64() or (interpreted() and not recording()):
+        lines = 0  # what asks is an instruction of NVIDIA's
     return {
-        "LINES": 0
-        if waves_of_64() or (interpreted() and not recording())
-        else min(lines, ASKED_FOR // (block_n * matrices * 128)),
+        "LINES": min(lines, ASKED_FOR // (block_n * matrices * 128)),
         "R": block_r,
         "BN": block_n,
         "S": parts,
