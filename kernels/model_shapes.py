@@ -103,7 +103,7 @@ class ModelShape:
             "cross_attention": self.cross > 0,
             "final_norm": self.final_norm,
             "tied": self.tied,
-            "spans": spans,
+            "spans": spans if set(spans) != {"full"} else (),
             "block": max(1, self.block),
             "prefix_span": max(1, self.prefix),
         }
