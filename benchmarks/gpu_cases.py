@@ -17,6 +17,7 @@ import torch
 
 from clavilux.kernels.case_inputs import Call, call
 from clavilux.kernels.catalog import CASES, Case
+from clavilux.kernels.cross_step import FoldedMemory
 from clavilux.kernels.folded import FoldedWeight
 from clavilux.kernels.linear import MOST_ROWS
 from clavilux.kernels.quantized import Int8Weight
@@ -85,6 +86,8 @@ def _wider(made: Call) -> Call:
             return value.dequantized(dtype)
         if isinstance(value, FoldedWeight):
             return FoldedWeight(wide(value.matrix), value.row_sums)
+        if isinstance(value, FoldedMemory):
+            return FoldedMemory(**{name: wide(part) for name, part in vars(value).items()})
         if isinstance(value, torch.Tensor) and value.dtype in (torch.float16, torch.bfloat16):
             return value.to(dtype)
         return value

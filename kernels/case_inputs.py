@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from clavilux.kernels.catalog import Case, Shape
+from clavilux.kernels.cross_step.memory import FoldedMemory, fold_memory
 from clavilux.kernels.folded import FoldedWeight, fold
 from clavilux.kernels.quantized import Int8Weight, quantize
 from clavilux.kernels.sample.reference import OPEN
@@ -144,6 +145,34 @@ def _attention_words(shape: Shape, make: _Maker, keys: int) -> dict[str, Any]:
     return words
 
 
+def _cross_step(function: Op, shape: Shape, make: _Maker) -> Call:
+    rows, width, heads, size, keys = (shape[name] for name in ("rows", "width", "heads", "head_dim", "length"))
+    inner, biases = heads * size, shape.get("bias", True)
+    mask = _attention_words(shape, make, keys).get("mask")
+    gain, shift = make.normal(width, scale=0.2, mean=1.0), make.normal(width, scale=0.2)
+    ends: Shape = {"out": width, "width": inner}
+    out = make.weight(ends)
+    before = make.weight({**ends, "weights": shape.get("weights", "")})
+    bias, out_bias, query_bias = (make.normal(size, scale=0.2) if biases else None for size in (width, width, inner))
+    x, y = make.normal(rows, width, mean=0.3), make.normal(rows, inner)
+    words = {"norm": shape["norm"]}
+    if make.values:
+        query = make.normal(inner, width, scale=width**-0.5)
+        folded = fold(query, gain, shift if shape["norm"] == "layer" else None, query_bias, make.dtype)
+        k, v = (make.normal(rows, heads, keys, size) for _ in range(2))
+        readable = None if mask is None else mask.any(1)
+        memory = fold_memory(k, v, *folded, out, before, bias, readable)
+        return Call(function, (x, y, before, bias, memory, mask, out_bias), words)
+    readable_rows, scores = rows - bool(shape.get("mask") and rows > 1), heads * keys
+    single = [torch.empty(readable_rows, scores, device=make.device) for _ in range(3)]
+    sizes = (scores, width), (scores, inner), (width, scores)
+    matrices = [make.normal(readable_rows, *two) for two in sizes]
+    start, offset = single[1] if biases else None, single[2] if biases or shape["norm"] == "layer" else None
+    slots = torch.empty(rows, device=make.device, dtype=torch.int32)
+    memory = FoldedMemory(matrices[0], matrices[1], matrices[2], single[0], start, offset, slots, heads)
+    return Call(function, (x, y, before, bias, memory, mask, out_bias), words)
+
+
 def _rope(make: _Maker, positions: int, head_dim: int) -> torch.Tensor:
     angles = make.normal(positions, head_dim // 2, dtype=torch.float32)
     cos, sin = angles.cos(), angles.sin()
@@ -253,6 +282,7 @@ _MAKERS: Mapping[str, Callable[[Op, Shape, _Maker], Call]] = {
     "linear_residual": _linear_residual,
     "decode_attention": _decode_attention,
     "prefill_attention": _prefill_attention,
+    "cross_step": _cross_step,
     "sample": _sample,
     "sample_step": _sample_step,
     "gumbel": _gumbel,

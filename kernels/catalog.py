@@ -125,6 +125,16 @@ def _decode_bytes(shape: Shape, item: int) -> int:
     return shape["rows"] * shape["heads"] * shape["head_dim"] * vectors * item
 
 
+def _cross_step_bytes(shape: Shape, item: int) -> int:
+    # The self-attention's output, and of all rows but a masked last one the folded memory and its sums and offsets.
+    inner, scores = shape["heads"] * shape["head_dim"], shape["heads"] * shape["length"]
+    out: Shape = {"rows": shape["rows"], "width": inner, "out": shape["width"], "bias": shape.get("bias", True)}
+    out["weights"] = shape.get("weights", "")  # the folded memory is not rounded to 8 bits
+    readable = shape["rows"] - bool(shape.get("mask") and shape["rows"] > 1)
+    vectors = 1 + (shape["norm"] == "layer") + bool(shape.get("bias", True))
+    return _linear_bytes(out, item) + readable * scores * ((2 * shape["width"] + inner) * item + 4 * vectors)
+
+
 def _prefill_bytes(shape: Shape, item: int) -> int:
     return shape["rows"] * shape["heads"] * shape["head_dim"] * 2 * (shape["length"] + shape["queries"]) * item
 
@@ -152,6 +162,7 @@ COSTS: Mapping[str, Callable[[Shape, int], int]] = MappingProxyType(
         "linear_residual": _linear_bytes,
         "decode_attention": _decode_bytes,
         "prefill_attention": _prefill_bytes,
+        "cross_step": _cross_step_bytes,
         "sample": _sample_bytes,
         "sample_step": _sample_bytes,
         "gumbel": _gumbel_bytes,
@@ -177,6 +188,8 @@ def _linear_cases(model: ModelShape) -> list[Case]:
     ]
     if model.cross:
         cases.append(("norm_linear", "cross-q", {**norm, "out": inner}))
+        step: Shape = {**norm, "heads": model.heads, "head_dim": model.head_dim, "mask": True}
+        cases += [("cross_step", f"cross-{keys}", {**step, "length": keys}) for keys in (13, 32)]
     if model.int8:
         cases += [(op, f"{place}-int8", {**shape, "weights": "int8"}) for op, place, shape in cases]
     return [Case(op, f"{model.name}-{place}", shape, model.dtype) for op, place, shape in cases]
@@ -309,6 +322,12 @@ def _toy_cases(dtype: str) -> list[Case]:
         ("previous-row", {**step, **turned, "length": 17, "span": "previous_row", "span_size": 5}),
         ("first-row", {**step, "length": 5, "span": "previous_row", "span_size": 5}),
     ]
+    cross: list[tuple[str, Shape]] = [
+        ("one-key", {"rows": 1, "width": 16, "heads": 2, "head_dim": 8, "length": 1, "norm": "layer"}),
+        ("guided", {"rows": 2, "width": 16, "heads": 2, "head_dim": 4, "length": 5, "norm": "layer", "mask": True}),
+        ("odd", {"rows": 3, "width": 13, "heads": 3, "head_dim": 5, "length": 9, "norm": "rms", "mask": True}),
+        ("no-bias", {"rows": 9, "width": 600, "heads": 6, "head_dim": 8, "length": 7, "norm": "layer", "bias": False}),
+    ]
     embed: list[tuple[str, Shape]] = [
         ("plain", {"rows": 1, "codebooks": 1, "vocabulary": 5, "width": 16}),
         ("books", {"rows": 3, "codebooks": 4, "vocabulary": 3, "width": 33, "positions": True}),
@@ -344,6 +363,7 @@ def _toy_cases(dtype: str) -> list[Case]:
         for queries in {1, (length + 1) // 2, length}:
             whole: Shape = {**shape, "queries": queries}
             cases.append(Case("prefill_attention", f"{name}-{queries}", whole, dtype, True))
+    cases += [Case("cross_step", name, shape, dtype, True) for name, shape in cross]
     cases += [Case("embed", name, shape, dtype, True) for name, shape in embed]
     cases += [Case("sample", name, shape, dtype, True) for name, shape in sample]
     cases += [Case("sample_step", name, shape, dtype, True) for name, shape in sample]

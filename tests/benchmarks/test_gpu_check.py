@@ -56,7 +56,7 @@ def test_every_case_is_checked_in_both_dtypes():
 
 
 @pytest.mark.parametrize("op", ["norm_linear", "linear_residual", "decode_attention", "prefill_attention", "sample",
-                                "sample_step", "gumbel", "embed"])  # fmt: skip
+                                "sample_step", "gumbel", "embed", "cross_step"])  # fmt: skip
 def test_a_right_op_passes(op):
     for case in gpu_cases.all_cases(quick=True):
         if case.op == op:
