@@ -75,7 +75,8 @@ class Decoder(nn.Module):
         Args:
             spec: its shape.
             weights: by the names of `named_parameters`, exactly these. `matrices` may be int8: then
-                `clavilux.precision.prepare` is to follow.
+                `clavilux.precision.prepare` is to follow. An offset of theirs becomes the layer's bias, even where
+                the spec has none.
 
         Raises:
             RuntimeError: a name that is missing, unexpected or misshapen; all are listed.
@@ -86,8 +87,11 @@ class Decoder(nn.Module):
         for name, linear in decoder.matrices().items():
             weight = plain.get(f"{name}.weight")
             if isinstance(weight, Int8Weight):
-                replace_weight(linear, weight)
+                replace_weight(linear, replace(weight, offset=None))
                 del plain[f"{name}.weight"]
+                if weight.offset is not None:
+                    linear.bias = nn.Parameter(torch.empty_like(weight.offset, device="meta"))
+                    plain[f"{name}.bias"] = weight.offset
         tensors = {name: dequantize(weight, torch.float32) for name, weight in plain.items()}
         decoder.load_state_dict(tensors, strict=True, assign=True)
         decoder.make_tables()

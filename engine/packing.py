@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from clavilux.decoder import Decoder
 from clavilux.kernels import processor
-from clavilux.kernels.folded import fold
+from clavilux.kernels.folded import FoldedWeight, fold, folded
 from clavilux.kernels.quantized import Int8Weight, dequantize, pack, quantize
 from clavilux.layers import Norm, replace_weight
 
@@ -60,7 +60,8 @@ def pack_for_gpu(decoder: Decoder, kind: str, device: torch.device) -> float:
     """Fold every norm into the matrix that follows it, and for "int8" round all that a step reads; on `device`.
 
     Matrices that nothing is folded into, and "int8" does not round, stay where they are. Not folded are the matrices of
-    an int8 copy, whose scales are a row's and not a column's, and those that float16 cannot hold then.
+    an int8 copy in format 1, whose scales are a row's and not a column's, and those that float16 cannot hold then. In
+    format 2 the gain is in the matrix already, and its norm has a gain of ones and a shift of zeros.
 
     Args:
         decoder: best in the dtype of its checkpoint, as the folded matrices are rounded here.
@@ -78,6 +79,11 @@ def pack_for_gpu(decoder: Decoder, kind: str, device: torch.device) -> float:
         weight: Tensor | Int8Weight = linear.weight
         if isinstance(weight, Tensor):
             errors += _folded(norm, linear, weight.detach().to(device), kind)
+        elif isinstance(weight, Int8Weight) and _does_nothing(norm):
+            weight = weight.to(device)
+            offset = None if linear.bias is None else linear.bias.detach().to(device).float()
+            _put(norm, linear, folded(weight), offset)
+            errors.append((weight.error, weight))
     if kind != "int8":
         return 0.0
     for linear in decoder.matrices().values():
@@ -104,12 +110,22 @@ def _folded(norm: Norm, linear: nn.Linear, weight: Tensor, kind: str) -> list[tu
         matrix, offset = fold(weight, gain, shift, bias, GPU_KINDS[kind])
     except OverflowError:
         return []
+    _put(norm, linear, matrix, offset)
+    return [(matrix.error, weight)]
+
+
+def _does_nothing(norm: Norm) -> bool:
+    """Whether a norm neither scales nor shifts what it normalizes."""
+    return bool((norm.weight == 1).all()) and (norm.bias is None or not bool(norm.bias.any()))
+
+
+def _put(norm: Norm, linear: nn.Linear, matrix: FoldedWeight, offset: Tensor | None) -> None:
+    """A folded matrix in the place of a norm's parameters and a layer's."""
     replace_weight(linear, matrix)
     del linear.bias
     linear.bias = cast("nn.Parameter", offset)  # in float32
     norm.weight = cast("nn.Parameter", None)
     norm.bias = None
-    return [(matrix.error, weight)]
 
 
 def _joint(errors: Iterable[tuple[float, Tensor | Int8Weight]]) -> float:

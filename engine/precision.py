@@ -13,7 +13,7 @@ from torch import nn
 from clavilux.decoder import Decoder
 from clavilux.half_decoding import DecodesInHalf
 from clavilux.kernels import huge_pages, processor
-from clavilux.kernels.quantized import Int8Weight, packing_supported
+from clavilux.kernels.quantized import LEVELS, Int8Weight, packing_supported
 from clavilux.packing import GPU_KINDS, HALF_CACHE, pack_for_cpu, pack_for_gpu
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -107,9 +107,12 @@ def around_bytes(dtype: str) -> tuple[int, int]:
 
 
 def _expand(linears: list[nn.Module], dtype: torch.dtype) -> None:
-    """Give the layers of an int8 copy plain matrices again."""
+    """Give the layers of an int8 copy plain matrices again, those of format 2 with the gains in them. ValueError."""
     for linear in linears:
         weight = cast("Int8Weight", linear.weight)
+        largest = LEVELS * float(weight.scale.max())
+        if dtype == torch.float16 and largest > _LARGEST_HALF:
+            raise ValueError(f"a weight is {largest:g}; float16 holds numbers up to {_LARGEST_HALF:g}")
         del linear.weight
         linear.weight = nn.Parameter(weight.dequantized(dtype), requires_grad=False)
 

@@ -45,6 +45,11 @@ class FoldedWeight:
         return replace(self, matrix=self.matrix.to(device), row_sums=self.row_sums.to(device))
 
 
+def folded(matrix: Tensor | Int8Weight) -> FoldedWeight:
+    """A matrix that holds its norm's gain already."""
+    return FoldedWeight(matrix, dequantize(matrix, torch.float32).sum(1, dtype=torch.float64).float())
+
+
 def fold(
     weight: Tensor, gain: Tensor | None, shift: Tensor | None, bias: Tensor | None, kind: torch.dtype | str
 ) -> tuple[FoldedWeight, Tensor | None]:
@@ -60,17 +65,21 @@ def fold(
     Raises:
         OverflowError: a product that float16 cannot hold.
     """
+    product, offset = fold_exactly(weight, gain, shift, bias)
+    if isinstance(kind, str):
+        return folded(quantize(product)), offset
+    if kind == torch.float16 and product.numel() and float(product.abs().max()) > LARGEST_HALF:
+        raise OverflowError(f"a norm's gain times its matrix reaches {float(product.abs().max()):.3g}")
+    return folded(product.to(kind)), offset
+
+
+def fold_exactly(
+    weight: Tensor, gain: Tensor | None, shift: Tensor | None, bias: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """The matrix times the gain and the bias, both in float32: what is to be rounded. Arguments as `fold`."""
     exact = weight.detach().float()
     offset = None if bias is None else bias.detach().float()
     if shift is not None:
         added = (exact.double() @ shift.detach().double()).float()
         offset = added if offset is None else added + offset
-    product = exact if gain is None else exact * gain.detach().float()
-    matrix: Tensor | Int8Weight
-    if isinstance(kind, str):
-        matrix = quantize(product)
-    else:
-        if kind == torch.float16 and product.numel() and float(product.abs().max()) > LARGEST_HALF:
-            raise OverflowError(f"a norm's gain times its matrix reaches {float(product.abs().max()):.3g}")
-        matrix = product.to(kind)
-    return FoldedWeight(matrix, dequantize(matrix, torch.float32).sum(1, dtype=torch.float64).float()), offset
+    return exact if gain is None else exact * gain.detach().float(), offset

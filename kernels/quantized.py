@@ -37,11 +37,14 @@ class Int8Weight:
         values: int8 [N, D], contiguous.
         scale: float32 [N].
         error: the root mean square error against the matrix it was made from, relative to that matrix.
+        offset: float32 [N] or None. Of a matrix in a file, into which a norm is folded: what is added to its products
+            in place of the layer's bias. A decoder makes a bias of it; the ops do not look at it.
     """
 
     values: torch.Tensor
     scale: torch.Tensor
     error: float = 0.0
+    offset: torch.Tensor | None = None
 
     @property
     def shape(self) -> torch.Size:
@@ -57,17 +60,21 @@ class Int8Weight:
 
     def to(self, device: torch.device) -> "Int8Weight":
         """The same on a device."""
-        return replace(self, values=self.values.to(device), scale=self.scale.to(device))
+        offset = None if self.offset is None else self.offset.to(device)
+        return replace(self, values=self.values.to(device), scale=self.scale.to(device), offset=offset)
 
     def slice_rows(self, first: int, last: int | None) -> "Int8Weight":
         """Rows first .. last - 1, or to the end."""
-        return replace(self, values=self.values[first:last], scale=self.scale[first:last])
+        offset = None if self.offset is None else self.offset[first:last]
+        return replace(self, values=self.values[first:last], scale=self.scale[first:last], offset=offset)
 
     @staticmethod
     def stacked(parts: Sequence["Int8Weight"]) -> "Int8Weight":
-        """The rows of several, one below the other; the error is the largest of theirs."""
+        """The rows of several, one below the other; the error is the largest of theirs. All have an offset or none."""
         values, scale = torch.cat([part.values for part in parts]), torch.cat([part.scale for part in parts])
-        return Int8Weight(values, scale, max(part.error for part in parts))
+        offsets = [part.offset for part in parts if part.offset is not None]
+        assert len(offsets) in (0, len(parts)), "a norm is folded into all the rows that read it"
+        return Int8Weight(values, scale, max(part.error for part in parts), torch.cat(offsets) if offsets else None)
 
 
 def quantize(weight: torch.Tensor) -> Int8Weight:

@@ -1,9 +1,16 @@
 """Int8 copies: checkpoints whose decoder's matrices are int8, with a scale for every row.
 
 In such a copy a matrix `X` is int8 [N, D] and has a float32 [N] beside it, `X_scale`; one more tensor, `ERROR`, says
-how far all of them are from the originals. Everything else is as it was, in half precision where that holds the very
-same numbers. Knows these tensors and how a folder is written; which matrices are meant, and the layout of the files, is
-each family's.
+how far all of them are from what was rounded. Everything else is as it was, in half precision where that holds the very
+same numbers. `FORMAT` is the format's number; a copy without it is in format 1, as version 0.1 wrote them.
+
+In format 2 the gain of the norm before a matrix is in the matrix, W * gain, and a float32 [N] `X_offset` = W @ shift +
+bias stands for the norm's shift and the layer's bias, where there is either; the norm's own gain and shift are ones and
+zeros. (A scale is a row's: a gain, which is a column's, can only go in before the rounding.) A norm before a matrix
+that is not int8 is as it was.
+
+Knows these tensors and how a folder is written; which matrices are meant, and the layout of the files, is each
+family's.
 """
 
 from __future__ import annotations
@@ -13,6 +20,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,72 +31,136 @@ from torch import Tensor
 from clavilux.checkpoint_io import open_safetensors
 from clavilux.errors import CheckpointError
 from clavilux.files import check_new_folder
+from clavilux.kernels.folded import fold_exactly
 from clavilux.kernels.quantized import Int8Weight, quantize
 
 ERROR = "clavilux.int8_error"  # float32 [1]: root mean square, relative
+FORMAT = "clavilux.int8_format"  # int64 [1]
 SCALE = "_scale"  # ends the name of an int8 matrix's scales, one a row
+OFFSET = "_offset"  # and of what is added to its products
+NEWEST = 2  # of the formats, and the one that is written
+
+
+@dataclass(frozen=True)
+class NormBefore:
+    """Names of what is folded into a matrix: the gain of the norm before it, the norm's shift, the layer's bias."""
+
+    gain: str
+    shift: str | None = None
+    bias: str | None = None
 
 
 def merge_scales(tensors: Mapping[str, Tensor], label: str) -> dict[str, Tensor | Int8Weight]:
-    """What a file holds, with the matrices of an int8 copy as such; CheckpointError if a scale does not fit."""
+    """What a file holds, with the matrices of an int8 copy as such.
+
+    Raises:
+        CheckpointError: a format that is not known, or a scale or an offset that does not fit.
+    """
+    number = _format(tensors.get(FORMAT), label)
     error = tensors.get(ERROR)
     if error is None:
         return dict(tensors)
+    endings = (SCALE, OFFSET) if number > 1 else (SCALE,)
+    rounded = {name for name, tensor in tensors.items() if tensor.dtype == torch.int8}
+    beside = {name + ending for name in rounded for ending in endings} | {ERROR, FORMAT}
     found: dict[str, Tensor | Int8Weight] = {}
     for name, tensor in tensors.items():
-        scale = tensors.get(name + SCALE)
-        if name == ERROR or name.endswith(SCALE) and name.removesuffix(SCALE) in tensors:
+        if name in beside:
             continue
-        if tensor.dtype != torch.int8:
+        scale, offset = tensors.get(name + SCALE), tensors.get(name + OFFSET) if number > 1 else None
+        if name not in rounded:
             found[name] = tensor
-        elif scale is None or tensor.ndim != 2 or scale.shape != tensor.shape[:1] or scale.dtype != torch.float32:
+        elif scale is None or tensor.ndim != 2 or not _is_a_row_each(scale, tensor):
             raise CheckpointError(f"{label} has no scale for the rows of {name}; an int8 copy should")
+        elif offset is not None and not (_is_a_row_each(offset, tensor) and bool(offset.isfinite().all())):
+            raise CheckpointError(
+                f"{label} has {name + OFFSET} as {offset.dtype} {tuple(offset.shape)}; "
+                f"it should be {len(tensor)} finite numbers in float32, one for each row of {name}"
+            )
         else:
-            found[name] = Int8Weight(tensor, scale, float(error.sum()))
+            found[name] = Int8Weight(tensor, scale, float(error.sum()), offset)
     return found
 
 
+def _is_a_row_each(numbers: Tensor, matrix: Tensor) -> bool:
+    return numbers.shape == matrix.shape[:1] and numbers.dtype == torch.float32
+
+
+def _format(tensor: Tensor | None, label: str) -> int:
+    """The number of a copy's format, out of its tensor."""
+    if tensor is None:
+        return 1
+    given = f"a format that is {tensor.dtype} {tuple(tensor.shape)}"
+    if tensor.numel() == 1 and not tensor.is_floating_point():
+        number = int(tensor)
+        if 1 <= number <= NEWEST:
+            return number
+        given = f"format {number}"
+    raise CheckpointError(f"{label} is an int8 copy in {given}; this version of clavilux reads 1 to {NEWEST}")
+
+
 def facts_of(path: Path) -> dict[str, Any]:
-    """What `clavilux info` says of the weights, if this safetensors file is an int8 copy's: only its head is read."""
+    """What `clavilux info` says of the weights, if this safetensors file is an int8 copy's: only its head is read.
+
+    Raises:
+        CheckpointError: a damaged file, or a format that is not known.
+    """
     if not path.exists():
         return {}
     with open_safetensors(path) as file:
-        error = file.get_tensor(ERROR) if ERROR in set(file.keys()) else None
-    return {} if error is None else {"weights": "int8", "weights_error": round(float(error.sum()), 6)}
+        error, number = (file.get_tensor(name) if name in set(file.keys()) else None for name in (ERROR, FORMAT))
+    if error is None:
+        return {}
+    format_number = _format(number, f"the checkpoint {str(path.parent)!r}")
+    return {"weights": "int8", "weights_error": round(float(error.sum()), 6), "weights_format": format_number}
 
 
 class Rounding:
     """Turns tensors into those of an int8 copy, and keeps count of what that costs."""
 
-    def __init__(self, matrices: Collection[str]):
-        """matrices: names of those to round."""
-        self._matrices, self._error, self._energy = frozenset(matrices), 0.0, 0.0
+    def __init__(self, matrices: Collection[str], norms: Mapping[str, NormBefore] | None = None):
+        """matrices: names of those to round; norms: of some of them, what is folded in before."""
+        self._matrices, self._norms, self._error, self._energy = frozenset(matrices), norms or {}, 0.0, 0.0
 
     def __call__(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The tensors of a copy. Raises CheckpointError for a matrix that is int8 already or not finite."""
+        gains = {norm.gain for norm in self._norms.values()}
+        shifts = {norm.shift for norm in self._norms.values()}
         found: dict[str, Tensor] = {}
         for name, tensor in tensors.items():
-            if name not in self._matrices:
+            if name in self._matrices:
+                found |= self._rounded(name, tensor, tensors)
+            elif name in gains:
+                found[name] = _in_half_if_exact(torch.ones_like(tensor))
+            elif name in shifts:
+                found[name] = _in_half_if_exact(torch.zeros_like(tensor))
+            else:
                 found[name] = _in_half_if_exact(tensor).clone()  # of a .bin, two may share their memory
-                continue
-            try:
-                small = quantize(tensor)
-            except ValueError as error:
-                raise CheckpointError(f"{name} cannot be rounded to int8: {error}") from None
-            energy = float(tensor.double().square().sum())
-            self._error, self._energy = self._error + small.error**2 * energy, self._energy + energy
-            found |= {name: small.values, name + SCALE: small.scale}
         return found
+
+    def _rounded(self, name: str, tensor: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        norm, offset = self._norms.get(name), None
+        try:
+            if norm is not None and tensor.is_floating_point():  # else it is refused below
+                parts = [None if part is None else tensors[part] for part in (norm.gain, norm.shift, norm.bias)]
+                tensor, offset = fold_exactly(tensor, *parts)
+            small = quantize(tensor)
+        except ValueError as error:
+            raise CheckpointError(f"{name} cannot be rounded to int8: {error}") from None
+        energy = float(tensor.double().square().sum())
+        self._error, self._energy = self._error + small.error**2 * energy, self._energy + energy
+        added = {} if offset is None else {name + OFFSET: offset}
+        return {name: small.values, name + SCALE: small.scale} | added
 
     @property
     def error(self) -> float:
-        """The root mean square error of everything that was rounded, relative to it."""
+        """The root mean square error of everything that was rounded, as it was folded, relative to it."""
         return math.sqrt(self._error / self._energy) if self._energy else 0.0
 
     @property
-    def error_tensor(self) -> dict[str, Tensor]:
-        """`ERROR`, to be saved with the tensors."""
-        return {ERROR: torch.tensor([self.error])}
+    def marks(self) -> dict[str, Tensor]:
+        """`ERROR` and `FORMAT`, to be saved with the tensors."""
+        return {ERROR: torch.tensor([self.error]), FORMAT: torch.tensor([NEWEST])}
 
 
 def _in_half_if_exact(tensor: Tensor) -> Tensor:

@@ -82,6 +82,12 @@ def _stacked(pieces: list[Weight]) -> Weight:
         return pieces[0]
     rounded = [piece for piece in pieces if isinstance(piece, Int8Weight)]
     if len(rounded) == len(pieces):
+        num_offsets = sum(piece.offset is not None for piece in rounded)
+        if num_offsets not in (0, len(rounded)):
+            raise CheckpointError(
+                f"an int8 copy has {num_offsets} of the {len(rounded)} offsets that one matrix of the decoder is made "
+                "of; it should have all or none"
+            )
         return Int8Weight.stacked(rounded)
     return torch.cat([dequantize(piece, torch.float32) for piece in pieces])
 

@@ -1,6 +1,7 @@
 """Packed weights: what they cost, that rows stay independent, and what each device refuses."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
 from clavilux.kernels import processor
-from clavilux.kernels.folded import FoldedWeight
+from clavilux.kernels.folded import FoldedWeight, fold_exactly
 from clavilux.kernels.quantized import KINDS, Int8Weight, packing_supported, quantize
 from clavilux.layers import replace_weight
 from clavilux.loop import generate_tokens
@@ -188,6 +189,34 @@ def test_norms_are_folded_for_a_gpu(words, kind, bound):
             object.__setattr__(part.weight, "matrix", part.weight.matrix.float())
     exact, given = logits_of(plain).detach(), logits_of(folded)
     assert float((given - exact).norm() / exact.norm()) < bound
+
+
+@pytest.mark.parametrize("words", GPU_SPECS, ids=str)
+def test_matrices_with_their_norm_in_them_give_the_bits_of_those_folded_here(words):
+    """As an int8 copy in format 2 has them: rounded after the fold, beside norms of ones and zeros."""
+    plain = with_norms(words)
+    weights = {name: tensor.detach().clone() for name, tensor in plain.named_parameters()}
+    names = {module: name for name, module in plain.named_modules()}
+    for norm, linear in plain.normed_linears():
+        if linear in names:  # else it is the table that looks tokens up
+            name = names[linear]
+            product, offset = fold_exactly(linear.weight, norm.weight, norm.bias, linear.bias)
+            weights[f"{name}.weight"] = replace(quantize(product), offset=offset)
+            weights[f"{names[norm]}.weight"].fill_(1)
+            if norm.bias is not None:
+                weights[f"{names[norm]}.bias"].zero_()
+    given, expected = Decoder.from_weights(plain.spec, weights), with_norms(words)
+    errors = [pack_for_gpu(decoder, "int8", CPU) for decoder in (given, expected)]
+    assert errors[0] == pytest.approx(errors[1], rel=0.02)  # they weigh the matrices with and without their gains
+    assert {type(linear.weight) for _, linear in given.normed_linears()} == {FoldedWeight}
+    assert torch.equal(*(logits_of(decoder).detach() for decoder in (given, expected)))
+
+
+def test_int8_matrices_that_float16_cannot_hold_are_refused():
+    decoder = make()
+    replace_weight(decoder.layers[0].ffn.up, quantize(decoder.layers[0].ffn.up.weight * 1e7))
+    with pytest.raises(ValueError, match="float16 holds numbers up to 65504"):
+        prepare(decoder, decoder, torch.device("meta"), "float16")
 
 
 def test_what_cannot_be_folded_keeps_its_norm():

@@ -1,13 +1,13 @@
 """Int8 copies of whole checkpoints: a folder that loads like the original, smaller.
 
-Knows which matrices of each layout every step reads, and which files a folder needs. How a matrix is rounded and what
-it is called then is `int8`'s.
+Knows which matrices of each layout every step reads, which norm is before each, and which files a folder needs. How a
+matrix is rounded and what it is called then is `int8`'s.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from clavilux.checkpoint_io import read_torch
 from clavilux.decoder import Decoder
 from clavilux.errors import CheckpointError
-from clavilux.families.int8 import ERROR, Rounding, copy_beside, new_folder
+from clavilux.families.int8 import ERROR, NormBefore, Rounding, copy_beside, new_folder
 from clavilux.families.model_card import size_bytes
 from clavilux.families.musicgen import audiocraft_layout, transformers_layout
 from clavilux.families.musicgen.config import MusicGenConfig
@@ -63,9 +63,9 @@ def _transformers(folder: Path, config: dict[str, Any], target: Path) -> float:
         tensors.pop(name, None)
     body = transformers_layout.body_of(tensors)
     check(body, transformers_layout.shapes(sizes), f"the checkpoint {str(folder)!r}")
-    rounding = Rounding(_matrices(sizes, transformers_layout.names(sizes)))
+    rounding = _rounding(sizes, transformers_layout.names(sizes))
     rounded = rounding(tensors)
-    save_file(rounded | rounding.error_tensor, target / "model.safetensors", {"format": "pt"})
+    save_file(rounded | rounding.marks, target / "model.safetensors", {"format": "pt"})
     (target / "config.json").write_text(json.dumps(config | _MARK, indent=2) + "\n", encoding="utf-8")
     copy_beside(folder, target, lambda name: _is_small(name) and name != "config.json", folders=False)
     return rounding.error
@@ -79,9 +79,9 @@ def _audiocraft(folder: Path, config: dict[str, Any], target: Path) -> float:
         tensors.pop(name, None)
     sizes = audiocraft_layout.describe(folder, settings, *audiocraft_layout.sizes_of(folder, tensors))
     check(tensors, audiocraft_layout.shapes(sizes), f"the checkpoint {str(folder / weights)!r}")
-    rounding = Rounding(_matrices(sizes, audiocraft_layout.names(sizes)))
+    rounding = _rounding(sizes, audiocraft_layout.names(sizes))
     content = read_torch(folder / weights)
-    torch.save(content | {"best_state": rounding(tensors) | rounding.error_tensor}, target / weights)
+    torch.save(content | {"best_state": rounding(tensors) | rounding.marks}, target / weights)
     copy_beside(folder, target, lambda name: _is_small(name) or name == codec, folders=True)
     return rounding.error
 
@@ -99,14 +99,29 @@ def _plain(tensors: Mapping[str, Weight], folder: Path) -> dict[str, torch.Tenso
     return plain
 
 
-def _matrices(sizes: MusicGenConfig, names: NameMap) -> set[str]:
-    """The file's names of what holds nothing but rows of matrices that every step reads."""
+def _rounding(sizes: MusicGenConfig, names: NameMap) -> Rounding:
+    """Of what holds nothing but rows of matrices that every step reads, by the file's names; norms go in before."""
     with skeletons():
-        every_step = {f"{name}.weight" for name in Decoder(sizes.spec).matrices()}
+        decoder = Decoder(sizes.spec)
+    every_step = {f"{name}.weight" for name in decoder.matrices()}
     rounded, others = set[str](), set[str]()
     for ours, parts in names.items():
         (rounded if ours in every_step else others).update(part.name for part in parts)
-    return rounded - others
+    return Rounding(rounded - others, _norms(decoder, names, rounded - others))
+
+
+def _norms(decoder: Decoder, names: NameMap, matrices: Collection[str]) -> dict[str, NormBefore]:
+    """The norm before each of these matrices, where nothing else reads it. A tied head's table is none of them."""
+    found: dict[str, NormBefore] = {}
+    pairs = decoder.normed_linears()
+    ours = {module: name for name, module in decoder.named_modules()}
+    for norm, linear in pairs:
+        assert linear.bias is None, "no layer of a MusicGen has a bias, and no layout names one"
+        parts = [part.name for part in names.get(f"{ours[linear]}.weight", ())]
+        if all(part in matrices for part in parts):  # else the norm is needed as it is
+            (gain,), (shift,) = names[f"{ours[norm]}.weight"], names[f"{ours[norm]}.bias"]
+            found |= dict.fromkeys(parts, NormBefore(gain.name, shift.name))
+    return found
 
 
 def _is_small(name: str) -> bool:

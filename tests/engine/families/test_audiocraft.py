@@ -8,6 +8,7 @@ from greedy_frames import greedy
 
 from clavilux.errors import CheckpointError
 from clavilux.families.musicgen import audiocraft_layout, transformers_layout
+from clavilux.families.musicgen.int8_copy import write_int8
 from clavilux.families.registry import detect
 from clavilux.family import Request
 
@@ -249,3 +250,19 @@ def test_tensors_that_differ_are_named(folders):
     torch.save(content, ours / "state_dict.bin")
     with pytest.raises(CheckpointError, match=r"lacks emb\.0\.weight and has emb\.9\.weight"):
         audiocraft_layout.load(ours, {}, CPU, "float32")
+
+
+@pytest.mark.parametrize("kind", ["mono", "melody"])
+def test_an_int8_copy_holds_its_norms_but_for_what_is_not_rounded(folders, kind, tmp_path_factory):
+    """The matrix of cross-attention is one, of which a step reads a third: it stays as it is, and its norm too."""
+    folder, target = folders(kind)[1], tmp_path_factory.mktemp("copies") / "copy"
+    write_int8(folder, target)
+    held, exact = (torch.load(path / "state_dict.bin")["best_state"] for path in (target, folder))
+    assert held["clavilux.int8_format"].tolist() == [2]
+    for name in ("norm1", "norm2", "norm_cross"):
+        gain = f"transformer.layers.0.{name}.weight"
+        if gain in exact:
+            assert bool((held[gain] == 1).all()) == (name != "norm_cross")
+    qkv, shift = "transformer.layers.0.self_attn.in_proj_weight", exact["transformer.layers.0.norm1.bias"]
+    torch.testing.assert_close(held[f"{qkv}_offset"], exact[qkv] @ shift)
+    assert audiocraft_layout.load(target, {}, torch.device("cpu"), "float32").identity["dtype"] == "float32"

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 
 import pytest
 import torch
@@ -11,10 +12,17 @@ from commands import call
 from safetensors.torch import load_file, save_file
 
 import clavilux
+from clavilux import precision
 from clavilux.cli.info import describe
+from clavilux.conditioning import Conditioning
 from clavilux.errors import CheckpointError
+from clavilux.families.int8 import FORMAT
+from clavilux.families.musicgen import transformers_layout
 from clavilux.families.musicgen.int8_copy import write_int8
-from clavilux.kernels.quantized import packing_supported
+from clavilux.families.tensors import decoder_of, mapped, read_folder
+from clavilux.kernels.folded import FoldedWeight
+from clavilux.kernels.quantized import Int8Weight, packing_supported, quantize
+from clavilux.packing import pack_for_gpu
 
 pytest.importorskip("transformers")
 packs = pytest.mark.skipif(not packing_supported(), reason="this processor has no kernels for packed weights")
@@ -23,6 +31,37 @@ SONG = {"seconds": 0.1, "seed": 5}
 
 def tokens(folder, dtype):
     return clavilux.load(folder, device="cpu", dtype=dtype).generate("slow rain", **SONG).tokens
+
+
+def decoder_in(folder):
+    """As it is read, and placed nowhere."""
+    sizes = transformers_layout.describe(folder, json.loads((folder / "config.json").read_text()))
+    body = transformers_layout.body_of(read_folder(folder))
+    return decoder_of(sizes.spec, mapped(body, transformers_layout.names(sizes))).eval()
+
+
+def logits_of(decoder):
+    random = torch.Generator().manual_seed(4)
+    tokens = torch.randint(32, (2, decoder.spec.codebooks, 7), generator=random)
+    memory = torch.randn(2, 3, decoder.spec.width, generator=random) if decoder.spec.cross_layers else None
+    with torch.no_grad():
+        return decoder(tokens, conditioning=Conditioning(memory=memory))
+
+
+def in_format_1(original, copy, target):
+    """A copy as version 0.1 wrote it: every matrix rounded as it is, every norm whole."""
+    shutil.copytree(copy, target)
+    exact, found = load_file(original / "model.safetensors"), load_file(copy / "model.safetensors")
+    held = {name: tensor for name, tensor in found.items() if not name.endswith("_offset") and name != FORMAT}
+    for name, tensor in found.items():
+        if tensor.dtype == torch.int8:
+            small = quantize(exact[name])
+            held |= {name: small.values, name + "_scale": small.scale}
+        elif "norm" in name:
+            held[name] = exact[name]
+    assert len(found) > len(held) + 6
+    save_file(held, target / "model.safetensors")
+    return target
 
 
 @pytest.fixture(scope="module")
@@ -42,21 +81,75 @@ def copies(musicgen, tmp_path_factory):
 
 @packs
 @pytest.mark.parametrize("kind", ["mono", "stereo", "melody"])
-def test_a_copy_gives_the_tokens_of_the_original_in_int8(copies, kind):
+def test_a_copy_in_format_1_gives_the_bits_of_the_original_in_int8(copies, kind, tmp_path):
     original, copy, _ = copies(kind)
+    old = in_format_1(original, copy, tmp_path / "old")
     expected = tokens(original, "int8")
     assert len(expected.unique()) > 8
     for dtype in ("int8", "auto"):
-        assert torch.equal(tokens(copy, dtype), expected)
+        assert torch.equal(tokens(old, dtype), expected)
+    both = [clavilux.load(path, device="cpu", dtype="int8").family.stage.decoder for path in (original, old)]
+    assert torch.equal(*map(logits_of, both))
+    assert describe(old)["weights_format"] == 1
+
+
+def test_a_copy_in_format_1_keeps_its_norms_on_a_gpu(copies, tmp_path):
+    decoder = decoder_in(in_format_1(*copies("mono")[:2], tmp_path / "old"))
+    exact = logits_of(copy_of(decoder, plain=True))
+    pack_for_gpu(decoder, "int8", torch.device("cpu"))
+    assert {type(part.weight) for part in decoder.matrices().values()} == {Int8Weight}
+    assert all(norm.weight is not None for norm, _ in decoder.normed_linears())
+    torch.testing.assert_close(logits_of(decoder), exact, rtol=0, atol=0)
+
+
+def copy_of(decoder, *, plain):
+    """The same; plain: with the matrices that the int8 ones stand for."""
+    other = deepcopy(decoder)
+    if plain:
+        precision._expand([part for part in other.modules() if isinstance(getattr(part, "weight", None), Int8Weight)],
+                          torch.float32)  # fmt: skip
+    return other
+
+
+@packs
+@pytest.mark.parametrize("kind", ["mono", "stereo", "melody"])
+def test_a_copy_is_near_the_original(copies, kind):
+    original, copy, _ = copies(kind)
+    exact = logits_of(decoder_in(original))
+    for dtype in ("int8", "auto", "float32"):
+        decoder = clavilux.load(copy, device="cpu", dtype=dtype).family.stage.decoder
+        error = float((logits_of(decoder) - exact).norm() / exact.norm())
+        assert 1e-3 < error < 5e-2, dtype
+    assert len(tokens(copy, "int8").unique()) > 8
+
+
+@pytest.mark.parametrize("kind", ["mono", "stereo", "melody"])
+def test_a_copy_is_folded_on_a_gpu_as_the_original_is(copies, kind):
+    original, copy, facts = copies(kind)
+    fresh, kept = decoder_in(original), decoder_in(copy)
+    pack_for_gpu(fresh, "int8", torch.device("cpu"))
+    assert pack_for_gpu(kept, "int8", torch.device("cpu")) == pytest.approx(facts["weights_error"], rel=0.01)
+    kinds = {type(linear.weight) for _, linear in kept.normed_linears()}
+    assert kinds == {FoldedWeight} and all(norm.weight is None for norm, _ in kept.normed_linears())
+    assert all(linear.bias.dtype == torch.float32 for _, linear in kept.normed_linears())
+    torch.testing.assert_close(logits_of(kept), logits_of(fresh), rtol=1e-5, atol=1e-5)
 
 
 def test_a_copy_loads_in_other_numbers_too(copies):
     original, copy, facts = copies("mono")
-    exact, rounded = (clavilux.load(path, dtype="float32").family.stage.decoder for path in (original, copy))
-    every_step = {f"{name}.weight" for name in exact.matrices()}
+    exact, rounded = decoder_in(original), copy_of(decoder_in(copy), plain=True)
+    gains = {linear: norm.weight for norm, linear in exact.normed_linears()}
+    every_step = exact.matrices()
     for name, weight in exact.named_parameters():
-        error = float((rounded.get_parameter(name) - weight).norm())
-        assert 0 < error < 0.02 * weight.norm() if name in every_step else error == 0, name
+        linear, given = every_step.get(name.removesuffix(".weight")), rounded.get_parameter(name)
+        if "norm" in name:
+            assert bool((given == name.endswith("weight")).all()) and not torch.equal(weight, given.float())
+        else:
+            error = float((given - weight * gains.get(linear, 1)).detach().norm())
+            assert 0 < error < 0.02 * float(weight.detach().norm()) if linear is not None else error == 0, name
+    for norm, linear in exact.normed_linears():
+        name = next(name for name, part in every_step.items() if part is linear)
+        torch.testing.assert_close(rounded.get_parameter(f"{name}.bias"), linear.weight @ norm.bias)
     assert 1e-3 < facts["weights_error"] < 2e-2
     for dtype in ("bfloat16", "float16"):
         assert tokens(copy, dtype).shape == (4, 50)
@@ -71,7 +164,11 @@ def test_a_copy_is_smaller_and_says_what_it_is(copies):
     weigh = [sum(tensor.nbytes for tensor in tensors.values()) for tensors in (body, small)]
     assert weigh[1] < 0.5 * weigh[0]
     said = describe(copy)
-    assert said["weights"] == "int8" and said["weights_error"] == pytest.approx(facts["weights_error"], abs=1e-6)
+    assert (
+        said["weights"] == "int8"
+        and said["weights_format"] == 2
+        and said["weights_error"] == pytest.approx(facts["weights_error"], abs=1e-6)
+    )
     assert said["parameters"] == describe(original)["parameters"] and "weights" not in describe(original)
     if packing_supported():
         receipt = clavilux.load(copy, device="cpu").generate("rain", **SONG).receipt
@@ -154,7 +251,15 @@ def test_damaged_copies_are_refused(copies, tmp_path):
     name = "decoder.lm_heads.1.weight"
     beside, inside = "text_encoder.encoder.block.0.layer.0.SelfAttention.q.weight", "encoder.block.0.*q.weight"
     rows = torch.ones(len(whole[beside]))
+    offset = name + "_offset"
     for change, message in [
+        ({FORMAT: torch.tensor([3])}, r"is an int8 copy in format 3; this version of clavilux reads 1 to 2"),
+        ({FORMAT: torch.tensor([0])}, "in format 0"),
+        ({FORMAT: torch.tensor([2.0])}, r"a format that is torch.float32 \(1,\)"),
+        ({FORMAT: None}, f"has .*{offset}"),
+        ({offset: whole[offset][1:].clone()}, rf"has {offset} as torch.float32 \(31,\); it should be 32 finite"),
+        ({offset: whole[offset] * torch.nan}, f"has {offset} as .* finite"),
+        ({offset: None}, "has 3 of the 4 offsets"),
         ({name + "_scale": None}, f"no scale for the rows of {name}"),
         ({name + "_scale": whole[name + "_scale"][1:]}, f"no scale for the rows of {name}"),
         ({name + "_scale": whole[name + "_scale"] * torch.nan}, f"not finite in {name}"),
@@ -165,6 +270,8 @@ def test_damaged_copies_are_refused(copies, tmp_path):
         save_file({k: v for k, v in (whole | change).items() if v is not None}, folder / "model.safetensors")
         with pytest.raises(CheckpointError, match=message):
             clavilux.load(folder, device="cpu", dtype="float32")
+    save_file(whole | {FORMAT: torch.tensor([3])}, folder / "model.safetensors")
+    assert "in format 3" in call("info", folder, code=2).stderr
 
 
 def test_a_full_disk_leaves_nothing(musicgen, tmp_path):
