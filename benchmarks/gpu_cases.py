@@ -54,7 +54,8 @@ def check_case(case: Case, device: str) -> dict[str, Any]:
                 continue
             scale = float(right.double().abs().max())
             error = max(error, _error(one, right))
-            limit = max(limit, 2 * _error(other, right), torch.finfo(one.dtype).eps * scale / 2)
+            roundings = 2 if case.op == "cross_step" else 1  # it rounds the stream between its kernels as well
+            limit = max(limit, 2 * _error(other, right), roundings * torch.finfo(one.dtype).eps * scale / 2)
         found |= {"passed": error <= limit, "error": error, "limit": limit}
         if error > limit:
             found["failure"] = f"the error is {error:.3g}, at most {limit:.3g} is let pass"

@@ -36,7 +36,8 @@ def test_the_kernels_err_at_most_twice_as_much_as_torch(case, compared):
     assert ours.dtype == torchs.dtype and ours.shape == torchs.shape
     scale = exact.abs().max().clamp(min=1.0)
     error, usual = ((got.double() - exact).abs().max() / scale for got in (ours, torchs))
-    assert error <= max(2 * usual, case.tolerance / 4), (float(error), float(usual))
+    # The stream between the two kernels is rounded and so is the result: half a unit in the last place each.
+    assert error <= max(2 * usual, torch.finfo(ours.dtype).eps), (float(error), float(usual))
     compared(case)
 
 
