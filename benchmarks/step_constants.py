@@ -38,7 +38,10 @@ C: Mapping[str, Constant] = {
     "attend": Constant(0.6, "estimated", "attention's own rounds over few keys"),
     "attend_many": Constant(1.6, "estimated", "what more than 128 keys add: pieces that are joined"),
     "draw": Constant(
-        4.0, "estimated", "the new sampler: no threshold is looked for, the noise is there before the logits"
+        3.0, "estimated", "the new sampler, 2,048 logits: no threshold, and the noise is there before them"
+    ),
+    "draw_large": Constant(
+        8.0, "estimated", "the same, 16,384 logits: its program has a processor's registers to itself"
     ),
     "blind_node": Constant(1.4, "estimated", "a node, were no byte to stream while the chain waits"),
 }

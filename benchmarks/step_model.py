@@ -10,7 +10,8 @@ bytes that no chain can outrun. Designs, each with all that the ones before it h
     folded     the norm folded into its matrix, no statistics before the product, the width split over a program's warps
     dependent  a node is started while the one before it ends, and asks for its own weights before it waits
     ahead      the start is let go at once, so three nodes ahead; keys asked for before the wait; the new sampler
-    cross      cross-attention in two nodes instead of four, where the model has it
+    cross      cross-attention in two nodes instead of four, where the model has it (no step does that yet)
+    held       narrow nodes hold their weights before they wait, instead of having them in the L2 (no kernel does yet)
 
 Only `old` on an H200 rests on measurements. THE OTHERS ARE PREDICTIONS: no GPU has run these kernels. `--constants`
 says of each number whether it was measured, published by others or estimated. Needs neither torch nor a GPU.
@@ -32,7 +33,7 @@ from step_constants import CARDS, C, Card
 from clavilux.kernels.model_shapes import MODELS, ModelShape
 
 MEASURED = checkout.ROOT / "benchmarks" / "results" / "2026-11-26-gpu.json"
-DESIGNS = ("old", "folded", "dependent", "ahead", "cross")
+DESIGNS = ("old", "folded", "dependent", "ahead", "cross", "held")
 MEMORY = 32  # positions of a prompt's memory, as `clavilux bench` has them
 
 
@@ -184,18 +185,22 @@ class Design:
         link: microseconds from a node's end to the next one's begin; None: a plain graph's edge.
         depth: nodes that may ask for their weights before their turn.
         draw: the sampler's time; None: as measured.
+        held: whether a program's weights, where they are few, are in its own memory before it waits.
     """
 
     link: float | None
     depth: int = 0
     draw: float | None = None
+    held: bool = False
 
 
-def design(name: str, link: float) -> Design:
+def design(name: str, link: float, vocabulary: int) -> Design:
     """By its name, with this link where it has one."""
     if name == "folded":
         return Design(None)
-    return Design(link, 1) if name == "dependent" else Design(link, 3, C["draw"].value)
+    if name == "dependent":
+        return Design(link, 1)
+    return Design(link, 3, C["draw" if vocabulary <= 2048 else "draw_large"].value, name == "held")
 
 
 def new_step(step: Sequence[Node], how: Design, measured_draw: float, card: Card, gap: float) -> list[float]:
@@ -208,7 +213,7 @@ def new_step(step: Sequence[Node], how: Design, measured_draw: float, card: Card
     for node in step:
         begun = ends[max(0, len(ends) - 1 - how.depth)]
         arrived = max(arrived, begun) + node.num_bytes / rate
-        ready = ends[-1] + _own_time(node, how.link, draw)
+        ready = ends[-1] + _own_time(node, how.link, draw, how.held)
         ends.append(max(ready, arrived + C["tail"].value + C["drain"].value) if node.num_bytes else ready)
     return [after - before for before, after in itertools.pairwise(ends)]
 
@@ -225,13 +230,13 @@ def _plain_node(node: Node, gap: float, draw: float, rate: float) -> float:
     return fixed + max(node.weights / rate, _turns(node) * C["cold_iteration"].value)
 
 
-def _own_time(node: Node, link: float, draw: float) -> float:
+def _own_time(node: Node, link: float, draw: float, held: bool) -> float:
     """From the end of the node before it, when its bytes are there."""
     if node.kind == "tiny":
         return link + C["tail"].value
     if node.kind == "sample":
         return link + draw
-    computed = _product(node)
+    computed = _product(node, held)
     if node.kind == "attention":
         computed = C["attend"].value + (C["attend_many"].value if node.width > 128 else 0)
     return link + C["rows"].value + computed + C["tail"].value
@@ -241,9 +246,9 @@ def _turns(node: Node) -> int:
     return math.ceil(node.width / (512 if node.width < 4096 else 1024))  # by 8 warps, or by 16
 
 
-def _product(node: Node) -> float:
+def _product(node: Node, held: bool) -> float:
     programs = min(math.ceil(node.outs / 16), 264) or 1
-    if node.weights / programs <= C["shared"].value and node.width <= 2048:
+    if held and node.weights / programs <= C["shared"].value and node.width <= 2048:
         return C["iteration"].value + C["waiting"].value * _turns(node)
     return max(_turns(node) * C["iteration"].value, node.weights / C["l2"].value)
 
@@ -263,9 +268,9 @@ def predict(model: ModelShape, length: int, weights: str, card: Card, gap: float
     for name in DESIGNS[1:]:
         if name == "cross" and not model.cross:
             continue
-        own = nodes_of(model, length, item, short_cross=True) if name == "cross" else step
+        own = nodes_of(model, length, item, short_cross=True) if name in ("cross", "held") and model.cross else step
         links = [C[link].value for link in ("link_low", "link", "link_high")]
-        times = [new_step(own, design(name, link), drawn, card, gap) for link in links]
+        times = [new_step(own, design(name, link, model.vocabulary), drawn, card, gap) for link in links]
         found["designs"][name] = _summary(own, times, card)
     num_bytes = sum(node.num_bytes for node in step)
     # Were the memory idle while a node waits for the one before it:

@@ -82,7 +82,7 @@ def test_a_chain_waits_for_whichever_is_later(script):
     card = script.Card("round", 1e6 / c["streamed"])  # 1e6 bytes a microsecond while weights stream
     quick = script.Node("a", "product", 1000, 0, 512, 64)
     heavy = script.Node("b", "product", 50_000_000, 0, 512, 64)
-    first, second = script.new_step([quick, heavy], script.Design(0.75, 1), 4.0, card, 1.18)
+    first, second = script.new_step([quick, heavy], script.Design(0.75, 1, held=True), 4.0, card, 1.18)
     assert first == pytest.approx(0.75 + c["rows"] + c["iteration"] + c["waiting"] + c["tail"])
     # The second asked when the first did: its bytes are behind the first's.
     assert first + second == pytest.approx(50.001 + c["tail"] + c["drain"])
