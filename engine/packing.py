@@ -5,7 +5,7 @@ decoders and kinds of weights; which kind a device is given is `precision`'s.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -40,20 +40,20 @@ def pack_for_cpu(decoder: Decoder, kind: str) -> float:
     """
     decoder.placed += 1
     decoder.own_head()
-    errors = []
+    errors = _Errors()
     for linear in decoder.matrices().values():
         weight: Tensor | Int8Weight = linear.weight
         if isinstance(weight, Tensor):  # else it is of an int8 copy
             weight = weight.detach().float()
         packed = pack(weight, kind)
         replace_weight(linear, packed)
-        errors.append((packed.error, weight))
+        errors.add(packed.error, weight)
     for index in decoder.spec.cross_layers:  # not rounded: they are read once a render
         kv = decoder.cross_attention(index).kv
         replace_weight(kv, pack(kv.weight.detach(), "float32"))
     if HALF_CACHE and kind != "float32":
         decoder.cache_dtype = torch.bfloat16
-    return _joint(errors)
+    return errors.joint
 
 
 def pack_for_gpu(decoder: Decoder, kind: str, device: torch.device) -> float:
@@ -72,18 +72,21 @@ def pack_for_gpu(decoder: Decoder, kind: str, device: torch.device) -> float:
         As `pack_for_cpu`; 0 but for "int8".
     """
     decoder.placed += 1
-    errors = []
+    errors = _Errors()
     if kind == "int8":
         decoder.own_head()
     for norm, linear in decoder.normed_linears():
         weight: Tensor | Int8Weight = linear.weight
         if isinstance(weight, Tensor):
-            errors += _folded(norm, linear, weight.detach().to(device), kind)
+            exact = weight.detach().to(device)
+            error = _folded(norm, linear, exact, kind)
+            if error is not None and kind == "int8":
+                errors.add(error, exact)
         elif isinstance(weight, Int8Weight) and _does_nothing(norm):
             weight = weight.to(device)
             offset = None if linear.bias is None else linear.bias.detach().to(device).float()
             _put(norm, linear, folded(weight), offset)
-            errors.append((weight.error, weight))
+            errors.add(weight.error, weight)
     if kind != "int8":
         return 0.0
     for linear in decoder.matrices().values():
@@ -91,27 +94,27 @@ def pack_for_gpu(decoder: Decoder, kind: str, device: torch.device) -> float:
         if isinstance(weight, Tensor):
             exact = weight.detach().to(device)
             weight = quantize(exact)
-            errors.append((weight.error, exact))
+            errors.add(weight.error, exact)
         elif isinstance(weight, Int8Weight):
             weight = weight.to(device)
-            errors.append((weight.error, weight))
+            errors.add(weight.error, weight)
         else:
             continue
         replace_weight(linear, weight)
-    return _joint(errors)
+    return errors.joint
 
 
-def _folded(norm: Norm, linear: nn.Linear, weight: Tensor, kind: str) -> list[tuple[float, Tensor | Int8Weight]]:
-    """Fold one; [(its error, its matrix)] unless that cannot be."""
+def _folded(norm: Norm, linear: nn.Linear, weight: Tensor, kind: str) -> float | None:
+    """Fold one; its error, or None where it cannot be folded."""
     gain, shift, bias = (
         None if part is None else part.to(weight.device) for part in (norm.weight, norm.bias, linear.bias)
     )
     try:
         matrix, offset = fold(weight, gain, shift, bias, GPU_KINDS[kind])
     except OverflowError:
-        return []
+        return None
     _put(norm, linear, matrix, offset)
-    return [(matrix.error, weight)]
+    return matrix.error
 
 
 def _does_nothing(norm: Norm) -> bool:
@@ -128,10 +131,18 @@ def _put(norm: Norm, linear: nn.Linear, matrix: FoldedWeight, offset: Tensor | N
     norm.bias = None
 
 
-def _joint(errors: Iterable[tuple[float, Tensor | Int8Weight]]) -> float:
-    """The error of all of them, each given with what it is relative to."""
-    error = size = 0.0
-    for each, weight in errors:
+class _Errors:
+    """The error of several matrices together; of each only two numbers are kept, so that it can be let go of."""
+
+    def __init__(self) -> None:
+        self._error = self._size = 0.0
+
+    def add(self, error: float, weight: Tensor | Int8Weight) -> None:
+        """One more, with what its error is relative to."""
         energy = float(dequantize(weight, torch.float32).float().square().sum())
-        error, size = error + each**2 * energy, size + energy
-    return math.sqrt(error / size) if size else 0.0
+        self._error, self._size = self._error + error**2 * energy, self._size + energy
+
+    @property
+    def joint(self) -> float:
+        """Root mean square, relative."""
+        return math.sqrt(self._error / self._size) if self._size else 0.0
