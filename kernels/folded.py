@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from clavilux.kernels.quantized import LARGEST_HALF, Int8Weight, dequantize, quantize
+from clavilux.kernels.quantized import Int8Weight, dequantize, quantize, rounded_once
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +68,7 @@ def fold(
     product, offset = fold_exactly(weight, gain, shift, bias)
     if isinstance(kind, str):
         return folded(quantize(product)), offset
-    if kind == torch.float16 and product.numel() and float(product.abs().max()) > LARGEST_HALF:
-        raise OverflowError(f"a norm's gain times its matrix reaches {float(product.abs().max()):.3g}")
-    return folded(product.to(kind)), offset
+    return folded(rounded_once(product, kind, "a norm's gain times its matrix")), offset
 
 
 def fold_exactly(

@@ -135,6 +135,18 @@ def dequantize(weight: torch.Tensor | Int8Weight, dtype: torch.dtype) -> torch.T
     return weight.dequantized(dtype) if isinstance(weight, Int8Weight) else weight
 
 
+def values_and_scale(weight: torch.Tensor | Int8Weight) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """What a kernel reads of a matrix [N, D]: its numbers, and the scale of each row where they are int8."""
+    return (weight.values, weight.scale) if isinstance(weight, Int8Weight) else (weight, None)
+
+
+def rounded_once(product: torch.Tensor, dtype: torch.dtype, what: str) -> torch.Tensor:
+    """A product in a dtype. Raises OverflowError, which says `what` it is of, where float16 cannot hold it."""
+    if dtype == torch.float16 and product.numel() and float(product.abs().max()) > LARGEST_HALF:
+        raise OverflowError(f"{what} reaches {float(product.abs().max()):.3g}")
+    return product.to(dtype)
+
+
 def packing_supported(kind: str = "float16") -> bool:
     """Whether this processor has the kernels: float16 and int8 take an x86 one with FBGEMM."""
     return kind in KINDS and (processor.FBGEMM or kind in ("float32", "bfloat16"))

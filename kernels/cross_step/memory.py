@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from clavilux.kernels.folded import FoldedWeight
-from clavilux.kernels.quantized import LARGEST_HALF, Int8Weight, dequantize
+from clavilux.kernels.quantized import Int8Weight, dequantize, rounded_once
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +108,4 @@ def fold_memory(
 
 
 def _rounded(product: Tensor, dtype: torch.dtype) -> Tensor:
-    if dtype == torch.float16 and product.numel() and float(product.abs().max()) > LARGEST_HALF:
-        raise OverflowError(f"a memory folded into its matrices reaches {float(product.abs().max()):.3g}")
-    return product.to(dtype).contiguous()
+    return rounded_once(product, dtype, "a memory folded into its matrices").contiguous()

@@ -14,7 +14,7 @@ from clavilux.kernels.cross_step.api import padded
 from clavilux.kernels.cross_step.memory import FoldedMemory
 from clavilux.kernels.launch import launch
 from clavilux.kernels.prologue import wait
-from clavilux.kernels.quantized import Int8Weight
+from clavilux.kernels.quantized import Int8Weight, values_and_scale
 from clavilux.kernels.skinny_gemm import ask_for_weights, blocks, finished, row_tile, weight_tile
 
 HELD = 16384  # numbers of `values` that a program of the second launch holds: 32 KiB in 16 bits, asked for at once
@@ -148,7 +148,7 @@ def cross_step(
     eps: float,
 ) -> torch.Tensor:
     """The op as `api.cross_step` calls it: up to 16 rows."""
-    matrix, scale = (weight.values, weight.scale) if isinstance(weight, Int8Weight) else (weight, None)
+    matrix, scale = values_and_scale(weight)
     (rows, width), inner, num_scores = x.shape, y.shape[1], memory.scores.shape[1]
     keys = num_scores // memory.heads
     stream, out = (torch.empty(rows, width, dtype=x.dtype, device=x.device) for _ in range(2))

@@ -2,7 +2,7 @@
 
 import torch
 
-from clavilux.kernels.quantized import Int8Weight
+from clavilux.kernels.quantized import Int8Weight, values_and_scale
 from clavilux.kernels.skinny_gemm import skinny_gemm
 
 
@@ -10,7 +10,7 @@ def linear_residual(
     x: torch.Tensor, weight: torch.Tensor | Int8Weight, bias: torch.Tensor | None, residual: torch.Tensor
 ) -> torch.Tensor:
     """The op as `api.linear_residual` calls it: x [..., D], up to 16 rows."""
-    values, scale = (weight.values, weight.scale) if isinstance(weight, Int8Weight) else (weight, None)
+    values, scale = values_and_scale(weight)
     before = residual.reshape(-1, residual.shape[-1])
     return linear_residual_op(x.reshape(-1, x.shape[-1]), values, scale, bias, before).view(residual.shape)
 

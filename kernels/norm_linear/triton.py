@@ -4,7 +4,7 @@ import torch
 
 from clavilux.kernels.folded import FoldedWeight
 from clavilux.kernels.norm_linear.reference import normalize
-from clavilux.kernels.quantized import Int8Weight
+from clavilux.kernels.quantized import Int8Weight, values_and_scale
 from clavilux.kernels.skinny_gemm import skinny_gemm
 
 
@@ -25,7 +25,7 @@ def norm_linear(
     matrix, row_sums = (weight.matrix, weight.row_sums) if isinstance(weight, FoldedWeight) else (weight, None)
     if row_sums is None and norm != "none":
         x, norm = normalize(x, norm_weight, norm_bias, norm, eps), "none"
-    values, scale = (matrix.values, matrix.scale) if isinstance(matrix, Int8Weight) else (matrix, None)
+    values, scale = values_and_scale(matrix)
     out = norm_linear_op(x.reshape(-1, x.shape[-1]), values, scale, row_sums, bias, norm, eps, activation)
     return out.view(*x.shape[:-1], out.shape[1])
 
