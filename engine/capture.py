@@ -11,10 +11,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch.cuda import _POOL_HANDLE
 
 # (what is fixed, tensors) -> (tensors, what else it gives). It must only read its tensors and the weights, must not ask
 # the device for a value, and what else it gives must follow from the shapes.
@@ -81,7 +84,7 @@ class Captured(nn.Module):
     @staticmethod
     def serves(device: torch.device) -> bool:
         """Whether it captures anything there."""
-        return _captures(device)
+        return captures(device)
 
     @property
     def num_graphs(self) -> int:
@@ -112,8 +115,31 @@ class Captured(nn.Module):
         return Captured, (self._most,)
 
 
-def _captures(device: torch.device) -> bool:
+def captures(device: torch.device) -> bool:
+    """Whether work there can be captured as a graph."""
     return device.type == "cuda"
+
+
+def trial(run: Callable[[], object], device: torch.device) -> None:
+    """Run it once in a stream beside the current one, as capture will, so that kernels are compiled or chosen."""
+    if device.type != "cuda":
+        run()
+        return
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    torch.cuda.synchronize(device)  # weights and clock are there: what a kernel reads before it waits
+    with torch.cuda.stream(stream):
+        run()
+    torch.cuda.current_stream(device).wait_stream(stream)
+
+
+def record(run: Callable[[], object], pool: _POOL_HANDLE | None = None) -> torch.cuda.CUDAGraph:
+    """What `run` asks of the current GPU, as a graph, after a `trial`; `pool`: whose memory it shares."""
+    graph = torch.cuda.CUDAGraph()
+    # what other threads ask of the device meanwhile is not the graph's
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        run()
+    return graph
 
 
 class _Graph:
@@ -161,16 +187,10 @@ class _CudaRecorder:
         self._done: torch.cuda.Event | None = None
 
     def record(self, run: Run) -> tuple[list[Tensor], Callable[[], None]]:
+        outputs: list[Tensor] = []
         with torch.cuda.device(self._device):
-            stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                run()  # beforehand, so that libraries have chosen their kernels and have the memory that they keep
-            torch.cuda.current_stream().wait_stream(stream)
-            graph = torch.cuda.CUDAGraph()
-            # what other threads ask of the device meanwhile is not the graph's
-            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-                outputs = run()
+            trial(run, self._device)
+            graph = record(lambda: outputs.extend(run()), self._pool)
         return outputs, graph.replay
 
     @contextmanager

@@ -16,11 +16,11 @@ the temperature, top_k and top_p. So another call of these numbers is served by 
 
 import copy
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 
+from clavilux.capture import captures, record, trial
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
 from clavilux.kernels.launch import dependent
@@ -176,7 +176,7 @@ class StepGraph:
         kept = [(buffer, buffer.clone()) for buffer in (self._plan, self.tokens, self.failed)]
         self._set_clock(position, 0)
         try:
-            _trial(self._step, self._plan.device)
+            trial(self._step, self._plan.device)
             self._set_clock(position, 0)
             graph = record(self._step)
             if self._to_record is not None:
@@ -235,33 +235,6 @@ class _FirstPass:
     def buffers(self) -> list[torch.Tensor]:
         """What it reads; the logits are in the graph's own memory."""
         return [self._tokens, *([] if self._prefix is None else [self._prefix])]
-
-
-def captures(device: torch.device) -> bool:
-    """Whether work there can be captured as a graph."""
-    return device.type == "cuda"
-
-
-def record(body: Callable[[], None]) -> torch.cuda.CUDAGraph:
-    """What `body` asks of the current GPU, as a graph; all its kernels have been compiled by a call before."""
-    graph = torch.cuda.CUDAGraph()
-    # What other threads ask of the device meanwhile is not the graph's.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        body()
-    return graph
-
-
-def _trial(body: Callable[[], None], device: torch.device) -> None:
-    """Run it in a stream beside the current one, as capture will."""
-    if device.type != "cuda":
-        body()
-        return
-    stream = torch.cuda.Stream(device)
-    stream.wait_stream(torch.cuda.current_stream(device))
-    torch.cuda.synchronize(device)  # weights and clock are there: what a kernel reads before it waits
-    with torch.cuda.stream(stream):
-        body()
-    torch.cuda.current_stream(device).wait_stream(stream)
 
 
 def _reserved(device: torch.device) -> int:

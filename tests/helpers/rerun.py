@@ -33,6 +33,6 @@ def captured_here(monkeypatch):
     class Counted(Rerun):
         replays = 0
 
-    monkeypatch.setattr(capture, "_captures", lambda device: True)
+    monkeypatch.setattr(capture, "captures", lambda device: True)
     monkeypatch.setattr(capture, "_recorder", lambda device: Counted())
     return Counted
