@@ -1,0 +1,1 @@
+"""Instruments on pictures: features, dream, style. Functions on tensors and pictures, without receipts."""
