@@ -97,15 +97,16 @@ class Transform(nn.Module):
         """
         first, second = self.contract[0], self.contract[1]
         height, width = pixels.shape[2:]
+        if height * width <= _STRIP:
+            x = _normed(_padded(first, pixels), affine.get("contract.0"), epsilon).relu_()
+            return _normed(_padded(second, x), affine.get("contract.1"), epsilon).relu_()
         rows = max(_STRIP // width // 2 * 2, 2)
         padded = F.pad(pixels, (4, 4, 4, 4), "reflect")
         strips = [(top, min(top + rows, height)) for top in range(0, height, rows)]
         scale_shift = None
         if "contract.0" in affine:
-            scale_shift = _scale_shift(
-                *_moments(first(padded[:, :, top : bottom + 8]) for top, bottom in strips),
-                *affine["contract.0"], epsilon,
-            )  # fmt: skip
+            mean, variance = _moments(first(padded[:, :, top : bottom + 8]) for top, bottom in strips)
+            scale_shift = _scale_shift(mean, variance, *affine["contract.0"], epsilon)
         found, last = [], None  # the last row of the strip above, which the next one's windows begin with
         for top, bottom in strips:
             x = first(padded[:, :, top : bottom + 8])
