@@ -35,13 +35,14 @@ from torch import Tensor
 import clavilux
 from clavilux.families.lumia.seen_colors import main_colours, on_nothing
 from clavilux.families.lumia.words import COLOURS, words_of
+from clavilux.image.arts.features import Features, load_features
 from clavilux.image.codecs.residual import ResidualVQ
 from clavilux.image.sheet import contact_sheet
 from clavilux.training import pictures
 from clavilux.training.augment import on_white, variants
 from clavilux.training.image_dataset import ImageDataset, floats
 from clavilux.training.pairs import NEVER_TOGETHER
-from clavilux.training.perception import Features
+from clavilux.training.perception import describe
 from clavilux.training.pictures import cut
 
 SEEDS = (1, 2, 3, 4)
@@ -189,7 +190,7 @@ def through(codec: ResidualVQ, pixels: Tensor) -> Tensor:
 def described(features: Features, pixels: Tensor) -> np.ndarray:
     """float32 [N, 1280] of pixels [N, 3, 64, 64]."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        return torch.cat([features.describe(part).float() for part in pixels.split(64)]).numpy()
+        return torch.cat([describe(features, part).float() for part in pixels.split(64)]).numpy()
 
 
 class Judge:
@@ -425,7 +426,7 @@ def main() -> None:
     model = clavilux.load(args.model)
     result: dict = {"date": date.today().isoformat(), "machine": platform.processor(), "torch": torch.__version__}
     result["seconds"] = seconds_a_picture(model)
-    dataset, features = ImageDataset(args.run / "pictures.npz"), Features()
+    dataset, features = ImageDataset(args.run / "pictures.npz"), load_features()
     real = Real(dataset, features, args.run / "real.npy")
     codec = model.family.stage.codec
     drawn = others(

@@ -14,10 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clavilux.image.arts.features import load_features
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
 from clavilux.training.image_dataset import Clock, ImageDataset, Report, save_state, train_loop
 from clavilux.training.pairs import Pairs, pixels_of
-from clavilux.training.perception import Features, perceptual_loss
+from clavilux.training.perception import perceptual_loss
 
 DEAD = 0.15  # how seldom a batch has a vector that is given up; there are about two places to a vector
 
@@ -54,7 +55,7 @@ class CodecRun:
         self.dataset, self.path, self.spec = dataset, path, spec
         self.codec = ResidualVQ(ResidualVQSpec()).to(memory_format=torch.channels_last)
         self.codec.codebook.requires_grad_(False)
-        self.features = Features().to(memory_format=torch.channels_last)
+        self.features = load_features()
         self.counts = torch.zeros(self.codec.codebook.shape[:2])
         self.sums = torch.zeros_like(self.codec.codebook)
         learns = self.codec.decoder if self.painting else self.codec

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from clavilux.errors import CheckpointError
 from clavilux.files import PathLike, check_readable
-
-INSTALL = 'pip install "clavilux[arts]"'
+from clavilux.image.arts import INSTALL
 
 
 class Weights(NamedTuple):
