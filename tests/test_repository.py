@@ -112,6 +112,7 @@ def test_sizes():
         "",
         "render",
         "paint",
+        "style",
         "resume",
         "align",
         "play",

@@ -24,6 +24,7 @@ from clavilux.cli.outputs import check_outputs
 from clavilux.cli.paint import paint
 from clavilux.cli.play import play
 from clavilux.cli.render import render
+from clavilux.cli.style import style
 
 if TYPE_CHECKING:
     from typer._click import Context  # typer's own copy of click; older ones use click itself
@@ -153,7 +154,7 @@ def bench(
 
 
 # In the order of `clavilux --help`.
-for command in (render, paint, play, resume, align, analyze, encode, decode, quantize, models, info, bench):
+for command in (render, paint, style, play, resume, align, analyze, encode, decode, quantize, models, info, bench):
     app.command(cls=Command)(command)
 
 

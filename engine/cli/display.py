@@ -226,7 +226,8 @@ def _print_receipt(console: Console, receipt: dict[str, Any]) -> None:
         _print_line(console, name.replace("_", " "), _format_value(value, grouped=False))
     for note in receipt.get("notes", ()):
         _print_line(console, "note", note)
-    _print_line(console, "seed", str(receipt.get("seed", "")))
+    if "seed" in receipt:
+        _print_line(console, "seed", str(receipt["seed"]))
 
 
 def _receipt_changes(receipt: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
@@ -235,7 +236,7 @@ def _receipt_changes(receipt: dict[str, Any], first: dict[str, Any]) -> dict[str
     new = {name: [each for each in receipt.get(name, ()) if each not in first.get(name, ())] for name in lists}
     old = first.get("controls", {})
     controls = {name: value for name, value in receipt.get("controls", {}).items() if old.get(name) != value}
-    return {"seed": receipt.get("seed", ""), "controls": controls, **new}
+    return {**({"seed": receipt["seed"]} if "seed" in receipt else {}), "controls": controls, **new}
 
 
 def _print_time(console: Console, elapsed_s: float, pace: str, timings: Mapping[str, float]) -> None:

@@ -18,6 +18,7 @@ HEADINGS = {
         "seconds", "seed", "key", "tempo", "metre", "chords", "instrument", "style", "density", "section",
     ),
     "Picture": ("size", "seeds", "sheet", "class_id"),
+    "Style": ("like", "painting", "strength", "original_colors", "mask", "stroke"),
     "Going on from a file": ("continue_from", "keep", "vary"),
     "Drawing of tokens": ("temperature", "top_k", "top_p", "guidance"),
     "MusicGen": ("melody", "padding", "window", "stride"),
@@ -29,6 +30,7 @@ HEADINGS = {
     "Model": ("model", "codec", "device", "dtype"),
 }  # fmt: skip
 _HEADING_OF = {name: heading for heading, names in HEADINGS.items() for name in names}
+_OF_PICTURES = ("dream", "style")  # commands whose seed is a picture's, not a song's
 _FEWEST = 12  # options that are worth headings
 
 
@@ -41,7 +43,8 @@ class Command(TyperCommand):
         options = [(param.name, record) for param, record in shown if param.param_type_name == "option"]
         sections = {"Arguments": arguments, **{heading: [] for heading in HEADINGS}, "Options": []}
         for name, record in options:
-            sections[_HEADING_OF.get(name, "Options") if len(options) >= _FEWEST else "Options"].append(record)
+            heading = _HEADING_OF.get(name, "Options") if len(options) >= _FEWEST else "Options"
+            sections["Picture" if heading == "Song" and self.name in _OF_PICTURES else heading].append(record)
         for heading, records in sections.items():
             if records:
                 with formatter.section(heading):

@@ -48,8 +48,14 @@ class FastStyle:
         fingerprints: SHA-256 of the files of weights that it uses, by the network's name.
     """
 
-    def __init__(self, blend: Blend, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> None:
-        """Load the networks that the blend needs, and read its paintings.
+    def __init__(
+        self,
+        blend: Blend,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        built_in: style_networks.BuiltIn | None = None,
+    ) -> None:
+        """Load the networks that the blend needs, and read its paintings; `built_in` is that network, loaded already.
 
         Raises:
             ValueError: no style, a weight that is no number from 0, or the weights of the networks are not installed.
@@ -65,7 +71,7 @@ class FastStyle:
         self._share = sum(shares[:count])  # of the built-in ones
         self._built_in = self._paintings = None
         if self._share > 0:
-            self._built_in = style_networks.load_built_in(device, dtype)
+            self._built_in = style_networks.load_built_in(device, dtype) if built_in is None else built_in
             self._mix = torch.zeros(1, style_networks.STYLES, device=self._device)
             for (number, _), share in zip(blend.built_in, shares[:count], strict=True):
                 self._mix[0, number] += share / self._share

@@ -9,6 +9,7 @@ import difflib
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from clavilux.checks import short
@@ -83,6 +84,19 @@ def find(text: str) -> int:
     if near:
         return NAMES.index(_ALSO[near[0]]) if near[0] in _ALSO else spoken.index(near[0])
     raise ValueError(f"there is no style {short(text)}; there are {', '.join(NAMES)}")
+
+
+def weighted(text: str) -> tuple[str, float]:
+    """A name and its weight: of "a.png:2" ("a.png", 2.0).
+
+    The weight is 1.0 without a number behind a colon, and where a file has all of it as its name.
+    """
+    name, colon, number = text.rpartition(":")
+    try:
+        weight = float(number)
+    except ValueError:
+        return text, 1.0
+    return (text, 1.0) if not colon or Path(text).exists() else (name, weight)
 
 
 def mixture(weights: Sequence[float], what: str) -> list[float]:

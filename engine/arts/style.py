@@ -1,0 +1,225 @@
+"""`clavilux.style`: a picture in the manner of built-in styles, of paintings, or of both.
+
+Knows arguments and receipts. Does not know networks (`clavilux.image.arts`) or frames of a video.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clavilux.checks import check_flag, number_from, short, whole_number
+from clavilux.files import PathLike
+from clavilux.image.arts import full_size, style_names, style_networks
+from clavilux.image.arts.full_size import Finish
+from clavilux.image.arts.style import LEAST, Blend, FastStyle
+from clavilux.image.picture import Picture
+from clavilux.image.sheet import contact_sheet
+from clavilux.precision import device_named
+
+Likes = str | Sequence[str] | Mapping[str, float]
+Painting = PathLike | Picture | tuple[PathLike | Picture, float]
+SEEN_ON_SHEET, SIDE_ON_SHEET = 384, 256  # pixels of the longer side: as the network sees it, as it is shown
+_FINEST, _COARSEST = 0.25, 8.0  # strokes
+
+
+class Styler:
+    """A style that is ready for any number of pictures. Arguments and errors as `style`.
+
+    Attributes:
+        settings: what a receipt says of it.
+    """
+
+    def __init__(
+        self,
+        like: Likes | None = None,
+        paintings: Sequence[Painting] = (),
+        *,
+        strength: float = 1.0,
+        original_colors: bool = False,
+        stroke: float = 1.0,
+        seed: int | None = None,
+        device: str = "auto",
+    ) -> None:
+        self._finish = Finish(number_from("strength", strength, 0, 1), check_flag("original_colors", original_colors))
+        self._stroke = number_from("stroke", stroke, _FINEST, _COARSEST)
+        notes = []
+        if like is None and not paintings:
+            like = style_names.DEFAULT
+            notes.append(f"no style was named, so it is {like}")
+        likes, works = _likes(like), [_painting(each) for each in paintings]
+        blend = Blend(
+            [(style_names.find(name), weight) for name, weight in likes], [(work.pixels, w) for _, work, w in works]
+        )
+        self._fast = FastStyle(blend, device_named(device))
+        shares = style_names.mixture([*(w for _, w in likes), *(w for _, _, w in works)], "the styles")
+        controls: dict[str, Any] = {}
+        for (number, _), share in zip(blend.built_in, shares, strict=False):
+            named = controls.setdefault("like", {})
+            named[style_names.NAMES[number]] = round(named.get(style_names.NAMES[number], 0) + share, 6)
+        for (name, _, _), share in zip(works, shares[len(likes) :], strict=True):
+            shown = controls.setdefault("paintings", {})
+            shown[name if name not in shown else f"{name} ({len(shown) + 1})"] = round(share, 6)
+        controls |= {"strength": self._finish.strength, "original_colors": self._finish.original_colors}
+        controls["stroke"] = self._stroke
+        self.settings: dict[str, Any] = {
+            "verb": "style",
+            "weights": dict(self._fast.fingerprints),
+            "paintings": [_fingerprint(work.pixels) for _, work, _ in works],
+            "controls": controls,
+            "notes": notes,
+        }
+        if seed is not None:
+            self.settings["seed"] = whole_number("seed", seed, 0, (1 << 63) - 1)
+
+    def __call__(self, picture: Picture, mask: Picture | None = None) -> Picture:
+        """The picture in this style, with a receipt; `mask` is white where it is to change."""
+        check_size(picture)
+        where = None if mask is None else _mask(mask, picture)
+        finish = Finish(self._finish.strength, self._finish.original_colors, where)
+        receipt = self.settings | {"source": _fingerprint(picture.pixels)}
+        if where is not None:
+            receipt["mask"] = _fingerprint(where)
+        if picture.receipt:
+            receipt["of"] = picture.receipt
+        return Picture(self._fast(picture.pixels, finish, self._stroke), receipt=receipt, remarks=picture.remarks)
+
+
+def style(
+    picture: Picture | PathLike,
+    like: Likes | None = None,
+    paintings: Sequence[Painting] = (),
+    *,
+    strength: float = 1.0,
+    original_colors: bool = False,
+    mask: Picture | PathLike | None = None,
+    stroke: float = 1.0,
+    seed: int | None = None,
+    device: str = "auto",
+) -> Picture:
+    """A picture in the manner of built-in styles, of paintings, or of both, in one pass through a network.
+
+    It needs the extra `arts`. The result has the picture's size. On one machine it is always the same.
+
+    Args:
+        picture: a `Picture`, or the path of one; at least 16 pixels a side.
+        like: a built-in style's name or words that are close to it ("starry night"); several as a list, with weights
+            as "pop-art:2" or as a mapping from names to weights. With neither this nor paintings, "starry-night".
+        paintings: pictures to paint like, paths or `Picture`s; with a weight as "a.png:2" or as a pair.
+        strength: 0 to 1; how much of the change is seen.
+        original_colors: the hues stay, brightness alone is painted.
+        mask: a picture that is white where the style goes, black where nothing changes; scaled to the picture.
+        stroke: 0.25 to 8; the size of strokes. 1 is what the network was made with.
+        seed: kept in the receipt; nothing here is drawn at random.
+        device: auto, cpu, cuda or mps.
+
+    Returns:
+        `Picture`, uint8 [H, W, 3], with a receipt: styles and their shares, fingerprints of weights and pictures.
+
+    Raises:
+        ValueError: a file that is no picture, an unknown style (the names are listed), a number out of range, or the
+            weights are not installed (what to install is said).
+        TypeError: a style or a painting of another type.
+        CheckpointError: the installed weights are damaged.
+    """
+    source = loaded(picture)
+    check_size(source)
+    where = None if mask is None else loaded(mask)
+    started = time.perf_counter()
+    styler = Styler(
+        like, paintings, strength=strength, original_colors=original_colors, stroke=stroke, seed=seed, device=device
+    )
+    read = time.perf_counter()
+    found = styler(source, where)
+    found.timings = {"weights_s": round(read - started, 6), "style_s": round(time.perf_counter() - read, 6)}
+    return found
+
+
+def sheet(picture: Picture | PathLike, *, device: str = "auto") -> Picture:
+    """The picture in each of the 26 built-in styles, small, with their names. Errors as `style`."""
+    source = loaded(picture)
+    check_size(source)
+    small = _within(source, SEEN_ON_SHEET)
+    shown = _within(source, SIDE_ON_SHEET)
+    pictures = []
+    network = style_networks.load_built_in(device_named(device))
+    for number in range(len(style_names.NAMES)):
+        fast = FastStyle(Blend([(number, 1.0)]), device_named(device), built_in=network)
+        pictures.append(Picture(full_size.smaller(fast(small), *shown.shape[:2])))
+    found = contact_sheet(pictures, columns=7, labels=style_names.NAMES)
+    found.receipt = {
+        "verb": "style",
+        "weights": {"built-in": network.fingerprint},
+        "source": _fingerprint(source.pixels),
+        "controls": {"sheet": len(pictures)},
+        "notes": [],
+    }
+    return found
+
+
+def check_size(picture: Picture) -> None:
+    """Raise ValueError for a picture that is too small to have a style."""
+    if min(picture.width, picture.height) < LEAST:
+        raise ValueError(
+            f"the picture has {picture.width} x {picture.height} pixels; style takes {LEAST} and more a side"
+        )
+
+
+def loaded(picture: Picture | PathLike) -> Picture:
+    """A picture, read if it is a path."""
+    return picture if isinstance(picture, Picture) else Picture.load(picture)
+
+
+def _likes(like: Likes | None) -> list[tuple[str, float]]:
+    if like is None:
+        return []
+    if isinstance(like, str):
+        return [style_names.weighted(like)]
+    if isinstance(like, Mapping):
+        return list(like.items())
+    if isinstance(like, Sequence) and all(isinstance(each, str) for each in like):
+        return [style_names.weighted(each) for each in like]
+    raise TypeError(f"like is {short(like)}; it should be a name, a list of names or a mapping from names to weights")
+
+
+def _painting(given: Painting) -> tuple[str, Picture, float]:
+    """(what it is called, the picture, its weight)."""
+    weight = 1.0
+    if isinstance(given, tuple):
+        if len(given) != 2:
+            raise TypeError(f"a painting is {short(given)}; it should be a picture, or one with its weight")
+        given, weight = given
+    elif isinstance(given, str):
+        given, weight = style_names.weighted(given)
+    if not isinstance(given, (str, Path, Picture)):
+        raise TypeError(f"a painting is {short(given)}; it should be a picture or the path of one")
+    picture = loaded(given)
+    if min(picture.width, picture.height) < LEAST:
+        size = f"{picture.width} x {picture.height}"
+        raise ValueError(f"a painting has {size} pixels; {LEAST} and more a side can be read")
+    return ("a picture" if isinstance(given, Picture) else Path(given).name), picture, weight
+
+
+def _mask(mask: Picture, picture: Picture) -> Tensor:
+    """uint8 [H, W] of the picture's size: how white the mask is."""
+    scaled = full_size.smaller(mask.pixels, picture.height, picture.width)
+    return full_size.luminance(scaled.permute(2, 0, 1).float())[0].round().clamp(0, 255).byte()
+
+
+def _within(picture: Picture, side: int) -> Tensor:
+    """uint8 [h, w, 3]: the picture, its longer side at most `side`."""
+    scale = min(side / max(picture.width, picture.height), 1)
+    height, width = (max(round(length * scale), LEAST) for length in (picture.height, picture.width))
+    return full_size.smaller(picture.pixels, height, width)
+
+
+def _fingerprint(pixels: Tensor) -> str:
+    """Of pixels and their shape, 16 digits of SHA-256."""
+    shape = torch.tensor(pixels.shape).numpy().tobytes()
+    return hashlib.sha256(shape + pixels.contiguous().numpy().tobytes()).hexdigest()[:16]
