@@ -58,9 +58,10 @@ def generate_captured(
     yield from plan[:, :, :step].expand(batch, -1, -1).cpu().unbind(2)
     if step == num_steps:
         return
-    shape = StepShape.of(decoder, batch, sampling, num_steps, layout, held, capacity)
+    memory = graphs.with_room(lambda: decoder.read_memory(held))
+    shape = StepShape.of(decoder, batch, sampling, num_steps, layout, held, capacity, memory)
     with graphs.lease(decoder, shape, lambda: shape.new_graph(decoder, sampling, held)) as graph:
-        graph.begin(decoder, sampling, plan, held)
+        graph.begin(decoder, sampling, plan, held, memory)
         window = ContextWindow(
             decoder, batch, blocks=shape.blocks, conditioning=given, windows=windows, layout=layout,
             state=graph.state,

@@ -20,10 +20,11 @@ from clavilux.kernels.embed.reference import at
 from clavilux.kernels.norm_linear import norm_linear
 from clavilux.kernels.quantized import Int8Weight, dequantize
 from clavilux.layers import KV, CrossAttention, Layer, Norm, replace_weight
+from clavilux.memory_folding import folded, folding
 from clavilux.positions import grid_table, rope_table, sinusoidal_table
 from clavilux.skeleton import skeletons
 from clavilux.spec import DecoderSpec
-from clavilux.state import DecodeState
+from clavilux.state import DecodeState, Memory
 
 __all__ = ["Decoder", "DecoderSpec"]
 
@@ -156,10 +157,7 @@ class Decoder(nn.Module):
         weight = self.embed.weight
         dtype = self.cache_dtype or weight.dtype
         state = DecodeState(spec, batch, capacity, conditioning=conditioning, dtype=dtype, device=weight.device)
-        with torch.no_grad():
-            state.memory_kv = {
-                index: (k.contiguous(), v.contiguous()) for index, (k, v) in self.memory_kv(conditioning).items()
-            }
+        state.memory = self.read_memory(conditioning)
         return state
 
     def forward(
@@ -228,8 +226,7 @@ class Decoder(nn.Module):
             prefix=given.num_prefix, blocks=state.batch // len(tokens),
         )  # [R * B, D]  # fmt: skip
         for index, layer in enumerate(self._layers):
-            kv = state.memory_kv.get(index)
-            x = layer.step(x, self.rope, state.k[index], state.v[index], length, kv, given)
+            x = layer.step(x, self.rope, state.k[index], state.v[index], length, state.memory.of(index), given)
         if given.output_additive is not None:
             x = x + at(given.output_additive, 1, position, 0)
         return self._logits(x).view(state.batch, self.spec.codebooks, -1)
@@ -259,7 +256,7 @@ class Decoder(nn.Module):
                 raise ValueError("both a state and a conditioning are given; a state has its own conditioning")
             if batch != state.batch:
                 raise ValueError(f"tokens have {batch} rows; the state has {state.batch}")
-            conditioning, memory_kv = state.conditioning, state.memory_kv
+            conditioning, memory_kv = state.conditioning, state.memory.kv
             position, room = state.position, state.capacity
         x = self._embedded(tokens, conditioning, position)  # [B, P + T, D]
         num_positions = x.shape[1]
@@ -340,6 +337,22 @@ class Decoder(nn.Module):
             if memory is None
             else {index: self.cross_attention(index).memory_kv(memory) for index in self.spec.cross_layers}
         )
+
+    @torch.no_grad()
+    def read_memory(self, conditioning: Conditioning) -> Memory:
+        """What steps read of a checked conditioning's memory."""
+        kv = {index: (k.contiguous(), v.contiguous()) for index, (k, v) in self.memory_kv(conditioning).items()}
+        dtypes = {part.dtype for pair in kv.values() for part in pair} | {self.embed.weight.dtype}
+        if conditioning.rows is None or len(dtypes | {self.cache_dtype} - {None}) > 1:
+            return Memory(kv)
+        layers = {index: self._layers[index] for index in kv}
+        plan = folding(list(layers.values()), conditioning, conditioning.rows, self.embed.weight.dtype)
+        if plan is None:
+            return Memory(kv)
+        try:
+            return Memory(kv, {index: folded(layer, kv[index], plan) for index, layer in layers.items()}, plan.whole)
+        except OverflowError:  # of float16
+            return Memory(kv)
 
     def checked(self, conditioning: Conditioning | None, batch: int) -> Conditioning:
         """A conditioning for `batch` rows, an empty one for None. Raises ValueError for what does not fit the spec."""

@@ -7,7 +7,7 @@ decoder's and the sampler's; which tokens a window holds is the loop's; which ca
 
 A captured graph reads and writes addresses, and keeps every number that was one when it was captured. By address it has
 - the decoder's weights and tables of positions, which are the decoder's own: a graph is of no use without it;
-- the state's keys and values, those of a memory, a memory's mask, the lengths of padding, and what is added at each
+- the state's keys and values, what is read of a memory, its mask, the lengths of padding, and what is added at each
   position (`DecodeState.tensors`);
 - the plan, the tokens, what failed, seeds, rows, weights of guidance, what a layout allows, and the clock.
 As numbers it has the shapes and strides of all of these, the length of a prefix where something is added at each token,
@@ -27,7 +27,7 @@ from clavilux.kernels.launch import dependent
 from clavilux.kernels.sample import sample_step
 from clavilux.layout import Layout
 from clavilux.sampling import SamplingSpec
-from clavilux.state import DecodeState
+from clavilux.state import DecodeState, Memory
 from clavilux.timings import part
 
 FEW = 1024  # rows times positions of a first pass that is captured as well: above, the GPU has more to do than the host
@@ -92,14 +92,16 @@ class StepGraph:
         first = [] if self._first is None else self._first.buffers()
         return [*own, *([] if self._allowed is None else [self._allowed]), *first, *self.state.tensors()]
 
-    def begin(self, decoder: Decoder, sampling: SamplingSpec, plan: torch.Tensor, conditioning: Conditioning) -> None:
+    def begin(
+        self, decoder: Decoder, sampling: SamplingSpec, plan: torch.Tensor, conditioning: Conditioning, memory: Memory
+    ) -> None:
         """Another sequence in the same buffers.
 
         Args:
             decoder: the one that it was made with.
             sampling: it differs from the one that it was made with in seeds and weights of guidance alone.
             plan: int64 [B or 1, K, S], S at most that of the plan that it was made with; on any device.
-            conditioning: as `DecodeState.restart` takes it.
+            conditioning, memory: as `DecodeState.restart` takes them.
         """
         if self._ended is not None:  # the last call may have been in another stream
             torch.cuda.current_stream(self._plan.device).wait_event(self._ended)
@@ -112,7 +114,7 @@ class StepGraph:
             held.copy_(new)
         self._weights.copy_(_weight_table(sampling, len(self._weights)))
         with torch.no_grad():
-            self.state.restart(conditioning, decoder.memory_kv(conditioning))
+            self.state.restart(conditioning, memory)
 
     def rest(self) -> None:
         """The sequence is over: the decoder may go. What is still queued is waited for where the buffers are filled."""

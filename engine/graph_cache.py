@@ -22,7 +22,7 @@ from clavilux.graph import StepGraph
 from clavilux.kernels.backend import preferred
 from clavilux.layout import OPEN, Layout
 from clavilux.sampling import SamplingSpec
-from clavilux.state import all_alike, in_place, rounded_up
+from clavilux.state import Memory, all_alike, in_place, rounded_up
 
 MOST_KEPT = 8
 SHARE_KEPT = 1 / 8  # of a device's memory, for all that is kept
@@ -45,6 +45,7 @@ class StepShape:
         layout: which says what may be drawn at each step.
         prefix: positions of the prefix, where something is added at each token; else it is not the step's concern.
         parts: of the conditioning that a step reads: name, dtype, the length of a memory, and whether all rows are one.
+        folded: of a memory's texts how many are folded, the positions of the longest, and whether all are.
         placed: `Decoder.placed`, where the weights are.
         cache_dtype: of keys and values; None: the decoder's own.
         backend: whose kernels, where that is asked for.
@@ -59,6 +60,7 @@ class StepShape:
     layout: Layout | None
     prefix: int | None
     parts: tuple[tuple[str, torch.dtype, int, bool], ...]
+    folded: tuple[int, int, bool]
     placed: int
     cache_dtype: torch.dtype | None
     backend: str | None
@@ -66,9 +68,11 @@ class StepShape:
     @classmethod
     def of(
         cls, decoder: Decoder, batch: int, sampling: SamplingSpec, num_steps: int, layout: Layout | None,
-        held: Conditioning, capacity: int,
+        held: Conditioning, capacity: int, memory: Memory,
     ) -> StepShape:  # fmt: skip
-        """Of a sequence; held and capacity as `clavilux.context_window.first_window` gives them."""
+        """Of a sequence; held and capacity as `clavilux.context_window.first_window` gives them, memory as
+        `Decoder.read_memory` does.
+        """
         positions = rounded_up(capacity, decoder.spec.max_positions)
         parts = []
         for name in ("memory", "memory_mask", "additive", "output_additive", "pad_lengths"):
@@ -81,7 +85,7 @@ class StepShape:
             num_steps=rounded_up(max(num_steps, positions + 1)),
             drawing=(sampling.temperature, sampling.top_k, sampling.top_p), scheduled=len(sampling.table) > 1,
             layout=layout, prefix=None if held.additive is None else held.num_prefix, parts=tuple(parts),
-            placed=decoder.placed, cache_dtype=decoder.cache_dtype, backend=preferred(),
+            folded=memory.folded_shape, placed=decoder.placed, cache_dtype=decoder.cache_dtype, backend=preferred(),
         )  # fmt: skip
 
     def new_graph(self, decoder: Decoder, sampling: SamplingSpec, held: Conditioning) -> StepGraph:

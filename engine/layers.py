@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from clavilux.conditioning import Conditioning
+from clavilux.kernels.cross_step import FoldedMemory, cross_step
 from clavilux.kernels.decode_attention import decode_attention
 from clavilux.kernels.folded import FoldedWeight
 from clavilux.kernels.linear_residual import linear_residual
@@ -19,7 +20,7 @@ from clavilux.kernels.prefill_attention import prefill_attention
 from clavilux.kernels.quantized import Int8Weight, PackedWeight
 from clavilux.kernels.rotary import rms, rotate
 from clavilux.spec import DecoderSpec
-from clavilux.state import extended
+from clavilux.state import LayerMemory, extended
 
 KV = tuple[Tensor, Tensor]  # keys and values
 Cache = tuple[Tensor, Tensor, int]  # keys and values [B, H, slots, E], and the position that is read next
@@ -86,10 +87,11 @@ class Attention(nn.Module):
             parts.append(prefill_attention(q[:, :, inside:], k, v, causal=False, starts=starts))
         return torch.cat(parts, dim=2)
 
-    def step(
+    def heads(
         self, x: Tensor, rope: Tensor | None, k_cache: Tensor, v_cache: Tensor, length: int | Tensor,
         starts: Tensor | None,
     ) -> Tensor:  # fmt: skip
+        """What the output matrix of a step multiplies, [B, H * E]."""
         # x: [B, D]; rope: the whole table; length: positions with the new one, an int or an int32 tensor [1]
         spec = self.spec
         y = after_norm(spec, self.norm, self.qkv, x).to(k_cache.dtype)
@@ -100,7 +102,11 @@ class Attention(nn.Module):
             q, k_cache, v_cache, length, new_k=k, new_v=v, rope=rope, q_gain=q_gain, k_gain=k_gain, eps=spec.eps,
             span=self.span, starts=starts,
         )  # fmt: skip
-        return linear_residual(y.reshape(len(x), -1), self.out.weight, self.out.bias, x)
+        return y.reshape(len(x), -1)
+
+    def step_end(self, x: Tensor, y: Tensor) -> Tensor:
+        """The residual stream after a step, of the one before it and of `heads`."""
+        return linear_residual(y, self.out.weight, self.out.bias, x)
 
 
 class CrossAttention(nn.Module):
@@ -179,11 +185,28 @@ class Layer(nn.Module):
         yield self.ffn.norm, self.ffn.up
 
     def step(
-        self, x: Tensor, rope: Tensor | None, k_cache: Tensor, v_cache: Tensor, length: int | Tensor, kv: KV | None,
-        given: Conditioning,
+        self, x: Tensor, rope: Tensor | None, k_cache: Tensor, v_cache: Tensor, length: int | Tensor,
+        memory: LayerMemory | None, given: Conditioning,
     ) -> Tensor:  # fmt: skip
-        if self.attention is not None:
-            x = self.attention.step(x, rope, k_cache, v_cache, length, given.pad_lengths)
-        if kv is not None and self.cross is not None:
-            x = self.cross.step(x, kv, given.memory_mask)
+        folded, attention = None, self.attention
+        if attention is not None:
+            y = attention.heads(x, rope, k_cache, v_cache, length, given.pad_lengths)
+            if memory is not None and memory.folded is not None:
+                folded = self._step_folded(x, y, memory.folded, given.memory_mask)
+                if memory.whole:
+                    return self.ffn(folded)
+            x = attention.step_end(x, y)
+        if memory is not None and self.cross is not None:
+            x = self.cross.step(x, memory.kv, given.memory_mask)
+        if memory is not None and memory.folded is not None and folded is not None:
+            x = torch.where((memory.folded.slots >= 0)[:, None], folded, x)
         return self.ffn(x)
+
+    def _step_folded(self, x: Tensor, y: Tensor, memory: FoldedMemory, mask: Tensor | None) -> Tensor:
+        """The end of the self-attention, whose heads are y, and the cross-attention."""
+        attention, cross = self.attention, self.cross
+        assert attention is not None and cross is not None, "what is folded ends the one and begins the other"
+        spec, out = attention.spec, attention.out
+        weight = cast("Tensor | Int8Weight", out.weight)
+        mask = None if mask is None else mask[:, : memory.keys]
+        return cross_step(x, y, weight, out.bias, memory, mask, cross.out.bias, norm=spec.norm, eps=spec.eps)

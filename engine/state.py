@@ -4,13 +4,14 @@ It is an explicit argument of the decoder, never held by it; knows nothing of ho
 caches only what a later position can still read, where `clavilux.kernels.span` says.
 """
 
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import torch
 
 from clavilux.conditioning import Conditioning
 from clavilux.kernels import huge_pages
+from clavilux.kernels.cross_step import FoldedMemory
 from clavilux.kernels.span import Span
 from clavilux.spec import DecoderSpec
 
@@ -39,6 +40,50 @@ def places_of(spec: DecoderSpec, capacity: int) -> list[int]:
     ]
 
 
+class LayerMemory(NamedTuple):
+    """What a layer's steps read of a memory: `folded`, where a row has a slot in it, and `kv`, unless it is `whole`."""
+
+    kv: tuple[torch.Tensor, torch.Tensor]
+    folded: FoldedMemory | None
+    whole: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """A conditioning's memory, as the layers with cross-attention read it.
+
+    Attributes:
+        kv: by layer, keys and values [B, H, S, E].
+        folded: by layer, what steps read in their place (`clavilux.memory_folding`); empty: nothing.
+        whole: whether no row's steps read keys and values.
+    """
+
+    kv: KeysAndValues = field(default_factory=dict)
+    folded: dict[int, FoldedMemory] = field(default_factory=dict)
+    whole: bool = False
+
+    @property
+    def folded_shape(self) -> tuple[int, int, bool]:
+        """(texts that are folded, positions of the longest, whether no row's steps read keys and values)."""
+        first = next(iter(self.folded.values()), None)
+        return (0, 0, False) if first is None else (len(first.scores), first.keys, self.whole)
+
+    def of(self, layer: int) -> LayerMemory | None:
+        """What one layer reads; None where it has no cross-attention."""
+        kv = self.kv.get(layer)
+        return None if kv is None else LayerMemory(kv, self.folded.get(layer), self.whole)
+
+    def tensors(self) -> list[torch.Tensor]:
+        """All that it holds."""
+        folded = [part for each in self.folded.values() for part in each.tensors()]
+        return [*(part for pair in self.kv.values() for part in pair), *folded]
+
+    def overwrite(self, new: "Memory") -> None:
+        """Take what another of the same shapes holds; every tensor stays in its place."""
+        for held, part in zip(self.tensors(), new.tensors(), strict=True):
+            held.copy_(part)
+
+
 class DecodeState:
     """What a decoder has read so far.
 
@@ -47,7 +92,7 @@ class DecodeState:
         capacity: the positions that there is room for.
         k, v: a list with one [B, H, places, E] view a layer; places is the capacity, or what the layer's span needs
             (0 without self-attention). What lies beyond what a position reads means nothing.
-        memory_kv: a dict from layer to (k, v), each [B, H, S, E], for the layers with cross-attention.
+        memory: what the layers with cross-attention read.
         conditioning: what the rows are conditioned on; its prefix is read by the first prefill.
     """
 
@@ -78,7 +123,7 @@ class DecodeState:
         self.capacity = capacity
         self.position = 0
         self.conditioning = conditioning
-        self.memory_kv: KeysAndValues = {}
+        self.memory = Memory()
         spans = [spec.span(layer) for layer in range(spec.layers)]
         # Rows that are over are overwritten: what cannot be gone back into.
         self._block = max((span.size for span in spans if span and span.kind in ("row", "previous_row")), default=0)
@@ -115,29 +160,26 @@ class DecodeState:
             )
         self.position = position
 
-    def restart(self, conditioning: Conditioning, memory_kv: KeysAndValues) -> None:
+    def restart(self, conditioning: Conditioning, memory: Memory) -> None:
         """Begin anew under another conditioning, which is written over the one before: every tensor stays in its place.
 
         Args:
             conditioning: with the parts of the state's own, each of its shape or, what is added at each position,
                 shorter; the state's own was made by `in_place`. A prefix is taken as it is: a prefill reads it, no
                 step does.
-            memory_kv: its memory's keys and values, as `Decoder.memory_kv` gives them.
+            memory: as `Decoder.read_memory` gives it, of the shapes of the state's own.
         """
         kept: dict[str, Any] = {name: getattr(self.conditioning, name) for name in _READ_BY_STEPS}
         for name, held in kept.items():
             if held is not None:
                 overwrite(held, getattr(conditioning, name))
-        for index, pair in memory_kv.items():
-            for held, new in zip(self.memory_kv[index], pair, strict=True):
-                held.copy_(new)
+        self.memory.overwrite(memory)
         self.position, self.conditioning = 0, replace(conditioning, **kept)
 
     def tensors(self) -> list[torch.Tensor]:
         """All that a step reads or writes: what has to stay in its place once a step is captured."""
         given = [getattr(self.conditioning, name) for name in _READ_BY_STEPS]
-        memory = [part for pair in self.memory_kv.values() for part in pair]
-        return [*self.k, *self.v, *memory, *(part for part in given if part is not None)]
+        return [*self.k, *self.v, *self.memory.tensors(), *(part for part in given if part is not None)]
 
 
 def in_place(given: Conditioning, capacity: int) -> Conditioning:

@@ -70,6 +70,11 @@ def preferred() -> str | None:
     return _PREFERRED.get()
 
 
+def usual(device: torch.device) -> str:
+    """The implementation that a call on a device takes where it names none."""
+    return preferred() or ("triton" if device.type == "cuda" else "reference")
+
+
 def lazy(module: str, name: str) -> Callable[..., Any]:
     """A function that is imported when it is first called, so that Triton is needed only where it runs."""
 
@@ -92,7 +97,7 @@ def choose(implementations: Mapping[str, _Op], backend: str | None, device: torc
     Raises:
         ValueError: the op has no implementation of that name, or it cannot run there. It is never replaced by another.
     """
-    name = backend or _PREFERRED.get() or ("triton" if device.type == "cuda" else "reference")
+    name = backend or usual(device)
     if backend is None and (name not in implementations or (name == "triton" and not fits)):
         name = "reference"
     if name not in implementations:

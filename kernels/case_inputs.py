@@ -4,7 +4,7 @@ Knows every op's arguments. Never zeros: a product with zeros is faster on a GPU
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Literal
 
@@ -160,8 +160,9 @@ def _cross_step(function: Op, shape: Shape, make: _Maker) -> Call:
         query = make.normal(inner, width, scale=width**-0.5)
         folded = fold(query, gain, shift if shape["norm"] == "layer" else None, query_bias, make.dtype)
         k, v = (make.normal(rows, heads, keys, size) for _ in range(2))
-        readable = None if mask is None else mask.any(1)
-        memory = fold_memory(k, v, *folded, out, before, bias, readable)
+        read = torch.ones(rows, dtype=torch.bool, device=make.device) if mask is None else mask.any(1)
+        slots = torch.where(read, read.cumsum(0) - 1, -1).int()  # nothing is kept of a row that reads nothing
+        memory = replace(fold_memory(k[read], v[read], *folded, out, before, bias), slots=slots)
         return Call(function, (x, y, before, bias, memory, mask, out_bias), words)
     readable_rows, scores = rows - bool(shape.get("mask") and rows > 1), heads * keys
     single = [torch.empty(readable_rows, scores, device=make.device) for _ in range(3)]

@@ -80,8 +80,8 @@ def _calls(subject: Subject, x: Tensor, length: int) -> list[Call]:
 
     def step(index: int, layer: nn.Module) -> Call:
         assert isinstance(layer, Layer)
-        kv = state.memory_kv.get(index)
-        return lambda: layer.step(x, decoder.rope, state.k[index], state.v[index], length, kv, state.conditioning)
+        memory, caches = state.memory.of(index), (state.k[index], state.v[index])
+        return lambda: layer.step(x, decoder.rope, *caches, length, memory, state.conditioning)
 
     return [step(index, layer) for index, layer in enumerate(decoder.layers)]
 
@@ -92,7 +92,7 @@ def _torch_calls(subject: Subject, x: Tensor, length: int) -> list[Call]:
 
     def step(index: int, layer: nn.Module) -> Call:
         assert isinstance(layer, Layer)
-        caches, kv = (state.k[index], state.v[index]), state.memory_kv.get(index)
+        caches, kv = (state.k[index], state.v[index]), state.memory.kv.get(index)
         return lambda: torch_layer(decoder.spec, index, layer, x, *caches, length, decoder.rope, kv)
 
     return [step(index, layer) for index, layer in enumerate(decoder.layers)]

@@ -1,7 +1,4 @@
-"""cross_step: the end of a self-attention and the cross-attention after it, on a memory that is folded.
-
-No decoder's step calls it yet: those run the output, the queries, the attention and its output one after the other.
-"""
+"""cross_step: the end of a self-attention and the cross-attention after it, on a memory that is folded."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,11 +6,11 @@ import torch
 
 from clavilux.kernels.backend import choose, lazy
 from clavilux.kernels.cross_step import reference
-from clavilux.kernels.cross_step.memory import FoldedMemory
+from clavilux.kernels.cross_step.memory import MOST_KEYS, FoldedMemory
 from clavilux.kernels.linear import takes_few_rows
 from clavilux.kernels.quantized import Int8Weight
 
-MOST_SCORES = 8192  # of one row that a program holds, heads and positions each rounded up to a power of two
+MOST_HEADS = 128  # a program holds the scores of all heads to `MOST_KEYS` positions
 IMPLEMENTATIONS: Mapping[str, Callable[..., torch.Tensor]] = {
     "reference": reference.cross_step,
     "triton": lazy("clavilux.kernels.cross_step.triton", "cross_step"),
@@ -41,8 +38,8 @@ def cross_step(
         weight: [D, I], its output matrix, a tensor or an `Int8Weight`.
         bias: [D] or None.
         memory: of `fold_memory`, with the same weight and bias.
-        mask: bool [B, S], the positions that a row reads; None: all. A row that reads none has nothing added to it but
-            the biases.
+        mask: bool [B, S] with S side by side, the positions that a row reads; None: all. A row that reads none has
+            nothing added to it but the biases.
         out_bias: [D], the cross-attention's, or None.
         norm: "layer" or "rms"; its gain and shift are in the memory.
         eps: added to the variance.
@@ -56,13 +53,8 @@ def cross_step(
     """
     _check(x, y, weight, memory, mask, norm)
     fits = takes_few_rows(y, weight) and y.dtype == x.dtype == memory.scores.dtype and x.stride(1) == 1
-    fits = fits and padded(memory.heads) * padded(memory.scores.shape[1] // memory.heads) <= MOST_SCORES
+    fits = fits and memory.heads <= MOST_HEADS and memory.keys <= MOST_KEYS
     return choose(IMPLEMENTATIONS, backend, x.device, fits)(x, y, weight, bias, memory, mask, out_bias, norm, eps)
-
-
-def padded(size: int) -> int:
-    """The power of two that holds it."""
-    return 1 << max(0, size - 1).bit_length()
 
 
 def _check(
@@ -84,9 +76,8 @@ def _check(
             f"the memory is folded for {len(memory.slots)} rows of {scores[2]} and {scores_out[2]} columns; "
             f"x and y have {batch} rows of {width} and {inner}"
         )
-    length = scores[1] // memory.heads
-    if mask is not None and (tuple(mask.shape) != (batch, length) or mask.dtype != torch.bool):
-        raise ValueError(f"mask is {mask.dtype} {tuple(mask.shape)}; it should be bool {(batch, length)}")
+    if mask is not None and (tuple(mask.shape) != (batch, memory.keys) or mask.dtype != torch.bool):
+        raise ValueError(f"mask is {mask.dtype} {tuple(mask.shape)}; it should be bool {(batch, memory.keys)}")
     if norm not in ("layer", "rms"):
         raise ValueError(f"norm is {norm!r}; it should be 'layer' or 'rms'")
     for name, part in (("y", y), ("weight", weight), ("the memory", memory.scores), ("mask", mask)):

@@ -10,14 +10,13 @@ import torch
 import triton
 import triton.language as tl
 
-from clavilux.kernels.cross_step.api import padded
-from clavilux.kernels.cross_step.memory import FoldedMemory
+from clavilux.kernels.cross_step.memory import MOST_KEYS, FoldedMemory
 from clavilux.kernels.launch import launch
 from clavilux.kernels.prologue import wait
 from clavilux.kernels.quantized import Int8Weight, values_and_scale
 from clavilux.kernels.skinny_gemm import ask_for_weights, blocks, finished, row_tile, weight_tile
 
-HELD = 16384  # numbers of `values` that a program of the second launch holds: 32 KiB in 16 bits, asked for at once
+HELD = 16384  # numbers of `values` that a program of the second launch holds at most: 32 KiB in 16 bits, asked for at once
 
 
 @triton.jit
@@ -90,7 +89,7 @@ def stream_and_scores_kernel(
 @triton.jit
 def attend_kernel(
     stream, raw, values, sums, offset, slots, mask, bias, out,
-    width, keys, eps,
+    width, keys, mask_row, eps,
     NORM: tl.constexpr, H: tl.constexpr, HP: tl.constexpr, SP: tl.constexpr, BN: tl.constexpr, DP: tl.constexpr,
     DEPENDENT: tl.constexpr,
 ):  # fmt: skip
@@ -111,7 +110,7 @@ def attend_kernel(
         after = tl.load(offset + slot * keys * H + score_at, mask=live, other=0.0)
     read = live
     if mask is not None:
-        read = live & (tl.load(mask + row * keys + s, mask=s < keys, other=0) != 0)
+        read = live & (tl.load(mask + row * mask_row + s, mask=s < keys, other=0) != 0)
     wait(DEPENDENT)
     score = tl.load(raw + row * keys * H + score_at, mask=live, other=0.0)
     d = tl.arange(0, DP)
@@ -150,7 +149,6 @@ def cross_step(
     """The op as `api.cross_step` calls it: up to 16 rows."""
     matrix, scale = values_and_scale(weight)
     (rows, width), inner, num_scores = x.shape, y.shape[1], memory.scores.shape[1]
-    keys = num_scores // memory.heads
     stream, out = (torch.empty(rows, width, dtype=x.dtype, device=x.device) for _ in range(2))
     raw = torch.empty(rows, num_scores, dtype=torch.float32, device=x.device)
     constants = blocks(rows, width, inner, matrix.dtype)
@@ -162,12 +160,12 @@ def cross_step(
         rows, width, inner, num_scores, x.stride(0), y.stride(0),
         EVEN_SCORES=even, STAGES=constants["num_stages"], **constants,
     )  # fmt: skip
-    heads, positions = padded(memory.heads), padded(keys)
-    channels = min(16, HELD // (heads * positions))
+    heads = triton.next_power_of_2(memory.heads)
+    channels = min(16, HELD // (heads * MOST_KEYS))
     launch(
         attend_kernel, (triton.cdiv(width, channels), rows),
         stream, raw, memory.values, memory.sums, memory.offset, memory.slots, mask, out_bias, out,
-        width, keys, eps,
-        NORM=norm, H=memory.heads, HP=heads, SP=positions, BN=channels, DP=triton.next_power_of_2(width), num_warps=8,
+        width, memory.keys, 0 if mask is None else mask.stride(0), eps,
+        NORM=norm, H=memory.heads, HP=heads, SP=MOST_KEYS, BN=channels, DP=triton.next_power_of_2(width), num_warps=8,
     )  # fmt: skip
     return out

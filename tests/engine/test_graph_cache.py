@@ -142,7 +142,8 @@ def test_the_buffers_stay_where_they_are():
 def shape_of(decoder, batch=2, sampling=None, steps=50, layout=None, given=None, windows=None):
     sampling = SamplingSpec() if sampling is None else sampling
     held, capacity = first_window(decoder, given, windows, steps + 1)
-    return StepShape.of(decoder, batch, sampling, steps, layout, held, capacity)
+    memory = decoder.read_memory(Conditioning() if given is None else held)
+    return StepShape.of(decoder, batch, sampling, steps, layout, held, capacity, memory)
 
 
 def test_what_has_to_be_alike():

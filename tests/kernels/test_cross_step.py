@@ -8,8 +8,7 @@ import torch.nn.functional as F
 
 from clavilux.kernels.case_inputs import call
 from clavilux.kernels.catalog import cases
-from clavilux.kernels.cross_step import cross_step, fold_memory
-from clavilux.kernels.cross_step.memory import bytes_read
+from clavilux.kernels.cross_step import cross_step, fold_memory, joined, most_keys
 from clavilux.kernels.folded import fold
 from clavilux.kernels.launch import noted
 from clavilux.kernels.quantized import quantize
@@ -76,15 +75,22 @@ class Layers:
         shares = scores.masked_fill(~self.mask[:, None], -torch.inf).softmax(-1).nan_to_num()
         return x1 + F.linear(torch.einsum("bhs,bhse->bhe", shares, v).flatten(1), out, out_bias)
 
-    def folded(self, backend, readable=True):
-        bias, query_bias, out_bias = self.biases
+    def memory(self, readable=True, before=None):
+        """Folded; where `readable`, without the rows that read nothing."""
+        bias, query_bias, _ = self.biases
         query = fold(self.query, self.gain, self.shift, query_bias, self.dtype)
-        rows = self.mask.any(1) if readable else None
-        memory = fold_memory(self.k, self.v, *query, self.out, self.before, bias, rows)
-        assert len(memory.scores) == len(self.x) - readable  # nothing is kept of a row that reads nothing
+        rows = [row for row, read in enumerate(self.mask.any(1).tolist()) if read or not readable]
+        before = self.before if before is None else before
+        memory = fold_memory(self.k[rows], self.v[rows], *query, self.out, before, bias)
+        slots = [rows.index(row) if row in rows else -1 for row in range(len(self.x))]
+        return replace(memory, slots=torch.tensor(slots, dtype=torch.int32, device=DEVICE))
+
+    def folded(self, backend, readable=True):
+        bias, _, out_bias = self.biases
         return cross_step(
-            self.x, self.y, self.before, bias, memory, self.mask, out_bias, norm=self.norm, backend=backend
-        )
+            self.x, self.y, self.before, bias, self.memory(readable), self.mask, out_bias, norm=self.norm,
+            backend=backend,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("readable", [True, False])
@@ -121,8 +127,7 @@ def test_a_row_has_the_same_bits_alone():
 def test_rows_that_all_read_nothing_are_the_stream_and_the_biases(backend):
     layers = Layers("layer", True)
     layers.mask[:] = False
-    query = fold(layers.query, layers.gain, layers.shift, layers.biases[1], layers.dtype)
-    memory = fold_memory(layers.k, layers.v, *query, layers.out, layers.before, layers.biases[0], layers.mask.any(1))
+    memory = layers.memory()
     assert memory.values.numel() == 0
     given = layers.x, layers.y, layers.before, layers.biases[0], memory, layers.mask, layers.biases[2]
     torch.testing.assert_close(cross_step(*given, backend=backend).double(), layers.apart(), rtol=1e-5, atol=1e-5)
@@ -133,9 +138,7 @@ def test_an_int8_output_matrix_is_the_one_dequantized(backend):
     layers = Layers("layer", True)
     small = quantize(layers.before)
     layers.before = small.dequantized(layers.dtype)
-    query = fold(layers.query, layers.gain, layers.shift, layers.biases[1], layers.dtype)
-    memory = fold_memory(layers.k, layers.v, *query, layers.out, small, layers.biases[0])
-    given = layers.x, layers.y, small, layers.biases[0], memory, layers.mask, layers.biases[2]
+    given = layers.x, layers.y, small, layers.biases[0], layers.memory(False, small), layers.mask, layers.biases[2]
     torch.testing.assert_close(cross_step(*given, backend=backend).double(), layers.apart(), rtol=1e-5, atol=1e-5)
 
 
@@ -147,13 +150,43 @@ def test_two_launches():
     assert [launch.kernel.__name__ for launch in launches] == ["stream_and_scores_kernel", "attend_kernel"]
 
 
-def test_bytes_of_short_and_long_memories():
-    def fewer(keys):
-        folded, apart = bytes_read(1024, 1024, keys, 16, rows=2, readable=1, item=2)
-        return folded < apart
+@pytest.mark.parametrize("backend", ["reference", "triton"])
+def test_memories_of_several_lengths_and_rows_of_one_text(backend):
+    layers = Layers("layer", True, rows=4)
+    layers.k[2], layers.v[2], layers.mask[:] = layers.k[0], layers.v[0], True
+    layers.mask[0, 4:] = layers.mask[2, 4:] = layers.mask[3] = False
+    bias, query_bias, out_bias = layers.biases
+    query = fold(layers.query, layers.gain, layers.shift, query_bias, layers.dtype)
+    parts = [
+        fold_memory(layers.k[row, None, :, :keys], layers.v[row, None, :, :keys], *query, layers.out, layers.before, bias)
+        for row, keys in ((0, 4), (1, 6))
+    ]  # fmt: skip
+    memory = joined(parts, [0, 1, 0, -1], 6)
+    ours = cross_step(layers.x, layers.y, layers.before, bias, memory, layers.mask, out_bias, backend=backend)
+    torch.testing.assert_close(ours.double(), layers.apart(), rtol=1e-5, atol=1e-5)
 
-    assert fewer(42) and not fewer(48)  # MusicGen-small with guidance, whose second row reads nothing
-    assert bytes_read(8, 8, 5, 2, rows=2, readable=0, item=2)[0] == 0
+
+@pytest.mark.parametrize("backend", ["reference", "triton"])
+def test_a_wider_mask_is_cut(backend):
+    layers = Layers("rms", False)
+    wide = torch.cat([layers.mask, ~layers.mask], 1)
+    memory = layers.memory()
+    given = layers.x, layers.y, layers.before, None, memory
+    words = {"norm": "rms", "backend": backend}
+    cut = cross_step(*given, wide[:, : memory.keys], **words)
+    assert torch.equal(cut, cross_step(*given, layers.mask, **words))
+
+
+def test_the_longest_memory_that_takes_fewer_bytes_folded():
+    def fewer(keys, width, heads, weight_item):
+        return keys * heads * 3 * width * 2 < 2 * width * width * weight_item + 2 * keys * width * 2
+
+    for width, heads in ((1024, 16), (1536, 24), (2048, 32)):
+        for weight_item in (2, 1):
+            most = most_keys(width, width, heads, 2, weight_item)
+            assert 0 < most < 64
+            assert fewer(most, width, heads, weight_item) and not fewer(most + 1, width, heads, weight_item)
+    assert most_keys(1024, 1024, 2, 2, 2) == 64  # that is as much as the kernel sums over
 
 
 def test_what_does_not_fit_is_said():
