@@ -10,7 +10,7 @@ bytes that no chain can outrun. Designs, each with all that the ones before it h
     folded     the norm folded into its matrix, no statistics before the product, the width split over a program's warps
     dependent  a node is started while the one before it ends, and asks for its own weights before it waits
     ahead      the start is let go at once, so three nodes ahead; keys asked for before the wait; the new sampler
-    cross      cross-attention in two nodes instead of four, where the model has it (no step does that yet)
+    cross      cross-attention in two nodes instead of four, where the model has it and a text takes fewer bytes so
     held       narrow nodes hold their weights before they wait, instead of having them in the L2 (no kernel does yet)
 
 Only `old` on an H200 rests on measurements. THE OTHERS ARE PREDICTIONS: no GPU has run these kernels. `--constants`
@@ -100,6 +100,13 @@ def nodes_of(model: ModelShape, length: int, item: int, *, short_cross: bool = F
         ]
     step.append(product("head", "norm_linear", width, model.codebooks * model.vocabulary, "head"))
     return [*step, Node("sample", "sample", case=("sample_step", model.name)), Node("clock", "tiny")]
+
+
+def folds(model: ModelShape, item: int) -> bool:
+    """Whether a memory takes fewer bytes folded, as `clavilux.kernels.cross_step.most_keys` has it."""
+    inner = model.heads * model.head_dim
+    folded, keys_and_values = MEMORY * model.heads * (2 * model.width + inner) * 2, 2 * MEMORY * inner * 2
+    return model.cross and folded < 2 * model.width * inner * item + keys_and_values
 
 
 def keys_read(span: tuple[str, int] | None, length: int) -> int:
@@ -266,9 +273,13 @@ def predict(model: ModelShape, length: int, weights: str, card: Card, gap: float
     if old is not None:
         found["designs"]["old"] = _summary(step, [old, old, old], card)
     for name in DESIGNS[1:]:
-        if name == "cross" and not model.cross:
+        if name == "cross" and not folds(model, item):
             continue
-        own = nodes_of(model, length, item, short_cross=True) if name in ("cross", "held") and model.cross else step
+        own = (
+            nodes_of(model, length, item, short_cross=True)
+            if name in ("cross", "held") and folds(model, item)
+            else step
+        )
         links = [C[link].value for link in ("link_low", "link", "link_high")]
         times = [new_step(own, design(name, link, model.vocabulary), drawn, card, gap) for link in links]
         found["designs"][name] = _summary(own, times, card)

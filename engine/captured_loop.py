@@ -62,6 +62,7 @@ def generate_captured(
     shape = StepShape.of(decoder, batch, sampling, num_steps, layout, held, capacity, memory)
     with graphs.lease(decoder, shape, lambda: shape.new_graph(decoder, sampling, held)) as graph:
         graph.begin(decoder, sampling, plan, held, memory)
+        del memory  # the graph has its own
         window = ContextWindow(
             decoder, batch, blocks=shape.blocks, conditioning=given, windows=windows, layout=layout,
             state=graph.state,

@@ -60,10 +60,8 @@ def folding(layers: Sequence[Layer], given: Conditioning, rows: int, dtype: torc
         return None
     most = min(_most_keys(layer, dtype) for layer in layers)
     places = torch.arange(1, memory.shape[1] + 1, device=memory.device)
-    if mask is None:
-        ends = [memory.shape[1]] * rows
-    else:
-        ends = (mask * places).amax(1).tolist()  # one past the last position that is read; 0: none
+    # One past the last position that each row reads; 0 where there is none.
+    ends = [memory.shape[1]] * rows if mask is None else (mask * places).amax(1).tolist()
     short = [row for row, end in enumerate(ends) if 0 < end <= most]
     if not short:
         return None
@@ -72,7 +70,8 @@ def folding(layers: Sequence[Layer], given: Conditioning, rows: int, dtype: torc
     if mask is not None:
         alike &= (mask[short, None] == mask[None, short]).all(2)
     first = alike.int().argmax(1).tolist()  # of each, the first that is like it
-    slots, sources, found = [-1] * rows, [], {}
+    slots, found = [-1] * rows, dict[int, int]()
+    sources: list[tuple[int, int]] = []
     for row, original in zip(short, first, strict=True):
         if original not in found:
             found[original] = len(sources)
@@ -96,13 +95,12 @@ def folded(layer: Layer, kv: KV, plan: Folding) -> FoldedMemory:
     attention, cross = layer.attention, layer.cross
     assert attention is not None and cross is not None, "what is folded ends the one and begins the other"
     query, offset = _query(layer)
-    memories = [
-        fold_memory(
-            *(part[row : row + 1, :, :keys] for part in kv), query, offset, cross.out.weight, attention.out.weight,
-            attention.out.bias,
+    memories = []
+    for row, keys in plan.sources:
+        own_keys, own_values = (part[row : row + 1, :, :keys] for part in kv)
+        memories.append(
+            fold_memory(own_keys, own_values, query, offset, cross.out.weight, attention.out.weight, attention.out.bias)
         )
-        for row, keys in plan.sources
-    ]  # fmt: skip
     return joined(memories, plan.slots, plan.keys)
 
 

@@ -47,8 +47,8 @@ def _compare(bench: Bench, model: ModelShape, dtypes: Sequence[str], length: int
     sides = []
     for dtype in dtypes:
         subject = plain if dtype == "float32" else plain.in_dtype(dtype)
-        calls = _calls(subject, x, length)
-        sides.append(_checked(bench, f"clavilux {dtype}", subject, calls, truth, length))
+        calls, folded_keys = _calls(subject, x, length)
+        sides.append(_checked(bench, f"clavilux {dtype}", subject, calls, truth, length, folded_keys=folded_keys))
     for dtype in ("float32", "bfloat16") if bench.device.type == "cpu" else ("bfloat16",):
         subject = plain if dtype == "float32" else plain.plain_in(dtype)
         calls = _torch_calls(subject, x, length)
@@ -57,15 +57,16 @@ def _compare(bench: Bench, model: ModelShape, dtypes: Sequence[str], length: int
 
 
 def _checked(
-    bench: Bench, name: str, subject: Subject, calls: Sequence[Call], truth: Tensor, length: int, *, peer: bool = False
-) -> Side:
+    bench: Bench, name: str, subject: Subject, calls: Sequence[Call], truth: Tensor, length: int, *, peer: bool = False,
+    folded_keys: int = 0,
+) -> Side:  # fmt: skip
     """A side whose result lies close to that of torch in float32. Raises Mismatch where it does not."""
     model, dtype = subject.model, subject.dtype
     error = relative_error(calls[0]().float(), truth.float())
     if error > LIMITS[dtype]:
         raise Mismatch(f"a layer of {model.name} by {name} is {error:.2g} from torch's in float32")
     items = str(subject.decoder.embed.weight.dtype).removeprefix("torch.")
-    num_bytes, flops = layer_cost(model, length, dtype, items, subject.cache_dtype)
+    num_bytes, flops = layer_cost(model, length, dtype, items, subject.cache_dtype, folded_keys)
     facts: dict[str, object] = {"dtype": dtype, "bytes": num_bytes, "flops": flops, "error": error}
     if peer:
         facts["peer"] = True
@@ -74,7 +75,8 @@ def _checked(
     return Side(name, rotating(calls), facts=facts)
 
 
-def _calls(subject: Subject, x: Tensor, length: int) -> list[Call]:
+def _calls(subject: Subject, x: Tensor, length: int) -> tuple[list[Call], int]:
+    """A step of each layer, and the positions of a memory that is folded."""
     state, decoder = filled_state(subject, length), subject.decoder
     x = x.to(decoder.embed.weight.dtype)
 
@@ -83,7 +85,7 @@ def _calls(subject: Subject, x: Tensor, length: int) -> list[Call]:
         memory, caches = state.memory.of(index), (state.k[index], state.v[index])
         return lambda: layer.step(x, decoder.rope, *caches, length, memory, state.conditioning)
 
-    return [step(index, layer) for index, layer in enumerate(decoder.layers)]
+    return [step(index, layer) for index, layer in enumerate(decoder.layers)], state.memory.folded_shape[1]
 
 
 def _torch_calls(subject: Subject, x: Tensor, length: int) -> list[Call]:

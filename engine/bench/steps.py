@@ -121,7 +121,8 @@ def compare_generation(
             for _ in range(count):
                 generate(subject, num_frames, subject.sampling)
 
-        return Side(f"clavilux {subject.dtype}", run, per_run=num_steps, facts=facts(subject, length))
+        memory = subject.decoder.read_memory(subject.conditioning(length=num_steps))
+        return Side(f"clavilux {subject.dtype}", run, per_run=num_steps, facts=facts(subject, length, memory))
 
     sides = [ours(subject) for subject in subjects]
     sides += peers.of_generation(

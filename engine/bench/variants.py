@@ -14,7 +14,7 @@ from clavilux.graph import StepGraph
 from clavilux.kernels.backend import using
 from clavilux.layout import OPEN
 from clavilux.sampling import Sampler
-from clavilux.state import DecodeState
+from clavilux.state import DecodeState, Memory
 
 MOST_STEPS = 16  # of a run: they end at the length that is asked for, or begin at 0 where that is less
 
@@ -29,19 +29,20 @@ def filled_state(subject: Subject, length: int, batch: int = 1) -> DecodeState:
     return state
 
 
-def facts(subject: Subject, length: int) -> dict[str, Any]:
-    """What a row says of a step: dtype, bytes, flops, and the error of packed weights."""
-    weights = subject.dtype
+def facts(subject: Subject, length: int, memory: Memory) -> dict[str, Any]:
+    """What a row says of a step that reads a memory: dtype, bytes, flops, and the error of packed weights."""
+    weights, folded_keys = subject.dtype, memory.folded_shape[1]
     items = str(subject.decoder.embed.weight.dtype).removeprefix("torch.")
-    num_bytes, flops = step_cost(subject.model, length, weights, items, subject.cache_dtype)
+    num_bytes, flops = step_cost(subject.model, length, weights, items, subject.cache_dtype, folded_keys)
     found = {"dtype": weights, "bytes": num_bytes, "flops": flops}
     return found if subject.error is None else {**found, "weights_error": subject.error}
 
 
 def eager(subject: Subject, length: int, name: str, backend: str | None = None) -> Side:
     """Steps as `clavilux.loop` takes them one by one: every op called from Python, then the sampler."""
-    state, sampler = filled_state(subject, length), _sampler(subject)
-    tokens, step = _tokens(subject), 0
+    with _backend(backend):  # which decides whether a memory is folded
+        state = filled_state(subject, length)
+    sampler, tokens, step = _sampler(subject), _tokens(subject), 0
 
     def run(count: int) -> None:
         nonlocal tokens, step
@@ -51,13 +52,15 @@ def eager(subject: Subject, length: int, name: str, backend: str | None = None) 
                 tokens = sampler.draw(subject.decoder.step(tokens, state), step)
                 step += 1
 
-    return Side(name, run, facts=facts(subject, length))
+    return Side(name, run, facts=facts(subject, length, state.memory))
 
 
 def graph_then_sampler(subject: Subject, length: int, name: str, backend: str | None) -> Side:
     """The decoder's part of a step captured at a fixed position; the sampler called from Python, in torch."""
-    state, sampler = filled_state(subject, length), _sampler(subject)
-    tokens, step, logits = _tokens(subject), 0, torch.empty(0)  # capturing makes the logits
+    with _backend(backend):
+        state = filled_state(subject, length)
+    sampler, tokens, step = _sampler(subject), _tokens(subject), 0
+    logits = torch.empty(0)  # capturing makes them
 
     def body() -> None:
         nonlocal logits
@@ -74,7 +77,7 @@ def graph_then_sampler(subject: Subject, length: int, name: str, backend: str | 
                 tokens.copy_(sampler.draw(logits, step))
                 step += 1
 
-    return Side(name, run, facts=facts(subject, length))
+    return Side(name, run, facts=facts(subject, length, state.memory))
 
 
 def whole_graph(subject: Subject, length: int, name: str, batch: int = 1) -> Side:
@@ -89,7 +92,7 @@ def whole_graph(subject: Subject, length: int, name: str, batch: int = 1) -> Sid
         plan.fill_(OPEN)
         graph.run(first, first, count)
 
-    return Side(name, run, facts=facts(subject, length))
+    return Side(name, run, facts=facts(subject, length, state.memory))
 
 
 def ladder(plain: Subject, int8: Subject | None, length: int) -> list[Side]:

@@ -53,22 +53,24 @@ class Subject:
         return SamplingSpec(temperature=0.0, guidance=self.model.weights)
 
     def conditioning(self, batch: int = 1, length: int | None = None) -> Conditioning:
-        """For `batch` pieces: memory of a text, and of no text (zeros) for guidance; what is added at each position.
+        """For `batch` pieces: memory of a text, and of none (masked) for guidance; what is added at each position.
 
         The same numbers for every dtype and device.
         """
         model, dtype = self.model, self.decoder.embed.weight.dtype
         generator = torch.Generator().manual_seed(3)
-        memory = additive = None
+        memory = additive = mask = None
         if model.cross:
             memory = torch.zeros(model.rows * batch, TEXT_LENGTH, model.width)
             memory[:batch].normal_(generator=generator)
+            mask = torch.zeros(memory.shape[:2], dtype=torch.bool, device=self.device)
+            mask[:batch] = True
         if model.additive:
             size = (model.rows * batch, length or model.context, model.width)
             additive = torch.empty(size).normal_(std=0.1, generator=generator)
         parts = (None if part is None else part.to(self.device, dtype) for part in (memory, additive))
         memory, additive = parts
-        return Conditioning(memory=memory, additive=additive)
+        return Conditioning(memory=memory, memory_mask=mask, additive=additive)
 
     @property
     def cache_dtype(self) -> str:
@@ -129,7 +131,9 @@ def num_parameters(model: ModelShape) -> int:
         return sum(p.numel() for p in Decoder(DecoderSpec(**model.decoder)).parameters())
 
 
-def step_cost(model: ModelShape, length: int, weights: str, items: str, cache: str | None = None) -> tuple[int, int]:
+def step_cost(
+    model: ModelShape, length: int, weights: str, items: str, cache: str | None = None, folded_keys: int = 0
+) -> tuple[int, int]:
     """Bytes that one step must move at least, and its floating-point operations, from the ops' own cost models.
 
     Args:
@@ -138,26 +142,37 @@ def step_cost(model: ModelShape, length: int, weights: str, items: str, cache: s
         weights: the word for the layers' and the head's matrices.
         items: the dtype of everything else.
         cache: that of the keys and values; None: as everything else.
+        folded_keys: positions of a memory that is folded (`clavilux.memory_folding`); 0: it is not.
     """
     once = [_head_case(model, weights, items), *_token_cases(model, items)]
-    cases = [*_cases_of_layers(model, length, weights, items, cache), *once]
+    cases = [*_cases_of_layers(model, length, weights, items, cache, folded_keys), *once]
     return sum(case.bytes_moved for case in cases), sum(flops(case) for case in cases)
 
 
-def layer_cost(model: ModelShape, length: int, weights: str, items: str, cache: str | None = None) -> tuple[int, int]:
+def layer_cost(
+    model: ModelShape, length: int, weights: str, items: str, cache: str | None = None, folded_keys: int = 0
+) -> tuple[int, int]:
     """As `step_cost`, of one layer; the mean, where their spans differ."""
-    cases = _cases_of_layers(model, length, weights, items, cache)
+    cases = _cases_of_layers(model, length, weights, items, cache, folded_keys)
     num_bytes, num_flops = (sum(map(cost, cases)) for cost in (lambda case: case.bytes_moved, flops))
     return num_bytes // model.layers, num_flops // model.layers
 
 
-def _cases_of_layers(model: ModelShape, length: int, weights: str, items: str, cache: str | None) -> list[Case]:
+def _cases_of_layers(
+    model: ModelShape, length: int, weights: str, items: str, cache: str | None, folded_keys: int
+) -> list[Case]:
     linears = layer_linears(model, weights, items)
-    return [
-        case
-        for layer in range(model.layers)
-        for case in (*linears, *attention_cases(model, layer, length, items, cache))
-    ]
+    crossed: list[Case] = []
+    if folded_keys:
+        linears = [linears[0], *linears[2:4]]  # without the output, and the cross-attention's two
+        heads: Shape = {"heads": model.heads, "head_dim": model.head_dim, "length": folded_keys, "mask": True}
+        shape: Shape = {**heads, "rows": model.rows, "width": model.width, "bias": model.biases, "norm": model.norm}
+        crossed = [_linear_case("cross_step", shape, weights, items)]
+    cases = []
+    for layer in range(model.layers):
+        attention = attention_cases(model, layer, length, items, cache)
+        cases += [*linears, *(attention[:1] if folded_keys else attention), *crossed]
+    return cases
 
 
 def layer_linears(model: ModelShape, weights: str, items: str) -> list[Case]:
@@ -186,6 +201,10 @@ def flops(case: Case) -> int:
     shape = case.shape
     if case.op in ("norm_linear", "linear_residual"):
         return 2 * shape["rows"] * shape["width"] * shape["out"]
+    if case.op == "cross_step":
+        inner, scores = shape["heads"] * shape["head_dim"], shape["heads"] * shape["length"]
+        readable = shape["rows"] - bool(shape.get("mask") and shape["rows"] > 1)
+        return 2 * (shape["rows"] * shape["width"] * inner + readable * scores * (2 * shape["width"] + inner))
     if case.op in ("decode_attention", "prefill_attention"):
         queries, length = shape.get("queries", 1), shape["length"]
         pairs = sum(range(length - queries + 1, length + 1))

@@ -20,7 +20,6 @@ from torch import Tensor
 from clavilux.kernels.folded import FoldedWeight
 from clavilux.kernels.quantized import Int8Weight, dequantize, rounded_once
 
-
 MOST_KEYS = 64  # positions of a memory that is folded: a kernel sums over so many, whatever the memory's length
 
 
@@ -107,9 +106,7 @@ def fold_memory(
     folded = torch.einsum("dhe,phse->pdsh", outs, v).reshape(count, width, total)
     added = None
     if offset is not None:
-        added = (
-            torch.einsum("phse,he->psh", k, offset.float().view(heads, size)).reshape(count, total).contiguous()
-        )
+        added = torch.einsum("phse,he->psh", k, offset.float().view(heads, size)).reshape(count, total).contiguous()
     return FoldedMemory(
         scores=scores,
         scores_out=_rounded(exact @ dequantize(before, torch.float32).float(), keys.dtype),

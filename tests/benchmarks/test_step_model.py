@@ -59,6 +59,7 @@ def test_a_step_has_its_nodes(script):
     folded = script.nodes_of(small, 1, 2, short_cross=True)
     assert len(folded) == 6 * LAYERS + 4
     assert sum(node.num_bytes for node in folded) < sum(node.num_bytes for node in script.nodes_of(small, 1, 2))
+    assert script.folds(small, 2) and not script.folds(small, 1) and not script.folds(MODELS["jukebox-5b"], 2)
     assert len(script.nodes_of(MODELS["jukebox-5b"], 1, 2)) == 5 * 72 + 4
     longer, shorter = (script.nodes_of(small, length, 2)[2].cache for length in (200, 100))
     assert longer == 2 * shorter == 2 * (2 * 1024 * 2 * 100 * 2)

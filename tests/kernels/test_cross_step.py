@@ -157,10 +157,10 @@ def test_memories_of_several_lengths_and_rows_of_one_text(backend):
     layers.mask[0, 4:] = layers.mask[2, 4:] = layers.mask[3] = False
     bias, query_bias, out_bias = layers.biases
     query = fold(layers.query, layers.gain, layers.shift, query_bias, layers.dtype)
-    parts = [
-        fold_memory(layers.k[row, None, :, :keys], layers.v[row, None, :, :keys], *query, layers.out, layers.before, bias)
-        for row, keys in ((0, 4), (1, 6))
-    ]  # fmt: skip
+    parts = []
+    for row, keys in ((0, 4), (1, 6)):
+        kv = (part[row, None, :, :keys] for part in (layers.k, layers.v))
+        parts.append(fold_memory(*kv, *query, layers.out, layers.before, bias))
     memory = joined(parts, [0, 1, 0, -1], 6)
     ours = cross_step(layers.x, layers.y, layers.before, bias, memory, layers.mask, out_bias, backend=backend)
     torch.testing.assert_close(ours.double(), layers.apart(), rtol=1e-5, atol=1e-5)

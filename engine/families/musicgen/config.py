@@ -183,7 +183,7 @@ class MusicGenConfig:
 
         Args:
             seconds: length of each piece.
-            batch: pieces side by side.
+            batch: pieces side by side, of one text.
             dtype: as for `clavilux.load`; "auto" is reckoned as on a CPU, where weights pass through float32.
             beside: parameters of the text encoder and the codec, where they are known.
             rounded: whether the files are an int8 copy, which is expanded for float32 only.
@@ -193,15 +193,18 @@ class MusicGenConfig:
         parameter, number = around_bytes(dtype)
         weights += parameter * (self.text_parameters + _CODEC_PARAMETERS if beside is None else beside)
         positions = min(frames + max(self.delays), self.windows.context) + self.num_prefix
+        folded = 0
         if number < 4:  # on a GPU, where a captured step has room for nearly alike lengths
             positions = rounded_up(positions, self.windows.context + self.num_prefix)
+            if self.melody is None:  # a text that is folded takes less than two matrices; it is there twice at first
+                folded = 2 * self.layers * 2 * self.width**2 * number
         rows = HEAD_ROWS * batch
         cached = positions + (LONGEST if self.melody is None else 0)
         cache = 2 * self.layers * rows * cached * self.width * step_bytes(dtype)
         logits = 4 * rows * self.codebooks * self.vocabulary * 4
         sound = 4 * batch * self.channels * math.ceil(seconds * self.sample_rate) * 3
         decoding = number * batch * self.channels * _CODEC_FLOATS * math.ceil(self.frame_rate)
-        return _PROGRAM + weights + cache + logits + sound + decoding
+        return _PROGRAM + weights + cache + folded + logits + sound + decoding
 
 
 def count(name: str, value: Any, most: int) -> int:
