@@ -76,7 +76,7 @@ def test_previous_row_adds_exactly_nothing_in_the_first_block():
     k, v = torch.full((2, 2, 2, 2 * BLOCK, 3), torch.nan)
     for t in range(3 * BLOCK):
         now = x.view(2, -1, 8)[:, t]
-        step = attention.step(now, None, k, v, t + 1, None) - now
+        step = attention.step_end(now, attention.heads(now, None, k, v, t + 1, None)) - now
         torch.testing.assert_close(step, moved[:, t], rtol=0, atol=1e-5)
         assert t >= BLOCK or (step == 0).all()
 
