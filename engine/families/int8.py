@@ -6,8 +6,9 @@ same numbers. `FORMAT` is the format's number; a copy without it is in format 1,
 
 In format 2 the gain of the norm before a matrix is in the matrix, W * gain, and a float32 [N] `X_offset` = W @ shift +
 bias stands for the norm's shift and the layer's bias, where there is either; the norm's own gain and shift are ones and
-zeros. (A scale is a row's: a gain, which is a column's, can only go in before the rounding.) A norm before a matrix
-that is not int8 is as it was.
+zeros. (A scale is a row's: a gain, which is a column's, can only go in before the rounding.) `OFFSETS` says how many
+offsets there are: one that is lost would change what is computed, and nothing else. A norm before a matrix that is not
+int8 is as it was.
 
 Knows these tensors and how a folder is written; which matrices are meant, and the layout of the files, is each
 family's.
@@ -36,6 +37,7 @@ from clavilux.kernels.quantized import Int8Weight, quantize
 
 ERROR = "clavilux.int8_error"  # float32 [1]: root mean square, relative
 FORMAT = "clavilux.int8_format"  # int64 [1]
+OFFSETS = "clavilux.int8_offsets"  # int64 [1], from format 2 on
 SCALE = "_scale"  # ends the name of an int8 matrix's scales, one a row
 OFFSET = "_offset"  # and of what is added to its products
 NEWEST = 2  # of the formats, and the one that is written
@@ -54,7 +56,7 @@ def merge_scales(tensors: Mapping[str, Tensor], label: str) -> dict[str, Tensor 
     """What a file holds, with the matrices of an int8 copy as such.
 
     Raises:
-        CheckpointError: a format that is not known, or a scale or an offset that does not fit.
+        CheckpointError: a format that is not known, or a scale or an offset that is lost or does not fit.
     """
     number = _format(tensors.get(FORMAT), label)
     error = tensors.get(ERROR)
@@ -62,7 +64,9 @@ def merge_scales(tensors: Mapping[str, Tensor], label: str) -> dict[str, Tensor 
         return dict(tensors)
     endings = (SCALE, OFFSET) if number > 1 else (SCALE,)
     rounded = {name for name, tensor in tensors.items() if tensor.dtype == torch.int8}
-    beside = {name + ending for name in rounded for ending in endings} | {ERROR, FORMAT}
+    beside = {name + ending for name in rounded for ending in endings} | {ERROR, FORMAT, OFFSETS}
+    if number > 1:
+        _check_offsets(tensors, rounded, label)
     found: dict[str, Tensor | Int8Weight] = {}
     for name, tensor in tensors.items():
         if name in beside:
@@ -80,6 +84,14 @@ def merge_scales(tensors: Mapping[str, Tensor], label: str) -> dict[str, Tensor 
         else:
             found[name] = Int8Weight(tensor, scale, float(error.sum()), offset)
     return found
+
+
+def _check_offsets(tensors: Mapping[str, Tensor], rounded: Collection[str], label: str) -> None:
+    """Raise CheckpointError where there are not as many offsets as there should be."""
+    offsets, wanted = sum(name + OFFSET in tensors for name in rounded), tensors.get(OFFSETS)
+    if wanted is None or wanted.numel() != 1 or wanted.is_floating_point() or int(wanted) != offsets:
+        should = "nothing of how many there should be" if wanted is None else f"{OFFSETS} as {wanted.tolist()}"
+        raise CheckpointError(f"{label} has {offsets} offsets, and {should}: an int8 copy that is not whole")
 
 
 def _is_a_row_each(numbers: Tensor, matrix: Tensor) -> bool:
@@ -121,6 +133,7 @@ class Rounding:
     def __init__(self, matrices: Collection[str], norms: Mapping[str, NormBefore] | None = None):
         """matrices: names of those to round; norms: of some of them, what is folded in before."""
         self._matrices, self._norms, self._error, self._energy = frozenset(matrices), norms or {}, 0.0, 0.0
+        self._offsets = 0
 
     def __call__(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The tensors of a copy. Raises CheckpointError for a matrix that is int8 already or not finite."""
@@ -150,6 +163,7 @@ class Rounding:
         energy = float(tensor.double().square().sum())
         self._error, self._energy = self._error + small.error**2 * energy, self._energy + energy
         added = {} if offset is None else {name + OFFSET: offset}
+        self._offsets += len(added)
         return {name: small.values, name + SCALE: small.scale} | added
 
     @property
@@ -159,8 +173,9 @@ class Rounding:
 
     @property
     def marks(self) -> dict[str, Tensor]:
-        """`ERROR` and `FORMAT`, to be saved with the tensors."""
-        return {ERROR: torch.tensor([self.error]), FORMAT: torch.tensor([NEWEST])}
+        """`ERROR`, `FORMAT` and `OFFSETS`, to be saved with the tensors."""
+        numbers = {FORMAT: NEWEST, OFFSETS: self._offsets}
+        return {ERROR: torch.tensor([self.error])} | {name: torch.tensor([n]) for name, n in numbers.items()}
 
 
 def _in_half_if_exact(tensor: Tensor) -> Tensor:

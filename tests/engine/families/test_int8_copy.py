@@ -16,7 +16,7 @@ from clavilux import precision
 from clavilux.cli.info import describe
 from clavilux.conditioning import Conditioning
 from clavilux.errors import CheckpointError
-from clavilux.families.int8 import FORMAT
+from clavilux.families.int8 import FORMAT, OFFSETS
 from clavilux.families.musicgen import transformers_layout
 from clavilux.families.musicgen.int8_copy import write_int8
 from clavilux.families.tensors import decoder_of, mapped, read_folder
@@ -52,7 +52,9 @@ def in_format_1(original, copy, target):
     """A copy as version 0.1 wrote it: every matrix rounded as it is, every norm whole."""
     shutil.copytree(copy, target)
     exact, found = load_file(original / "model.safetensors"), load_file(copy / "model.safetensors")
-    held = {name: tensor for name, tensor in found.items() if not name.endswith("_offset") and name != FORMAT}
+    held = {
+        name: tensor for name, tensor in found.items() if not name.endswith("_offset") and name not in (FORMAT, OFFSETS)
+    }
     for name, tensor in found.items():
         if tensor.dtype == torch.int8:
             small = quantize(exact[name])
@@ -251,7 +253,7 @@ def test_damaged_copies_are_refused(copies, tmp_path):
     name = "decoder.lm_heads.1.weight"
     beside, inside = "text_encoder.encoder.block.0.layer.0.SelfAttention.q.weight", "encoder.block.0.*q.weight"
     rows = torch.ones(len(whole[beside]))
-    offset = name + "_offset"
+    offset, count = name + "_offset", int(whole[OFFSETS])
     for change, message in [
         ({FORMAT: torch.tensor([3])}, r"is an int8 copy in format 3; this version of clavilux reads 1 to 2"),
         ({FORMAT: torch.tensor([0])}, "in format 0"),
@@ -259,12 +261,15 @@ def test_damaged_copies_are_refused(copies, tmp_path):
         ({FORMAT: None}, f"has .*{offset}"),
         ({offset: whole[offset][1:].clone()}, rf"has {offset} as torch.float32 \(31,\); it should be 32 finite"),
         ({offset: whole[offset] * torch.nan}, f"has {offset} as .* finite"),
-        ({offset: None}, "has 3 of the 4 offsets"),
+        ({offset: None}, rf"has {count - 1} offsets, and {OFFSETS} as \[{count}\]"),
+        ({name: None for name in whole if name.endswith("_offset")}, f"has 0 offsets, and {OFFSETS}"),
+        ({offset: None, OFFSETS: torch.tensor([count - 1])}, "has 3 of the 4 offsets"),
+        ({OFFSETS: None}, f"has {count} offsets, and nothing of how many there should be"),
         ({name + "_scale": None}, f"no scale for the rows of {name}"),
         ({name + "_scale": whole[name + "_scale"][1:]}, f"no scale for the rows of {name}"),
         ({name + "_scale": whole[name + "_scale"] * torch.nan}, f"not finite in {name}"),
         ({name: whole[name][:, 1:].contiguous()}, rf"{name} is \(32, 47\), not \(32, 48\)"),
-        ({"clavilux.int8_error": None}, f"has .*{name}_scale"),
+        ({"clavilux.int8_error": None}, f"has {FORMAT}, {OFFSETS}, .*_scale"),
         ({beside: torch.ones(whole[beside].shape, dtype=torch.int8), beside + "_scale": rows}, f"has {inside} in int8"),
     ]:
         save_file({k: v for k, v in (whole | change).items() if v is not None}, folder / "model.safetensors")
