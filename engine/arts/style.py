@@ -53,7 +53,7 @@ class Styler:
         if like is None and not paintings:
             like = style_names.DEFAULT
             notes.append(f"no style was named, so it is {like}")
-        likes, works = _likes(like), [_painting(each) for each in paintings]
+        likes, works = _likes(like), [read_painting(each) for each in paintings]
         blend = Blend(
             [(style_names.find(name), weight) for name, weight in likes], [(work.pixels, w) for _, work, w in works]
         )
@@ -71,7 +71,7 @@ class Styler:
         self.settings: dict[str, Any] = {
             "verb": "style",
             "weights": dict(self._fast.fingerprints),
-            "paintings": [_fingerprint(work.pixels) for _, work, _ in works],
+            "paintings": [fingerprint(work.pixels) for _, work, _ in works],
             "controls": controls,
             "notes": notes,
         }
@@ -81,11 +81,11 @@ class Styler:
     def __call__(self, picture: Picture, mask: Picture | None = None) -> Picture:
         """The picture in this style, with a receipt; `mask` is white where it is to change."""
         check_size(picture)
-        where = None if mask is None else _mask(mask, picture)
+        where = None if mask is None else read_mask(mask, picture)
         finish = Finish(self._finish.strength, self._finish.original_colors, where)
-        receipt = self.settings | {"source": _fingerprint(picture.pixels)}
+        receipt = self.settings | {"source": fingerprint(picture.pixels)}
         if where is not None:
-            receipt["mask"] = _fingerprint(where)
+            receipt["mask"] = fingerprint(where)
         if picture.receipt:
             receipt["of"] = picture.receipt
         return Picture(self._fast(picture.pixels, finish, self._stroke), receipt=receipt, remarks=picture.remarks)
@@ -156,7 +156,7 @@ def sheet(picture: Picture | PathLike, *, device: str = "auto") -> Picture:
     found.receipt = {
         "verb": "style",
         "weights": {"built-in": network.fingerprint},
-        "source": _fingerprint(source.pixels),
+        "source": fingerprint(source.pixels),
         "controls": {"sheet": len(pictures)},
         "notes": [],
     }
@@ -188,7 +188,7 @@ def _likes(like: Likes | None) -> list[tuple[str, float]]:
     raise TypeError(f"like is {short(like)}; it should be a name, a list of names or a mapping from names to weights")
 
 
-def _painting(given: Painting) -> tuple[str, Picture, float]:
+def read_painting(given: Painting) -> tuple[str, Picture, float]:
     """(what it is called, the picture, its weight)."""
     weight = 1.0
     if isinstance(given, tuple):
@@ -206,7 +206,7 @@ def _painting(given: Painting) -> tuple[str, Picture, float]:
     return ("a picture" if isinstance(given, Picture) else Path(given).name), picture, weight
 
 
-def _mask(mask: Picture, picture: Picture) -> Tensor:
+def read_mask(mask: Picture, picture: Picture) -> Tensor:
     """uint8 [H, W] of the picture's size: how white the mask is."""
     scaled = full_size.smaller(mask.pixels, picture.height, picture.width)
     return full_size.luminance(scaled.permute(2, 0, 1).float())[0].round().clamp(0, 255).byte()
@@ -219,7 +219,7 @@ def _within(picture: Picture, side: int) -> Tensor:
     return full_size.smaller(picture.pixels, height, width)
 
 
-def _fingerprint(pixels: Tensor) -> str:
+def fingerprint(pixels: Tensor) -> str:
     """Of pixels and their shape, 16 digits of SHA-256."""
     shape = torch.tensor(pixels.shape).numpy().tobytes()
     return hashlib.sha256(shape + pixels.contiguous().numpy().tobytes()).hexdigest()[:16]

@@ -44,7 +44,7 @@ class Stage(NamedTuple):
     steps: int
 
 
-FAITHFUL = (Stage(192, 40), Stage(384, 20), Stage(512, 8))
+FAITHFUL = (Stage(192, 60), Stage(384, 40), Stage(512, 20))
 BOLD = (Stage(128, 60), Stage(256, 40), Stage(512, 16))
 BOLD_BELOW = 0.1  # content: whoever asks for less of the photograph gets the stages that go further from it
 LARGER = (Stage(1024, 6), Stage(2048, 4))  # where the picture is, after either
@@ -220,7 +220,7 @@ class _Sight:
             ]
             found = style_measures.added(parts)
             spread = style_measures.statistics(found).covariance.trace() + 1e-4 * len(found.first)
-            self._form_scale = manner.content / (found.places * spread)
+            self._form_scale = 0.5 * manner.content / (found.places * spread)
 
     def gradient(self, x: Tensor) -> float:
         """Puts the gradient of the loss into `x.grad`; returns the style's part of the loss."""
@@ -275,7 +275,7 @@ class _Sight:
         return loss.item(), {name: (slopes[2 * n], slopes[2 * n + 1]) for n, name in enumerate(sums)}
 
     def _form_loss(self, maps: Mapping[str, Tensor], tile: _Tile, forms: Tensor) -> Tensor:
-        """The content's part, of a tile: squared difference of forms, relative to their variance in the photograph."""
+        """The content's part, of a tile: half the squared difference of forms, relative to their variance."""
         name = self._manner.content_layer
         apart = (maps[name].float() - forms.float()).square() * self._pooled(tile, name)
         return apart.sum() * self._form_scale

@@ -176,7 +176,7 @@ def test_tiles_cover_every_pixel_once():
 def test_stages_end_at_the_pictures_size_or_the_largest():
     assert fine.stages_for(512, 512, Manner()) == fine.FAITHFUL
     assert fine.stages_for(512, 512, Manner(content=0.02)) == fine.BOLD
-    assert fine.stages_for(100, 100, Manner()) == (Stage(100, 40),)
+    assert fine.stages_for(100, 100, Manner()) == (Stage(100, 60),)
     assert [stage.side for stage in fine.stages_for(3000, 3000, Manner())] == [192, 384, 512, 1024]
     assert [stage.side for stage in fine.stages_for(3000, 3000, Manner(size=2048))] == [192, 384, 512, 1024, 2048]
     assert fine.stages_for(600, 800, Manner())[-1] == Stage(693, 6)
