@@ -22,25 +22,25 @@ LIBRARIES = ("torchvision", "timm")
 PROBE = 128  # pixels a side of the picture that another model's layers are found with
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of 0 to 1, where a model states none
 _NAMED = 12  # layers that an error lists
-WORDS = {
-    "stem": "edges and specks of color",
-    "blocks.0": "fine hatching",
-    "blocks.1": "threads and fine grids",
-    "blocks.2": "weave and short strokes",
-    "blocks.3": "grain and curls",
-    "blocks.4": "engraved lines",
-    "blocks.5": "scales and knots",
-    "blocks.6": "coils and meshes",
-    "blocks.7": "ornament",
-    "blocks.8": "eyes and feathers",
-    "blocks.9": "fur and eyes",
-    "blocks.10": "faces of animals",
-    "blocks.11": "large parts of things",
-    "blocks.12": "parts of things run together",
-    "blocks.13": "parts of things run together",
-    "blocks.14": "hardly a form",
-    "blocks.15": "whole things, blurred",
-    "head": "whole things, blurred",
+WORDS = {  # what dreams of each look like, looked at one by one
+    "stem": "colors driven to their ends",
+    "blocks.0": "patches of strong color",
+    "blocks.1": "broad bands in bright colors",
+    "blocks.2": "woven bands",
+    "blocks.3": "ridges and stripes",
+    "blocks.4": "engraved stripes",
+    "blocks.5": "dotted rows and rings",
+    "blocks.6": "ridges round rings",
+    "blocks.7": "ornament of rings and rays",
+    "blocks.8": "rings, eyes, honeycombs",
+    "blocks.9": "eyes, fur, scales",
+    "blocks.10": "eyes, faces of animals, small houses",
+    "blocks.11": "faces of dogs, pebbles, curls",
+    "blocks.12": "faces, blossoms, food",
+    "blocks.13": "curls, faces, blossoms",
+    "blocks.14": "a mush of curls",
+    "blocks.15": "a mush of curls",
+    "head": "a mush of small strokes",
 }
 
 

@@ -56,7 +56,7 @@ class SameConv(nn.Conv2d):
             more = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in (x.shape[3], x.shape[2])]
             x = F.pad(x, (more[0] // 2, more[0] - more[0] // 2, more[1] // 2, more[1] - more[1] // 2))
             x = F.conv2d(x, self.weight, self.bias, stride, groups=self.groups)
-        return F.relu6(x) if self.relu else x
+        return F.relu6(x, inplace=True) if self.relu else x  # half the memory of a gradient, and as fast
 
 
 class Block(nn.Module):
