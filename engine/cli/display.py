@@ -59,6 +59,16 @@ def token_bar(hidden: bool) -> AbstractContextManager[Progress]:
     return _bar(hidden, "{task.completed:.0f} of {task.total:.0f} tokens", lambda rate: f"{rate:.0f} tokens a second")
 
 
+def step_bar(hidden: bool) -> AbstractContextManager[Progress]:
+    """Yield progress(done_steps, total_steps), shown on stderr where that is a terminal."""
+    return _bar(hidden, "{task.completed:.0f} of {task.total:.0f} steps", lambda rate: f"{rate:.2f} steps a second")
+
+
+def frame_bar(hidden: bool) -> AbstractContextManager[Progress]:
+    """Yield progress(done_frames, total_frames), shown on stderr where that is a terminal."""
+    return _bar(hidden, "{task.completed:.0f} of {task.total:.0f} frames", lambda rate: f"{rate:.2f} frames a second")
+
+
 @contextmanager
 def _bar(hidden: bool, text: str, pace: Callable[[float], str]) -> Iterator[Progress]:
     """Yield progress(done, total); `pace` says what so much a second is called."""
@@ -141,6 +151,23 @@ def show_pictures(pictures: list[Picture], files: list[Files], elapsed_s: float,
                 _print_line(console, "wrote", path)
             printed.add(path)
     _print_time(console, elapsed_s, f"{elapsed_s / len(pictures):.1f} s a picture", timings)
+
+
+def show_frames(facts: Mapping[str, Any], elapsed_s: float) -> None:
+    """What moving pictures were styled with, how much they flicker, and where they are; as `--json` has it."""
+    console = Console(highlight=False, soft_wrap=True)
+    _print_receipt(console, facts["receipt"])
+    size = f"{facts['width']} x {facts['height']} pixels"
+    _print_line(console, "frames", f"{facts['frames']:,} of {size}, {_format_value(facts['fps'])} a second")
+    source, styled, alone = facts["source_change"], facts["still_change"], facts["still_change_unsteadied"]
+    _print_line(console, "from frame to frame", f"the source changes by {source:.2f} of 255")
+    _print_line(
+        console, "flicker", f"{styled:.2f} of 255 where it stands still; {alone:.2f} had each frame stood alone"
+    )
+    for path in facts["files"].values():
+        _print_line(console, "wrote", path)
+    pace = f"{elapsed_s / max(facts['frames'], 1):.2f} s a frame"
+    _print_time(console, elapsed_s, pace, facts["timings"])
 
 
 def show_played(song: Song, replaced: dict[int, int], files: list[Files], elapsed_s: float) -> None:

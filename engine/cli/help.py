@@ -18,7 +18,7 @@ HEADINGS = {
         "seconds", "seed", "key", "tempo", "metre", "chords", "instrument", "style", "density", "section",
     ),
     "Picture": ("size", "seeds", "sheet", "class_id"),
-    "Style": ("like", "painting", "strength", "original_colors", "mask", "stroke"),
+    "Style": ("like", "painting", "fine", "content", "strength", "original_colors", "mask", "stroke", "steady"),
     "Going on from a file": ("continue_from", "keep", "vary"),
     "Drawing of tokens": ("temperature", "top_k", "top_p", "guidance"),
     "MusicGen": ("melody", "padding", "window", "stride"),

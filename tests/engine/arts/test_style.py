@@ -8,6 +8,8 @@ from styles import needs_styles, scene
 
 import clavilux
 from clavilux.arts import style as verb
+from clavilux.image.arts import style_names
+from clavilux.image.arts.style import Blend, FastStyle
 from clavilux.image.picture import Picture
 
 pytestmark = needs_styles
@@ -103,3 +105,10 @@ def test_what_is_wrong_is_said(picture, words, error, sentence):
 def test_a_pixel_has_no_style():
     with pytest.raises(ValueError, match="1 x 1 pixels; style takes 16 and more a side"):
         clavilux.style(Picture(torch.zeros(1, 1, 3, dtype=torch.uint8)))
+
+
+def test_half_precision_looks_the_same():
+    """What a GPU computes in; here on a CPU."""
+    blend = Blend([(style_names.find("starry-night"), 1.0)], [(scene(64, 64).flip(2), 1.0)])
+    whole, half = (FastStyle(blend, dtype=dtype)(scene()).float() for dtype in (torch.float32, verb.HALF))
+    assert (whole - half).abs().mean() < 1.5

