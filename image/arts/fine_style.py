@@ -5,8 +5,9 @@ returned is a running average of the steps, which leaves less noise than the las
 stop early; does not know files, names or receipts. After Gatys, Ecker and Bethge (2016), with means and covariances in
 the place of their Gram matrices. Nothing is drawn at random: on one CPU the same pictures give the same pixels.
 
-Above `WHOLE_PIXELS` the gradient is taken in tiles. The loss is of the whole all the same: a first pass adds up the
-tiles' moments, a second carries the loss's gradient with respect to them back into each tile.
+Above 4/3 of a tile's side the gradient is taken in tiles, so that memory hardly grows with the picture. The loss is of
+the whole all the same: a first pass adds up the tiles' moments, a second carries the loss's gradient with respect to
+them back into each tile.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from clavilux.image.arts.style_measures import STYLE_LAYERS, Moments, Style
 from clavilux.image.arts.style_names import mixture
 
 LEAST_SIDE = 32  # pixels of the shorter side, in the network's sight
-WHOLE_PIXELS = 1 << 20  # of a picture that is looked at in one piece: about 700 MB
 TILE, MARGIN = 768, 96  # pixels a side: what is a tile's own, and what it sees of its neighbors
 LARGEST_PAINTING = 1.25  # a painting is seen at most so much larger than it is: beyond that it is blurred
+FORMS = 0.5  # what content is counted with: half of a relative squared difference
 _RATE, _BETAS = 0.02, (0.9, 0.99)  # of Adam
 _STARTED = 24  # steps after which the average's memory no longer grows
 
@@ -63,6 +64,7 @@ class Manner:
         stages: in place of those that `content` and `size` stand for.
         layers: of the style, with weights.
         content_layer: where forms are compared.
+        tile: pixels a side that are seen at once of a picture that is cut: a multiple of 32.
     """
 
     content: float = 0.25
@@ -72,6 +74,7 @@ class Manner:
     stages: tuple[Stage, ...] | None = None
     layers: Mapping[str, float] = field(default_factory=lambda: dict(STYLE_LAYERS))
     content_layer: str = "blocks.4"
+    tile: int = TILE
 
 
 class Run(NamedTuple):
@@ -137,7 +140,7 @@ class FineStyle:
         x, runs, done, finished = _floats(pixels, self._device), list[Run](), 0.0, True
         small = pixels
         for stage in stages:
-            small = _scaled(pixels, stage.side)
+            small = scaled(pixels, stage.side)
             x = _resized(x, *small.shape[:2])
             losses = list[float]()
             try:
@@ -180,7 +183,7 @@ class FineStyle:
         for painting in self._paintings:
             own = math.sqrt(painting.shape[0] * painting.shape[1])
             side = min(stage.side, LARGEST_PAINTING * own) * self.manner.stroke
-            seen = _floats(_scaled(painting, side), self._device)
+            seen = _floats(scaled(painting, side), self._device)
             if gray:
                 seen = _like_in_gray(seen, photo)
             styles.append(seen_style(self._features, seen, self.manner.layers))
@@ -208,7 +211,7 @@ class _Sight:
         names = {*manner.layers, manner.content_layer}
         self._reductions = {name: layer_named(features, name).reduction for name in names}
         self._weights = style_measures.interior(photo, region)
-        self._tiles = tiles_of(*self._weights.shape[2:])
+        self._tiles = tiles_of(self._weights.shape[2], self._weights.shape[3], manner.tile)
         padded = style_measures.continued(photo)
         with torch.no_grad():
             self._forms = [
@@ -220,7 +223,7 @@ class _Sight:
             ]
             found = style_measures.added(parts)
             spread = style_measures.statistics(found).covariance.trace() + 1e-4 * len(found.first)
-            self._form_scale = 0.5 * manner.content / (found.places * spread)
+            self._form_scale = FORMS * manner.content / (found.places * spread)
 
     def gradient(self, x: Tensor) -> float:
         """Puts the gradient of the loss into `x.grad`; returns the style's part of the loss."""
@@ -288,15 +291,15 @@ class _Tile(NamedTuple):
     sees: tuple[Range, Range]
 
 
-def tiles_of(height: int, width: int, whole: int | None = None, tile: int = TILE, margin: int = MARGIN) -> list[_Tile]:
-    """A picture in tiles; one, where it has at most `whole` pixels (`WHOLE_PIXELS` if None) and a border's worth."""
-    if height * width <= (WHOLE_PIXELS if whole is None else whole) * 1.2:
+def tiles_of(height: int, width: int, tile: int = TILE) -> list[_Tile]:
+    """A picture with its border in tiles of a multiple of 32 pixels; one, where a square of 4/3 of a tile holds it."""
+    if height * width <= (tile * 4 // 3 + 2 * style_measures.BORDER) ** 2:
         everything = (0, height), (0, width)
         return [_Tile(everything, everything)]
 
     def cut(length: int) -> list[tuple[Range, Range]]:
         edges = [(start, min(start + tile, length)) for start in range(0, length, tile)]
-        return [((a, b), (max(a - margin, 0), min(b + margin, length))) for a, b in edges]
+        return [((a, b), (max(a - MARGIN, 0), min(b + MARGIN, length))) for a, b in edges]
 
     return [
         _Tile((rows, columns), (sees_rows, sees_columns))
@@ -314,15 +317,15 @@ def _places(weights: Tensor, tile: _Tile, reduction: int) -> Tensor:
 
 
 @torch.no_grad()
-def seen_style(features: Features, pixels: Tensor, layers: Mapping[str, float]) -> Style:
+def seen_style(features: Features, pixels: Tensor, layers: Mapping[str, float], tile: int = TILE) -> Style:
     """`style_measures.style_of` of a picture of any size, in tiles where it is large."""
     weights, padded = style_measures.interior(pixels), style_measures.continued(pixels)
     reductions = {name: layer_named(features, name).reduction for name in layers}
     found: dict[str, list[Moments]] = {name: [] for name in layers}
-    for tile in tiles_of(*padded.shape[2:]):
-        (top, bottom), (left, right) = tile.sees
+    for part in tiles_of(padded.shape[2], padded.shape[3], tile):
+        (top, bottom), (left, right) = part.sees
         for name, maps in features(padded[:, :, top:bottom, left:right], list(layers)).items():
-            found[name].append(style_measures.moments(maps, _places(weights, tile, reductions[name])))
+            found[name].append(style_measures.moments(maps, _places(weights, part, reductions[name])))
     return {name: style_measures.statistics(style_measures.added(parts)) for name, parts in found.items()}
 
 
@@ -336,7 +339,7 @@ def _floats(pixels: Tensor, device: torch.device) -> Tensor:
     return pixels.to(device).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
-def _scaled(pixels: Tensor, side: float) -> Tensor:
+def scaled(pixels: Tensor, side: float) -> Tensor:
     """uint8 [H, W, 3] with as many pixels as a square of this side; the shorter side has `LEAST_SIDE` at least."""
     height, width = pixels.shape[:2]
     scale = max(side / math.sqrt(height * width), LEAST_SIDE / min(height, width))

@@ -126,18 +126,16 @@ def test_progress_ends_at_the_whole():
 
 
 @needs_lite0
-def test_the_gradient_of_tiles_is_that_of_the_whole(monkeypatch):
-    features, manner = lite0_features(), Manner()
+def test_the_gradient_of_tiles_is_that_of_the_whole():
+    features = lite0_features()
     photo, painting = (
         x.permute(2, 0, 1)[None].float() / 127.5 - 1 for x in (picture(3, 256, 320), picture(4, 256, 256, 60))
     )
     wanted = measures.style_of(features, painting)
-    found, cut = [], fine.tiles_of
-    for tile in (None, 128):
-        if tile:
-            monkeypatch.setattr(fine, "tiles_of", lambda h, w: cut(h, w, whole=0, tile=128, margin=96))
-        sight = fine._Sight(features, manner, wanted, photo, None)
-        assert len(sight._tiles) == (9 if tile else 1)
+    found = []
+    for tile, count in ((768, 1), (128, 9)):
+        sight = fine._Sight(features, Manner(tile=tile), wanted, photo, None)
+        assert len(sight._tiles) == count
         x = (photo * 0.9).requires_grad_()
         loss = sight.gradient(x)
         found.append((loss, x.grad))
@@ -147,12 +145,12 @@ def test_the_gradient_of_tiles_is_that_of_the_whole(monkeypatch):
 
 
 @needs_lite0
-def test_a_large_painting_in_tiles_has_the_style_of_the_whole(monkeypatch):
+def test_a_large_painting_in_tiles_has_the_style_of_the_whole():
     features, pixels = lite0_features(), picture(5, 256, 320, 50).permute(2, 0, 1)[None].float() / 127.5 - 1
     whole = fine.seen_style(features, pixels, measures.STYLE_LAYERS)
-    cut = fine.tiles_of
-    monkeypatch.setattr(fine, "tiles_of", lambda h, w: cut(h, w, whole=0, tile=128, margin=96))
-    assert measures.style_distance(fine.seen_style(features, pixels, measures.STYLE_LAYERS), whole) < 0.01
+    tiled = fine.seen_style(features, pixels, measures.STYLE_LAYERS, tile=128)
+    assert not torch.equal(tiled["stem"].mean, whole["stem"].mean)
+    assert measures.style_distance(tiled, whole) < 0.01
 
 
 @needs_lite0
@@ -164,12 +162,12 @@ def test_borders_are_as_smooth_as_the_rest():
 
 def test_tiles_cover_every_pixel_once():
     counted = torch.zeros(1000, 1500)
-    for tile in fine.tiles_of(1000, 1500, whole=0, tile=256, margin=64):
+    for tile in fine.tiles_of(1000, 1500, tile=256):
         (top, bottom), (left, right) = tile.own
         (sees_top, sees_bottom), (sees_left, sees_right) = tile.sees
         counted[top:bottom, left:right] += 1
-        assert sees_top in (0, top - 64) and sees_left in (0, left - 64)
-        assert sees_bottom == min(bottom + 64, 1000) and sees_right == min(right + 64, 1500)
+        assert sees_top in (0, top - 96) and sees_left in (0, left - 96)
+        assert sees_bottom == min(bottom + 96, 1000) and sees_right == min(right + 96, 1500)
     assert (counted == 1).all()
 
 
