@@ -19,9 +19,13 @@ import pytest
 import soundfile
 from import_graph import LAYERS
 from jukebox_goldens import save_toy
+from PIL import Image
+from seen import needs_lite0
+from styles import needs_styles, scene
 from typer.testing import CliRunner
 
 from clavilux.cli.app import app
+from clavilux.image.arts.fine_style import Stage
 
 ROOT = Path(__file__).resolve().parents[1]
 README, DOCS = ROOT / "README.md", ROOT / "docs"
@@ -30,6 +34,7 @@ DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"
 FENCE = re.compile(
     r"(?P<mark><!-- not run: .+? -->\n)?^```(?P<language>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
 )
+SMALL_PICTURES = "<!-- not run: it needs photographs; a test runs it with small ones -->\n"
 SMALL_ONE = "<!-- not run: it needs a checkpoint; a test runs it with a small one -->\n"
 
 
@@ -85,6 +90,23 @@ def test_the_readme_in_the_shell(tmp_path):
 def test_pages(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_page(page, None)
+
+
+@needs_styles
+@needs_lite0
+@pytest.mark.parametrize("page", pages_with(SMALL_PICTURES), ids=name_of)
+def test_pages_with_small_photographs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("clavilux.image.arts.fine_style.FAITHFUL", (Stage(48, 2), Stage(64, 1)))
+    pictures = {"photo.jpg": scene(), "other.png": scene(48, 64).flip(1), "painting.png": scene(64, 64).flip(2)}
+    for name, pixels in (pictures | {"mask.png": scene() // 128 * 255}).items():
+        Image.fromarray(pixels.numpy()).save(name)
+    frames = [Image.fromarray(scene(32, 48).roll(shift, 1).numpy()) for shift in range(3)]
+    frames[0].save("clip.gif", save_all=True, append_images=frames[1:], duration=50)
+    (tmp_path / "frames").mkdir()
+    for number, frame in enumerate(frames):
+        frame.save(tmp_path / "frames" / f"{number}.png")
+    run_page(page, SMALL_PICTURES)
 
 
 def test_every_page_that_needs_a_checkpoint_is_run_with_a_small_one():
