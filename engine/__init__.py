@@ -13,7 +13,6 @@ from clavilux.errors import CheckpointError
 
 TYPE_CHECKING = False  # as type checkers know it; `typing` itself takes 10 ms to import
 if TYPE_CHECKING:
-    from clavilux.arts.fine_style import fine_style
     from clavilux.arts.style import style
     from clavilux.audio.clip import Audio
     from clavilux.families.jukebox.model import JukeboxModel
@@ -28,7 +27,7 @@ if os.environ.get("CLAVILUX_CPU"):  # the libraries read it once, before torch c
 
 __all__ = [
     "Audio", "CheckpointError", "ImageModel", "JukeboxModel", "Model", "MusicModel", "Picture", "__version__",
-    "fine_style", "load", "style",
+    "load", "style",
 ]  # fmt: skip
 
 _HOMES = {
@@ -38,7 +37,6 @@ _HOMES = {
     "Model": "clavilux.model",
     "MusicModel": "clavilux.music_model",
     "Picture": "clavilux.image.picture",
-    "fine_style": "clavilux.arts.fine_style",
     "load": "clavilux.loading",
     "style": "clavilux.arts.style",
 }

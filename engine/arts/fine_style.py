@@ -1,4 +1,4 @@
-"""`clavilux.fine_style`: a picture painted after paintings, step by step.
+"""The slow side of `clavilux.style`: a picture painted after paintings, step by step.
 
 Knows arguments and receipts. Does not know how it is optimized (`clavilux.image.arts.fine_style`).
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
-from clavilux.arts.style import Painting, check_size, fingerprint, loaded, read_mask, read_painting
+from clavilux.arts.inputs import Painting, check_size, fingerprint, loaded, read_mask, read_painting
 from clavilux.checks import check_flag, number_from, short, whole_number
 from clavilux.files import PathLike
 from clavilux.image.arts import style_names
@@ -25,6 +25,19 @@ from clavilux.precision import device_named
 CONTENT, SMOOTHNESS, STROKE = (0.0, 100.0), (0.0, 1000.0), (0.25, 8.0)  # least and most
 SIZES = (64, 4096)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class FineOptions(TypedDict, total=False):
+    """What fine style takes beside what all style does; `clavilux.style` says what it means."""
+
+    content: float
+    smoothness: float
+    size: int
+    features: str
+    layers: Mapping[str, float] | None
+    content_layer: str | None
+    dtype: str
+    progress: Progress | None
 
 
 def fine_style(
@@ -48,37 +61,7 @@ def fine_style(
 ) -> Picture:
     """A picture painted after paintings: it is changed, step by step, until it has their statistics.
 
-    Slower than `style`, and truer: strokes are those of the painting. It needs the extra `arts`. Ctrl-C ends it with
-    what is there by then, and a note in the receipt. On one machine the same arguments give the same pixels.
-
-    Args:
-        picture: a `Picture`, or the path of one; at least 16 pixels a side.
-        paintings: pictures to paint after, paths or `Picture`s; with a weight as "a.png:2" or as a pair.
-        content: 0 to 100; how much the picture's forms count. .25 keeps a face, .02 gives the painting its way.
-        smoothness: 0 to 1000; how much roughness is held down.
-        stroke: 0.25 to 8; the size of strokes. 1 is as in a painting that is scaled to the picture.
-        size: 64 to 4096; a picture of more pixels than a square of this side is painted so large, and the change is
-            brought to the whole of it with the detail that is left out.
-        strength: 0 to 1; how much of the change is seen.
-        original_colors: the hues stay, brightness alone is painted.
-        mask: a picture that is white where the style goes, black where nothing changes; scaled to the picture.
-        features: what looks at the pictures: lite0, torchvision:NAME or timm:NAME.
-        layers: of the features, with weights; the usual ones of lite0 if None.
-        content_layer: where forms are compared; "blocks.4" of lite0 if None.
-        seed: kept in the receipt; nothing here is drawn at random.
-        device: auto, cpu, cuda or mps.
-        dtype: float32 or bfloat16: what the features are computed in.
-        progress: called with (done, total) after each step, in steps of 512 x 512 pixels.
-
-    Returns:
-        `Picture`, uint8 [H, W, 3], of the picture's size, with a receipt: paintings and their shares, the style loss
-        before the first and the last step at each size, fingerprints.
-
-    Raises:
-        ValueError: no painting, a file that is no picture, a number out of range, a layer that is not there, or the
-            weights are not installed (what to install is said).
-        TypeError: a painting or layers of another type.
-        CheckpointError: the installed weights are damaged, or do not fit.
+    Arguments, receipt and errors as `clavilux.style` has them.
     """
     manner = _manner(content, smoothness, stroke, size, layers, content_layer)
     finish = Finish(number_from("strength", strength, 0, 1), check_flag("original_colors", original_colors))

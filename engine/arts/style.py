@@ -5,15 +5,15 @@ Knows arguments and receipts. Does not know networks (`clavilux.image.arts`) or 
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
+from clavilux.arts.fine_style import FineOptions, fine_style
+from clavilux.arts.inputs import Painting, check_size, fingerprint, loaded, read_mask, read_painting
 from clavilux.checks import check_flag, number_from, short, whole_number
 from clavilux.files import PathLike
 from clavilux.image.arts import full_size, style_names, style_networks
@@ -24,7 +24,6 @@ from clavilux.image.sheet import contact_sheet
 from clavilux.precision import device_named
 
 Likes = str | Sequence[str] | Mapping[str, float]
-Painting = PathLike | Picture | tuple[PathLike | Picture, float]
 SEEN_ON_SHEET, SIDE_ON_SHEET = 384, 256  # pixels of the longer side: as the network sees it, as it is shown
 # On a GPU. Computed on a CPU, float16 was .2 of 255 from float32 (of a painting .6), bfloat16 1 to 6.
 HALF = torch.float16
@@ -105,8 +104,13 @@ def style(
     stroke: float = 1.0,
     seed: int | None = None,
     device: str = "auto",
+    fine: bool = False,
+    **options: Unpack[FineOptions],
 ) -> Picture:
     """A picture in the manner of built-in styles, of paintings, or of both, in one pass through a network.
+
+    Or, where it is to be `fine`, after paintings step by step, until it has their statistics: slower, and truer to
+    their strokes. Ctrl-C ends that with what is there by then, and a note in the receipt.
 
     It needs the extra `arts`. The result has the picture's size. On one machine it is always the same.
 
@@ -118,19 +122,38 @@ def style(
         strength: 0 to 1; how much of the change is seen.
         original_colors: the hues stay, brightness alone is painted.
         mask: a picture that is white where the style goes, black where nothing changes; scaled to the picture.
-        stroke: 0.25 to 8; the size of strokes. 1 is what the network was made with.
+        stroke: 0.25 to 8; the size of strokes. 1 is what the network was made with, or as in a painting that is
+            scaled to the picture.
         seed: kept in the receipt; nothing here is drawn at random.
         device: auto, cpu, cuda or mps.
+        fine: step by step, after paintings alone.
+        options: of that, each by its name. content (0.25; 0 to 100): how much the picture's forms count; .25 keeps a
+            face, .02 gives the painting its way. smoothness (6; 0 to 1000): how much roughness is held down. size
+            (1024; 64 to 4096): a picture of more pixels than a square of this side is painted so large, and the change
+            is brought to the whole of it with the detail that is left out. features ("lite0"; torchvision:NAME or
+            timm:NAME): what looks at the pictures, in layers (names with weights; the usual ones of lite0), forms in
+            content_layer ("blocks.4"). dtype ("float32", "bfloat16"). progress: called with (done, total) after each
+            step, in steps of 512 x 512 pixels.
 
     Returns:
-        `Picture`, uint8 [H, W, 3], with a receipt: styles and their shares, fingerprints of weights and pictures.
+        `Picture`, uint8 [H, W, 3], with a receipt: styles and their shares, fingerprints of weights and pictures; of a
+        fine one the style loss before the first and the last step at each size.
 
     Raises:
-        ValueError: a file that is no picture, an unknown style (the names are listed), a number out of range, or the
-            weights are not installed (what to install is said).
-        TypeError: a style or a painting of another type.
-        CheckpointError: the installed weights are damaged.
+        ValueError: a file that is no picture, an unknown style (the names are listed), a number out of range, a layer
+            that is not there, options without `fine`, or the weights are not installed (what to install is said).
+        TypeError: a style, a painting or an option of another type.
+        CheckpointError: the installed weights are damaged, or do not fit.
     """
+    if check_flag("fine", fine):
+        if like is not None:
+            raise ValueError("fine style paints after paintings, not in built-in styles; leave like out")
+        return fine_style(
+            picture, paintings, strength=strength, original_colors=original_colors, mask=mask, stroke=stroke, seed=seed,
+            device=device, **options,
+        )  # fmt: skip
+    if options:
+        raise ValueError(f"{', '.join(options)} can be given to fine style only; add fine=True")
     source = loaded(picture)
     check_size(source)
     where = None if mask is None else loaded(mask)
@@ -166,19 +189,6 @@ def sheet(picture: Picture | PathLike, *, device: str = "auto") -> Picture:
     return found
 
 
-def check_size(picture: Picture) -> None:
-    """Raise ValueError for a picture that is too small to have a style."""
-    if min(picture.width, picture.height) < LEAST:
-        raise ValueError(
-            f"the picture has {picture.width} x {picture.height} pixels; style takes {LEAST} and more a side"
-        )
-
-
-def loaded(picture: Picture | PathLike) -> Picture:
-    """A picture, read if it is a path."""
-    return picture if isinstance(picture, Picture) else Picture.load(picture)
-
-
 def _likes(like: Likes | None) -> list[tuple[str, float]]:
     if like is None:
         return []
@@ -191,38 +201,8 @@ def _likes(like: Likes | None) -> list[tuple[str, float]]:
     raise TypeError(f"like is {short(like)}; it should be a name, a list of names or a mapping from names to weights")
 
 
-def read_painting(given: Painting) -> tuple[str, Picture, float]:
-    """(what it is called, the picture, its weight)."""
-    weight = 1.0
-    if isinstance(given, tuple):
-        if len(given) != 2:
-            raise TypeError(f"a painting is {short(given)}; it should be a picture, or one with its weight")
-        given, weight = given
-    elif isinstance(given, str):
-        given, weight = style_names.weighted(given)
-    if not isinstance(given, (str, Path, Picture)):
-        raise TypeError(f"a painting is {short(given)}; it should be a picture or the path of one")
-    picture = loaded(given)
-    if min(picture.width, picture.height) < LEAST:
-        size = f"{picture.width} x {picture.height}"
-        raise ValueError(f"a painting has {size} pixels; {LEAST} and more a side can be read")
-    return ("a picture" if isinstance(given, Picture) else Path(given).name), picture, weight
-
-
-def read_mask(mask: Picture, picture: Picture) -> Tensor:
-    """uint8 [H, W] of the picture's size: how white the mask is."""
-    scaled = full_size.smaller(mask.pixels, picture.height, picture.width)
-    return full_size.luminance(scaled.permute(2, 0, 1).float())[0].round().clamp(0, 255).byte()
-
-
 def _within(picture: Picture, side: int) -> Tensor:
     """uint8 [h, w, 3]: the picture, its longer side at most `side`."""
     scale = min(side / max(picture.width, picture.height), 1)
     height, width = (max(round(length * scale), LEAST) for length in (picture.height, picture.width))
     return full_size.smaller(picture.pixels, height, width)
-
-
-def fingerprint(pixels: Tensor) -> str:
-    """Of pixels and their shape, 16 digits of SHA-256."""
-    shape = torch.tensor(pixels.shape).numpy().tobytes()
-    return hashlib.sha256(shape + pixels.contiguous().numpy().tobytes()).hexdigest()[:16]

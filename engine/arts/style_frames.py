@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from clavilux.arts.style import Likes, Painting, Styler, loaded
+from clavilux.arts.inputs import Painting, loaded
+from clavilux.arts.style import Likes, Styler
 from clavilux.checks import number_from
 from clavilux.files import PathLike, check_new_folder
 from clavilux.image.animation import ENDINGS, FASTEST, check_animation, write_animation

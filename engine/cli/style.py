@@ -142,7 +142,6 @@ def _style_picture(
     io.format_of(output)
     check_target(output)
 
-    from clavilux.arts import fine_style
     from clavilux.arts import style as verb
     from clavilux.cli import display
     from clavilux.image import frames
@@ -158,7 +157,7 @@ def _style_picture(
         found = verb.style(source, likes or None, works, **options)
     else:
         with display.step_bar(hidden=quiet or as_json) as progress:
-            found = fine_style.fine_style(source, works, **options, progress=progress)
+            found = verb.style(source, None, works, **options, fine=True, progress=progress)
     elapsed_s = time.perf_counter() - started
     if frames.is_moving(picture):
         found.receipt["notes"].append(

@@ -1,4 +1,4 @@
-"""`clavilux.fine_style`: what it takes, what its receipt says, and one sentence for what it cannot take."""
+"""`clavilux.style` where it is fine: what it takes, what its receipt says, and one sentence for what it cannot take."""
 
 import pytest
 import torch
@@ -25,8 +25,15 @@ def painting(tmp_path):
 
 def test_a_picture_is_painted_after_a_painting_and_says_so_in_its_file(picture, painting, tmp_path):
     mask = Picture(torch.full((6, 8, 3), 255, dtype=torch.uint8))
-    found = clavilux.fine_style(
-        picture, [f"{painting}:3", painting], content=0.5, seed=4, size=64, mask=mask, layers={"stem": 1, "blocks.2": 2}
+    found = clavilux.style(
+        picture,
+        paintings=[f"{painting}:3", painting],
+        fine=True,
+        content=0.5,
+        seed=4,
+        size=64,
+        mask=mask,
+        layers={"stem": 1, "blocks.2": 2},
     )
     found.save(tmp_path / "styled.png")
     receipt = Picture.load(tmp_path / "styled.png").receipt
@@ -43,7 +50,7 @@ def test_a_picture_is_painted_after_a_painting_and_says_so_in_its_file(picture, 
 
 def test_a_path_gives_the_same_pixels(picture, painting, tmp_path):
     picture.save(tmp_path / "a.png")
-    found = [clavilux.fine_style(given, [painting]) for given in (picture, tmp_path / "a.png")]
+    found = [clavilux.style(given, paintings=[painting], fine=True) for given in (picture, tmp_path / "a.png")]
     assert torch.equal(found[0].pixels, found[1].pixels)
 
 
@@ -51,7 +58,7 @@ def test_stopping_keeps_what_is_there_and_notes_it(picture, painting):
     def stop(done: float, total: float) -> None:
         raise KeyboardInterrupt
 
-    found = clavilux.fine_style(picture, [painting], progress=stop)
+    found = clavilux.style(picture, paintings=[painting], fine=True, progress=stop)
     assert found.receipt["notes"] == ["it was stopped: this is what was there by then"]
 
 
@@ -59,6 +66,8 @@ def test_stopping_keeps_what_is_there_and_notes_it(picture, painting):
     ("arguments", "said"),
     [
         ({"paintings": []}, "after a painting"),
+        ({"like": "mosaic"}, "leave like out"),
+        ({"fine": False, "content": 0.5}, "content can be given to fine style only; add fine=True"),
         ({"content": -1}, "content is -1"),
         ({"stroke": 100}, "stroke is 100"),
         ({"size": 20}, "size is 20"),
@@ -75,12 +84,12 @@ def test_stopping_keeps_what_is_there_and_notes_it(picture, painting):
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(picture, painting, arguments, said):
-    arguments = {"picture": picture, "paintings": [painting]} | arguments
+    arguments = {"picture": picture, "paintings": [painting], "fine": True} | arguments
     with pytest.raises(ValueError, match=said) as caught:
-        clavilux.fine_style(**arguments)
+        clavilux.style(**arguments)
     assert "\n" not in str(caught.value)
 
 
 def test_layers_are_a_mapping(picture, painting):
     with pytest.raises(TypeError, match="mapping"):
-        clavilux.fine_style(picture, [painting], layers=["stem"])
+        clavilux.style(picture, paintings=[painting], fine=True, layers=["stem"])

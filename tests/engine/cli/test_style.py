@@ -59,7 +59,7 @@ def test_fine_style_is_that_of_python(monkeypatch):
     monkeypatch.setattr(fine_style, "LARGER", (fine_style.Stage(64, 2),))
     said = call("style", "photo.png", "-o", "a.png", "--painting", "photo.png", "--fine", "--content", "0.5").stdout
     assert "fine: yes" in said and "content: 0.5" in said
-    wanted = clavilux.fine_style("photo.png", ["photo.png"], content=0.5)
+    wanted = clavilux.style("photo.png", paintings=["photo.png"], fine=True, content=0.5)
     assert torch.equal(Picture.load("a.png").pixels, wanted.pixels)
 
 
