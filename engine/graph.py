@@ -9,9 +9,10 @@ A captured graph reads and writes addresses, and keeps every number that was one
 - the decoder's weights and tables of positions, which are the decoder's own: a graph is of no use without it;
 - the state's keys and values, what is read of a memory, its mask, the lengths of padding, and what is added at each
   position (`DecodeState.tensors`);
-- the plan, the tokens, what failed, seeds, rows, weights of guidance, what a layout allows, and the clock.
+- the plan, the tokens, what failed, seeds, rows, weights of guidance, what a layout allows, and the clock;
+- temperature, top_k and top_p, and for a large vocabulary the noise of the next steps.
 As numbers it has the shapes and strides of all of these, the length of a prefix where something is added at each token,
-the temperature, top_k and top_p. So another call of these numbers is served by filling the buffers (`begin`).
+and of the draw its kind alone (`kind_of`). So another call of these numbers is served by filling buffers (`begin`).
 """
 
 import copy
@@ -24,7 +25,7 @@ from clavilux.capture import captures, record, trial
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
 from clavilux.kernels.launch import dependent
-from clavilux.kernels.sample import sample_step
+from clavilux.kernels.sample import NOISE_AHEAD, gumbel, sample_step
 from clavilux.layout import Layout
 from clavilux.sampling import SamplingSpec
 from clavilux.state import DecodeState, Memory
@@ -65,6 +66,10 @@ class StepGraph:
         self.failed = torch.full((batch,), -1, dtype=torch.int32, device=device)
         self._seeds, self._rows = (part.to(device) for part in sampling.keys(batch))
         self._weights = _weight_table(sampling, num_steps).to(device)
+        self._settings = _settings(sampling).to(device)
+        self._noise: _NoiseAhead | None = None
+        if decoder.spec.num_outputs > NOISE_AHEAD and sampling.temperature > 0:
+            self._noise = _NoiseAhead(self._seeds, self._rows, codebooks, decoder.spec.num_outputs)
         self._allowed = _allowed_cycle(layout, decoder.spec.num_outputs, device)
         # Where the step reads, how many positions then count, and which step's tokens it draws.
         self._clock = torch.zeros(3, dtype=torch.int32, device=device)
@@ -89,6 +94,7 @@ class StepGraph:
     def buffers(self) -> list[torch.Tensor]:
         """Every tensor that a captured step has by address, but for the decoder's own."""
         own = [self._plan, self.tokens, self.failed, self._seeds, self._rows, self._weights, self._clock]
+        own += [self._settings, *([] if self._noise is None else [self._noise.steps])]
         first = [] if self._first is None else self._first.buffers()
         return [*own, *([] if self._allowed is None else [self._allowed]), *first, *self.state.tensors()]
 
@@ -99,7 +105,8 @@ class StepGraph:
 
         Args:
             decoder: the one that it was made with.
-            sampling: it differs from the one that it was made with in seeds and weights of guidance alone.
+            sampling: it differs from the one that it was made with in seeds, weights of guidance, and temperature,
+                top_k and top_p of one kind alone.
             plan: int64 [B or 1, K, S], S at most that of the plan that it was made with; on any device.
             conditioning, memory: as `DecodeState.restart` takes them.
         """
@@ -113,6 +120,9 @@ class StepGraph:
         for held, new in zip((self._seeds, self._rows), sampling.keys(len(self.tokens)), strict=True):
             held.copy_(new)
         self._weights.copy_(_weight_table(sampling, len(self._weights)))
+        self._settings.copy_(_settings(sampling))
+        if self._noise is not None:
+            self._noise.forget()
         with torch.no_grad():
             self.state.restart(conditioning, memory)
 
@@ -140,6 +150,8 @@ class StepGraph:
     def draw(self, logits: torch.Tensor, step: int) -> None:
         """Draw the tokens of `step` from logits [R * B, K, V], as after a prefill."""
         self._clock[2].fill_(step)
+        if self._noise is not None:
+            self._noise.make(step)
         self._draw(logits)
 
     def run(self, position: int, step: int, count: int) -> None:
@@ -148,7 +160,9 @@ class StepGraph:
             with part("capture"):
                 self._capture(position)
         self._set_clock(position, step)
-        for _ in range(count):
+        for number in range(step, step + count):
+            if self._noise is not None:
+                self._noise.make(number)
             self._step() if self._graph is None else self._graph.replay()
         self.state.position = position + count
 
@@ -169,7 +183,7 @@ class StepGraph:
         sample_step(
             logits, self._plan, self.tokens, self.failed, self._clock[2:3], seeds=self._seeds, rows=self._rows,
             weights=self._weights, temperature=spec.temperature, top_k=spec.top_k, top_p=spec.top_p,
-            allowed=self._allowed,
+            allowed=self._allowed, settings=self._settings, noise=None if self._noise is None else self._noise.steps,
         )  # fmt: skip
 
     def _capture(self, position: int) -> None:
@@ -237,6 +251,43 @@ class _FirstPass:
     def buffers(self) -> list[torch.Tensor]:
         """What it reads; the logits are in the graph's own memory."""
         return [self._tokens, *([] if self._prefix is None else [self._prefix])]
+
+
+class _NoiseAhead:
+    """The noise of a run of steps, where a captured step reads it: for a large vocabulary half of a draw's work.
+
+    It depends on nothing that a step computes, so many programs make it for many steps at once, beside no chain.
+
+    Attributes:
+        steps: float32 [N, B, K, V]: that of step n in row n % N.
+    """
+
+    MOST_STEPS = 64
+    MOST_BYTES = 2**26
+
+    def __init__(self, seeds: torch.Tensor, rows: torch.Tensor, codebooks: int, vocabulary: int) -> None:
+        """seeds and rows are looked at anew each time that noise is made."""
+        self._seeds, self._rows = seeds, rows
+        count = max(1, min(self.MOST_STEPS, self.MOST_BYTES // (4 * len(seeds) * codebooks * vocabulary)))
+        self.steps = torch.empty(count, len(seeds), codebooks, vocabulary, device=seeds.device)
+        self._first: int | None = None
+
+    def make(self, step: int) -> None:
+        """Have that of a step there, and of those after it as far as there is room."""
+        count, _, codebooks, vocabulary = self.steps.shape
+        first = step - step % count
+        if first != self._first:
+            self.steps.copy_(gumbel(self._seeds, self._rows, first, count, codebooks, vocabulary))
+            self._first = first
+
+    def forget(self) -> None:
+        """Seeds and rows are others now."""
+        self._first = None
+
+
+def _settings(sampling: SamplingSpec) -> torch.Tensor:
+    """float64 [3], as `sample_step` takes them; on the host."""
+    return torch.tensor([sampling.temperature, sampling.top_k, sampling.top_p], dtype=torch.float64)
 
 
 def _reserved(device: torch.device) -> int:

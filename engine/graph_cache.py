@@ -20,6 +20,7 @@ from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder
 from clavilux.graph import StepGraph
 from clavilux.kernels.backend import preferred
+from clavilux.kernels.sample import kind_of
 from clavilux.layout import OPEN, Layout
 from clavilux.sampling import SamplingSpec
 from clavilux.state import Memory, all_alike, in_place, rounded_up
@@ -40,7 +41,7 @@ class StepShape:
         blocks: of rows, for guidance; the weights may differ.
         positions: that the state has room for, rounded up.
         num_steps: of the plan's buffer, rounded up.
-        drawing: temperature, top_k and top_p, which a kernel takes as numbers.
+        drawing: the kind of temperature, top_k and top_p (`kind_of`); their values may differ.
         scheduled: whether the weights of guidance change from step to step.
         layout: which says what may be drawn at each step.
         prefix: positions of the prefix, where something is added at each token; else it is not the step's concern.
@@ -55,7 +56,7 @@ class StepShape:
     blocks: int
     positions: int
     num_steps: int
-    drawing: tuple[float, int, float]
+    drawing: tuple[str, bool, bool]
     scheduled: bool
     layout: Layout | None
     prefix: int | None
@@ -83,7 +84,8 @@ class StepShape:
         return cls(
             batch=batch, blocks=len(sampling.weights), positions=positions,
             num_steps=rounded_up(max(num_steps, positions + 1)),
-            drawing=(sampling.temperature, sampling.top_k, sampling.top_p), scheduled=len(sampling.table) > 1,
+            drawing=kind_of(sampling.temperature, sampling.top_k, sampling.top_p, decoder.spec.num_outputs),
+            scheduled=len(sampling.table) > 1,
             layout=layout, prefix=None if held.additive is None else held.num_prefix, parts=tuple(parts),
             folded=memory.folded_shape, placed=decoder.placed, cache_dtype=decoder.cache_dtype, backend=preferred(),
         )  # fmt: skip

@@ -14,6 +14,7 @@ from clavilux.kernels.catalog import Case, Shape
 from clavilux.kernels.cross_step.memory import FoldedMemory, fold_memory
 from clavilux.kernels.folded import FoldedWeight, fold
 from clavilux.kernels.quantized import Int8Weight, quantize
+from clavilux.kernels.sample.api import NOISE_AHEAD
 from clavilux.kernels.sample.reference import OPEN
 from clavilux.kernels.span import Span
 
@@ -259,6 +260,11 @@ def _sample_step(function: Op, shape: Shape, make: _Maker) -> Call:
     seeds, numbers = _keys(shape, make)
     words |= {"seeds": seeds, "rows": numbers, "allowed": allowed, "temperature": shape.get("temperature", 1.0)}
     words["weights"] = make.given([GUIDANCE[shape["blocks"]]], torch.float32)
+    # As a captured step has them: by address, and for a large vocabulary the noise of several steps.
+    filters = [shape.get(name, default) for name, default in (("temperature", 1.0), ("top_k", 0), ("top_p", 1.0))]
+    words["settings"] = make.given(filters, torch.float64)
+    if shape["vocabulary"] > NOISE_AHEAD:
+        words["noise"] = make.normal(2, rows, codebooks, shape["vocabulary"], dtype=torch.float32)
     step = make.given([STEP], torch.int32)
     return Call(function, (logits, plan, out, failed, step), words, (plan, out, failed))
 

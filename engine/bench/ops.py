@@ -262,8 +262,8 @@ def _sample(
 
 def _sample_step(
     shape: Shape, logits: Tensor, plan: Tensor, out: Tensor, failed: Tensor, step: Tensor, *,
-    seeds: Tensor, rows: Tensor, weights: Tensor, allowed: Tensor | None = None,
-    temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0,
+    seeds: Tensor, rows: Tensor, weights: Tensor, allowed: Tensor | None = None, settings: Tensor | None = None,
+    noise: Tensor | None = None, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0,
 ) -> Run:  # fmt: skip
     return _draw(logits, weights[0].tolist(), allowed, temperature, top_k, top_p)
 

@@ -25,6 +25,7 @@ STEP_IMPLEMENTATIONS: Mapping[str, Callable[..., None]] = {
     "triton": lazy("clavilux.kernels.sample.triton", "sample_step"),
 }
 LARGEST_VOCABULARY = 65536  # one program holds a row's scores
+NOISE_AHEAD = 8192  # tokens from which on a GPU a step's noise is half of its draw's work, and better made beforehand
 FLOATING = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -135,6 +136,8 @@ def sample_step(
     top_k: int = 0,
     top_p: float = 1.0,
     allowed: torch.Tensor | None = None,
+    settings: torch.Tensor | None = None,
+    noise: torch.Tensor | None = None,
     backend: str | None = None,
 ) -> None:
     """Draw one step of a plan and write it there, without asking the device for a value: a step can be captured.
@@ -156,6 +159,10 @@ def sample_step(
         top_k: the same.
         top_p: the same.
         allowed: bool [C, K, V], contiguous: row step % C says which tokens can be drawn. None for all.
+        settings: float64 [3], contiguous: temperature, top_k and top_p to draw with. The numbers then say only what
+            kind of draw it is (`kind_of`), and these have to be of that kind. None for the numbers themselves.
+        noise: float32 [N, B, K, V], contiguous: row step % N is what `gumbel` gives for the step, there before the step
+            begins. None: it is made in the call, which takes longer where V is above `NOISE_AHEAD`.
         backend: an implementation's name; None chooses by device.
 
     Raises:
@@ -182,10 +189,17 @@ def sample_step(
     _check("rows", rows, torch.int64, (batch,))
     if allowed is not None:
         _check("allowed", allowed, torch.bool, (None, codebooks, vocabulary))
+    if settings is not None:
+        _check("settings", settings, torch.float64, (3,))
+    if noise is not None:
+        _check("noise", noise, torch.float32, (None, batch, codebooks, vocabulary))
     tensors = {"plan": plan, "out": out, "failed": failed, "step": step, "seeds": seeds, "rows": rows}
-    _check_devices(logits, **tensors, weights=weights, allowed=allowed)
+    _check_devices(logits, **tensors, weights=weights, allowed=allowed, settings=settings, noise=noise)
     run = choose(STEP_IMPLEMENTATIONS, backend, logits.device)
-    run(logits, plan, out, failed, step, seeds, rows, weights, float(temperature), top_k, float(top_p), allowed)
+    run(
+        logits, plan, out, failed, step, seeds, rows, weights, float(temperature), top_k, float(top_p), allowed,
+        settings, noise,
+    )  # fmt: skip
 
 
 def _check_numbers(temperature: float, top_k: int, top_p: float) -> None:

@@ -17,6 +17,12 @@ LARGEST_BELOW_ONE = 1 - 2**-24
 OPEN = -1  # a place of a plan whose token is still to be drawn
 
 
+def kind_of(temperature: float, top_k: int, top_p: float, vocabulary: int) -> tuple[str, bool, bool]:
+    """What of a draw a kernel is compiled for: the temperature ("zero", "one", "any"), and which filters there are."""
+    heat = "zero" if temperature == 0 else "one" if temperature == 1 else "any"
+    return heat, 0 < top_k < vocabulary, top_p < 1
+
+
 def philox(counter: Sequence[Tensor], key: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Four 32-bit words of Philox-4x32-10 from four counter words and two key words, all int64 tensors."""
     dims = counter[0].ndim
@@ -114,15 +120,24 @@ def sample(
 
 def sample_step(
     logits: Tensor, plan: Tensor, out: Tensor, failed: Tensor, step: Tensor, seeds: Tensor, rows: Tensor,
-    weights: Tensor, temperature: float, top_k: int, top_p: float, allowed: Tensor | None,
+    weights: Tensor, temperature: float, top_k: int, top_p: float, allowed: Tensor | None, settings: Tensor | None,
+    noise: Tensor | None,
 ) -> None:  # fmt: skip
     """One step of a plan, as `api.sample_step` says it. It reads `step` on the host, which costs a CPU nothing."""
     now = int(step)
+    if settings is not None:
+        temperature, rank, top_p = settings.tolist()
+        top_k = int(rank)
     codebooks, vocabulary = logits.shape[1:]
     weights_now: list[float] = weights[min(now, len(weights) - 1)].tolist()
-    noise = None if temperature == 0 else gumbel(seeds, rows, now, 1, codebooks, vocabulary)[0]
+    if temperature == 0:
+        added = None
+    elif noise is not None:
+        added = noise[now % len(noise)]
+    else:
+        added = gumbel(seeds, rows, now, 1, codebooks, vocabulary)[0]
     mask = None if allowed is None else allowed[now % len(allowed)]
-    tokens, scores = draw(logits, weights_now, temperature, top_k, top_p, mask, noise)
+    tokens, scores = draw(logits, weights_now, temperature, top_k, top_p, mask, added)
     known = plan[:, :, now]
     is_open, bad = known == OPEN, ~scores.isfinite()
     failed.masked_fill_((is_open & bad).any(1) & (failed < 0), now)

@@ -3,9 +3,12 @@
 No sort, and no threshold of a filter: the winner of the draw is asked whether the filter keeps it (`drawn`). Sums that
 decide are sums of integers, so that neither the block's size nor the number of warps changes a result.
 
-One program also for 16384 logits: the noise, most of the work, is made before the logits are there, and what is left is
-read once and goes three times through a block: for the largest, the winner, and what lies above it. Several programs
-would share the reading, and pay two rounds through memory to agree on the largest and on the winner.
+One program also for 16384 logits. Its noise would be half of the work (990 of 1936 instructions a thread) and would
+stand before the logits and yet not be hidden: the program needs all of a processor's registers, so it begins when the
+kernel before it has left one. Many programs make it instead, for many steps at once, before they begin (`noise` of
+`sample_step`). What is left is read once and goes three times through a block: for the largest, the winner, and what
+lies above it. Several programs would share that, and pay two rounds through memory to agree on the largest and on the
+winner.
 """
 
 from collections.abc import Sequence
@@ -19,6 +22,7 @@ from torch import Tensor
 from clavilux.kernels.launch import launch, recording, waves_of_64
 from clavilux.kernels.prologue import wait
 from clavilux.kernels.sample.reference import OPEN as _OPEN
+from clavilux.kernels.sample.reference import kind_of
 
 OPEN = tl.constexpr(_OPEN)
 NOISE_BLOCK = 1024
@@ -164,12 +168,14 @@ def sample_kernel(
     weights,
     allowed,
     noise,
+    settings,
     temperature,
     top_k,
     top_p,
     batch,
     vocabulary,
     num_weights,
+    num_noise,
     cycle,
     logits_row,
     logits_book,
@@ -204,6 +210,13 @@ def sample_kernel(
         place = plan + row * plan_row + book * plan_book + now.to(tl.int64) * plan_step
         known = tl.load(place)
     weights += tl.minimum(now, num_weights - 1) * R
+    if settings is not None:
+        if TEMPERATURE == "any":
+            temperature = tl.load(settings).to(tl.float32)
+        if TOP_K:
+            top_k = tl.load(settings + 1).to(tl.int32)
+        if TOP_P:
+            top_p = tl.load(settings + 2).to(tl.float32)
     if allowed is not None:
         start = allowed + (now % cycle) * allowed_step + row * allowed_row + book * allowed_book
         may_come = tl.load(start + tokens, mask=mask, other=0) != 0
@@ -211,7 +224,7 @@ def sample_kernel(
         if noise is None:
             added = noise_of(tl.load(seeds + row), tl.load(rows + row), now, book, 0, BLOCK)
         else:
-            noise += (row * codebooks + book) * vocabulary
+            noise += ((now % num_noise * batch + row) * codebooks + book) * vocabulary
             added = tl.load(noise + tokens, mask=mask, other=0.0)  # unused, and not loaded, where `drawn` loads it
     wait(DEPENDENT)
     scores = guided(logits + row * logits_row + book * logits_book, weights, batch * logits_row, tokens, mask, R)
@@ -283,7 +296,8 @@ def sample(
     logits = logits if logits.stride(2) == 1 else logits.contiguous()
     noise = None if noise is None else noise.contiguous()
     table = _table(tuple(weights), logits.device)
-    _draw(logits, None, tokens, None, None, None, None, table, temperature, top_k, top_p, allowed, noise)
+    noise = None if noise is None else noise[None]
+    _draw(logits, None, tokens, None, None, None, None, table, temperature, top_k, top_p, allowed, None, noise)
     return tokens, recording() or OPEN.value not in tokens.flatten().tolist()
 
 
@@ -296,14 +310,15 @@ def _table(weights: tuple[float, ...], device: torch.device) -> Tensor:
 @torch.library.custom_op("clavilux::sample_step", mutates_args=("plan", "out", "failed"))
 def sample_step(
     logits: Tensor, plan: Tensor, out: Tensor, failed: Tensor, step: Tensor, seeds: Tensor, rows: Tensor,
-    weights: Tensor, temperature: float, top_k: int, top_p: float, allowed: Tensor | None,
+    weights: Tensor, temperature: float, top_k: int, top_p: float, allowed: Tensor | None, settings: Tensor | None,
+    noise: Tensor | None,
 ) -> None:  # fmt: skip
     cycle = None if allowed is None else allowed[:, None].expand(-1, len(plan), -1, -1)  # [C, B, K, V]
-    _draw(logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k, top_p, cycle, None)
+    _draw(logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k, top_p, cycle, settings, noise)
 
 
 @sample_step.register_fake
-def _(logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k, top_p, allowed):
+def _(logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k, top_p, allowed, settings, noise):
     return None
 
 
@@ -316,23 +331,23 @@ def _warps(block: int, filters: int) -> int:
 def _draw(
     logits: Tensor, plan: Tensor | None, out: Tensor, failed: Tensor | None, step: Tensor | None, seeds: Tensor | None,
     rows: Tensor | None, weights: Tensor, temperature: float, top_k: int, top_p: float, allowed: Tensor | None,
-    noise: Tensor | None,
+    settings: Tensor | None, noise: Tensor | None,
 ) -> None:  # fmt: skip
+    """allowed [C, B, K, V] and noise [N, B, K, V]: of step % C and step % N."""
     (batch, codebooks), vocabulary = out.shape, logits.shape[2]
     block = max(128, triton.next_power_of_2(vocabulary))
-    by_rank, by_mass = 0 < top_k < vocabulary, top_p < 1
+    heat, by_rank, by_mass = kind_of(temperature, top_k, top_p, vocabulary)
     if noise is None and temperature > 0 and by_rank and by_mass and block > 8192:
         # The search for the rank and the making of the noise, both in one program, would not fit into its registers.
         assert seeds is not None and rows is not None
-        noise = torch.empty(batch, codebooks, vocabulary, device=logits.device)
-        _fill_noise(seeds, rows, noise[None], step, 0)
+        noise = torch.empty(1, batch, codebooks, vocabulary, device=logits.device)
+        _fill_noise(seeds, rows, noise, step, 0)
     cycle, strides = (1, (0, 0, 0)) if allowed is None else (len(allowed), allowed.stride()[:3])
     launch(
         sample_kernel, (batch, codebooks),
-        logits, plan, out, failed, step, seeds, rows, weights, allowed, noise, temperature, top_k, top_p,
-        batch, vocabulary, len(weights), cycle, *logits.stride()[:2],
+        logits, plan, out, failed, step, seeds, rows, weights, allowed, noise, settings, temperature, top_k, top_p,
+        batch, vocabulary, len(weights), 1 if noise is None else len(noise), cycle, *logits.stride()[:2],
         *((0, 0, 0) if plan is None else plan.stride()), *strides,
         num_warps=_warps(block, by_rank + by_mass), R=weights.shape[1],
-        TEMPERATURE="zero" if temperature == 0 else "one" if temperature == 1 else "any",
-        TOP_K=by_rank, TOP_P=by_mass, BLOCK=block,
+        TEMPERATURE=heat, TOP_K=by_rank, TOP_P=by_mass, BLOCK=block,
     )  # fmt: skip

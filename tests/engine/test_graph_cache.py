@@ -113,6 +113,34 @@ def test_guidance_may_change_from_step_to_step_and_from_call_to_call():
     assert cache.num_captured == 1
 
 
+def test_temperature_top_k_and_top_p_may_change_from_call_to_call():
+    decoder, cache = make(), GraphCache()
+    for temperature, top_k, top_p in ((0.7, 9, 0.9), (1.3, 2, 0.9), (1.7, 9, 0.4), (0.7, 9, 0.9)):
+        sampling = SamplingSpec(seed=5, temperature=temperature, top_k=top_k, top_p=top_p)
+        drawn = draw(decoder, cache, sampling, prompts(1), open_plan(30))
+        assert torch.equal(drawn, by_loop(decoder, sampling, prompts(1), open_plan(30)))
+    assert cache.num_captured == 1
+    for words in ({"temperature": 1.0}, {"temperature": 0}, {"top_k": 0}, {"top_k": 13}, {"top_p": 1.0}):
+        draw(decoder, cache, replace(sampling, **words), prompts(1), open_plan(30))
+    assert cache.num_captured == 5  # a rank as high as there are tokens is none
+
+
+@pytest.mark.parametrize("most_steps", [1, 7, 64])
+def test_a_large_vocabularys_noise_is_made_ahead_for_each_call_anew(monkeypatch, most_steps):
+    monkeypatch.setattr(graphs, "NOISE_AHEAD", 12)
+    monkeypatch.setattr(graphs._NoiseAhead, "MOST_STEPS", most_steps)
+    decoder, cache = make(), GraphCache()
+    assert decoder.spec.num_outputs == 13
+    for seed, steps, windows in ((1, 50, None), (2, 95, Windows(19, 7)), (1, 50, None)):
+        sampling = SamplingSpec(seed=(seed, 9), temperature=1.5)
+        drawn = draw(decoder, cache, sampling, prompts(seed), open_plan(steps), windows=windows)
+        assert torch.equal(drawn, by_loop(decoder, sampling, prompts(seed), open_plan(steps), windows=windows))
+    kept = cache._all()[-1].graph
+    assert kept._noise is not None and len(kept._noise.steps) == most_steps
+    draw(decoder, cache, SamplingSpec(temperature=0), prompts(1), open_plan(9))
+    assert cache._all()[-1].graph._noise is None  # nothing is drawn with it
+
+
 @pytest.mark.parametrize("changed", ["tokens", "prefix"])
 def test_a_captured_first_pass_reads_what_is_new(changed):
     decoder, cache, drawn = make(), GraphCache(), []

@@ -7,6 +7,7 @@ import torch
 import triton
 import triton.language as tl
 from philox_vectors import VECTORS
+from sample_steps import step_of
 
 from clavilux.kernels.case_inputs import call
 from clavilux.kernels.catalog import cases
@@ -26,25 +27,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered:Runtim
 
 def whole(*values):
     return torch.tensor(values)
-
-
-def step_of(
-    logits, *, step=0, plan=None, failed=None, seeds=None, rows=None, weights=(1.0,), backend="triton", **words
-):
-    """One call of sample_step, its buffers made here: (plan, out, failed)."""
-    weights = weights if isinstance(weights, torch.Tensor) else torch.tensor([weights])
-    batch = len(logits) // weights.shape[1]
-    codebooks = logits.shape[1]
-    plan = torch.full((batch, codebooks, step + 1), OPEN) if plan is None else plan.clone()
-    out = torch.full((batch, codebooks), -7)
-    failed = torch.full((batch,), -1, dtype=torch.int32) if failed is None else failed.clone()
-    seeds = torch.arange(batch) if seeds is None else seeds
-    rows = torch.zeros(batch, dtype=torch.int64) if rows is None else rows
-    sample_step(
-        logits, plan, out, failed, torch.tensor([step], dtype=torch.int32),
-        seeds=seeds, rows=rows, weights=weights, backend=backend, **words,
-    )  # fmt: skip
-    return plan, out, failed
 
 
 def draws(logits, count, **words):
@@ -347,7 +329,7 @@ def test_the_operator_is_what_it_says_to_torch():
     step = torch.zeros(1, dtype=torch.int32)
     buffers = torch.full((2, 2, 3), OPEN), torch.zeros(2, 2, dtype=torch.int64), torch.full((2,), -1, dtype=torch.int32)
     keys = whole(1, 2), whole(0, 0), torch.tensor([[2.0, -1.0]])
-    torch.library.opcheck(sample_step_op, (torch.randn(4, 2, 9), *buffers, step, *keys, 1.0, 3, 1.0, None))
+    torch.library.opcheck(sample_step_op, (torch.randn(4, 2, 9), *buffers, step, *keys, 1.0, 3, 1.0, None, None, None))
 
 
 @pytest.mark.parametrize(
@@ -374,6 +356,8 @@ def test_the_operator_is_what_it_says_to_torch():
         ({"weights": torch.zeros(1, 0)}, r"weights is torch.float32 \(1, 0\)"),
         ({"allowed": torch.ones(1, 2, 5)}, "allowed is torch.float32"),
         ({"allowed": torch.ones(1, 2, 4, dtype=torch.bool)}, r"allowed is torch.bool \(1, 2, 4\)"),
+        ({"settings": torch.zeros(3)}, r"settings is torch.float32 \(3,\)"),
+        ({"noise": torch.zeros(2, 2, 5)}, r"noise is torch.float32 \(2, 2, 5\); it should be .*\[any, 2, 2, 5\]"),
         ({"temperature": -1.0}, "temperature is -1.0"),
         ({"temperature": math.nan}, "temperature is nan"),
         ({"top_k": -1}, "top_k is -1"),
