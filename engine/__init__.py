@@ -13,6 +13,7 @@ from clavilux.errors import CheckpointError
 
 TYPE_CHECKING = False  # as type checkers know it; `typing` itself takes 10 ms to import
 if TYPE_CHECKING:
+    from clavilux.arts.dream import dream
     from clavilux.arts.style import style
     from clavilux.audio.clip import Audio
     from clavilux.families.jukebox.model import JukeboxModel
@@ -27,7 +28,7 @@ if os.environ.get("CLAVILUX_CPU"):  # the libraries read it once, before torch c
 
 __all__ = [
     "Audio", "CheckpointError", "ImageModel", "JukeboxModel", "Model", "MusicModel", "Picture", "__version__",
-    "load", "style",
+    "dream", "load", "style",
 ]  # fmt: skip
 
 _HOMES = {
@@ -37,6 +38,7 @@ _HOMES = {
     "Model": "clavilux.model",
     "MusicModel": "clavilux.music_model",
     "Picture": "clavilux.image.picture",
+    "dream": "clavilux.arts.dream",
     "load": "clavilux.loading",
     "style": "clavilux.arts.style",
 }

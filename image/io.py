@@ -31,6 +31,7 @@ __all__ = [
     "Found",
     "encode",
     "format_of",
+    "num_frames",
     "read",
     "write_picture",
 ]
@@ -106,6 +107,12 @@ def read(path: PathLike, *, strict: bool = False) -> Found:
     if strict and remarks:
         raise ValueError(f"{given!r}: {'; '.join(remarks)}.")
     return Found(pixels, receipt, tuple(remarks))
+
+
+def num_frames(path: PathLike) -> int:
+    """How many pictures a file that `read` can read holds: more than one of an animation or of a tiff with pages."""
+    with _opened(path) as (image, _, _):
+        return getattr(image, "n_frames", 1)
 
 
 def write_picture(path: PathLike, pixels: torch.Tensor, *, receipt: dict[str, Any] | None = None) -> None:

@@ -112,6 +112,7 @@ def test_sizes():
         "",
         "render",
         "paint",
+        "dream",
         "style",
         "resume",
         "align",

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from clavilux.cli import errors, interrupt
 from clavilux.cli.codecs import decode, encode, quantize
+from clavilux.cli.dream import dream
 from clavilux.cli.help import Command
 from clavilux.cli.jobs import align, resume
 from clavilux.cli.options import AsJson, Plot, Quiet, Strict
@@ -154,7 +155,22 @@ def bench(
 
 
 # In the order of `clavilux --help`.
-for command in (render, paint, style, play, resume, align, analyze, encode, decode, quantize, models, info, bench):
+for command in (
+    render,
+    paint,
+    dream,
+    style,
+    play,
+    resume,
+    align,
+    analyze,
+    encode,
+    decode,
+    quantize,
+    models,
+    info,
+    bench,
+):
     app.command(cls=Command)(command)
 
 

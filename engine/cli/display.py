@@ -69,6 +69,11 @@ def frame_bar(hidden: bool) -> AbstractContextManager[Progress]:
     return _bar(hidden, "{task.completed:.0f} of {task.total:.0f} frames", lambda rate: f"{rate:.2f} frames a second")
 
 
+def share_bar(hidden: bool) -> AbstractContextManager[Progress]:
+    """Yield progress(done, total) of any unit, shown on stderr where that is a terminal."""
+    return _bar(hidden, "{task.percentage:.0f}%", lambda rate: "")
+
+
 @contextmanager
 def _bar(hidden: bool, text: str, pace: Callable[[float], str]) -> Iterator[Progress]:
     """Yield progress(done, total); `pace` says what so much a second is called."""

@@ -17,8 +17,12 @@ HEADINGS = {
     "Song": (
         "seconds", "seed", "key", "tempo", "metre", "chords", "instrument", "style", "density", "section",
     ),
-    "Picture": ("size", "seeds", "sheet", "class_id"),
-    "Style": ("like", "painting", "fine", "content", "strength", "original_colors", "mask", "stroke", "steady"),
+    "Picture": ("size", "seeds", "sheet", "class_id", "mask"),
+    "Dream": (
+        "layers", "guide", "octaves", "octave_scale", "iterations", "step", "jitter", "tile", "zoom", "zoom_by",
+        "frame_iterations", "fps", "features", "weights",
+    ),
+    "Style": ("like", "painting", "fine", "content", "strength", "original_colors", "stroke", "steady"),
     "Going on from a file": ("continue_from", "keep", "vary"),
     "Drawing of tokens": ("temperature", "top_k", "top_p", "guidance"),
     "MusicGen": ("melody", "padding", "window", "stride"),

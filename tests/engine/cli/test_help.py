@@ -12,7 +12,7 @@ from clavilux.cli.uptime import process_seconds
 
 def test_many_options_stand_under_headings():
     lines = call("render", "--help").stdout.splitlines()
-    at = {heading: lines.index(f"{heading}:") for heading in HEADINGS if heading not in ("Picture", "Style")}
+    at = {heading: lines.index(f"{heading}:") for heading in HEADINGS if heading not in ("Picture", "Dream", "Style")}
     assert list(at.values()) == sorted(at.values())
     assert at["Jukebox"] < next(n for n, line in enumerate(lines) if "--lyrics" in line) < at["Files"]
     assert "Jukebox:" not in call("paint", "--help").stdout.splitlines()
@@ -25,7 +25,7 @@ def test_few_options_need_none():
 
 def test_every_heading_names_options_that_there_are():
     names = {name.replace("_", "-") for names in HEADINGS.values() for name in names} - {"class-id"}
-    said = "".join(call(command, "--help").stdout for command in ("render", "paint", "style"))
+    said = "".join(call(command, "--help").stdout for command in ("render", "paint", "dream", "style"))
     assert not [name for name in names if f"--{name}" not in said]
 
 
