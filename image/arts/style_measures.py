@@ -51,10 +51,9 @@ Style = dict[str, Statistics]  # by the layer's name
 
 def moments(maps: Tensor, weights: Tensor) -> Moments:
     """Of maps [1, C, h, w] with weights [1, 1, h, w], in float32."""
-    values = maps[0].float().flatten(1)  # [C, h w]
-    share = weights.flatten(1)  # [1, h w]
-    weighted = values * share
-    return Moments(share.sum(), weighted.sum(1), weighted @ values.t())
+    root = weights.flatten(1).sqrt()  # [1, h w]: on both sides of the product, so that one copy of the maps is kept
+    values = maps[0].float().flatten(1) * root  # [C, h w]
+    return Moments(weights.sum(), (values @ root.t())[:, 0], values @ values.t())
 
 
 def added(parts: Sequence[Moments]) -> Moments:

@@ -133,7 +133,7 @@ def test_the_gradient_of_tiles_is_that_of_the_whole():
     )
     wanted = measures.style_of(features, painting)
     found = []
-    for tile, count in ((768, 1), (128, 9)):
+    for tile, count in ((512, 1), (128, 6)):
         sight = fine._Sight(features, Manner(tile=tile), wanted, photo, None)
         assert len(sight._tiles) == count
         x = (photo * 0.9).requires_grad_()
