@@ -263,7 +263,7 @@ def _sample_step(function: Op, shape: Shape, make: _Maker) -> Call:
     # As a captured step has them: by address, and for a large vocabulary the noise of several steps.
     filters = [shape.get(name, default) for name, default in (("temperature", 1.0), ("top_k", 0), ("top_p", 1.0))]
     words["settings"] = make.given(filters, torch.float64)
-    if shape["vocabulary"] > NOISE_AHEAD:
+    if shape["vocabulary"] > NOISE_AHEAD and not shape.get("late_noise"):
         words["noise"] = make.normal(2, rows, codebooks, shape["vocabulary"], dtype=torch.float32)
     step = make.given([STEP], torch.int32)
     return Call(function, (logits, plan, out, failed, step), words, (plan, out, failed))

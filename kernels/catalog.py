@@ -51,6 +51,7 @@ class Shape(TypedDict, total=False):
     top_k: int
     top_p: float
     allowed: bool
+    late_noise: bool  # of sample_step with a large vocabulary: made in the call, not beforehand
     steps: int  # of gumbel
     # embed: rows, blocks, codebooks, vocabulary, width, on_device, and
     positions: bool
@@ -280,6 +281,11 @@ def _odd_cases() -> list[Case]:
     for name, draw in draws.items():
         shape: Shape = {"blocks": 1, "rows": 1, "codebooks": 1, **draw}
         cases += [Case("sample", name, shape), Case("sample_step", name, shape)]
+    late: Shape = {"blocks": 2, "rows": 1, "codebooks": 1, "vocabulary": 16384, "top_k": 600, "late_noise": True}
+    cases += [
+        Case("sample_step", "16384-late-noise", late),
+        Case("sample_step", "16384-top-p-late-noise", {**late, "top_p": 0.92}),
+    ]
     tables: Shape = {"rows": 5, "blocks": 2, "codebooks": 4, "vocabulary": 2049, "width": 1021}
     cases.append(Case("embed", "uneven", {**tables, "positions": True, "additive": True, "length": 700, "prefix": 3}))
     cases = [replace(case, name=f"odd-{case.name}", dtype="bfloat16") for case in cases]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_decoders import drawing_decoder
 
-from clavilux import loop
+from clavilux import graph, loop
 from clavilux.captured_loop import CHUNK, generate_captured
 from clavilux.conditioning import Conditioning
 from clavilux.graph import StepGraph
@@ -54,6 +54,21 @@ def test_equals_the_loop(words, windows):
     given = by_graph(decoder, sampling, prompt, plan, windows=windows)
     assert torch.equal(given, by_loop(decoder, sampling, prompt, plan, windows=windows))
     assert len(given[0].unique()) > 3
+
+
+@pytest.mark.parametrize("words", [{"top_k": 9}, {"top_k": 9, "top_p": 0.9}], ids=str)
+def test_noise_made_ahead_and_settings_of_a_later_call_equal_the_loop(monkeypatch, words):
+    monkeypatch.setattr(graph, "NOISE_AHEAD", 12)  # as for a vocabulary of thousands
+    decoder, graphs = make(), GraphCache()
+    for temperature in (1.5, 0.7):
+        sampling = SamplingSpec(seed=(4, 5), temperature=temperature, **words)
+        plan = torch.full((1, 1, 2 * graph._NoiseAhead.MOST_STEPS + 9), OPEN)
+        windows = Windows(40, 9)
+        steps = generate_captured(decoder, sampling, prompts(2, 1, 3), plan, windows=windows, graphs=graphs)
+        with torch.no_grad():
+            given = torch.stack(list(steps), 2)
+        assert torch.equal(given, by_loop(decoder, sampling, prompts(2, 1, 3), plan, windows=windows))
+    assert len(graphs) == 1
 
 
 @pytest.mark.parametrize("later", [0, 2])
