@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clavilux.arts.style import fingerprint, loaded, read_mask
+from clavilux.arts.inputs import fingerprint, loaded, read_mask
 from clavilux.checks import number_from, short, whole_number
 from clavilux.files import MIB, PathLike, free_memory_bytes
 from clavilux.image.arts import dream as climbing
