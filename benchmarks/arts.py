@@ -1,16 +1,17 @@
 """Seconds, memory and numbers of dream and style: `python benchmarks/arts.py --json results.json`.
 
-Every case is a process of its own, so that its peak memory (the most the process ever held, Python and torch in it) is
-its own; seconds are of one picture, after the weights are loaded. Photographs are scikit-learn's two and, where
-scikit-image is importable, its astronaut, coffee and cat; or those of `--photos`. Paintings are the next photograph in
-a built-in style, free of anybody's rights, or those of `--paintings`. `--quick` shows that it runs. CPU only.
+Every case of time and memory is a process of its own; seconds are of one picture, after the weights are loaded, and
+its peak memory is the most that the process held, Python and torch in it. Photographs are scikit-learn's two and, where
+scikit-image is importable, its cat, cup and astronaut; or those of `--photos`. Paintings are the last of these in
+built-in styles, free of anybody's rights, or those of `--paintings`. `--only PART` measures one part again and keeps
+the others of the file; each says when it was measured, and how busy the machine was. `--quick` shows that it runs. On a
+CPU, under Linux.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from torch import Tensor
 from clavilux.bench.machine import machine
 from clavilux.files import check_ending, check_target, write_json
 from clavilux.image.arts import fine_style, style_names
+from clavilux.image.arts.dream import DreamSpec
 from clavilux.image.arts.features import load_features
 from clavilux.image.arts.style import Blend, FastStyle
 from clavilux.image.picture import Picture
@@ -35,8 +37,9 @@ SIDES = (512, 1024, 2048)
 BUILT_IN = ("starry-night", "stained-glass", "mosaic")  # what paintings are made with, in turns
 MODES = (
     "load torch and features", "fast, built in", "fast, a painting", "fine", "fine, content .02",
-    "fine, optimized at 1,024 px", "dream", "dream, in one piece",
+    "fine, optimized at 1,024 px", "dream", "dream, in tiles", "dream, a frame of a zoom",
 )  # fmt: skip
+PARTS = ("seconds", "style", "dream", "style_peers", "seams", "content_kept")
 Call = Callable[[], object]
 
 
@@ -54,9 +57,19 @@ def prepared(mode: str, photo: Picture, painting: Picture, side: int) -> Call:
         manner = fine_style.Manner(content=content, size=1024 if "1,024" in mode else side)
         fine = fine_style.FineStyle(load_features(), [(painting.pixels, 1.0)], manner)
         return lambda: fine(photo.pixels)
-    if mode == "dream, zoom: a frame":
+    if mode.endswith("zoom"):
         return arts_numbers.zoom_frames(photo)
-    return arts_numbers.dreaming(photo, whole=mode == "dream, in one piece")
+    return arts_numbers.dreaming(photo, DreamSpec(tile=512) if mode == "dream, in tiles" else None)
+
+
+def measures(mode: str, side: int) -> bool:
+    """Whether a mode says something at this size that another does not say there."""
+    at = {
+        "fine, optimized at 1,024 px": side > 1024,
+        "dream, in tiles": side == 1024,
+        "fine, content .02": side <= 1024,
+    }
+    return at.get(mode, side == SIDES[0] or not mode.startswith("load"))
 
 
 def case(mode: str, side: int, repeats: int, photo: Path, painting: Path) -> None:
@@ -68,7 +81,8 @@ def case(mode: str, side: int, repeats: int, photo: Path, painting: Path) -> Non
         started = time.perf_counter()
         run()
         samples.append(round(time.perf_counter() - started, 3))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    status = Path("/proc/self/status").read_text()  # getrusage's peak would have the parent's in it
+    peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
     print(json.dumps({"mode": mode, "side": side, "samples_s": samples, "peak_bytes": peak}))
 
 
@@ -133,7 +147,8 @@ def main() -> None:
     parser.add_argument("--paintings", type=Path, help="a folder of pictures")
     parser.add_argument("--sides", type=int, nargs="+", default=list(SIDES))
     parser.add_argument("--pairs", type=int, default=6)
-    parser.add_argument("--repeats", type=int, default=3, help="of the fast modes; half as many of the others")
+    parser.add_argument("--repeats", type=int, default=3, help="of the fast modes; the others run once")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="parts to measure again")
     parser.add_argument("--quick", action="store_true", help="64 px and two pairs, to see that it works")
     parser.add_argument("--pictures", type=Path, help="a folder for what the pairs and the peers made")
     parser.add_argument("--json", type=Path, help="write everything here")
@@ -150,29 +165,50 @@ def main() -> None:
         options.sides, options.pairs, options.repeats = [64], 2, 1
     photos = photographs(options.photos)
     paintings = paintings_of(photos, options.paintings)
-    report: dict[str, Any] = {"machine": machine(torch.device("cpu")), "seconds": []}
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / "photo.png", Path(folder) / "painting.png"]
-        for path, pictures in zip(paths, (photos, paintings), strict=True):
-            next(reversed(pictures.values())).save(path)
-        for side in options.sides:
-            for mode in MODES:
-                repeats = options.repeats if mode.startswith(("fast", "load")) else (options.repeats + 1) // 2
-                report["seconds"].append(measured(mode, side, 1 if side > 1024 else repeats, *paths))
     side = 64 if options.quick else 512
-    report["style"] = []
-    for photo, painting in pairs_of(photos, paintings, options.pairs):
-        rows = arts_numbers.style_rows(
-            photos[photo], paintings[painting], side, options.pictures, f"{photo}, {painting}"
-        )
-        report["style"].append({"photo": photo, "painting": painting, "side": side} | rows)
     photo, painting = pairs_of(photos, paintings, 1)[0]
-    report["dream"] = arts_numbers.dream_rows(photos[photo], side, options.pictures)
-    report["style_peers"] = arts_numbers.style_peers(photos[photo], paintings[painting], side, options.pictures)
-    report["seams"] = arts_numbers.seams(photos[photo], paintings[painting], 256 if options.quick else 1024)
-    report["content_kept"] = arts_numbers.content_scale(photos, paintings)
-    if options.json:
-        write_json(report, options.json)
+    parts: dict[str, Call] = {
+        "seconds": lambda: seconds(photos[photo], paintings[painting], options.sides, options.repeats),
+        "style": lambda: pairs(photos, paintings, side, options.pairs, options.pictures),
+        "dream": lambda: arts_numbers.dream_rows(photos[photo], side, options.pictures),
+        "style_peers": lambda: arts_numbers.style_peers(photos[photo], paintings[painting], side, options.pictures),
+        "seams": lambda: arts_numbers.seams(photos[photo], paintings[painting], 256 if options.quick else 1024),
+        "content_kept": lambda: arts_numbers.content_scale(photos, paintings),
+    }
+    report: dict[str, Any] = {"measured": {}}
+    if options.only and options.json and options.json.exists():
+        report = json.loads(options.json.read_text())
+    for part in options.only or parts:
+        began = machine(torch.device("cpu"))
+        report[part] = parts[part]()
+        report["measured"][part] = began | {"photo": photo, "painting": painting}
+        if options.json:
+            write_json(report, options.json)
+
+
+def seconds(photo: Picture, painting: Picture, sides: list[int], repeats: int) -> list[dict[str, Any]]:
+    """Every mode at every size, each in a process."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        paths = Path(folder) / "photo.png", Path(folder) / "painting.png"
+        for path, picture in zip(paths, (photo, painting), strict=True):
+            picture.save(path)
+        for side in sides:
+            for mode in MODES:
+                if measures(mode, side):
+                    found.append(measured(mode, side, repeats if mode.startswith(("fast", "load")) else 1, *paths))
+    return found
+
+
+def pairs(
+    photos: dict[str, Picture], paintings: dict[str, Picture], side: int, count: int, folder: Path | None
+) -> list[dict[str, Any]]:
+    """What fine style makes of each pair."""
+    found = []
+    for photo, painting in pairs_of(photos, paintings, count):
+        rows = arts_numbers.style_rows(photos[photo], paintings[painting], side, folder, f"{photo}, {painting}")
+        found.append({"photo": photo, "painting": painting, "side": side} | rows)
+    return found
 
 
 if __name__ == "__main__":

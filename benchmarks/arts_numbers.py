@@ -11,6 +11,7 @@ import arts_peers
 import torch
 from torch import Tensor
 
+from clavilux.arts.dream import Dreamer, zoom
 from clavilux.image.arts import fine_style, style_measures
 from clavilux.image.arts.dream import DreamSpec, dream, octave_sizes
 from clavilux.image.arts.features import load_features
@@ -36,14 +37,13 @@ def save(pixels: Tensor, folder: Path | None, name: str) -> None:
         Picture(pixels).save(folder / f"{name}.png")
 
 
-def dreaming(photo: Picture, whole: bool = False, spec: DreamSpec | None = None) -> Callable[[], Any]:
-    """A call that dreams `LAYER`, whose last step it returns: four octaves, ten iterations at each."""
+def dreaming(photo: Picture, spec: DreamSpec | None = None) -> Callable[[], Any]:
+    """A call that dreams `LAYER`, whose last step it returns: four octaves, ten iterations at each, if not told."""
     features = load_features()
     objective = Objective(features, parse_targets(features, LAYER))
-    spec = spec or DreamSpec(**({"tile": LARGEST_TILE} if whole else {}))
 
     def run() -> Any:
-        for step in dream(photo.to_floats(), objective, spec, seed=1):  # noqa: B007
+        for step in dream(photo.to_floats(), objective, spec or DreamSpec(), seed=1):  # noqa: B007
             pass
         return step
 
@@ -51,11 +51,8 @@ def dreaming(photo: Picture, whole: bool = False, spec: DreamSpec | None = None)
 
 
 def zoom_frames(photo: Picture) -> Callable[[], Any]:
-    """A call that makes one frame of a zoom after the first."""
-    from clavilux.image.arts.zoom import ZoomSpec, zoom
-
-    features = load_features()
-    frames = zoom(photo.to_floats(), Objective(features, parse_targets(features, LAYER)), ZoomSpec(), seed=1)
+    """A call that makes one frame of a zoom; the first, which is a whole dream, is made before, and shortened."""
+    frames = zoom(Dreamer(LAYER, spec=DreamSpec(iterations=1)), photo, 100, seed=1)
     next(frames)
     return lambda: next(frames)
 
@@ -172,10 +169,9 @@ def seams(photo: Picture, painting: Picture, side: int) -> Numbers:
         manner = Manner(stages=(fine_style.Stage(side, 6),), tile=tile)
         results.append(FineStyle(features, [(painting.pixels, 1.0)], manner)(scaled.pixels).pixels)
     found = {"fine": apart(*results, edge=side // 2 - style_measures.BORDER)}
-    spec = {"octaves": 1, "tile": max(side // 2, 256)}
     whole, tiled = (
-        Picture.from_floats(dreaming(scaled, spec=DreamSpec(**(spec | more)))().picture()).pixels
-        for more in ({"tile": LARGEST_TILE}, {})
+        Picture.from_floats(dreaming(scaled, DreamSpec(octaves=1, tile=tile))().picture()).pixels
+        for tile in (LARGEST_TILE, max(side // 2, 256))
     )
     found["dream"] = apart(whole, tiled, edge=None)  # its grid moves from step to step
     print(f"tiles beside the whole, {side} px: {found}", flush=True)
