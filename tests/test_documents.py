@@ -25,6 +25,7 @@ from styles import needs_styles, scene
 from typer.testing import CliRunner
 
 from clavilux.cli.app import app
+from clavilux.image.arts.dream import DreamSpec
 from clavilux.image.arts.fine_style import Stage
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,6 +99,7 @@ def test_pages(page, tmp_path, monkeypatch):
 def test_pages_with_small_photographs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("clavilux.image.arts.fine_style.FAITHFUL", (Stage(48, 2), Stage(64, 1)))
+    monkeypatch.setattr("clavilux.arts.dream.ON_SHEET", DreamSpec(octaves=1, iterations=1))
     pictures = {"photo.jpg": scene(), "other.png": scene(48, 64).flip(1), "painting.png": scene(64, 64).flip(2)}
     for name, pixels in (pictures | {"mask.png": scene() // 128 * 255}).items():
         Image.fromarray(pixels.numpy()).save(name)
