@@ -222,8 +222,8 @@ class _Ascent:
         place = self._drawn()
         view = self._view(x, place)
         gradient = torch.empty_like(view)
-        reach = max(1, self._core_side() // self.objective.reduction)
-        down, along = (torch.randint(0, reach, (2,), generator=self.grid) * self.objective.reduction).tolist()
+        half = self._core_side() // self.objective.reduction // 2 * self.objective.reduction
+        down, along = (torch.randint(0, 2, (2,), generator=self.grid) * half).tolist()  # few shapes of tiles
         for tile in self._tiles(view, down, along):
             part = view[:, :, tile.rows, tile.columns].detach().requires_grad_()
             with torch.enable_grad():
