@@ -46,7 +46,7 @@ class Stage(NamedTuple):
 
 
 FAITHFUL = (Stage(192, 60), Stage(384, 40), Stage(512, 20))
-BOLD = (Stage(128, 60), Stage(256, 40), Stage(512, 16))
+BOLD = (Stage(128, 60), Stage(256, 40), Stage(384, 24), Stage(512, 20))
 BOLD_BELOW = 0.1  # content: whoever asks for less of the photograph gets the stages that go further from it
 LARGER = (Stage(1024, 6), Stage(2048, 4))  # where the picture is, after either
 
