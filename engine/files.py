@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import stat
 import uuid
@@ -104,6 +105,26 @@ def check_new_folder(path: PathLike) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ValueError(f"{given!r} is there already; give the name of a new folder")
     _check_parent(given, path)
+
+
+@contextmanager
+def new_folder(path: PathLike) -> Iterator[Path]:
+    """Yield a folder to fill, which takes its name `path` at the end; whatever goes wrong, nothing is left.
+
+    Raises:
+        ValueError: as `check_new_folder`.
+    """
+    check_new_folder(path)
+    target = Path(path)
+    place = target.with_name(f".{target.name[:_LONGEST_STEM]}.{uuid.uuid4().hex[:8]}.part")
+    place.mkdir()
+    try:
+        yield place
+        if target.is_dir():  # an empty one, which not every system replaces
+            target.rmdir()
+        place.rename(target)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def check_ending(path: PathLike, endings: Collection[str]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clavilux.arts.inputs import fingerprint, loaded, read_mask
+from clavilux.arts.inputs import STOPPED, fingerprint, ingredients, loaded, read_mask
 from clavilux.checks import number_from, short, whole_number
 from clavilux.files import MIB, PathLike, free_memory_bytes
 from clavilux.image.arts import dream as climbing
@@ -37,7 +37,6 @@ SIDE_ON_SHEET, MOST_ON_SHEET = 256, 24  # pixels of the longer side; layers, eve
 ON_SHEET = replace(USUAL, octaves=3)
 # Of a run, for an estimate: a tile of Lite0 with its gradient, and the copies of each pixel that are held beside it.
 _TILE_BYTES, _PIXEL_BYTES = 600 * MIB, 120
-STOPPED = "it was stopped: this is what was there by then"
 
 
 class Dreamer:
@@ -95,11 +94,7 @@ class Dreamer:
         check_size(picture)
         check_memory(picture)
         seed, area = seed_of(seed), where_white(mask, picture)
-        receipt = self.settings | {"seed": seed, "source": fingerprint(picture.pixels)}
-        if mask is not None:
-            receipt["mask"] = fingerprint(mask.pixels)
-        if picture.receipt:
-            receipt["of"] = picture.receipt
+        receipt = self.settings | {"seed": seed} | ingredients(picture, None if mask is None else mask.pixels)
         last, stopped = None, False
         try:
             shown = 0

@@ -12,7 +12,16 @@ from typing import Any, TypedDict
 
 import torch
 
-from clavilux.arts.inputs import Painting, check_size, fingerprint, loaded, read_mask, read_painting
+from clavilux.arts.inputs import (
+    STOPPED,
+    Painting,
+    check_size,
+    fingerprint,
+    ingredients,
+    loaded,
+    read_mask,
+    read_painting,
+)
 from clavilux.checks import check_flag, number_from, short, whole_number
 from clavilux.files import PathLike
 from clavilux.image.arts import style_names
@@ -101,15 +110,11 @@ def fine_style(
         "style_loss": {
             str(run.side): [round(run.losses[0], 4), round(run.losses[-1], 4)] for run in found.runs if run.losses
         },
-        "notes": [] if found.finished else ["it was stopped: this is what was there by then"],
-        "source": fingerprint(source.pixels),
+        "notes": [] if found.finished else [STOPPED],
+        **ingredients(source, finish.mask),
     }  # fmt: skip
-    if finish.mask is not None:
-        receipt["mask"] = fingerprint(finish.mask)
     if seed is not None:
         receipt["seed"] = seed
-    if source.receipt:
-        receipt["of"] = source.receipt
     timings = {"weights_s": round(read - started, 6), "style_s": round(time.perf_counter() - read, 6)}
     return Picture(found.pixels, receipt=receipt, remarks=source.remarks, timings=timings)
 

@@ -1,4 +1,4 @@
-"""What the verbs of style are given: pictures, paintings with weights, masks; and their fingerprints for receipts.
+"""What dream and style are given: pictures, paintings with weights, masks; and what their receipts say of these.
 
 Knows arguments. Does not know what is made of them.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from clavilux.image.arts.style import LEAST
 from clavilux.image.picture import Picture
 
 Painting = PathLike | Picture | tuple[PathLike | Picture, float]
+STOPPED = "it was stopped: this is what was there by then"  # a note in the receipt of what Ctrl-C ended
 
 
 def check_size(picture: Picture) -> None:
@@ -61,3 +63,13 @@ def fingerprint(pixels: Tensor) -> str:
     """Of pixels and their shape, 16 digits of SHA-256."""
     shape = torch.tensor(pixels.shape).numpy().tobytes()
     return hashlib.sha256(shape + pixels.contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def ingredients(picture: Picture, mask: Tensor | None) -> dict[str, Any]:
+    """What a receipt says of what was changed, and of the mask: fingerprints, and the picture's own receipt."""
+    found: dict[str, Any] = {"source": fingerprint(picture.pixels)}
+    if mask is not None:
+        found["mask"] = fingerprint(mask)
+    if picture.receipt:
+        found["of"] = picture.receipt
+    return found

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from clavilux.arts.fine_style import FineOptions, fine_style
-from clavilux.arts.inputs import Painting, check_size, fingerprint, loaded, read_mask, read_painting
+from clavilux.arts.inputs import Painting, check_size, fingerprint, ingredients, loaded, read_mask, read_painting
 from clavilux.checks import check_flag, number_from, short, whole_number
 from clavilux.files import PathLike
 from clavilux.image.arts import full_size, style_names, style_networks
@@ -85,11 +85,7 @@ class Styler:
         check_size(picture)
         where = None if mask is None else read_mask(mask, picture)
         finish = Finish(self._finish.strength, self._finish.original_colors, where)
-        receipt = self.settings | {"notes": list(self.settings["notes"]), "source": fingerprint(picture.pixels)}
-        if where is not None:
-            receipt["mask"] = fingerprint(where)
-        if picture.receipt:
-            receipt["of"] = picture.receipt
+        receipt = self.settings | {"notes": list(self.settings["notes"])} | ingredients(picture, where)
         return Picture(self._fast(picture.pixels, finish, self._stroke), receipt=receipt, remarks=picture.remarks)
 
 

@@ -6,9 +6,7 @@ Frames are read, styled and written one at a time, so memory does not grow with 
 
 from __future__ import annotations
 
-import shutil
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -19,7 +17,7 @@ from torch import Tensor
 from clavilux.arts.inputs import Painting, loaded
 from clavilux.arts.style import Likes, Styler
 from clavilux.checks import number_from
-from clavilux.files import PathLike, check_new_folder
+from clavilux.files import PathLike, check_new_folder, new_folder
 from clavilux.image.animation import ENDINGS, FASTEST, check_animation, write_animation
 from clavilux.image.arts.flicker import Flicker, Meter, Steadier
 from clavilux.image.frames import VIDEOS, Frames, open_frames
@@ -150,22 +148,14 @@ def _rate(fps: float, target: PathLike) -> int:
 def _written(target: PathLike, frames: Frames, fps: int, receipt: dict[str, Any]) -> AbstractContextManager[_Target]:
     if Path(target).suffix.lower() in ENDINGS:
         return write_animation(target, fps, receipt)
-    return _folder(Path(target), frames.names, receipt)
+    return _folder(target, frames.names, receipt)
 
 
 @contextmanager
-def _folder(target: Path, names: tuple[str, ...], receipt: dict[str, Any]) -> Iterator[_Target]:
-    """A folder that takes its name when all frames are in it; nothing is left of it otherwise."""
-    check_new_folder(target)
-    place = target.with_name(f".{target.name[:80]}.{uuid.uuid4().hex[:8]}.part")
-    place.mkdir()
-    try:
+def _folder(target: PathLike, names: tuple[str, ...], receipt: dict[str, Any]) -> Iterator[_Target]:
+    """A folder that takes its name when all frames are in it."""
+    with new_folder(target) as place:
         yield _Folder(place, names, receipt)
-        if target.is_dir():
-            target.rmdir()
-        place.rename(target)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 class _Folder:

@@ -66,6 +66,7 @@ def dream(
     _check(picture, output, guide, mask, preview, (zoom, fps, sheet, layers))
 
     from clavilux.arts import dream as verb
+    from clavilux.arts.inputs import STOPPED
     from clavilux.cli import display
     from clavilux.image.arts.dream import DreamSpec
     from clavilux.image.picture import Picture
@@ -94,7 +95,7 @@ def dream(
     if zoom is None:
         found.save(output)
         note_written(ctx, output)
-    if verb.STOPPED in found.receipt["notes"]:
+    if STOPPED in found.receipt["notes"]:
         raise KeyboardInterrupt  # says what was written, and ends as Ctrl-C does
     timings["dream_s"] = round(elapsed_s - timings["weights_s"], 6)
     if as_json:
@@ -185,7 +186,7 @@ def _write_frames(
     ctx: typer.Context, frames: Iterator[Picture], output: Path, fps: int, preview: Path | None
 ) -> tuple[Picture, dict[str, str]]:
     """Write frames as they come; where they are stopped, those that there are. The last one, and what was written."""
-    from clavilux.arts.dream import STOPPED
+    from clavilux.arts.inputs import STOPPED
     from clavilux.image.animation import write_animation
 
     show, last, stopped = _previewer(ctx, preview), next(frames), False

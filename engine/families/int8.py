@@ -17,7 +17,6 @@ family's.
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +30,7 @@ from torch import Tensor
 
 from clavilux.checkpoint_io import open_safetensors
 from clavilux.errors import CheckpointError
-from clavilux.files import check_new_folder
+from clavilux.files import new_folder
 from clavilux.kernels.folded import fold_exactly
 from clavilux.kernels.quantized import Int8Weight, quantize
 
@@ -186,25 +185,19 @@ def _in_half_if_exact(tensor: Tensor) -> Tensor:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder to fill, which takes its name `path` at the end; whatever goes wrong, nothing is left.
+def new_copy(path: Path) -> Iterator[Path]:
+    """Yield a folder for a copy, as `clavilux.files.new_folder` does.
 
     Raises:
         ValueError: there is something at `path` already, or it is no place for a folder.
         OSError: writing failed (a full disk).
     """
-    path = Path(path)
-    check_new_folder(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.mkdir()
     try:
-        yield temporary
-        temporary.rename(path)
+        with new_folder(path) as temporary:
+            yield temporary
     except (OSError, SafetensorError, RuntimeError) as error:  # of the writers of safetensors and of PyTorch
         reason = getattr(error, "strerror", None) or (str(error).strip().splitlines() or ["?"])[0]
         raise OSError(f"Could not write {str(path)!r}: {reason}; nothing was saved.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def copy_beside(folder: Path, target: Path, wanted: Callable[[str], bool], *, folders: bool) -> None:

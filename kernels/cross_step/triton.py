@@ -16,9 +16,7 @@ from clavilux.kernels.prologue import wait
 from clavilux.kernels.quantized import Int8Weight, values_and_scale
 from clavilux.kernels.skinny_gemm import ask_for_weights, blocks, finished, row_tile, weight_tile
 
-HELD = (
-    16384  # numbers of `values` that a program of the second launch holds at most: 32 KiB in 16 bits, asked for at once
-)
+HELD = 16384  # numbers of `values`, at most, that a program of the second launch asks for at once: 32 KiB in 16 bits
 
 
 @triton.jit

@@ -1,30 +1,13 @@
 """The arts benchmark: its peers climb what they should, its pairs are fair, and what it says of seams is seen."""
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 import torch
+from benchmark_scripts import imported
 from seen import lite0_features, needs_lite0
 from styles import scene
 
 from clavilux.image.arts.style_measures import STYLE_LAYERS
 from clavilux.image.picture import Picture
-
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-def imported(name: str) -> ModuleType:
-    sys.path.insert(0, str(FOLDER))
-    try:
-        spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", FOLDER / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(FOLDER))
-    return module
 
 
 @pytest.fixture(scope="module")

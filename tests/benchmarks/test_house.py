@@ -1,10 +1,9 @@
 """The state of the house, on small trees: which imports count, what is a circle, what points up, what stands twice."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
+from benchmark_scripts import imported
 from import_graph import circles, folder_graph, import_graph, layer_of, unplaced, upward
 from repeated_code import code_lines, repeated
 
@@ -15,13 +14,7 @@ BLOCK = [f"value_{n} = compute({n})" for n in range(7)]
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("benchmarks_house", ROOT / "benchmarks" / "house.py")
-    module, before = importlib.util.module_from_spec(spec), list(sys.path)
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path[:] = before
-    return module
+    return imported("house")
 
 
 @pytest.fixture

@@ -1,28 +1,16 @@
 """The picture benchmark's plain loop paints what the engine paints; a loop that differs is not timed."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+from benchmark_scripts import imported
 
 from clavilux.bench.suite import Mismatch
 from clavilux.image.codecs.vq import VQ, VQSpec
 
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-
 
 @pytest.fixture(scope="module")
 def script():
-    sys.path.insert(0, str(FOLDER))
-    try:
-        spec = importlib.util.spec_from_file_location("benchmarks_pictures", FOLDER / "pictures.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(FOLDER))
-    return module
+    return imported("pictures")
 
 
 @pytest.fixture(scope="module")

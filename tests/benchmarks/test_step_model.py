@@ -1,31 +1,21 @@
 """The model of a step stands on what was measured, and its parts add up. What it predicts is not tested."""
 
-import importlib.util
 import json
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from benchmark_scripts import imported
 
 from clavilux.bench.workloads import num_parameters
 from clavilux.kernels.model_shapes import MODELS
 
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 LAYERS = 24  # of MusicGen-small
 
 
 @pytest.fixture(scope="module")
 def script():
-    sys.path.insert(0, str(FOLDER))
-    try:
-        spec = importlib.util.spec_from_file_location("step_model", FOLDER / "step_model.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["step_model"] = module  # dataclasses look their module up
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(FOLDER))
-    return module
+    return imported("step_model")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from clavilux.checkpoint_io import read_torch
 from clavilux.decoder import Decoder
 from clavilux.errors import CheckpointError
-from clavilux.families.int8 import ERROR, NormBefore, Rounding, copy_beside, new_folder
+from clavilux.families.int8 import ERROR, NormBefore, Rounding, copy_beside, new_copy
 from clavilux.families.model_card import size_bytes
 from clavilux.families.musicgen import audiocraft_layout, transformers_layout
 from clavilux.families.musicgen.config import MusicGenConfig
@@ -46,7 +46,7 @@ def write_int8(folder: Path, target: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{str(folder)!r} is of the family {family!r}; int8 copies are made of {', '.join(_WRITERS)}"
         )
-    with new_folder(target) as temporary:
+    with new_copy(target) as temporary:
         error = _WRITERS[family](folder, config, temporary)
     return {
         "family": family,
