@@ -4,6 +4,7 @@ PYTHON ?= python3
 PROMPT ?= slow church organ chorale in G minor
 # An index of another torch build, such as the CPU-only one that pytorch.org names (a tenth of the size).
 TORCH_INDEX ?=
+MINUTES ?= 600
 
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
@@ -15,12 +16,12 @@ PYTEST := $(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 8 -
 SETUP := .venv/.setup
 DEV := .venv/.setup-dev
 
-.PHONY: help setup song test test-limited coverage hooks lint docs bench kernels-check train-aria train-lumia clean
+.PHONY: help setup song test test-limited coverage hooks lint docs bench kernels-check train-aria train-lumia train-vae clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'Variables: PYTHON=python3.12, PROMPT="...", SCORES=folder, PICTURES=folder, FOLDER=audio, TORCH_INDEX=url'
+	@echo 'Variables: PYTHON=python3.12, PROMPT="...", SCORES=folder, PICTURES=folder, MINUTES=600, FOLDER=audio, TORCH_INDEX=url'
 
 setup: $(SETUP)  ## install into .venv (once, and again when pyproject.toml changes)
 
@@ -77,6 +78,15 @@ train-lumia: $(SETUP)  ## train the bundled painter again: make train-lumia PICT
 	@test -n "$(PICTURES)" || { echo 'Which pictures? make train-lumia PICTURES=folder-of-unpacked-packages' >&2; exit 2; }
 	@$(INSTALL) --editable '.[painter]'
 	$(BIN)/python -m clavilux.training.painter "$(PICTURES)" --out runs/painter --export runs/lumia
+
+runs/latents: | $(SETUP)
+	@test -n "$(PICTURES)" || { echo 'Which pictures? make $(MAKECMDGOALS) PICTURES=folder-of-unpacked-packages' >&2; exit 2; }
+	@$(INSTALL) --editable '.[painter]'
+	@mkdir -p runs
+	$(BIN)/python -m clavilux.training.latents "$(PICTURES)" $@
+
+train-vae: runs/latents  ## train the bundled VAE again, MINUTES of it: make train-vae PICTURES=folder-of-unpacked-packages
+	$(BIN)/clavilux train vae runs/latents/taught --held-out runs/latents/held-out -o runs/vae --minutes $(MINUTES)
 
 clean:  ## remove .venv, caches and build outputs
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache

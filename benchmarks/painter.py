@@ -14,7 +14,6 @@ does, and that: `pip install 'clavilux[painter]' resvg_py`.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import platform
 import time
@@ -26,14 +25,15 @@ from pathlib import Path
 import checkout  # noqa: F401  before clavilux
 import numpy as np
 import torch
+from jpeg import jpeg_at
 from painter_judge import Others, category, described, others, share, through
-from PIL import Image
 from torch import Tensor
 
 import clavilux
 from clavilux.families.lumia.seen_colors import main_colours, on_nothing
 from clavilux.families.lumia.words import COLOURS, words_of
 from clavilux.image.arts.features import Features, load_features
+from clavilux.image.latents.vae import to_levels
 from clavilux.image.sheet import contact_sheet
 from clavilux.training.image_dataset import ImageDataset
 from clavilux.training.pairs import NEVER_TOGETHER
@@ -228,27 +228,13 @@ def codec_quality(model, dataset: ImageDataset) -> dict:
     tokens = codec.encode(pixels)
     error = (codec.decode(tokens) - pixels).square().mean((1, 2, 3)) / 4
     size = tokens[0].numel() * np.log2(codec.vocabulary) / 8
-    jpeg = [jpeg_at(picture, size) for picture in pixels]
+    jpeg = [jpeg_at(levels, size) for levels in to_levels(pixels).permute(0, 2, 3, 1).numpy()]
     small = [each for each in jpeg if each is not None]
     return {
         "pictures": len(pixels), "bytes": size, "psnr_db": float((-10 * error.log10()).mean()),
         "jpeg_psnr_db": float(np.mean([db for db, _ in small])), "jpeg_bytes": float(np.mean([n for _, n in small])),
         "pictures_that_jpeg_brings_to_this_size": len(small),
     }  # fmt: skip
-
-
-def jpeg_at(pixels: Tensor, size: float) -> tuple[float, int] | None:
-    """(dB, bytes without the tables) of the best JPEG of at most `size` bytes; None where none is so small."""
-    rgb = ((pixels.permute(1, 2, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
-    for quality in range(95, 0, -2):
-        file = io.BytesIO()
-        Image.fromarray(rgb).save(file, "JPEG", quality=quality, optimize=True)
-        data = file.getvalue()
-        scan = len(data) - data.rindex(b"\xff\xda") - 14  # after the scan's header, the end mark not counted
-        if scan <= size:
-            again = np.asarray(Image.open(file)).astype(np.float64)
-            return float(-10 * np.log10(max(1e-10, np.square((again - rgb) / 255).mean()))), scan
-    return None
 
 
 def seconds_a_picture(model) -> dict:

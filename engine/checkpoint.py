@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from clavilux.model import Model
 
 PRETRAINED = Path(__file__).parent / "pretrained"
+# Families of pictures from latents: they predict no tokens, so they are no `Model`. Bundled ones are called like them.
+GENERATORS = ("gan", "vae")
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w.-]+))?")
 _HUB_S = 10.0  # that the hub may take to say what it has
 
@@ -84,13 +86,23 @@ def find(source: str | Path | Checkpoint) -> Checkpoint:
 
 
 def bundled() -> list[str]:
-    """The names of the bundled models."""
-    return sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
+    """The names of the bundled models that `clavilux.load` loads."""
+    return sorted({path.parent.name for path in PRETRAINED.glob("*/config.json")} - set(GENERATORS))
+
+
+def bundled_generators() -> list[str]:
+    """The names of the bundled generators that there are, of `GENERATORS`."""
+    return [name for name in GENERATORS if (PRETRAINED / name / "config.json").exists()]
 
 
 def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
     """A checkpoint's family, one of `FAMILIES`, and its config.json. Raises CheckpointError."""
     name, config = detect(folder)
+    if name in GENERATORS:
+        raise CheckpointError(
+            f"{str(folder)!r} is a {name.upper()}: it makes pictures of latents, not of tokens; only models of tokens "
+            "are loaded here"
+        )
     if name not in FAMILIES:
         raise CheckpointError(
             f"{str(folder / 'config.json')!r} is of the family {name!r}; those known are {', '.join(sorted(FAMILIES))}"

@@ -26,6 +26,7 @@ from clavilux.cli.paint import paint
 from clavilux.cli.play import play
 from clavilux.cli.render import render
 from clavilux.cli.style import style
+from clavilux.cli.train import train
 
 if TYPE_CHECKING:
     from typer._click import Context  # typer's own copy of click; older ones use click itself
@@ -172,6 +173,9 @@ for command in (
     bench,
 ):
     app.command(cls=Command)(command)
+
+
+app.add_typer(train, name="train")
 
 
 def _what_was_written(ctx: Context) -> str:

@@ -30,11 +30,16 @@ HEADINGS = {
         "artist", "genre", "lyrics", "labels", "song_seconds", "levels", "hop", "temperatures", "parallel_windows",
         "prime", "prime_seconds", "tokens", "job",
     ),
+    "Training": (
+        "minutes", "steps", "patience", "checkpoint_steps", "held_out", "rate", "latent_channels", "kl_weight",
+        "free_bits", "perceptual", "augment",
+    ),
     "Files": ("output", "batch", "midi", "plot", "preview", "explain", "loudness", "strict"),
     "Model": ("model", "codec", "device", "dtype"),
 }  # fmt: skip
 _HEADING_OF = {name: heading for heading, names in HEADINGS.items() for name in names}
 _OF_PICTURES = ("dream", "style")  # commands whose seed is a picture's, not a song's
+_OF_TRAINING = ("vae", "gan")  # those whose seed, size and batch are a training's
 _FEWEST = 12  # options that are worth headings
 
 
@@ -48,7 +53,11 @@ class Command(TyperCommand):
         sections = {"Arguments": arguments, **{heading: [] for heading in HEADINGS}, "Options": []}
         for name, record in options:
             heading = _HEADING_OF.get(name, "Options") if len(options) >= _FEWEST else "Options"
-            sections["Picture" if heading == "Song" and self.name in _OF_PICTURES else heading].append(record)
+            if heading == "Song" and self.name in _OF_PICTURES:
+                heading = "Picture"
+            if name in ("seed", "size", "batch") and self.name in _OF_TRAINING:
+                heading = "Training"
+            sections[heading].append(record)
         for heading, records in sections.items():
             if records:
                 with formatter.section(heading):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clavilux.audio.programs import program_name
-from clavilux.checkpoint import PRETRAINED, bundled, find
+from clavilux.checkpoint import GENERATORS, PRETRAINED, bundled, bundled_generators, find
 from clavilux.checkpoint_io import open_safetensors, read_json
 from clavilux.families.registry import JUKEBOX, LLAMAGEN, folder_of_file
 from clavilux.files import check_readable, is_midi
@@ -43,7 +43,25 @@ def bundled_models() -> list[dict[str, Any]]:
             "accepts": PAINTING if pictures else MUSIC,
         }
         models.append(facts)
-    return models
+    return models + [{"name": name, **generator_facts(PRETRAINED / name)} for name in bundled_generators()]
+
+
+def generator_facts(folder: Path) -> dict[str, Any]:
+    """What the folder of a VAE or a GAN of pictures is, from its config and the names and shapes of its weights."""
+    config, file = read_json(folder / "config.json"), folder / "model.safetensors"
+    with open_safetensors(file, framework="numpy") as weights:
+        names = weights.keys()
+        count = sum(math.prod(weights.get_slice(name).get_shape()) for name in names)
+    return {
+        "kind": "generator",
+        "family": config["family"],
+        "parameters": count,
+        "size_bytes": file.stat().st_size,
+        "licence": config.get("licence", "not stated"),
+        "classes": [name for name in config.get("classes", ()) if name],
+        "training": config.get("training", {}),
+        "accepts": {},
+    }
 
 
 def _count_parameters(path: Path) -> tuple[int, int]:
@@ -72,10 +90,11 @@ def describe(path: str | Path, seconds: float = 30.0, batch: int = 1, *, strict:
         CheckpointError: a damaged checkpoint.
     """
     path = Path(path)
-    if str(path) in bundled() and not path.exists():
+    known = [*bundled(), *bundled_generators()]
+    if str(path) in known and not path.exists():
         path = PRETRAINED / path
     if not path.exists():
-        names = ", ".join(bundled())
+        names = ", ".join(known)
         raise ValueError(f"there is no file or folder {str(path)!r}, and no bundled model of that name ({names})")
     if _is_of_a_model(path):
         return _model_facts(path, seconds, batch)
@@ -105,11 +124,21 @@ def _model_facts(path: Path, seconds: float, batch: int) -> dict[str, Any]:
         return info_models.codec_facts(path)
     if (path / "job.json").is_file():
         return journal.facts(path)
+    if path.is_dir() and _is_generator(path):
+        return {name: value for name, value in generator_facts(path).items() if name != "accepts"}
     if path.is_dir():
         return info_models.checkpoint_facts(path, seconds, batch)
     if path.suffix == LLAMAGEN and path.name.startswith("vq"):
         return info_models.picture_codec_facts(path)
     return info_models.checkpoint_facts(folder_of_file(path), seconds, batch)
+
+
+def _is_generator(folder: Path) -> bool:
+    """Whether a folder's config is of a family of `GENERATORS`."""
+    try:
+        return read_json(folder / "config.json").get("family") in GENERATORS
+    except ValueError:
+        return False  # what is wrong with it is said where it is read
 
 
 def _is_codec(path: Path) -> bool:

@@ -9,13 +9,23 @@ from clavilux.cli.display import _receipt_changes
 from clavilux.cli.help import HEADINGS
 from clavilux.cli.uptime import process_seconds
 
+OTHERS = ("Picture", "Dream", "Style", "Training")  # headings that are not a song's
+
 
 def test_many_options_stand_under_headings():
     lines = call("render", "--help").stdout.splitlines()
-    at = {heading: lines.index(f"{heading}:") for heading in HEADINGS if heading not in ("Picture", "Dream", "Style")}
+    at = {heading: lines.index(f"{heading}:") for heading in HEADINGS if heading not in OTHERS}
     assert list(at.values()) == sorted(at.values())
     assert at["Jukebox"] < next(n for n, line in enumerate(lines) if "--lyrics" in line) < at["Files"]
     assert "Jukebox:" not in call("paint", "--help").stdout.splitlines()
+
+
+def test_what_is_a_trainings_stands_there():
+    lines = call("train", "vae", "--help").stdout.splitlines()
+    at = {heading: lines.index(f"{heading}:") for heading in ("Training", "Files")}
+    for option in ("--size", "--seed", "--batch"):
+        assert at["Training"] < next(n for n, line in enumerate(lines) if option in line) < at["Files"]
+    assert "Song:" not in lines and "Picture:" not in lines
 
 
 def test_few_options_need_none():
@@ -26,6 +36,7 @@ def test_few_options_need_none():
 def test_every_heading_names_options_that_there_are():
     names = {name.replace("_", "-") for names in HEADINGS.values() for name in names} - {"class-id"}
     said = "".join(call(command, "--help").stdout for command in ("render", "paint", "dream", "style"))
+    said += call("train", "vae", "--help").stdout
     assert not [name for name in names if f"--{name}" not in said]
 
 
