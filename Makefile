@@ -74,10 +74,11 @@ train-aria: $(SETUP)  ## train the bundled composer again: make train-aria SCORE
 	@test -n "$(SCORES)" || { echo 'Which scores? make train-aria SCORES=folder-of-midi-files' >&2; exit 2; }
 	$(BIN)/python -m clavilux.training.composer "$(SCORES)" --out runs/composer --export runs/aria
 
-train-lumia: $(SETUP)  ## train the bundled painter again: make train-lumia PICTURES=folder-of-unpacked-packages
+train-lumia: $(SETUP)  ## train the bundled painter again: make train-lumia PICTURES=unpacked-packages ARTISTS=folder
 	@test -n "$(PICTURES)" || { echo 'Which pictures? make train-lumia PICTURES=folder-of-unpacked-packages' >&2; exit 2; }
+	@test -n "$(ARTISTS)" || { echo 'Which drawings? make train-lumia ARTISTS=folder (engine/training/drawings.py says how to fill it)' >&2; exit 2; }
 	@$(INSTALL) --editable '.[painter]'
-	$(BIN)/python -m clavilux.training.painter "$(PICTURES)" --out runs/painter --export runs/lumia
+	$(BIN)/python -m clavilux.training.painter "$(PICTURES)" --artists "$(ARTISTS)" --out runs/painter --export runs/lumia $(if $(BEGIN),--begin "$(BEGIN)")
 
 runs/latents: | $(SETUP)
 	@test -n "$(PICTURES)" || { echo 'Which pictures? make $(MAKECMDGOALS) PICTURES=folder-of-unpacked-packages' >&2; exit 2; }

@@ -1,14 +1,13 @@
 """Measure the bundled painter: `python benchmarks/painter.py PICTURES --others OTHERS --run runs/painter`.
 
 A judge, a linear layer on ImageNet features, says what a picture shows. It is taught with real pictures that the
-painter never saw: the same emoji by four other artists, as they are and as the painter's codec renders them. What it
-says of real emoji of the names that the painter is asked for stands beside. Then: colours as asked, the codec against
-JPEG, and how near samples are to taught pictures.
+painter never saw: the same emoji by three other artists, as they are and as the painter's codec renders them. What it
+says of real emoji of the names that the painter is asked for stands beside, and of real emoji recolored. Then: colours
+as asked, the codec against JPEG, and how near samples are to taught pictures.
 
 PICTURES is the folder that training reads, --run the folder of the training run, whose pictures are read, and OTHERS
 holds the other artists' emoji: `npm install --prefix OTHERS emoji-datasource-twitter@16.0.0 emojione@2.2.7
-openmoji@17.0.0 @lobehub/fluent-emoji-flat@1.1.0` (CC-BY 4.0, CC-BY 4.0, CC-BY-SA 4.0, MIT). Needs what training
-does, and that: `pip install 'clavilux[painter]' resvg_py`.
+openmoji@17.0.0` (CC-BY 4.0, CC-BY 4.0, CC-BY-SA 4.0). Needs what training does: `pip install 'clavilux[painter]'`.
 """
 
 from __future__ import annotations
@@ -35,14 +34,16 @@ from clavilux.families.lumia.words import COLOURS, words_of
 from clavilux.image.arts.features import Features, load_features
 from clavilux.image.latents.vae import to_levels
 from clavilux.image.sheet import contact_sheet
-from clavilux.training.image_dataset import ImageDataset
-from clavilux.training.pairs import NEVER_TOGETHER
+from clavilux.training.augment import on_white
+from clavilux.training.image_dataset import ImageDataset, floats
+from clavilux.training.recolor import recolored
+from clavilux.training.scenes import NEVER_TOGETHER
 
 SEEDS = (1, 2, 3, 4)
 NUM_NAMES = 60
 TOGETHER = 64  # pictures painted side by side
 SETS = ("names", "coloured", "new")
-# Things in colours that emoji do not have them in; the painter was taught them with turned hues.
+# Things in colours that emoji do not have them in; the painter was taught them recolored.
 COLOURED = (
     ("blue apple", "food"), ("purple banana", "food"), ("blue strawberry", "food"), ("green pizza", "food"),
     ("pink elephant", "animal"), ("blue dog", "animal"), ("green cat", "animal"), ("purple elephant", "animal"),
@@ -69,20 +70,22 @@ class Case:
 
 
 class Real:
-    """The real pictures: features, categories, which of them were taught, and which are strangers to those."""
+    """Real pictures, the emoji that are taught and what is held out: features, categories, and which are strangers."""
 
     def __init__(self, dataset: ImageDataset, features: Features, cache: Path):
-        rows = np.flatnonzero(dataset.first)
-        self.about = [dataset.about[number] for number in dataset.picture[rows]]
-        self.pixels = dataset.batch(rows)
+        emoji = np.array([each["source"] == "emoji" for each in dataset.about])
+        taught = np.isin(np.arange(len(emoji)), dataset.taught)
+        self.rows = np.flatnonzero((emoji & taught) | dataset.held_out)
+        self.about = [dataset.about[number] for number in self.rows]
+        self.pixels = dataset.batch(self.rows)
         self.category = np.array([category(each["kind"]) for each in self.about])
-        group = np.array([each["source"] + each["group"] for each in self.about])
-        self.taught = np.isin(dataset.picture[rows], dataset.picture[dataset.taught])
-        self.strange = ~np.isin(group, group[self.taught])
+        self.taught = taught[self.rows]
+        groups = {each["group"] for each, shown in zip(dataset.about, taught, strict=True) if shown}
+        self.strange = np.array([each["group"] not in groups for each in self.about])
         if not cache.exists():
             np.save(cache, described(features, self.pixels))
         self.features = np.load(cache)
-        if len(self.features) != len(rows):
+        if len(self.features) != len(self.rows):
             raise SystemExit(f"{cache} was made of other pictures; remove it")
 
 
@@ -103,13 +106,25 @@ def cases(real: Real) -> list[Case]:
 
 
 def check_new(dataset: ImageDataset) -> None:
-    """Stop where a combination is that of an emoji."""
-    for row in dataset.taught[dataset.first[dataset.taught]]:
-        about = dataset.about[dataset.picture[row]]
-        words = {*about["words"], *(COLOURS[colour] for colour in dataset.colours[row, :1] if colour >= 0)}
-        for prompt, _ in (*COLOURED, *NEW):
-            if set(words_of(prompt)) <= words:
+    """Stop where a pair of things is the name of a taught picture."""
+    for number in dataset.taught:
+        about = dataset.about[number]
+        for prompt, _ in NEW:
+            if set(words_of(prompt)) <= {*about["words"]}:
                 raise SystemExit(f"{prompt!r} is not new: {about['file']!r} is taught")
+
+
+def recolored_real(real: Real, features: Features) -> dict[str, np.ndarray]:
+    """Features [1, 1280] of real emoji of the coloured things, recolored, by their prompts; of those that can be."""
+    found = {}
+    for prompt, _ in COLOURED:
+        color, thing = prompt.split()
+        for row in np.flatnonzero(real.taught):
+            if thing in real.about[row]["words"] and len(real.about[row]["words"]) <= 2 and prompt not in found:
+                changed = recolored(on_nothing(levels(real.pixels[row])), COLOURS.index(color))
+                if changed is not None:
+                    found[prompt] = described(features, floats(on_white(changed)[None]))
+    return found
 
 
 def paint(model, chosen: list[Case], **options) -> Tensor:
@@ -121,12 +136,20 @@ def paint(model, chosen: list[Case], **options) -> Tensor:
     return torch.stack([picture.to_floats() for picture in painted]).unflatten(0, (len(chosen), len(SEEDS)))
 
 
-def recognised(real: Real, drawn: Others, coded: dict[int, np.ndarray], chosen: list[Case], found: np.ndarray) -> dict:
+def recognised(
+    real: Real,
+    drawn: Others,
+    coded: dict[int, np.ndarray],
+    changed: dict[str, np.ndarray],
+    chosen: list[Case],
+    found: np.ndarray,
+) -> dict:
     """What the judge says of the samples, and the shares that are right.
 
     Args:
         real, drawn: the real pictures, and the judge's.
         coded: features [1, 1280] of the real pictures of the names that went through the codec, by their numbers.
+        changed: as `recolored_real`.
         chosen: the prompts.
         found: features of the samples, [cases, seeds, 1280].
     """
@@ -137,6 +160,8 @@ def recognised(real: Real, drawn: Others, coded: dict[int, np.ndarray], chosen: 
         if case.number is not None:
             answer["says_of_real"] = judge.says(real.features[[case.number]]).tolist()
             answer["says_of_coded"] = judge.says(coded[case.number]).tolist()
+        if case.prompt in changed:
+            answer["says_of_recolored"] = judge.says(changed[case.prompt]).tolist()
         answers.append(answer)
     result: dict = {of: share_right(answers, {of}) for of in SETS}
     result["names_and_new"] = share_right(answers, {"names", "new"})
@@ -148,6 +173,9 @@ def recognised(real: Real, drawn: Others, coded: dict[int, np.ndarray], chosen: 
         "pictures": int((~drawn.coded).sum()), "right_of_another_artist": another,
         "right_of_another_artist_mean_of_categories": each_as_much,
         "right_of_real_names": share_right(answers, {"names"}, "says_of_real"),
+        "right_of_real_recolored": share_right(
+            [each for each in answers if "says_of_recolored" in each], {"coloured"}, "says_of_recolored"
+        ),
         "right_of_real_names_through_the_codec": share_right(answers, {"names"}, "says_of_coded"),
         "right_of_all_real": share(judge.says(real.features[real.taught]) == real.category[real.taught]),
         "chance": {"always": common[0], "names": round(common[1] / NUM_NAMES, 4)},
@@ -176,9 +204,10 @@ def levels(pixels: Tensor) -> np.ndarray:
 
 
 def nearest(dataset: ImageDataset, real: Real, painted: Tensor, found: np.ndarray) -> dict:
-    """The taught variant that is nearest to each sample in pixels, and the taught picture nearest in features.
+    """The taught picture, as it is or mirrored, that is nearest to each sample in pixels, and that in features.
 
-    Beside it the same of real pictures that are strangers to them: how near pictures come without copying.
+    Of features only emoji are asked. Beside it the same of real pictures that are strangers to what is taught: how near
+    pictures come without copying.
     """
     rows, strangers = dataset.taught, real.strange
     ours, ours_row = nearest_psnr(dataset, rows, painted.flatten(0, 1))
@@ -189,23 +218,24 @@ def nearest(dataset: ImageDataset, real: Real, painted: Tensor, found: np.ndarra
         "psnr_db": quartiles(ours), "psnr_db_of_strangers": quartiles(theirs),
         "copies": {"nearer_than_db": COPY_DB, "share": share(ours > COPY_DB), "of_strangers": share(theirs > COPY_DB)},
         "likeness": quartiles(likeness), "likeness_of_strangers": quartiles(held),
-        "pixels": [dataset.about[dataset.picture[row]]["file"] for row in ours_row],
+        "pixels": [dataset.about[row]["file"] for row in ours_row],
         "features": [real.about[row]["file"] for row in like],
         "rows": ours_row.tolist(),
     }  # fmt: skip
 
 
 def nearest_psnr(dataset: ImageDataset, among: np.ndarray, pictures: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """(dB, row in the dataset) of the taught variant that is nearest in pixels."""
+    """(dB, row in the dataset) of the taught picture, as it is or mirrored, that is nearest in pixels."""
     flat = pictures.flatten(1)
     lengths = flat.square().sum(1)
     best, rows = torch.full((len(flat),), torch.inf), torch.zeros(len(flat), dtype=torch.int64)
-    for part in np.array_split(among, max(1, len(among) // 2000)):
-        other = dataset.batch(part).flatten(1)
-        apart = lengths[:, None] - 2 * flat @ other.t() + other.square().sum(1)  # squared, summed
-        least, index = apart.min(1)
-        closer = least < best
-        best[closer], rows[closer] = least[closer], torch.from_numpy(part)[index[closer]]
+    for part in np.array_split(among, max(1, len(among) // 1000)):
+        as_they_are = dataset.batch(part)
+        for other in (as_they_are.flatten(1), as_they_are.flip(3).flatten(1)):
+            apart = lengths[:, None] - 2 * flat @ other.t() + other.square().sum(1)  # squared, summed
+            least, index = apart.min(1)
+            closer = least < best
+            best[closer], rows[closer] = least[closer], torch.from_numpy(part)[index[closer]]
     error = (best / flat.shape[1] / 4).clamp_min(1e-10)  # of 0 to 1
     return (-10 * error.log10()).numpy(), rows.numpy()
 
@@ -224,7 +254,7 @@ def nearest_features(real: Real, features: np.ndarray) -> tuple[np.ndarray, np.n
 def codec_quality(model, dataset: ImageDataset) -> dict:
     """PSNR of held-out pictures through the codec, and through JPEG of as many bytes, its tables not counted."""
     codec = model.family.stage.codec
-    pixels = dataset.batch(np.flatnonzero(dataset.first & dataset.held_out))
+    pixels = dataset.batch(np.flatnonzero(dataset.held_out))
     tokens = codec.encode(pixels)
     error = (codec.decode(tokens) - pixels).square().mean((1, 2, 3)) / 4
     size = tokens[0].numel() * np.log2(codec.vocabulary) / 8
@@ -297,7 +327,8 @@ def main() -> None:
         "seeds": SEEDS,
         "codec": codec_quality(model, dataset),
     }
-    result["recognised"] = recognised(real, drawn, dict(zip(numbers, coded[:, None], strict=True)), chosen, found)
+    of_codec, changed = dict(zip(numbers, coded[:, None], strict=True)), recolored_real(real, features)
+    result["recognised"] = recognised(real, drawn, of_codec, changed, chosen, found)
     result["recognised"]["colour"] = colours_right(chosen, painted)
     result["nearest"] = nearest(dataset, real, painted, found)
     if args.sheets:

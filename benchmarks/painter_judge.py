@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,8 @@ from torch import Tensor
 from clavilux.image.arts.features import Features
 from clavilux.image.codecs.residual import ResidualVQ
 from clavilux.training import pictures
-from clavilux.training.augment import on_white, variants
-from clavilux.training.image_dataset import floats
+from clavilux.training.augment import UNMIRRORED, on_white, place
+from clavilux.training.image_dataset import autocast, floats
 from clavilux.training.perception import describe
 from clavilux.training.pictures import cut
 
@@ -35,7 +34,6 @@ ARTISTS = {
     "Twemoji": "emoji-datasource-twitter/img/twitter/64",
     "EmojiOne": "emojione/assets/png_128x128",
     "OpenMoji": "openmoji/color/svg",
-    "Fluent": "@lobehub/fluent-emoji-flat/assets",
 }
 # Of the ridge: of 0.1, 0.3, 1 and 3 the best on real emoji of artists that it does not know, by the categories' mean.
 STRENGTH = 0.3
@@ -103,9 +101,8 @@ def others(pictures_folder: Path, folder: Path, features: Features, codec: Resid
         for artist, where in ARTISTS.items():
             for named in pictures.emoji(pictures_folder, Drawn(folder / "node_modules" / where)):
                 if "tone" not in named.words:
-                    (plain, *_), (other, *_) = islice(variants(named, random), 2)
-                    pixels.append(on_white(plain))
-                    moved.append(on_white(other))
+                    pixels.append(on_white(place(named.image)))
+                    moved.append(on_white(place(named.image, random, named.kind not in UNMIRRORED)))
                     categories.append(category(named.kind))
                     artists.append(artist)
         found = [described(features, floats(np.stack(pixels)))]
@@ -123,7 +120,7 @@ def through(codec: ResidualVQ, pixels: Tensor) -> Tensor:
 @torch.no_grad()
 def described(features: Features, pixels: Tensor) -> np.ndarray:
     """float32 [N, 1280] of pixels [N, 3, 64, 64]."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with autocast():
         return torch.cat([describe(features, part).float() for part in pixels.split(64)]).numpy()
 
 

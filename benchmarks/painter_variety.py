@@ -7,7 +7,7 @@ prompt with different seeds are, in pixels and in what an ImageNet classifier se
 prompts, and, with --others (see `painter`), beside other artists' drawings of one name; how open the draws were, in
 bits. Colors: every thing of a list is asked for in every color. Positions: one thing at a side of the picture, and two
 things in two colors, one of them left, right, above, under or on the other; where the ink of each color lies says
-whether that was obeyed. Needs `pip install 'clavilux[painter]'`, with --others resvg_py too.
+whether that was obeyed. Needs `pip install 'clavilux[painter]'`.
 """
 
 from __future__ import annotations

@@ -43,6 +43,9 @@ def paint(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to: .png, .jpg or .webp.")] = Path(
         "picture.png"
     ),
+    hand: Annotated[
+        str | None, typer.Option(help="Whose manner, of a painter that has several: outlined, flat.")
+    ] = None,
     class_id: Annotated[int | None, typer.Option("--class", help="LlamaGen: the number of an ImageNet class.")] = None,
     size: Annotated[int | None, typer.Option(help="Pixels a side; the model's own if not given.")] = None,
     seeds: Annotated[
@@ -81,7 +84,8 @@ def paint(
     maps = numbered_all(explain, count) if explain else []
     _check_outputs([*outputs, *([preview] if preview else [])], maps, read=continue_from)
     given = {
-        "class_id": class_id, "guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p,
+        "class_id": class_id, "hand": hand,
+        "guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p,
         "continue_from": _load_picture(continue_from, strict), "vary": vary, "anything": anything or None,
         "seed": drawn_with if drawn_with is None or len(drawn_with) > 1 else drawn_with[0],
         "keep": None if keep is None else tuple(_whole_numbers("keep", keep, "0,0,128,64")),

@@ -10,48 +10,81 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-REPORT_S, CHECKPOINT_S = 10.0, 110.0
+from clavilux.kernels.processor import AMX, BFLOAT16
+from clavilux.training.augment import on_white
+
+REPORT_S, CHECKPOINT_S = 30.0, 240.0
+CLIP_ART_SHOWN = 0.4  # times as often as an emoji: its titles are worse names, and its hands are many
 Report = Callable[[str], None]
 Losses = TypeVar("Losses")  # of one step
 
 
 class ImageDataset:
-    """All variants of all pictures, from `augment.build`, and which of them are shown how often.
+    """All pictures, from `augment.build`, and which of them are taught how often.
 
     Attributes:
-        taught: the rows that the decoder is taught: emoji as they are, and in place with turned hues; of skin's tones
-            only the plain one. Clip art, shifted and mirrored variants are too many to be learned on two cores.
+        drawings: uint8 [N, 64, 64, 4].
+        colours: int64 [N, 2], the numbers in `COLOURS` of the two that cover most, or -1.
+        about: of each what it is called.
+        held_out: bool [N].
+        fit: bool [N], whether the decoder is taught it, were it not held out.
+        taught: the numbers of the pictures that the decoder is taught: emoji by all artists, shapes, and the clip art
+            whose name is one or two words that emoji have. Of other names it is too much to be learned on two cores.
     """
 
     def __init__(self, path: Path):
         arrays = np.load(path)
-        self.pixels: np.ndarray = arrays["pixels"]  # uint8 [N, 64, 64, 3]
-        self.picture: np.ndarray = arrays["picture"]
+        self.drawings: np.ndarray = arrays["drawings"]
         self.colours: np.ndarray = arrays["colours"].astype(np.int64)
-        self.turned: np.ndarray = arrays["turned"]
         self.about: list[dict[str, Any]] = json.loads(str(arrays["about"]))
         taught_for_words(self.about)
-        self.held_out = np.array([each["held_out"] for each in self.about])[self.picture]
-        self.placed: np.ndarray = arrays["placed"]
-        self.first = self.placed & ~self.turned  # the picture as it is
-        fits = [each["source"] == "emoji" and "tone" not in each["words"] for each in self.about]
-        self.taught = np.flatnonzero(np.array(fits)[self.picture] & self.placed & ~self.held_out)
-        groups = [each["group"] + each["source"] for each in self.about]
-        _, number, size = np.unique(groups, return_inverse=True, return_counts=True)
-        variants = np.bincount(self.picture)
-        # A group's pictures resemble each other, so they are shown as often as the square root of their number.
-        self.share = (size[number] ** -0.5 / variants)[self.picture]
+        self.held_out = np.array([each["held_out"] for each in self.about])
+        self.fit = self._fits()
+        self.taught = np.flatnonzero(self.fit & ~self.held_out)
+        # A group's pictures resemble each other, and a name's drawings share it: both are shown as often as the square
+        # root of their number.
+        groups = ["/".join((each["source"], each["group"])) for each in self.about]
+        names = [" ".join(sorted(each["words"])) for each in self.about]
+        self.share = _times(groups) ** -0.5 * _times(names) ** -0.5
+        clip_art = np.array([each["source"] == "clip art" for each in self.about])
+        self.share[clip_art] *= CLIP_ART_SHOWN
 
-    def batch(self, rows: np.ndarray) -> Tensor:
-        """Rows' pixels, float [B, 3, 64, 64], -1 to 1, channels last in memory."""
-        return floats(self.pixels[rows])
+    def _fits(self) -> np.ndarray:
+        """bool [N]: what is fit to be taught, held out or not."""
+        nouns = {each["words"][0] for each in self.about if each["source"] != "clip art" and len(each["words"]) == 1}
+        known = {word for each in self.about if each["source"] != "clip art" for word in each["words"]}
+        return np.array([
+            each["source"] != "clip art"
+            or (0 < len(each["words"]) <= 2 and set(each["words"]) <= known and bool(nouns & set(each["words"])))
+            for each in self.about
+        ])  # fmt: skip
 
-    def odds(self, rows: np.ndarray, as_it_is: float) -> np.ndarray:
-        """How likely each of these rows is shown; a picture as it is `as_it_is` times as likely as each variant."""
-        odds = self.share[rows] * np.where(self.first[rows], as_it_is, 1.0)
+    def image(self, picture: int) -> Image.Image:
+        """RGBA, 64 x 64."""
+        return Image.fromarray(self.drawings[picture])
+
+    def batch(self, pictures: np.ndarray) -> Tensor:
+        """Pictures as they are, on white: float [B, 3, 64, 64], -1 to 1, channels last in memory."""
+        return floats(np.stack([on_white(self.image(picture)) for picture in pictures]))
+
+    def odds(self, pictures: np.ndarray) -> np.ndarray:
+        """How likely each of these pictures is shown; the sum is 1."""
+        odds = self.share[pictures]
         return odds / odds.sum()
+
+
+def _times(names: list[str]) -> np.ndarray:
+    """float64 [N]: how often each of them is there."""
+    _, number, count = np.unique(names, return_inverse=True, return_counts=True)
+    return count[number].astype(np.float64)
+
+
+def autocast() -> torch.autocast:
+    """bfloat16 where the processor computes with it; where it does not, products in it take thirty times as long."""
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=AMX or BFLOAT16)
 
 
 def floats(pixels: np.ndarray) -> Tensor:
@@ -60,18 +93,18 @@ def floats(pixels: np.ndarray) -> Tensor:
 
 
 def taught_for_words(about: list[dict[str, Any]]) -> None:
-    """Change `held_out` of the emoji that alone have a word in their name: a painter is to know all their names."""
-    shown = [each for each in about if each["source"] == "emoji" and not each["held_out"]]
-    known = {word for each in shown for word in each["words"]}
-    for each in about:
-        if each["source"] == "emoji" and not set(each["words"]) <= known:
+    """Change `held_out` of what is not clip art and alone has a word in its name: a painter is to know all names."""
+    drawn = [each for each in about if each["source"] != "clip art"]
+    known = {word for each in drawn if not each["held_out"] for word in each["words"]}
+    for each in drawn:
+        if not set(each["words"]) <= known:
             each["held_out"] = False
 
 
 class Clock:
     """How much of a run's time is spent, kept through its checkpoints; pauses of the process do not count."""
 
-    LONGEST_S = 5.0  # a step that takes longer was stopped in the middle
+    LONGEST_S = 60.0  # a step that takes longer was stopped in the middle
 
     def __init__(self, seconds: float, spent_s: float = 0.0):
         self.seconds, self.spent_s = seconds, spent_s

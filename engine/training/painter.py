@@ -1,232 +1,129 @@
 """Training of the bundled painter: first the codec of its pictures, then the decoder that draws the codec's tokens.
 
-    python -m clavilux.training.painter FOLDER --minutes 150 --export checkpoint
+    python -m clavilux.training.painter FOLDER --artists FOLDER --minutes 900 --export checkpoint
 
-FOLDER holds the unpacked Debian packages that `pictures` names. Everything lies in the run's folder: the pictures
-(`pictures.npz`), the codec (`codec.pt`), the tokens of the pictures (`tokens.npz`) and of pairs of them (`pairs.npz`),
-and the decoder (`decoder.pt`); a run that was stopped goes on from there.
+FOLDER holds the unpacked Debian packages that `pictures` names, --artists what `drawings.INSTALL` installs. Everything
+lies in the run's folder: the pictures (`pictures.npz`), the codec (`codec.pt`), the vocabulary (`words.json`), scenes
+and their tokens (`scenes-000.npz`, ..., to which more are added while the decoder learns), scenes of pictures that are
+held out (`unseen/`) and the decoder (`decoder.pt`); a run that was stopped goes on from there. `checkpoint/` is what
+the run has come to, as `clavilux.load` takes it. With --begin the codec and the decoder go on from a checkpoint's.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
-from clavilux.conditioning import Conditioning
-from clavilux.decoder import DecoderSpec
-from clavilux.families.int8 import Rounding
-from clavilux.families.lumia.family import DELAYS, Parts, layout_of
-from clavilux.families.lumia.prefix import PREFIX_LENGTH
-from clavilux.families.lumia.prefix_controls import PrefixControls
-from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
-from clavilux.training import augment, pairs, pictures
-from clavilux.training.image_dataset import Clock, ImageDataset, Report, save_state, train_loop
-from clavilux.training.pairs import Pairs
+from clavilux.families.lumia.family import DELAYS
+from clavilux.families.lumia.hands import table_of
+from clavilux.image.codecs.residual import ResidualVQ
+from clavilux.training import augment, pictures
+from clavilux.training.drawings import drawings
+from clavilux.training.image_dataset import ImageDataset, Report, autocast, floats
+from clavilux.training.painter_decoder import DecoderRun, TrainSpec
+from clavilux.training.painter_files import State, begin_with, export, read_checkpoint
 from clavilux.training.picture_codec import CodecRun, CodecSpec
-from clavilux.training.tokens import CaptionSampler, load_tokens, save_tokens, vocabulary_of
+from clavilux.training.pictures import Named
+from clavilux.training.scenes import Scene, SceneMaker, pixels_of, to_array
+from clavilux.training.shapes import shapes
+from clavilux.training.tokens import ScenePool, hands_of, load_words, save_words, vocabulary_of
 
-PLACES = 64
-CODEC_SHARE, PAINTING_SHARE = 0.25, 0.25  # of the time: the codec first, and what paints once more at the end
-
-
-@dataclass(frozen=True)
-class TrainSpec:
-    """How the decoder is trained."""
-
-    batch: int = 64
-    muon_rate: float = 0.02
-    adam_rate: float = 3e-3
-    weight_decay: float = 0.02
-    warmup_share: float = 0.02
-    books: tuple[float, ...] = (1.0, 0.8, 0.5, 0.3)  # what each codebook's loss counts
-    disturbed: float = 0.5  # of the pictures are read with wrong tokens among theirs,
-    wrong: float = 0.3  # up to this share of them
-    seed: int = 0
+CODEC_SHARE, PAINTING_SHARE = 0.2, 0.15  # of the time: the codec first, and what paints once more at the end
+FIRST_SCENES, MORE_SCENES, MOST_SCENES, UNSEEN_SCENES = 24_000, 2_000, 400_000, 1_000
+TOGETHER = 250  # scenes whose tokens are found at once
 
 
-def painter_spec(codec: ResidualVQSpec) -> DecoderSpec:
-    """The painter's decoder: 5.6 million parameters, a byte each, so that all weights are below 9 MiB."""
-    return DecoderSpec(
-        width=256,
-        layers=6,
-        heads=4,
-        head_dim=64,
-        ffn_width=640,
-        vocabulary=codec.vocabulary + 1,
-        output_vocabulary=codec.vocabulary,
-        codebooks=codec.codebooks,
-        max_positions=PREFIX_LENGTH + PLACES + max(DELAYS),
-        norm="rms",
-        activation="swiglu",
-        positions="learned",
-    )
+def named_pictures(source: Path, artists: Path) -> Iterator[Named]:
+    """Everything that the painter is taught from."""
+    return chain(pictures.pictures(source), drawings(source, artists), shapes())
 
 
-def tokenise(codec: ResidualVQ, rows: np.ndarray, batch: Callable[[np.ndarray], Tensor], report: Report) -> Tensor:
-    """int16 [N, K, places], the tokens of the pictures that `batch` makes of N rows, or of N of their pairs."""
+def tokenised(codec: ResidualVQ, dataset: ImageDataset, scenes: list[Scene]) -> Tensor:
+    """int16 [N, K, places], the tokens of scenes."""
     tokens = []
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        for start in range(0, len(rows), 512):
-            tokens.append(codec.encode(batch(rows[start : start + 512])).to(torch.int16))
-            report(f"tokens of {start + len(tokens[-1])} of {len(rows)} pictures")
+    with autocast():
+        for start in range(0, len(scenes), TOGETHER):
+            pixels = np.stack([pixels_of(dataset, scene) for scene in scenes[start : start + TOGETHER]])
+            tokens.append(codec.encode(floats(pixels)).to(torch.int16))
     return torch.cat(tokens)
 
 
-class DecoderRun:
-    """Training of the decoder in a run's folder, going on from where it stopped."""
+class PainterRun:
+    """A run in its folder: what is there is not made again."""
 
-    def __init__(self, dataset: ImageDataset, folder: Path, spec: TrainSpec, seconds: float):
-        torch.manual_seed(spec.seed)
-        self.spec, self.path = spec, folder / "decoder.pt"
-        tokens, self.words = load_tokens(folder / "tokens.npz")
-        self.layout = layout_of(ResidualVQSpec())
-        both = Pairs.load(folder / "pairs.npz")
-        self.train = CaptionSampler(tokens, dataset, dataset.taught, self.words, spec.seed, both)
-        unseen = CaptionSampler(
-            tokens, dataset, np.flatnonzero(dataset.held_out & dataset.first), self.words, spec.seed + 1
-        )
-        self.unseen = [unseen.batch(spec.batch) for _ in range(8)]
-        self.model = Parts(painter_spec(ResidualVQSpec()), len(self.words))
-        matrices = [p for n, p in self.model.decoder.named_parameters() if p.ndim == 2 and "layers" in n]
-        chosen = {id(p) for p in matrices}
-        self.optimizers = [
-            torch.optim.Muon(matrices, lr=spec.muon_rate, weight_decay=spec.weight_decay),
-            torch.optim.AdamW(
-                [p for p in self.model.parameters() if id(p) not in chosen],
-                lr=spec.adam_rate, betas=(0.9, 0.98), weight_decay=0.0,
-            ),
-        ]  # fmt: skip
-        self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
-        self.step, self.clock = 0, Clock(seconds)
-        # (step, seconds spent, nats a token of each codebook in training, the same held out)
-        self.log: list[tuple[int, float, list[float], list[float]]] = []
-        if self.path.exists():
-            self._resume(torch.load(self.path, weights_only=True))
+    def __init__(self, source: Path, artists: Path, out: Path, begin: Path | None, report: Report):
+        self.out, self.report = out, report
+        self.known = read_checkpoint(begin) if begin else None
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "unseen").mkdir(exist_ok=True)
+        if not (out / "pictures.npz").exists():
+            augment.build(named_pictures(source, artists), out / "pictures.npz", progress=self._say_pictures)
+        self.dataset = ImageDataset(out / "pictures.npz")
+        report(f"{len(self.dataset.about)} pictures, {len(self.dataset.taught)} of them taught")
+        if not (out / "words.json").exists():
+            save_words(out / "words.json", vocabulary_of(self.dataset))
+        self.words = load_words(out / "words.json")
+        self.pool, self.unseen = ScenePool(out), ScenePool(out / "unseen")
 
-    def _resume(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        self.step, self.log = state["step"], state["log"]
-        self.clock = Clock(self.clock.seconds, state["spent_s"])
-        self.train.random = np.random.default_rng(self.spec.seed + self.step)
+    def _say_pictures(self, number: int) -> None:
+        if number % 500 == 0:
+            self.report(f"picture {number}")
 
-    def checkpoint(self) -> None:
-        state = {
-            "model": self.model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "step": self.step,
-            "spent_s": self.clock.spent_s,
-            "log": self.log,
-            "spec": asdict(self.spec),
-        }
-        save_state(state, self.path)
+    def codec(self, seconds: float, *, painting: bool = False) -> CodecRun:
+        """The codec's run; one that begins with a checkpoint's codec has nothing to learn before it paints."""
+        path = self.out / "codec.pt"
+        run = CodecRun(
+            self.dataset, path, CodecSpec(perceptual=1.0 if painting else 0.7), seconds, painting
+        )  # fmt: skip
+        if self.known and not path.exists():
+            run.codec.load_state_dict(self.known[0])
+            run.checkpoint()
+        return run
 
-    def losses(self, tokens: Tensor, controls: list[PrefixControls], read: Tensor | None = None) -> Tensor:
-        """Mean nats a token of each codebook, [K]. What is read, [B, K, T], are the tokens, unless it is given."""
-        special = self.layout.special
-        assert special is not None, "the layout of this family begins with it"
-        steps = self.layout.arrange(tokens)  # [B, K, S]
-        start = steps.new_full((*steps.shape[:2], 1), special)
-        read = torch.cat([start, self.layout.arrange(tokens if read is None else read)[:, :, :-1]], dim=2)
-        wanted = torch.where(steps == special, -100, steps)
-        # For the gradient's sake: a step takes 0.70 s with plain products, 0.95 s with the fused attention (two cores).
-        with torch.autocast("cpu", dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-            prefix = self.model.conditioner(controls)
-            logits = self.model.decoder(read, conditioning=Conditioning(prefix=prefix))  # [B, K, S, V]
-            nats = cross_entropy(logits.flatten(0, 2).float(), wanted.flatten(), reduction="none")
-        return nats.view(steps.shape).sum((0, 2)) / (len(tokens) * tokens.shape[2])
+    def grow(self, codec: ResidualVQ, count: int) -> None:
+        """Add scenes to the pool."""
+        maker = SceneMaker(self.dataset, seed=1000 + len(self.pool.files()))
+        scenes = [maker.scene() for _ in range(count)]
+        self.pool.add(tokenised(codec, self.dataset, scenes), to_array(scenes))
+        self.report(f"{len(self.pool)} scenes")
 
-    def train_step(self, share: float) -> np.ndarray:
-        """One step at `share` (0 to 1) of the run: warm-up, then a straight line to zero."""
-        factor = min(1.0, share / self.spec.warmup_share) * (1.0 - share) + 1e-3
-        groups = (group for optimizer in self.optimizers for group in optimizer.param_groups)
-        for group, rate in zip(groups, self.rates, strict=True):
-            group["lr"] = rate * factor
-        tokens, controls = self.train.batch(self.spec.batch)
-        losses = self.losses(tokens, controls, disturbed(tokens, self.spec.disturbed, self.spec.wrong))
-        (losses * torch.tensor(self.spec.books)).mean().backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        self.step += 1
-        return losses.detach().numpy()
+    def first_scenes(self, codec: ResidualVQ) -> None:
+        """What the decoder needs before its first step."""
+        if not len(self.unseen):
+            held_out = np.flatnonzero(self.dataset.held_out & self.dataset.fit)
+            maker = SceneMaker(self.dataset, seed=999, rows=held_out)
+            scenes = [maker.scene() for _ in range(UNSEEN_SCENES)]
+            self.unseen.add(tokenised(codec, self.dataset, scenes), to_array(scenes))
+        while len(self.pool) < FIRST_SCENES:
+            self.grow(codec, MORE_SCENES)
 
-    @torch.no_grad()
-    def measure(self) -> list[float]:
-        """Nats a token of each codebook, of pictures that are held out."""
-        return torch.stack([self.losses(*batch) for batch in self.unseen]).mean(0).tolist()
+    def decoder(self, codec: ResidualVQ, seconds: float) -> None:
+        """Train the decoder; the checkpoint folder follows it."""
+        path = self.out / "decoder.pt"
+        run = DecoderRun(self.pool, self.unseen, self.dataset, self.words, path, TrainSpec(), seconds)
+        if self.known and not path.exists():
+            shared = begin_with(run.model, self.words, *self.known[1:])
+            run.begin(run.model.state_dict())
+            self.report(f"begins with {shared} known words of {len(self.words)}")
 
-    def go(self, report: Report) -> None:
-        """Train until the time is spent."""
+        def between() -> None:
+            self.export(codec.state_dict(), self.out / "checkpoint")
+            if len(self.pool) < MOST_SCENES:
+                self.grow(codec, MORE_SCENES)
 
-        def report_losses(losses: list[np.ndarray]) -> None:
-            nats = " ".join(f"{value:.3f}" for value in np.mean(losses[-50:], 0))
-            report(f"decoder step {self.step}  {self.clock.spent_s:.0f} s  nats {nats}")
+        run.go(self.report, between)
 
-        def measure(losses: list[np.ndarray]) -> None:
-            self._measure_and_save(losses, report)
-
-        measure(train_loop(self.clock, self.train_step, report_losses, measure))
-
-    def _measure_and_save(self, recent: list[np.ndarray], report: Report) -> None:
-        train = np.mean(recent[-200:], 0).tolist() if recent else []
-        self.log.append((self.step, self.clock.spent_s, train, self.measure()))
-        report("held out " + " ".join(f"{value:.3f}" for value in self.log[-1][3]))
-        self.checkpoint()
-
-
-def disturbed(tokens: Tensor, pictures_share: float, wrong: float) -> Tensor:
-    """Tokens [B, K, T], in a share of the pictures with wrong ones among them: what another has at that place.
-
-    A decoder that has only ever read right tokens trusts them more than its prefix, and is lost after its first wrong
-    one. `wrong` is the largest share of a picture's tokens.
-    """
-    chosen = torch.rand(len(tokens), 1, 1) < pictures_share
-    share = torch.rand(len(tokens), 1, 1) * wrong * chosen
-    return torch.where(torch.rand(tokens.shape) < share, tokens.roll(1, 0), tokens)
-
-
-def export(folder: Path, target: Path) -> None:
-    """Write a run as a checkpoint of the family "lumia": a config with the words, and its weights as safetensors.
-
-    The decoder's matrices are int8 with a scale for each row, everything else is float16.
-    """
-    codec = torch.load(folder / "codec.pt", weights_only=True)
-    decoder = torch.load(folder / "decoder.pt", weights_only=True)
-    _, words = load_tokens(folder / "tokens.npz")
-    config = {
-        "family": "lumia",
-        "name": "lumia",
-        "licence": "Apache-2.0",
-        "decoder": painter_spec(ResidualVQSpec()).to_dict(),
-        "codec": ResidualVQSpec().to_dict(),
-        "training": {**decoder["spec"], "steps": decoder["step"], "seconds": round(decoder["spent_s"])},
-        "words": " ".join(words),
-    }
-    weights = packed({f"codec.{name}": tensor for name, tensor in codec["codec"].items()} | decoder["model"])
-    target.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, target / "model.safetensors")
-    (target / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-
-
-def packed(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Matrices as int8 and their scales, each beside what it scales; everything else as float16."""
-    rounded = Rounding([name for name, tensor in weights.items() if tensor.ndim == 2])(weights)
-    return {name: tensor if tensor.dtype == torch.int8 else tensor.half() for name, tensor in rounded.items()}
+    def export(self, codec: State, target: Path) -> None:
+        """Write the checkpoint of what the run has come to."""
+        state = torch.load(self.out / "decoder.pt", weights_only=True)
+        training = {**state["spec"], "steps": state["step"], "seconds": round(state["spent_s"])}
+        export(target, codec, state["average"], self.words, training, table_of(self.words, hands_of(self.dataset)))
 
 
 def plot(folder: Path, path: Path) -> None:
@@ -245,40 +142,37 @@ def plot(folder: Path, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def train(source: Path, out: Path, minutes: float, report: Report) -> None:
-    """All of it: pictures, codec, tokens, decoder, and the codec's painting of what the decoder draws."""
-    seconds = minutes * 60
-    out.mkdir(parents=True, exist_ok=True)
-    if not (out / "pictures.npz").exists():
-        augment.build(pictures.pictures(source), out / "pictures.npz")
-    dataset = ImageDataset(out / "pictures.npz")
-    if not (out / "pairs.npz").exists():
-        codec_run = CodecRun(dataset, out / "codec.pt", CodecSpec(), seconds * CODEC_SHARE)
+def train(source: Path, artists: Path, out: Path, minutes: float, begin: Path | None, report: Report) -> PainterRun:
+    """All of it: pictures, codec, scenes, decoder, and the codec's painting of what the decoder draws."""
+    run, seconds = PainterRun(source, artists, out, begin, report), minutes * 60
+    codec_run = run.codec(seconds * CODEC_SHARE)
+    if not begin and not len(run.pool):
         codec_run.go(report)
-        tokens = tokenise(codec_run.codec, np.arange(len(dataset.pixels)), dataset.batch, report)
-        save_tokens(out / "tokens.npz", tokens.numpy(), vocabulary_of(dataset))
-        rows = pairs.choose(dataset, pairs.COUNT, np.random.default_rng(0))
-        tokens = tokenise(codec_run.codec, rows, partial(pairs.pixels_of, dataset), report)
-        Pairs(tokens, rows).save(out / "pairs.npz")
-    decoder_seconds = seconds * (1 - CODEC_SHARE - PAINTING_SHARE)
-    DecoderRun(dataset, out, TrainSpec(), decoder_seconds).go(report)
-    drawn = Pairs.load(out / "pairs.npz")
-    CodecRun(dataset, out / "codec.pt", CodecSpec(perceptual=1.0), seconds * PAINTING_SHARE, drawn).go(report)
+    codec = codec_run.codec
+    run.first_scenes(codec)
+    decoder_share = 1 - PAINTING_SHARE - (0 if begin else CODEC_SHARE)
+    run.decoder(codec, seconds * decoder_share)
+    run.codec(seconds * PAINTING_SHARE, painting=True).go(report)
+    return run
 
 
 def main() -> None:
     """Train the painter, or go on with it, as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path, help="folder with the unpacked Debian packages")
+    parser.add_argument("--artists", type=Path, required=True, help="folder with the installed icon sets")
     parser.add_argument("--out", type=Path, default=Path("runs/painter"), help="pictures, states, tokens")
-    parser.add_argument("--minutes", type=float, default=150.0, help="training time in all")
+    parser.add_argument("--minutes", type=float, default=900.0, help="training time in all")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--begin", type=Path, help="a checkpoint folder of the painter's whose weights to begin with")
     parser.add_argument("--export", type=Path, help="when done, write the checkpoint into this folder")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    train(args.source, args.out, args.minutes, lambda line: print(line, flush=True))
+    run = train(
+        args.source, args.artists, args.out, args.minutes, args.begin, lambda line: print(line, flush=True)
+    )  # fmt: skip
     if args.export:
-        export(args.out, args.export)
+        run.export(torch.load(args.out / "codec.pt", weights_only=True)["codec"], args.export)
         plot(args.out, args.export / "curves.png")
 
 

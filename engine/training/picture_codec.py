@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from clavilux.image.arts.features import load_features
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
-from clavilux.training.image_dataset import Clock, ImageDataset, Report, save_state, train_loop
-from clavilux.training.pairs import Pairs, pixels_of
+from clavilux.training.image_dataset import Clock, ImageDataset, Report, autocast, floats, save_state, train_loop
 from clavilux.training.perception import perceptual_loss
+from clavilux.training.scenes import SceneMaker, pixels_of
 
 DEAD = 0.15  # how seldom a batch has a vector that is given up; there are about two places to a vector
 
@@ -36,22 +36,20 @@ class CodecSpec:
     edges: float = 1.0
     commitment: float = 0.25
     decay: float = 0.98  # of the codebooks' moving averages
-    pairs_painted: float = 0.25  # of what is shown once the tokens are fixed; of the rest:
-    plain_painted: float = 0.5  # taught emoji as they are,
-    turned_painted: float = 0.25  # and in other hues
+    moved: int = 2  # pixels that pictures are moved by at most while the tokens are learned, off the grid of the scenes
     fewer_books: float = 0.15  # of the batches are painted from the first codebooks alone
     seed: int = 0
 
 
 class CodecRun:
-    """Training of the codec; with pairs only what paints is taught on, and the tokens stay as they are.
+    """Training of the codec; with `painting` only what paints is taught on, and the tokens stay as they are.
 
-    Then most of what is shown is what the painter is taught to draw, so that it is painted as well as can be.
+    Then what is shown is what the painter is taught to draw, so that it is painted as well as can be.
     """
 
-    def __init__(self, dataset: ImageDataset, path: Path, spec: CodecSpec, seconds: float, pairs: Pairs | None = None):
+    def __init__(self, dataset: ImageDataset, path: Path, spec: CodecSpec, seconds: float, painting: bool = False):
         torch.manual_seed(spec.seed)
-        self.pairs, self.painting = pairs, pairs is not None
+        self.painting = painting
         self.dataset, self.path, self.spec = dataset, path, spec
         self.codec = ResidualVQ(ResidualVQSpec()).to(memory_format=torch.channels_last)
         self.codec.codebook.requires_grad_(False)
@@ -62,19 +60,14 @@ class CodecRun:
         learned = [p for p in learns.parameters() if p.ndim != 3]  # the codebooks move by themselves
         self.optimizer = torch.optim.AdamW(learned, lr=spec.rate, betas=(0.9, 0.98), weight_decay=0.01)
         self.random = np.random.default_rng(spec.seed)
-        self.rows = np.flatnonzero(~dataset.held_out)
-        self.weight = dataset.share[self.rows] / dataset.share[self.rows].sum()
-        if self.painting:
-            drawn = np.isin(self.rows, dataset.taught)
-            plain = drawn & dataset.first[self.rows]
-            for rows, part in ((plain, spec.plain_painted), (drawn & ~plain, spec.turned_painted)):
-                self.weight *= 1 - part
-                self.weight[rows] += part * self.weight[rows] / self.weight[rows].sum()
+        self.rows = dataset.taught if painting else np.flatnonzero(~dataset.held_out)
         self.step, self.clock, self.seen = 0, Clock(seconds), 0.0
         self.log: list[tuple[int, float, float]] = []  # (step, seconds spent, dB of held-out pictures)
         if path.exists():
             self._resume(torch.load(path, weights_only=True))
-        self.test = dataset.batch(np.flatnonzero(dataset.held_out & dataset.first)[::3][:192])
+        self.maker = SceneMaker(dataset, spec.seed + self.step, self.rows)
+        held_out = np.flatnonzero(dataset.held_out)
+        self.test = dataset.batch(held_out[:: max(1, len(held_out) // 192)][:192])
 
     def _resume(self, state: dict[str, Any]) -> None:
         self.codec.load_state_dict(state["codec"])
@@ -114,7 +107,7 @@ class CodecRun:
         for group in self.optimizer.param_groups:
             group["lr"] = spec.rate * (min(1.0, share / spec.warmup_share) * (1 - share) + 1e-2)
         pixels = self._pixels()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with autocast():
             with torch.set_grad_enabled(not self.painting):
                 latent = self.codec.latent(pixels)
             tokens, asked = self.codec.nearest(latent)
@@ -143,14 +136,11 @@ class CodecRun:
         return float(plain.detach()), self.seen
 
     def _pixels(self) -> Tensor:
-        """A batch of pictures."""
-        pairs = self.pairs
-        num_pairs = 0 if pairs is None else int(self.random.binomial(self.spec.batch, self.spec.pairs_painted))
-        pixels = self.dataset.batch(self.random.choice(self.rows, self.spec.batch - num_pairs, p=self.weight))
-        if pairs is not None and num_pairs:
-            chosen = pairs.rows[self.random.integers(len(pairs.rows), size=num_pairs)]
-            pixels = torch.cat([pixels, pixels_of(self.dataset, chosen)])
-        return pixels
+        """A batch of scenes."""
+        pixels = [pixels_of(self.dataset, self.maker.scene()) for _ in range(self.spec.batch)]
+        if not self.painting and (far := self.spec.moved):
+            pixels = [np.roll(each, self.random.integers(-far, far + 1, 2), (0, 1)) for each in pixels]
+        return floats(np.stack(pixels))
 
     def _commitment(self, tokens: Tensor, asked: Tensor) -> Tensor:
         """How far the latent lies from what it was quantized to, summed over what each codebook left."""
@@ -177,7 +167,7 @@ class CodecRun:
 
     def measure(self) -> float:
         """Mean signal-to-noise ratio of held-out pictures, in dB, of 255 steps of brightness."""
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with autocast():
             painted = self.codec.decode(self.codec.encode(self.test)).float()
         error = (painted - self.test).square().mean((1, 2, 3)) / 4  # of 0 to 1
         return float((-10 * error.clamp_min(1e-10).log10()).mean())

@@ -1,11 +1,12 @@
-"""What the painter's decoder is taught with: the tokens of all variants of all pictures, and controls of them.
+"""What the painter's decoder is taught with: the tokens of scenes, and controls of them.
 
-Knows words, colours and tokens; no pixels.
+Knows words, colors, places and tokens; no pixels.
 """
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,44 +14,83 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clavilux.families.lumia.places import MARK, MARKED, SIDES, SMALL
 from clavilux.families.lumia.prefix_controls import NUM_WORDS, PrefixControls
 from clavilux.families.lumia.words import split_colours
+from clavilux.training.drawings import style_of
 from clavilux.training.image_dataset import ImageDataset
-from clavilux.training.pairs import Pairs
+from clavilux.training.scenes import OWN, Part, Scene, from_array
 
-FIRST_SHOWN = 6.0  # how often a picture is shown as it is, compared to each of its variants
-PAIR_SHARE = 0.35  # of what is shown are two pictures in one
 ALL_UNSAID = 0.1  # of the controls say nothing: guidance's other half
-COLOUR_SAID = 0.5  # of pictures in their own colours; where hues are turned, colours are always said
-SECOND_SAID = 0.5
+COLOR_SAID = 0.4  # of things in their own colors; where they are recolored, colors are always said
+SECOND_SAID = 0.3
 NAME_WHOLE = 0.6  # of the controls hold every word of the name, the others a part of it
-WORD_SAID, MORE_SAID = 0.6, 0.2
+WORD_SAID, MORE_SAID = 0.6, 0.15
+PLACE_SAID = 0.85
+STYLE_SAID = 0.4
+_TURNED = {"left": "right", "above": "under"}  # the same scene, the second thing said first
+_RELATION = {"beside": "left", "above": "above", "on": "on"}
 
 
 def vocabulary_of(dataset: ImageDataset) -> list[str]:
-    """The words that are said of the pictures that are taught, in alphabetical order."""
-    shown = [dataset.about[number] for number in np.unique(dataset.picture[dataset.taught])]
-    return sorted({word for each in shown for name in ("words", "more") for word in each[name]})
+    """The words that are said of the pictures that are taught, in alphabetical order, and those of places."""
+    shown = [dataset.about[picture] for picture in dataset.taught]
+    words = {word for each in shown for word in each["words"]}
+    # A keyword is said of emoji alone: clip art's are its folders.
+    words |= {word for each in shown if each["source"] != "clip art" for word in each["more"]}
+    return [*sorted(words), *MARKED]
+
+
+def hands_of(dataset: ImageDataset) -> dict[str, set[str]]:
+    """Word -> the hands that drew a taught picture of that name."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for picture in dataset.taught:
+        for word in dataset.about[picture]["words"]:
+            found[word].add(style_of(dataset.about[picture]["source"]))
+    return found
+
+
+class ScenePool:
+    """Scenes and their tokens, in files that are added one after another.
+
+    Attributes:
+        tokens: int16 [N, K, T].
+        scenes: int16 [N, ...], as `scenes.to_array` has them.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        parts = [np.load(path) for path in self.files()]
+        self.tokens = torch.from_numpy(np.concatenate([part["tokens"] for part in parts])) if parts else torch.zeros(0)
+        self.scenes = np.concatenate([part["scenes"] for part in parts]) if parts else np.zeros((0, 13), np.int16)
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def files(self) -> list[Path]:
+        return sorted(self.folder.glob("scenes-*.npz"))
+
+    def add(self, tokens: Tensor, scenes: np.ndarray) -> None:
+        """Keep more of them, in a file too, whole or not at all."""
+        path = self.folder / f"scenes-{len(self.files()):03}.npz"
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.savez(file, tokens=tokens.numpy(), scenes=scenes)
+        part.replace(path)
+        self.tokens = torch.cat([self.tokens, tokens]) if len(self) else tokens
+        self.scenes = np.concatenate([self.scenes, scenes])
 
 
 class CaptionSampler:
-    """Random variants of pictures, and pairs of them where there are any, as tokens, with controls of each."""
+    """Random scenes as tokens, with random controls of each."""
 
-    def __init__(
-        self,
-        tokens: Tensor,
-        dataset: ImageDataset,
-        rows: np.ndarray,
-        words: Sequence[str],
-        seed: int,
-        pairs: Pairs | None = None,
-    ):
-        self.tokens, self.rows, self.pairs = tokens, rows, pairs
-        self.odds = dataset.odds(rows, FIRST_SHOWN)
-        self.picture, self.colours, self.turned = dataset.picture, dataset.colours, dataset.turned
+    def __init__(self, pool: ScenePool, dataset: ImageDataset, words: Sequence[str], seed: int):
+        self.pool, self.colours = pool, dataset.colours
         number = {word: index for index, word in enumerate(words)}
         self.names = [self._numbers(each["words"], number) for each in dataset.about]
         self.more = [self._numbers(each["more"], number) for each in dataset.about]
+        self.styles = [style_of(each["source"]) for each in dataset.about]
+        self.marked = {word: number[MARK + word] for word in (each.removeprefix(MARK) for each in MARKED)}
         self.random = np.random.default_rng(seed)
 
     @staticmethod
@@ -59,58 +99,75 @@ class CaptionSampler:
 
     def batch(self, size: int) -> tuple[Tensor, list[PrefixControls]]:
         """Tokens int64 [size, K, T] and controls."""
-        pairs = self.pairs
-        num_pairs = 0 if pairs is None else int(self.random.binomial(size, PAIR_SHARE))
-        rows = self.random.choice(self.rows, size - num_pairs, p=self.odds)
-        tokens, controls = self.tokens[torch.from_numpy(rows)], [self.controls(row) for row in rows]
-        if pairs is not None and num_pairs:
-            chosen = self.random.integers(len(pairs.rows), size=num_pairs)
-            tokens = torch.cat([tokens, pairs.tokens[torch.from_numpy(chosen)]])
-            controls += [self.controls_of_pair(*rows) for rows in pairs.rows[chosen]]
-        return tokens.long(), controls
+        rows = self.random.integers(len(self.pool), size=size)
+        controls = [self.controls(from_array(self.pool.scenes[row])) for row in rows]
+        return self.pool.tokens[torch.from_numpy(rows)].long(), controls
 
-    def controls(self, row: int) -> PrefixControls:
-        """A random part of what can be said of a variant, in any order."""
-        random, picture = self.random, self.picture[row]
-        if random.random() < ALL_UNSAID:
-            return PrefixControls()
-        colours = tuple(int(colour) for colour in self.colours[row] if colour >= 0)
-        if not self.turned[row] and random.random() >= COLOUR_SAID:
-            colours = ()
-        if len(colours) > 1 and random.random() >= SECOND_SAID:
-            colours = colours[:1]
-        words = self._part_of_name(picture)
-        more = [word for word in self.more[picture] if random.random() < MORE_SAID or not words]
-        words = words[:NUM_WORDS] + more[: max(0, NUM_WORDS - len(words))]
-        return PrefixControls(colours, tuple(words[index] for index in random.permutation(len(words))))
-
-    def controls_of_pair(self, first: int, second: int) -> PrefixControls:
-        """Words of the first picture, then of the second; the main colours of both, or of neither."""
+    def controls(self, scene: Scene) -> PrefixControls:
+        """A random part of what can be said of a scene."""
         if self.random.random() < ALL_UNSAID:
             return PrefixControls()
-        rows, words = (first, second), list[int]()
-        for row in rows:
-            part = self._part_of_name(self.picture[row])[: NUM_WORDS // 2]
-            words += [part[index] for index in self.random.permutation(len(part))]
-        colours = tuple(int(self.colours[row][0]) for row in rows)
-        said = self.turned[first] or self.turned[second] or self.random.random() < COLOUR_SAID
-        return PrefixControls(colours if said and min(colours) >= 0 else (), tuple(words))
+        return self._of_pair(scene) if len(scene.parts) > 1 else self._of_one(scene.parts[0], scene.arrangement)
+
+    def _of_one(self, part: Part, arrangement: str) -> PrefixControls:
+        """Words of the name and keywords in any order, then its side or its size, then its manner."""
+        random = self.random
+        after = []
+        if arrangement in (*SIDES, SMALL) and random.random() < PLACE_SAID:
+            after.append(self.marked[arrangement])
+        after += self._style([part])
+        words = self._part_of_name(part.picture)
+        more = [word for word in self.more[part.picture] if random.random() < MORE_SAID or not words]
+        room = NUM_WORDS - len(after)
+        words = words[:room] + more[: max(0, room - len(words))]
+        said = [words[index] for index in random.permutation(len(words))]
+        return PrefixControls(self._colors(part), (*said, *after))
+
+    def _of_pair(self, scene: Scene) -> PrefixControls:
+        """Words of one thing, how it lies to the other, words of that, their manner; a color or none of each."""
+        random, parts = self.random, list(scene.parts)
+        relation = _RELATION.get(scene.arrangement)
+        if relation in _TURNED and random.random() < 0.5:
+            parts.reverse()
+            relation = _TURNED[relation]
+        if relation is None or random.random() >= PLACE_SAID:
+            relation = None
+            parts = [parts[index] for index in random.permutation(2)]
+        between = [self.marked[relation]] if relation else []
+        style = self._style(parts)
+        room = NUM_WORDS - len(between) - len(style)
+        first, second = (self._part_of_name(part.picture) for part in parts)
+        first, second = first[: room // 2], second[: room - room // 2]
+        colors = tuple(next(iter(self._colors(part)), None) for part in parts)
+        return PrefixControls(colors if colors != (None, None) else (), (*first, *between, *second, *style))
+
+    def _style(self, parts: list[Part]) -> list[int]:
+        styles = {self.styles[part.picture] for part in parts}
+        return [self.marked[styles.pop()]] if len(styles) == 1 and self.random.random() < STYLE_SAID else []
+
+    def _colors(self, part: Part) -> tuple[int, ...]:
+        """The colors that are said of a thing; its own ones are often left out."""
+        if part.color != OWN:
+            return (part.color,)
+        own = tuple(int(color) for color in self.colours[part.picture] if color >= 0)
+        if self.random.random() >= COLOR_SAID:
+            return ()
+        return own if self.random.random() < SECOND_SAID else own[:1]
 
     def _part_of_name(self, picture: int) -> list[int]:
-        """All words of its name, or some of them; none where it has none that is no colour."""
+        """All words of its name, or some of them, in any order; none where it has none that is no color."""
         words = self.names[picture]
         if words and self.random.random() >= NAME_WHOLE:
             some = [word for word in words if self.random.random() < WORD_SAID]
-            return some or [words[self.random.integers(len(words))]]
-        return list(words)
+            words = some or [words[self.random.integers(len(words))]]
+        return [words[index] for index in self.random.permutation(len(words))]
 
 
-def save_tokens(path: Path, tokens: np.ndarray, words: Sequence[str]) -> None:
-    """Write tokens of all variants and the vocabulary, which `load_tokens` reads."""
-    np.savez(path, tokens=tokens, words=json.dumps(list(words)))
+def save_words(path: Path, words: Sequence[str]) -> None:
+    """Write the vocabulary, which `load_words` reads."""
+    path.write_text(json.dumps(list(words)), encoding="utf-8")
 
 
-def load_tokens(path: Path) -> tuple[Tensor, list[str]]:
-    """Tokens int16 [N, K, T] of all variants, and the vocabulary."""
-    arrays = np.load(path)
-    return torch.from_numpy(arrays["tokens"]), json.loads(str(arrays["words"]))
+def load_words(path: Path) -> list[str]:
+    """The vocabulary of a run."""
+    return list(json.loads(path.read_text(encoding="utf-8")))

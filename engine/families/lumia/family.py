@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from clavilux.errors import CheckpointError
 from clavilux.families.configs import describing, section
 from clavilux.families.grid_family import GridFamily, checked, facts_of, memory_bytes
 from clavilux.families.int8 import SCALE
+from clavilux.families.lumia.hands import check_hand, hand_of, read_table
+from clavilux.families.lumia.places import MARK, STYLES
 from clavilux.families.lumia.prefix import PREFIX_LENGTH, PrefixConditioner
-from clavilux.families.lumia.prefix_controls import PrefixControls
+from clavilux.families.lumia.prefix_controls import NUM_WORDS, PrefixControls
 from clavilux.families.lumia.prompt import ACCEPTS, ParsedPrompt, check_understood
 from clavilux.families.lumia.seen_colors import main_colours, on_nothing
 from clavilux.families.lumia.words import COLOURS
@@ -61,18 +64,29 @@ class Lumia(GridFamily):
     accepts = ACCEPTS
     sizes: str | None = "its positions are learned for that size"
 
-    def __init__(self, parts: Parts, codec: ResidualVQ, words: list[str], size: int, identity: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        codec: ResidualVQ,
+        words: list[str],
+        size: int,
+        identity: dict[str, Any],
+        hands: list[frozenset[str]] | None = None,
+    ) -> None:
         layout = layout_of(codec.spec)
         super().__init__("lumia", parts.decoder, codec, SAMPLING, size, identity, layout)
         self._conditioner = parts.conditioner
         self._start = torch.full((1, layout.streams, 1), codec.vocabulary)  # `layout.special`
         self._words = {word: index for index, word in enumerate(words)}
+        self._hands = hands
+        self.accepts = accepts_with(bool(hands))
 
     def generation(self, request: PictureRequest) -> PictureGeneration:
         """Read the prompt; what it means is a prefix. ValueError where nothing was understood."""
         parsed = check_understood(request.prompt, self._words, request.controls.get("anything", False))
+        hand, said = self._hand(request, parsed.controls)
         conditional, unconditional = (
-            Conditioning(prefix=self._conditioner([each])) for each in (parsed.controls, PrefixControls())
+            Conditioning(prefix=self._conditioner([each])) for each in (said, PrefixControls())
         )
         generation = LumiaGeneration(self, request, self.decoder, conditional, unconditional, self._start)
         generation.parsed = parsed
@@ -82,7 +96,20 @@ class Lumia(GridFamily):
             "taken": list(map(" = ".join, parsed.taken)),
         }
         generation.receipt["notes"] += parsed.notes
+        if hand is not None:
+            generation.receipt["controls"]["hand"] = hand
         return generation
+
+    def _hand(self, request: PictureRequest, controls: PrefixControls) -> tuple[str | None, PrefixControls]:
+        """The hand that was asked for, or else that of the seed, and the controls that say it."""
+        if not self._hands:
+            return None, controls
+        asked = check_hand(request.controls.get("hand"))
+        hand = asked or hand_of(request.seed, (self._hands[word] for word in controls.words))
+        if hand is None or (asked is None and len(controls.words) >= NUM_WORDS):
+            return None, controls
+        words = (*controls.words[: NUM_WORDS - 1], self._words[MARK + hand])
+        return hand, replace(controls, words=words)
 
 
 class LumiaGeneration(PictureGeneration):
@@ -103,7 +130,8 @@ class LumiaGeneration(PictureGeneration):
     def _look(self, picture: Picture) -> None:
         seen = [COLOURS[color] for color in main_colours(on_nothing(picture.pixels.numpy())) if color >= 0]
         found = " and ".join(seen) or "of no plain colour"
-        asked = {COLOURS[color] for color in self.parsed.controls.colours} - {"white", *seen}
+        said = (color for color in self.parsed.controls.colours if color is not None)
+        asked = {COLOURS[color] for color in said} - {"white", *seen}
         unmet = {written: meaning for written, meaning in self.parsed.taken if asked & set(meaning.split())}
         self.receipt["unmet"] = [f"{written} (asked of the model; the picture came out {found})" for written in unmet]
         self.receipt["taken"] = [
@@ -134,7 +162,7 @@ def load(folder: Path, config: Mapping[str, Any], device: torch.device, dtype: s
     parts.decoder.make_tables()
     place_codec(codec, device, dtype)
     identity |= prepare(parts, parts.decoder, device, dtype)
-    return Lumia(parts, codec, words, _size(spec, sizes), identity)
+    return Lumia(parts, codec, words, _size(spec, sizes), identity, _hands_of(config, words, folder))
 
 
 def describe(folder: Path, config: Mapping[str, Any]) -> tuple[DecoderSpec, ResidualVQSpec, list[str]]:
@@ -155,6 +183,11 @@ def describe(folder: Path, config: Mapping[str, Any]) -> tuple[DecoderSpec, Resi
         if not words or len(set(words)) < len(words):
             raise ValueError("its words should be different ones")
     return spec, sizes, words
+
+
+def _hands_of(config: Mapping[str, Any], words: list[str], folder: Path) -> list[frozenset[str]] | None:
+    with describing(repr(str(folder / "config.json")), "painter"):
+        return read_table(config["hands"], words) if "hands" in config else None
 
 
 def stored(parts: Parts) -> dict[str, tuple[int, ...]]:
@@ -183,7 +216,13 @@ def memory_needed(folder: Path, config: Mapping[str, Any], size: int, batch: int
 
 def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
     """The controls that the model takes."""
-    return ACCEPTS
+    return accepts_with("hands" in config)
+
+
+def accepts_with(hands: bool) -> dict[str, str]:
+    """The controls of a painter that knows hands, or of one that does not."""
+    known = ", ".join(STYLES)
+    return ACCEPTS | ({"hand": f"{known}: whose manner; one of the seed's if not given"} if hands else {})
 
 
 def usual_length(folder: Path, config: Mapping[str, Any]) -> int:

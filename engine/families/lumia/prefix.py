@@ -5,6 +5,8 @@ Knows ids of words and colours; does not know how a prompt is read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -33,8 +35,9 @@ class PrefixConditioner(nn.Module):
         return torch.cat(columns, dim=1)
 
     @staticmethod
-    def _rows(ids: list[tuple[int, ...]], count: int, table: nn.Embedding) -> Tensor:
-        """int64 [B, count], padded with the last row, which stands for none."""
+    def _rows(ids: Sequence[tuple[int | None, ...]], count: int, table: nn.Embedding) -> Tensor:
+        """int64 [B, count]; the last row stands for none, and for all that is not said."""
         none = table.num_embeddings - 1
-        rows = [(*each[:count], *(none,) * (count - len(each))) for each in ids]
+        padded = [(*row[:count], *(None,) * (count - len(row))) for row in ids]
+        rows = [[none if each is None else each for each in row] for row in padded]
         return torch.tensor(rows, device=table.weight.device)

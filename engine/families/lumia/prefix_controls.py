@@ -12,9 +12,10 @@ class PrefixControls:
     """The condition of one picture; all of it may be empty.
 
     Attributes:
-        colours: indices in `words.COLOURS`, the one that covers most first; up to two.
+        colours: indices in `words.COLOURS`, up to two: of one thing the one that covers most first; of two things with
+            a word of place between them that of each, None for one of which no color is said.
         words: ids of words, in any order; up to six.
     """
 
-    colours: tuple[int, ...] = ()
+    colours: tuple[int | None, ...] = ()
     words: tuple[int, ...] = ()

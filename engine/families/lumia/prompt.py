@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from clavilux.families.lumia import foreign
+from clavilux.families.lumia.places import MARK, Clause, Place, arranged, divided, knows_places
 from clavilux.families.lumia.prefix_controls import NUM_COLOURS, NUM_WORDS, PrefixControls
 from clavilux.families.lumia.reading import Token, tokens_of
-from clavilux.families.lumia.words import COLOURS, STOP_WORDS, plain, split_colours
+from clavilux.families.lumia.words import COLOURS, STOP_WORDS, plain
 
 ACCEPTS = {"anything": "yes, to paint even where nothing of the prompt is understood"}
 MAX_LISTED = 20  # unknown words that are named, of however many there are
@@ -54,32 +55,60 @@ class _Read(NamedTuple):
 def parse_prompt(prompt: str, ids: Mapping[str, int]) -> ParsedPrompt:
     """Read a prompt.
 
-    English comes first; then names of other languages, the longest first. The order of words matters for colours
-    only, of which the first covers most.
+    English comes first; then names of other languages, the longest first. The order of words matters for colours, of
+    which the first covers most, and for two things with a place between them, each of which has its own colour; places
+    are heard where the painter knows their words (`places`).
 
     Args:
         prompt: words, in any language that `foreign` knows, or emoji.
         ids: the words that the painter knows -> their ids.
     """
-    reads = list(_read(_tokens(prompt[:_LONGEST]), ids))
-    things = [read for read in reads if set(read.words) - {*COLOURS} and read.color is None]
-    meant = {read.written: (read.color,) if read.color and things else read.words for read in reads}
-    taken = {written: words for written, words in meant.items() if words}
-    others, colours = split_colours(tuple(dict.fromkeys(word for words in taken.values() for word in words)))
-    words = [word for word in others if word in ids]
-    notes = []
+    tokens = _tokens(prompt[:_LONGEST])
+    pieces: list[Clause | Place] = divided(tokens) if knows_places(ids) else [tokens]
+    reads = [piece if isinstance(piece, Place) else list(_read(piece, ids)) for piece in pieces]
+    flat = [read for piece in reads if not isinstance(piece, Place) for read in piece]
+    colorful = bool([read for read in flat if set(read.words) - {*COLOURS} and read.color is None])
+    meant: dict[str, tuple[str, ...]] = {}
+    clauses: list[tuple[str, ...] | Place] = []
+    for piece in reads:
+        if isinstance(piece, Place):
+            meant[piece.written] = (piece.word,)
+            clauses.append(piece)
+            continue
+        said = {each.written: (each.color,) if each.color and colorful else each.words for each in piece}
+        meant |= said
+        clauses.append(tuple(word for words in said.values() for word in words))
+    scene = arranged(clauses)
+    words = [word for word in scene.words if word in ids]
+    notes = [f"hears one place; left out are {', '.join(scene.left_out)}"] if scene.left_out else []
     if len(words) > NUM_WORDS:
-        notes.append(f"hears {NUM_WORDS} words beside colours; left out are {', '.join(words[NUM_WORDS:])}")
-    if len(colours) > NUM_COLOURS:
-        notes.append(
-            f"hears {NUM_COLOURS} colours; left out are {', '.join(COLOURS[c] for c in colours[NUM_COLOURS:])}"
-        )
+        words, dropped = _shortened(words)
+        notes.append(f"hears {NUM_WORDS} words beside colours; left out are {', '.join(dropped)}")
+    if len(scene.colors) > NUM_COLOURS:
+        more = ", ".join(color for color in scene.colors[NUM_COLOURS:] if color)
+        notes.append(f"hears {NUM_COLOURS} colours; left out are {more}")
     if len(prompt) > _LONGEST:
         notes.append(f"reads {_LONGEST} characters; {len(prompt) - _LONGEST} more are left out")
+    taken = {written: words for written, words in meant.items() if words and written not in scene.left_out}
     unknown = [written for written, words in meant.items() if not words][:MAX_LISTED]
-    controls = PrefixControls(colours[:NUM_COLOURS], tuple(ids[word] for word in words[:NUM_WORDS]))
+    colors = tuple(COLOURS.index(color) if color else None for color in scene.colors[:NUM_COLOURS])
+    controls = PrefixControls(colors, tuple(ids[word] for word in words))
     accounts = tuple((written, " ".join(words)) for written, words in taken.items())
     return ParsedPrompt(controls, accounts, tuple(_guessed(word, ids) for word in unknown), tuple(notes))
+
+
+def _shortened(words: list[str]) -> tuple[list[str], list[str]]:
+    """(`NUM_WORDS` of the words, those that are left out): the first ones, or of two things with a place between half
+    of each.
+    """
+    at = next((index for index, word in enumerate(words) if word.startswith(MARK)), None)
+    if at is None:
+        return words[:NUM_WORDS], words[NUM_WORDS:]
+    first, place, second = words[:at], words[at : at + 1], words[at + 1 :]
+    room = NUM_WORDS - 1
+    most = max(room // 2, room - len(second))
+    second_most = room - len(first[:most])
+    return first[:most] + place + second[:second_most], first[most:] + second[second_most:]
 
 
 def check_prompt(config: Mapping[str, Any], prompt: str, anything: bool = False) -> None:

@@ -16,7 +16,7 @@ from clavilux.families.lumia.prefix_controls import PrefixControls
 from clavilux.families.lumia.words import COLOURS
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
 from clavilux.memory import needed_bytes
-from clavilux.training.painter import packed
+from clavilux.training.painter_files import packed
 
 V = 16
 WORDS = ["apple", "boat", "cat", "hat", "orange"]

@@ -1,27 +1,19 @@
-"""What the painter is taught with: names, colours, variants, controls; and a run that goes on from where it stopped."""
+"""What the painter is taught from: names, pictures, which are taught; and a run's clock and states."""
 
 import json
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from clavilux.families.int8 import SCALE
-from clavilux.families.lumia.family import unpacked
-from clavilux.families.lumia.prefix_controls import PrefixControls
 from clavilux.families.lumia.seen_colors import NO_COLOUR, main_colours
-from clavilux.families.lumia.words import COLOURS, words_of
-from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
-from clavilux.training import augment, pairs, pictures
+from clavilux.families.lumia.words import COLOURS
+from clavilux.training import augment, pictures
 from clavilux.training.image_dataset import Clock, ImageDataset, save_state, taught_for_words
-from clavilux.training.painter import disturbed, packed, tokenise
-from clavilux.training.pairs import NEVER_TOGETHER, SMALL, Pairs
 from clavilux.training.pictures import Named
-from clavilux.training.tokens import FIRST_SHOWN, PAIR_SHARE, CaptionSampler, load_tokens, save_tokens, vocabulary_of
 
-RED, BLUE, GREEN = (COLOURS.index(name) for name in ("red", "blue", "green"))
+RED, GREEN = (COLOURS.index(name) for name in ("red", "green"))
 
 
 def disc(colour, name=("ball",), **about):
@@ -34,7 +26,8 @@ def disc(colour, name=("ball",), **about):
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     path = tmp_path_factory.mktemp("dataset") / "pictures.npz"
-    augment.build([disc("red"), disc("blue", ("ball", "light", "tone"), kind="person", group="b")], path)
+    toned = disc("blue", ("ball", "light", "tone"), kind="person", group="b")
+    augment.build([disc("red"), toned, disc((0, 150, 0), group="c")], path)
     return ImageDataset(path)
 
 
@@ -47,12 +40,6 @@ def test_the_colour_that_covers_most(colour, name):
     assert main_colours(augment.place(disc(colour).image)) == (COLOURS.index(name), NO_COLOUR)
 
 
-def test_turned_hues_are_another_colour():
-    placed = augment.place(disc("red").image)
-    assert main_colours(augment.turn_hues(placed, 2 / 3))[0] == BLUE
-    assert main_colours(augment.turn_hues(placed, 1 / 3))[0] == GREEN
-
-
 def test_a_placed_picture_fills_the_square_without_its_margins():
     placed = np.asarray(augment.place(disc("red").image))
     assert placed.shape == (64, 64, 4)
@@ -60,17 +47,29 @@ def test_a_placed_picture_fills_the_square_without_its_margins():
     assert 4 <= columns[0] <= 7 and 56 <= columns[-1] <= 60
 
 
-def test_a_dataset_holds_variants_of_every_picture(dataset):
-    each = augment.PLAIN + augment.TURNED + augment.IN_PLACE
-    assert dataset.picture.tolist() == [0] * each + [1] * augment.VARIANTS_OF_A_TONE
-    assert np.flatnonzero(dataset.first).tolist() == [0, each]
-    assert dataset.placed.sum() == 2 + augment.IN_PLACE
-    assert dataset.turned.sum() == augment.TURNED + augment.IN_PLACE and not dataset.turned[dataset.picture == 1].any()
-    assert len(np.unique(dataset.pixels.reshape(len(dataset.pixels), -1), axis=0)) == len(dataset.pixels)
+def test_a_dataset_holds_every_picture_once_and_none_in_a_skin_tone(dataset):
+    assert [each["words"] for each in dataset.about] == [["ball"], ["ball"]]
+    assert dataset.colours[:, 0].tolist() == [RED, GREEN]
     pixels = dataset.batch(np.array([0]))
-    assert pixels.shape == (1, 3, 64, 64) and pixels[0, :, 0, 0].eq(1).all()
-    in_place = dataset.colours[dataset.placed & dataset.turned, 0].tolist()
-    assert dataset.colours[0, 0] == RED and RED not in in_place and len(set(in_place)) >= 4
+    assert pixels.shape == (1, 3, 64, 64) and pixels[0, :, 0, 0].eq(1).all() and pixels[0, 0, 32, 32] == 1
+    assert dataset.image(1).size == (64, 64) and dataset.image(1).mode == "RGBA"
+
+
+def test_what_is_drawn_often_is_shown_less_often_each(tmp_path):
+    names = [("cat",), ("cat",), ("cat",), ("cat",), ("dog",)]
+    augment.build((disc("red", name, group=str(n)) for n, name in enumerate(names)), tmp_path / "pictures.npz")
+    dataset = ImageDataset(tmp_path / "pictures.npz")
+    odds = dataset.odds(np.arange(5))
+    assert odds.sum() == pytest.approx(1) and odds[:4] == pytest.approx(odds[4] / 2)
+
+
+def test_clip_art_is_taught_where_emoji_have_its_name(tmp_path):
+    clip_art = [("cat",), ("cat", "box"), ("cat", "owl"), ("box",), ("cat", "red", "owl")]
+    named = [disc("red", ("cat",)), disc("red", ("red", "owl"), group="x")]
+    named += [disc("red", name, source="clip art", group=" ".join(name)) for name in clip_art]
+    augment.build(named, tmp_path / "pictures.npz")
+    fit = ImageDataset(tmp_path / "pictures.npz").fit
+    assert fit.tolist() == [True, True, True, False, True, False, False]
 
 
 def test_emoji_that_alone_have_a_word_are_taught():
@@ -83,113 +82,6 @@ def test_emoji_that_alone_have_a_word_are_taught():
     ]
     taught_for_words(about)
     assert [each["held_out"] for each in about] == [False, True, False, False, True]
-
-
-def test_emoji_in_place_and_without_tones_are_taught(dataset):
-    assert dataset.taught.tolist() == np.flatnonzero(dataset.placed & (dataset.picture == 0)).tolist()
-
-
-def test_briefs_say_parts_of_what_is_known(dataset):
-    words = vocabulary_of(dataset)
-    assert words == sorted(words) and "ball" in words
-    tokens = torch.arange(len(dataset.pixels))[:, None, None].expand(-1, 4, 64).to(torch.int16)
-    shown = dataset.taught
-    sampler = CaptionSampler(tokens, dataset, shown, words, seed=1)
-    drawn, controls = sampler.batch(200)
-    assert drawn.dtype == torch.int64 and drawn.shape == (200, 4, 64)
-    assert all(each.words in ((), (words.index("ball"),)) for each in controls)
-    rows = drawn[:, 0, 0].numpy()
-    assert set(rows) <= set(shown)
-    for row, each in zip(rows, controls, strict=True):
-        said = bool(each.words or each.colours)
-        assert set(each.colours) <= set(dataset.colours[row].tolist())
-        assert each.colours or not (said and dataset.turned[row])
-    assert 5 <= sum(each == PrefixControls() for each in controls) <= 40
-    as_it_is = (rows == 0).mean()
-    assert abs(as_it_is - FIRST_SHOWN / (FIRST_SHOWN + augment.IN_PLACE)) < 0.15
-
-
-@pytest.fixture(scope="module")
-def zoo(tmp_path_factory):
-    """Six things in their colours, two of which are never taught together."""
-    path = tmp_path_factory.mktemp("zoo") / "pictures.npz"
-    colours = {"tiger": "orange", "elephant": "grey", "cactus": "green", "whale": "blue", "bus": "red", "plus": "black"}
-    kinds = {"plus": "symbol"}
-    augment.build([disc(c, (n,), kind=kinds.get(n, "toy"), group=n) for n, c in colours.items()], path)
-    return ImageDataset(path)
-
-
-def test_pairs_are_of_two_things_and_leave_some_out(zoo):
-    assert {"tiger", "elephant"} in [set(each.split()) for each in NEVER_TOGETHER]
-    rows = pairs.choose(zoo, 300, np.random.default_rng(0))
-    assert rows.shape == (300, 2) and np.isin(rows, zoo.taught).all()
-    said = [{zoo.about[number]["words"][0] for number in zoo.picture[pair]} for pair in rows]
-    assert all(len(each) == 2 and "plus" not in each for each in said)
-    assert {"tiger", "elephant"} not in said and {"elephant", "cactus"} in said
-
-
-def test_pairs_that_are_left_out_are_prompts_of_two_things():
-    assert all(2 <= len(words_of(each)) <= 3 for each in NEVER_TOGETHER)
-
-
-def test_the_second_of_a_pair_lies_at_the_bottom_right_over_the_first(zoo):
-    red, blue = (zoo.pixels[np.flatnonzero(zoo.first)[index]] for index in (4, 3))
-    both = pairs.together(red, blue).astype(int)
-    middle = SMALL // 2
-    assert both.shape == (64, 64, 3) and both[middle, middle].argmax() == 0 and both[-middle, -middle].argmax() == 2
-    assert (both[:24, SMALL:] == 255).all() and (both[SMALL:, :24] == 255).all()
-
-
-def test_pairs_are_tokenised_and_come_back(zoo, tmp_path):
-    torch.manual_seed(0)
-    rows, said = pairs.choose(zoo, 10, np.random.default_rng(0)), []
-    codec = ResidualVQ(ResidualVQSpec())
-    made = Pairs(tokenise(codec, rows, partial(pairs.pixels_of, zoo), said.append), rows)
-    assert made.tokens.shape == (10, 4, 64) and made.tokens.dtype == torch.int16
-    made.save(tmp_path / "pairs.npz")
-    again = Pairs.load(tmp_path / "pairs.npz")
-    assert torch.equal(again.tokens, made.tokens) and np.array_equal(again.rows, made.rows)
-
-
-def test_briefs_of_pairs_say_both_in_order(zoo):
-    words = vocabulary_of(zoo)
-    first = np.flatnonzero(zoo.first)
-    tokens = torch.arange(len(zoo.pixels))[:, None, None].expand(-1, 4, 64).to(torch.int16)
-    pair = Pairs(tokens[:1] - 1, first[None, [3, 4]])  # a whale, then a bus
-    drawn, controls = CaptionSampler(tokens, zoo, zoo.taught, words, seed=1, pairs=pair).batch(400)
-    of_pairs = [each for row, each in zip(drawn[:, 0, 0].tolist(), controls, strict=True) if row == -1]
-    assert abs(len(of_pairs) - 400 * PAIR_SHARE) < 40
-    assert {each.words for each in of_pairs} == {(), (words.index("whale"), words.index("bus"))}
-    assert {each.colours for each in of_pairs if each.words} == {(), (BLUE, RED)}
-
-
-def test_disturbed_tokens_are_another_pictures_at_the_same_place():
-    torch.manual_seed(0)
-    tokens = torch.arange(400)[:, None, None].expand(-1, 4, 64)
-    read = disturbed(tokens, 0.5, 0.3)
-    wrong = read != tokens
-    assert torch.equal(read[wrong], ((tokens - 1) % 400)[wrong])
-    shares = wrong.float().mean((1, 2))
-    assert 150 < (shares > 0).sum() < 250 and shares.max() < 0.4
-    assert torch.equal(disturbed(tokens, 0.0, 0.3), tokens)
-
-
-def test_tokens_and_words_come_back(tmp_path):
-    tokens = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
-    save_tokens(tmp_path / "tokens.npz", tokens, ["a", "b"])
-    found, words = load_tokens(tmp_path / "tokens.npz")
-    assert np.array_equal(found.numpy(), tokens) and words == ["a", "b"]
-
-
-def test_packed_weights_come_back_within_half_a_level():
-    torch.manual_seed(0)
-    weights = {"matrix": torch.randn(7, 11), "vector": torch.randn(5)}
-    found = packed(weights)
-    assert found["matrix"].dtype == torch.int8 and set(found) == {"matrix", "matrix" + SCALE, "vector"}
-    again = unpacked(found)
-    error = (again["matrix"] - weights["matrix"]).abs() / found["matrix" + SCALE][:, None]
-    assert 0.1 < error.max() <= 0.5 + 127 * 2**-11
-    assert set(again) == set(weights) and torch.equal(again["vector"], weights["vector"].half().float())
 
 
 def test_a_clock_goes_on_and_does_not_count_stops(monkeypatch):
