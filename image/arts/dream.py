@@ -45,7 +45,8 @@ class DreamSpec:
         step: how far pixels (-1 to 1) move in one, on average.
         jitter: pixels that the picture is moved by at most before each, so that no grid shows.
         tile: pixels a side that are computed at once where a picture is cut, as it is when a side has more than 4/3 of
-            this. 1 GiB with Lite0 for 1,024 px in one piece, and no more for a picture of any size.
+            this. 1 GiB with Lite0 for 1,024 px in one piece, and no more for a picture of any size: of one that is
+            cut, every octave larger than this is, since what it adds to does not become smaller with it.
     """
 
     octaves: int = 4
@@ -115,7 +116,7 @@ def dream(
         base = resized(pixels, height, width)
         x = base if detail is None else (base + resized(detail, height, width)).clamp(-1, 1)
         area = None if mask is None else resized(mask[None], height, width).clamp(0, 1)
-        ascent = _Ascent(objective, spec, x, area, random)
+        ascent = _Ascent(objective, spec, x, area, random, _uncut(pixels, spec))
         for _ in range(spec.iterations):
             x = ascent.step(x)
             done += height * width
@@ -123,6 +124,12 @@ def dream(
                 yield Step(done, total, octaves, _whole(pixels, x, base, mask))
         octaves = (*octaves, ascent.finished(x))
     yield Step(total, total, octaves, _whole(pixels, x, base, mask))
+
+
+def _uncut(pixels: Tensor, spec: DreamSpec) -> int:
+    """Pixels of the longest side of an octave that is computed in one piece."""
+    most = spec.tile * 4 // 3
+    return most if max(pixels.shape[1:]) <= most else spec.tile
 
 
 def octave_sizes(height: int, width: int, spec: DreamSpec) -> list[tuple[int, int]]:
@@ -154,8 +161,10 @@ def _whole(pixels: Tensor, x: Tensor, base: Tensor, mask: Tensor | None) -> Call
 class _Ascent:
     """The steps of one octave: measured before and after under the same jitter, so that the two can be compared."""
 
-    def __init__(self, objective: Objective, spec: DreamSpec, x: Tensor, area: Tensor | None, random: torch.Generator):
-        self.objective, self.spec, self.area, self.random = objective, spec, area, random
+    def __init__(
+        self, objective: Objective, spec: DreamSpec, x: Tensor, area: Tensor | None, random: torch.Generator, uncut: int
+    ):
+        self.objective, self.spec, self.area, self.random, self.uncut = objective, spec, area, random, uncut
         # of its own: whether a picture is cut must not change its jitter
         self.grid = torch.Generator().manual_seed(x.shape[1] * 65536 + x.shape[2])
         self.place = self._drawn()
@@ -244,7 +253,7 @@ class _Ascent:
     def _tiles(self, view: Tensor, down: int, along: int) -> list[_Tile]:
         """Tiles of the view, their grid moved by (down, along); one where the view is small enough."""
         height, width = view.shape[2:]
-        if max(height, width) <= self.spec.tile * 4 // 3 + self.spec.jitter + self.objective.reduction:
+        if max(height, width) <= self.uncut + self.spec.jitter + self.objective.reduction:
             whole = (slice(0, height), slice(0, width))
             return [_Tile(*whole, *whole)]
         rows, columns = (_cut(side, self._core_side(), moved) for side, moved in ((height, down), (width, along)))
