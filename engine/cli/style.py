@@ -46,6 +46,13 @@ def style(
     content: Annotated[
         float | None, typer.Option(help="--fine: how much forms count; 0.02 dissolves faces.  [default: 0.25]")
     ] = None,
+    smoothness: Annotated[
+        float | None, typer.Option(help="--fine: how far roughness is held down, 0 to 1000.  [default: 6]")
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(help="--fine: the side of a square of as many pixels as are painted at most.  [default: 1024]"),
+    ] = None,
     sheet: Annotated[bool, typer.Option("--sheet", help="The picture in each of the 26 built-in styles.")] = False,
     strength: Annotated[float, typer.Option(help="0 is the picture as it is, 1 all of the style.")] = 1.0,
     original_colors: Annotated[
@@ -77,16 +84,18 @@ def style(
         raise ValueError("--sheet shows all built-in styles; leave --like, --painting and --fine out")
     if fine and (likes or not works):
         raise ValueError("--fine looks at paintings: give --painting, and leave --like out")
-    if content is not None and not fine:
-        raise ValueError("--content is for --fine; leave it out, or add --fine")
+    given = {"content": content, "smoothness": smoothness, "size": size}
+    fine_options = {name: value for name, value in given.items() if value is not None}
+    if fine_options and not fine:
+        raise ValueError(f"--{next(iter(fine_options))} is for --fine; leave it out, or add --fine")
     read = [*(Path(style_names.weighted(work)[0]) for work in works), *([mask] if mask else [])]
     for path in read:
         check_readable(path, "picture")
     moves = _moves(picture, output, sheet)
     output = output or Path("styled.webp" if moves else "styled.png")
     check_apart([output, *([preview] if preview else [])], [picture, *read])
-    for option, given in (("--steady", steady), ("--preview", preview)):
-        if given is not None and not moves:
+    for option, value in (("--steady", steady), ("--preview", preview)):
+        if value is not None and not moves:
             raise ValueError(f"{option} is for what moves: a video, an animated gif or webp, a folder of frames")
 
     options: dict[str, Any] = {
@@ -99,7 +108,7 @@ def style(
         options |= {} if steady is None else {"steady": steady}
         _style_frames(ctx, picture, output, likes or None, works, options, preview, as_json, quiet)
     else:
-        options |= {} if content is None else {"content": content}
+        options |= fine_options
         kind = "sheet" if sheet else "fine" if fine else "fast"
         _style_picture(ctx, picture, output, kind, likes, works, options, strict, as_json, quiet)
 

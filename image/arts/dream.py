@@ -8,7 +8,9 @@ and a large picture's gradient is computed in tiles, so that memory does not gro
 
 from __future__ import annotations
 
+import ctypes
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -250,17 +252,18 @@ class _Ascent:
     def _margin(self) -> int:
         return MARGIN * self.objective.reduction
 
-    def _tiles(self, view: Tensor, down: int, along: int) -> list[_Tile]:
+    def _tiles(self, view: Tensor, down: int, along: int) -> Iterator[_Tile]:
         """Tiles of the view, their grid moved by (down, along); one where the view is small enough."""
         height, width = view.shape[2:]
         if max(height, width) <= self.uncut + self.spec.jitter + self.objective.reduction:
             whole = (slice(0, height), slice(0, width))
-            return [_Tile(*whole, *whole)]
+            yield _Tile(*whole, *whole)
+            return
         rows, columns = (_cut(side, self._core_side(), moved) for side, moved in ((height, down), (width, along)))
-        return [
-            _Tile(_wider(row, self._margin(), height), _wider(column, self._margin(), width), row, column)
-            for row in rows for column in columns
-        ]  # fmt: skip
+        for row in rows:
+            for column in columns:
+                yield _Tile(_wider(row, self._margin(), height), _wider(column, self._margin(), width), row, column)
+            _release_free_memory()
 
 
 class _Tile(NamedTuple):
@@ -270,6 +273,16 @@ class _Tile(NamedTuple):
     columns: slice
     core_rows: slice
     core_columns: slice
+
+
+def _release_free_memory() -> None:
+    """Give the allocator's free memory back to the system: tiles of several shapes leave holes, 450 MiB at 2,048 px.
+
+    After every tile it would take as long as a quarter of the dream, after every row of them little. Only glibc has it.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _cut(side: int, core: int, moved: int) -> list[slice]:

@@ -57,9 +57,10 @@ def test_styles_and_paintings_are_mixed_by_weight():
 def test_fine_style_is_that_of_python(monkeypatch):
     monkeypatch.setattr(fine_style, "FAITHFUL", (fine_style.Stage(48, 4),))
     monkeypatch.setattr(fine_style, "LARGER", (fine_style.Stage(64, 2),))
-    said = call("style", "photo.png", "-o", "a.png", "--painting", "photo.png", "--fine", "--content", "0.5").stdout
-    assert "fine: yes" in said and "content: 0.5" in said
-    wanted = clavilux.style("photo.png", paintings=["photo.png"], fine=True, content=0.5)
+    said = call("style", "photo.png", "-o", "a.png", "--painting", "photo.png", "--fine", "--content", "0.5",
+                "--smoothness", "2", "--size", "64").stdout  # fmt: skip
+    assert "fine: yes" in said and "content: 0.5" in said and "smoothness: 2" in said and "size: 64" in said
+    wanted = clavilux.style("photo.png", paintings=["photo.png"], fine=True, content=0.5, smoothness=2, size=64)
     assert torch.equal(Picture.load("a.png").pixels, wanted.pixels)
 
 
@@ -112,6 +113,7 @@ def huge(path):
         ("photo.png --fine", "--fine looks at paintings: give --painting"),
         ("photo.png --fine --painting photo.png --like ember", "leave --like out"),
         ("photo.png --content 1", "--content is for --fine"),
+        ("photo.png --size 512", "--size is for --fine"),
         ("photo.png --painting photo.png --fine --content -1", "content is -1.0; it should be a number from 0 to 100"),
         ("", "the picture is missing"),
     ],

@@ -149,10 +149,11 @@ def test_the_seams_of_tiles_do_not_show(layers, width, tile, most):
     x = pixels(300, width)
     gradients = []
     for side in (1024, tile):
-        ascent = dreaming._Ascent(objective(layers), DreamSpec(tile=side), x, None, torch.Generator().manual_seed(1))
+        random = torch.Generator().manual_seed(1)
+        ascent = dreaming._Ascent(objective(layers), DreamSpec(tile=side), x, None, random, side * 4 // 3)
         ascent.grid.manual_seed(3)
         gradients.append(ascent._gradient(x))
-    assert len(ascent._tiles(ascent._view(x, (0, 0)), 16, 16)) >= 9
+    assert len(list(ascent._tiles(ascent._view(x, (0, 0)), 16, 16))) >= 9
     whole, cut = gradients
     wrong = (whole - cut).abs().mean(0) / whole.abs().mean()
     assert 0 < wrong.mean() < most
@@ -187,3 +188,10 @@ def test_a_layer_never_sees_more_than_a_tile():
     *_, last = dream(x, Objective(Watched(), parse_targets(Watched(), "1")), DreamSpec(1, 1.4, 2, tile=256), 1)
     assert max(shown) <= 256 * 256 < 300 * 900 and len(shown) > 4
     assert last.octaves[0].after[0] > last.octaves[0].before[0]
+
+
+def test_of_a_large_picture_every_octave_larger_than_a_tile_is_cut():
+    """Its memory would else be that of an octave in one piece beside what belongs to the whole picture."""
+    spec = DreamSpec(tile=768)
+    assert dreaming._uncut(torch.empty(3, 1024, 600), spec) == 1024
+    assert dreaming._uncut(torch.empty(3, 600, 1025), spec) == 768
