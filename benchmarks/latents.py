@@ -74,10 +74,12 @@ def through(vae: VAE, pixels: Tensor, seed: int = 0) -> dict[str, Tensor]:
 
 
 def beside_jpeg(pixels: Tensor, sizes: Tensor, ours: dict[str, Tensor]) -> dict:
-    """The best JPEG of at most as many bytes as each picture took, and ours on the pictures that have one."""
+    """The best JPEG of at most as many bytes as each picture took, and ours on the pictures that have one, if any."""
     levels = to_levels(pixels).permute(0, 2, 3, 1).numpy()
     found = [jpeg_at(picture, float(size)) for picture, size in zip(levels, sizes, strict=True)]
     small = torch.tensor([each is not None for each in found])
+    if not small.any():
+        return {"pictures_that_jpeg_brings_to_this_size": 0}
     return {
         "pictures_that_jpeg_brings_to_this_size": int(small.sum()),
         "jpeg_psnr_db": float(np.mean([each[0] for each in found if each])),
