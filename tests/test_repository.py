@@ -126,6 +126,8 @@ def test_sizes():
         "bench",
         "train",
         "train vae",
+        "breed",
+        "breed cross",
     ],
 )
 def test_help_imports_nothing_heavy(command):

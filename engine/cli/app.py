@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from clavilux.cli import errors, interrupt
+from clavilux.cli import breed, errors, interrupt
 from clavilux.cli.codecs import decode, encode, quantize
 from clavilux.cli.dream import dream
 from clavilux.cli.help import Command
@@ -173,6 +173,7 @@ for command in (
     bench,
 ):
     app.command(cls=Command)(command)
+app.add_typer(breed.app, name="breed")
 
 
 app.add_typer(train, name="train")

@@ -35,7 +35,7 @@ LAYERS: tuple[dict[str, tuple[str, ...]], ...] = (
     ))},
     {"families": ("engine/families/",)},
     {"loading": ("engine/loading.py", "engine/checkpoint.py", "engine/memory.py")},
-    {"arts": ("engine/arts/",), "provenance": ("engine/provenance/",)},
+    {"arts": ("engine/arts/",), "breeding": ("engine/breeding/",), "provenance": ("engine/provenance/",)},
     {"public": ("engine/__init__.py",)},
     {"bench": ("engine/bench/",), "training": ("engine/training/",), "serve": ("engine/serve/",)},
     {"cli": ("engine/cli/", "engine/__main__.py")},

@@ -235,7 +235,7 @@ class ScoreGeneration:
         )
         shift = shift_to_c(controls.key.tonic)
         self._transposition = Transposition(shift)
-        parts, programs = _parts(controls.instruments, shift)
+        parts, programs = parts_of(controls.instruments, shift)
         self.prompt = prompt_tokens(given, shift, aria.windows.context // 2)
         self.grammar: Grammar | None = ScoreGrammar(
             score_tokens(), bars, parts, None if self.prompt.shape[2] else tempo
@@ -322,7 +322,7 @@ def _shifted(chords: Bars | None, key: Key) -> list[list[Chord]] | None:
     return [[chord.transposed(shift_to_c(key.tonic)) for chord in bar] for bar in chords]
 
 
-def _parts(names: tuple[str, ...], shift: int) -> tuple[list[Part], dict[int, int]]:
+def parts_of(names: tuple[str, ...], shift: int) -> tuple[list[Part], dict[int, int]]:
     """Who plays, in the composer's key, and which program plays what each is written as."""
     parts: list[Part] = []
     programs: dict[int, int] = {}

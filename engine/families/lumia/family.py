@@ -59,7 +59,11 @@ def layout_of(codec: ResidualVQSpec) -> Delay:
 
 
 class Lumia(GridFamily):
-    """Paints what the words say that it knows, and says which it does not know."""
+    """Paints what the words say that it knows, and says which it does not know.
+
+    Attributes:
+        words: those that it knows -> their ids.
+    """
 
     accepts = ACCEPTS
     sizes: str | None = "its positions are learned for that size"
@@ -77,13 +81,13 @@ class Lumia(GridFamily):
         super().__init__("lumia", parts.decoder, codec, SAMPLING, size, identity, layout)
         self._conditioner = parts.conditioner
         self._start = torch.full((1, layout.streams, 1), codec.vocabulary)  # `layout.special`
-        self._words = {word: index for index, word in enumerate(words)}
+        self.words = {word: index for index, word in enumerate(words)}
         self._hands = hands
         self.accepts = accepts_with(bool(hands))
 
     def generation(self, request: PictureRequest) -> PictureGeneration:
         """Read the prompt; what it means is a prefix. ValueError where nothing was understood."""
-        parsed = check_understood(request.prompt, self._words, request.controls.get("anything", False))
+        parsed = check_understood(request.prompt, self.words, request.controls.get("anything", False))
         hand, said = self._hand(request, parsed.controls)
         conditional, unconditional = (
             Conditioning(prefix=self._conditioner([each])) for each in (said, PrefixControls())
@@ -108,7 +112,7 @@ class Lumia(GridFamily):
         hand = asked or hand_of(request.seed, (self._hands[word] for word in controls.words))
         if hand is None or (asked is None and len(controls.words) >= NUM_WORDS):
             return None, controls
-        words = (*controls.words[: NUM_WORDS - 1], self._words[MARK + hand])
+        words = (*controls.words[: NUM_WORDS - 1], self.words[MARK + hand])
         return hand, replace(controls, words=words)
 
 

@@ -80,7 +80,7 @@ def test_it_is_listed_and_small():
     more = describe("lumia")
     assert more["picture"] == "64 x 64 pixels" and facts["licence"] == "Apache-2.0" and more["words"] > 2000
     assert facts["size_bytes"] < 9 * 2**20
-    assert {"apple", "cat", "house"} <= set(clavilux.load("lumia").family._words)
+    assert {"apple", "cat", "house"} <= set(clavilux.load("lumia").family.words)
     assert more["parameters"] == facts["parameters"]
     assert needed_bytes("lumia", None) < 2**29
 
