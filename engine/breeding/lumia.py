@@ -22,9 +22,10 @@ from clavilux.breeding.breeder import Genes, Mix
 from clavilux.checks import short
 from clavilux.families.lumia import foreign
 from clavilux.families.lumia.family import SAMPLING, Lumia
+from clavilux.families.lumia.places import MARK
 from clavilux.families.lumia.prefix_controls import NUM_COLOURS, NUM_WORDS
 from clavilux.families.lumia.prompt import parse_prompt
-from clavilux.families.lumia.words import COLOURS, MARK
+from clavilux.families.lumia.words import COLOURS
 from clavilux.image.picture import Picture
 from clavilux.image_family import PictureRequest
 from clavilux.image_model import ImageModel
