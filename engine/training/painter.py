@@ -114,7 +114,9 @@ class PainterRun:
 
         def between() -> None:
             self.export(codec.state_dict(), self.out / "checkpoint")
-            if len(self.pool) < MOST_SCENES:
+            # As many as half of what was shown so far, so that each scene is shown about twice.
+            wanted = min(MOST_SCENES, FIRST_SCENES + run.step * run.spec.batch // 2)
+            if len(self.pool) < wanted:
                 self.grow(codec, MORE_SCENES)
 
         run.go(self.report, between)
@@ -162,7 +164,9 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="folder with the unpacked Debian packages")
     parser.add_argument("--artists", type=Path, required=True, help="folder with the installed icon sets")
     parser.add_argument("--out", type=Path, default=Path("runs/painter"), help="pictures, states, tokens")
-    parser.add_argument("--minutes", type=float, default=900.0, help="training time in all")
+    parser.add_argument(
+        "--minutes", type=float, default=900.0, help="training time in all, of the processor: a thread's share"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--begin", type=Path, help="a checkpoint folder of the painter's whose weights to begin with")
     parser.add_argument("--export", type=Path, help="when done, write the checkpoint into this folder")

@@ -26,6 +26,8 @@ from clavilux.training.muon import Muon
 from clavilux.training.painter_files import State, painter_spec
 from clavilux.training.tokens import CaptionSampler, ScenePool
 
+UNSEEN_BATCHES = 4
+
 
 @dataclass(frozen=True)
 class TrainSpec:
@@ -56,7 +58,7 @@ class DecoderRun:
         self.layout = layout_of(ResidualVQSpec())
         self.train = CaptionSampler(pool, dataset, words, spec.seed)
         others = CaptionSampler(unseen, dataset, words, spec.seed + 1)
-        self.unseen = [others.batch(spec.batch) for _ in range(8)]
+        self.unseen = [others.batch(spec.batch) for _ in range(UNSEEN_BATCHES)]
         self.model = Parts(decoder or painter_spec(ResidualVQSpec()), len(self.words))
         self.average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         matrices = [p for n, p in self.model.decoder.named_parameters() if p.ndim == 2 and "layers" in n]
@@ -151,7 +153,7 @@ class DecoderRun:
         def report_losses(losses: list[np.ndarray]) -> None:
             nats = " ".join(f"{value:.3f}" for value in np.mean(losses[-50:], 0))
             left = (self.clock.seconds - self.clock.spent_s) / 60
-            report(f"decoder step {self.step}  {self.clock.spent_s:.0f} s, {left:.0f} min left  nats {nats}")
+            report(f"decoder step {self.step}, {left:.0f} min of the processor left  nats {nats}")
 
         def measure(losses: list[np.ndarray]) -> None:
             self._measure_and_save(losses, report)

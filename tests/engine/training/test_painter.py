@@ -84,14 +84,15 @@ def test_emoji_that_alone_have_a_word_are_taught():
     assert [each["held_out"] for each in about] == [False, True, False, False, True]
 
 
-def test_a_clock_goes_on_and_does_not_count_stops(monkeypatch):
+def test_a_clock_goes_on_and_counts_a_threads_share_of_the_processor(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("clavilux.training.image_dataset.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("clavilux.training.image_dataset.time.process_time", lambda: now[0])
+    monkeypatch.setattr("clavilux.training.image_dataset.torch.get_num_threads", lambda: 2)
     clock = Clock(100.0, spent_s=20.0)
-    now[0] = 3.0
-    assert clock.tick() == pytest.approx(0.23)
+    now[0] = 6.0
+    assert clock.tick() == clock.tick() == pytest.approx(0.23)
     now[0] = 1000.0
-    assert clock.tick() == pytest.approx(0.23 + Clock.LONGEST_S / 100)
+    assert clock.tick() == 1.0
 
 
 def test_a_state_is_written_whole(tmp_path):
