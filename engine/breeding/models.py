@@ -24,6 +24,7 @@ DEFAULT = "lumia"
 BREEDERS = {  # family -> the module whose `load(name, folder, model_sha256)` gives its breeder
     "lumia": "clavilux.breeding.lumia",
     "aria": "clavilux.breeding.aria",
+    "vae": "clavilux.breeding.vae",
 }
 MUSIC = ("aria",)  # families whose genes are scores
 
@@ -58,13 +59,13 @@ def family_of(model: PathLike) -> str:
 def folder_of(model: PathLike) -> Path:
     """Where a model's files are. CheckpointError."""
     name, folder = str(model), Path(model)
-    if not folder.is_dir() and (PRETRAINED / folder.name / "config.json").is_file() and name == folder.name:
+    bundled = [each for each in BREEDERS if (PRETRAINED / each / "config.json").is_file()]
+    if name in bundled:
         return PRETRAINED / name
     if not (folder / "config.json").is_file():
-        bundled = [family for family in BREEDERS if (PRETRAINED / family / "config.json").is_file()]
         raise CheckpointError(
-            f"there is no model {name!r} to breed with; give one that is bundled ({', '.join(bundled)}) or a folder "
-            "that `clavilux train` wrote"
+            f"no model {name!r} is bundled, and no folder of that name holds one; give {', '.join(bundled)} or a "
+            "folder that `clavilux train` wrote (model, --model)"
         )
     return folder
 

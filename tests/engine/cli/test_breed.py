@@ -150,7 +150,7 @@ def test_weights_of_parents_are_read(kids):
         (("genes", "--model", "toy", "-o", "x", "--reach", "99"), "reach is 99.0; it should be a number from 0.1"),
         (("random", "cat", "--model", "toy", "-o", "x"), "'cat' is no class of toy; it has disc, square"),
         (("random", "--model", "toy", "-o", "kids"), "'kids' is there already; give the name of a new folder"),
-        (("random", "--model", "gone", "-o", "x"), "there is no model 'gone' to breed with"),
+        (("random", "--model", "gone", "-o", "x"), "no model 'gone' is bundled, and no folder of that name holds one"),
         (
             ("show", "kids/1.json", "-o", "x.png", "--model", "other"),
             "the genome is for a model toy of the fingerprint",
