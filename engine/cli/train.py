@@ -184,7 +184,7 @@ def _run(
         if not said:
             display.show_remarks(remarks_on(pictures))
         run = PictureRun(place, learner(pictures), settings)
-        first, trained = run.step, time.perf_counter()
+        first = run.step
 
         def report(line: Measured) -> None:
             if not said:
@@ -196,13 +196,12 @@ def _run(
 
         with display.share_bar(hidden=said) as progress:
             last = run.go(Limits(**limits), Watch(progress, report, show if preview is not None else None))
-    taken = time.perf_counter() - trained
     note_written(ctx, output)
     if run.ended == "stopped":
         raise KeyboardInterrupt  # says what was written, and ends as Ctrl-C does
     facts = {
         "run": str(output), "checkpoint": str(output / "checkpoint"), "ended": ENDED[run.ended], "steps": run.step,
-        "steps_a_second": round((run.step - first) / max(taken, 1e-9), 3), "held_out": last.held_out,
+        "steps_a_second": round((run.step - first) / max(run.stepping_s, 1e-9), 3), "held_out": last.held_out,
         "best": run.best_line.held_out | {"step": run.best_line.step} if run.log and run.learner.best else {},
         "pictures": {
             "learned_from": len(pictures.taught), "held_out": len(pictures.unseen), "classes": len(pictures.classes),
@@ -213,7 +212,7 @@ def _run(
     if as_json:
         display.print_json(facts | {"settings": settings})
     elif not quiet:
-        display.show_facts({name: value for name, value in facts.items() if name != "pictures"})
+        display.show_facts({name: value for name, value in facts.items() if name != "pictures" and value != {}})
 
 
 def remarks_on(pictures: PictureFolder) -> list[str]:
@@ -225,5 +224,9 @@ def remarks_on(pictures: PictureFolder) -> list[str]:
 
 def line_of(line: Measured) -> str:
     """A line of the curves as a sentence."""
-    values = ", ".join(f"{name.replace('_', ' ')} {value:,.5g}" for name, value in line.held_out.items())
+    values = ", ".join(f"{name.replace('_', ' ')} {_written(value)}" for name, value in line.held_out.items())
     return f"step {line.step:,}, {line.seconds / 60:.1f} min: {values}"
+
+
+def _written(value: float) -> str:
+    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.4g}"

@@ -201,6 +201,7 @@ class PictureRun:
         step: how many steps were taken.
         log: what was measured, the oldest first.
         checkpoint_steps: as `Limits` has it; None until it is found.
+        stepping_s: seconds that the steps of this call took; measuring and writing do not count.
         ended: why `go` came back: "minutes", "steps", "no better" or "stopped".
     """
 
@@ -216,7 +217,7 @@ class PictureRun:
             CheckpointError: there is a state, and it cannot be read or does not fit the learner.
         """
         self.folder, self.learner = folder, learner
-        self.step, self.log, self.ended = 0, list[Measured](), ""
+        self.step, self.log, self.stepping_s, self.ended = 0, list[Measured](), 0.0, ""
         self._sums, self._settings, self._spent_s = _Sums(), dict(settings), 0.0
         self._written = -1  # the step of the state on disk
         self.checkpoint_steps: int | None = (saved_settings(folder) or {}).get("checkpoint_steps")
@@ -242,9 +243,11 @@ class PictureRun:
         timed = shown = began
         with _stops() as stopped:
             while not (ended := self._ending(limits, time.monotonic() - began, stopped)):
+                before = time.monotonic()
                 self._sums.add(self._checked(self.learner.step(self.step)))
                 self.step += 1
                 now = time.monotonic()
+                self.stepping_s += now - before
                 self._spent_s = spent_before + now - began
                 if self.step - first == _TIMED[0]:
                     timed = now

