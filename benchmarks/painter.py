@@ -35,9 +35,8 @@ from clavilux.image.arts.features import Features, load_features
 from clavilux.image.latents.vae import to_levels
 from clavilux.image.sheet import contact_sheet
 from clavilux.training.augment import on_white
-from clavilux.training.image_dataset import ImageDataset, floats
+from clavilux.training.image_dataset import NEVER_TOGETHER, ImageDataset, floats
 from clavilux.training.recolor import recolored
-from clavilux.training.scenes import NEVER_TOGETHER
 
 SEEDS = (1, 2, 3, 4)
 NUM_NAMES = 60

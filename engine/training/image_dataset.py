@@ -16,8 +16,15 @@ from torch import Tensor
 from clavilux.kernels.processor import AMX, BFLOAT16
 from clavilux.training.augment import on_white
 
-REPORT_S, CHECKPOINT_S = 30.0, 180.0  # on the wall; of the processor
+REPORT_S, CHECKPOINT_S = 30.0, 120.0  # on the wall; of the processor
 CLIP_ART_SHOWN = 0.4  # times as often as an emoji: its titles are worse names, and its hands are many
+# Left out of what is taught, so that the benchmark can ask for combinations that the painter never saw.
+NEVER_TOGETHER = (
+    "tiger elephant", "cat horse", "rabbit bear", "zebra cow", "owl penguin", "duck eagle", "bee butterfly",
+    "shark dolphin", "apple strawberry", "pizza hamburger", "banana pear", "cake doughnut", "rose tulip",
+    "cactus mushroom", "bus truck", "tractor train", "castle hospital", "hat boot", "crying cowboy face",
+    "angry sleepy face",
+)  # fmt: skip
 Report = Callable[[str], None]
 Losses = TypeVar("Losses")  # of one step
 
@@ -56,11 +63,12 @@ class ImageDataset:
         """bool [N]: what is fit to be taught, held out or not."""
         nouns = {each["words"][0] for each in self.about if each["source"] != "clip art" and len(each["words"]) == 1}
         known = {word for each in self.about if each["source"] != "clip art" for word in each["words"]}
-        return np.array([
-            each["source"] != "clip art"
-            or (0 < len(each["words"]) <= 2 and set(each["words"]) <= known and bool(nouns & set(each["words"])))
-            for each in self.about
-        ])  # fmt: skip
+        never = [set(pair.split()) for pair in NEVER_TOGETHER]
+
+        def fits(words: set[str]) -> bool:
+            return 0 < len(words) <= 2 and words <= known and bool(nouns & words) and words not in never
+
+        return np.array([each["source"] != "clip art" or fits(set(each["words"])) for each in self.about])
 
     def image(self, picture: int) -> Image.Image:
         """RGBA, 64 x 64."""

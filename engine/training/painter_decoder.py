@@ -37,7 +37,7 @@ class TrainSpec:
     muon_rate: float = 0.005
     adam_rate: float = 3e-3
     weight_decay: float = 0.08
-    warmup_share: float = 0.02
+    warmup_share: float = 0.003
     decay_share: float = 0.5  # of the run, at its end, in which the rate falls to zero
     averaged: float = 0.999  # of the average of the weights is kept at each step
     books: tuple[float, ...] = (1.0, 0.8, 0.5, 0.3)  # what each codebook's loss counts

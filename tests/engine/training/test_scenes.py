@@ -10,13 +10,12 @@ from clavilux.families.lumia.prefix_controls import PrefixControls
 from clavilux.families.lumia.seen_colors import main_colours
 from clavilux.families.lumia.words import COLOURS, words_of
 from clavilux.training import augment
-from clavilux.training.image_dataset import ImageDataset
+from clavilux.training.image_dataset import NEVER_TOGETHER, ImageDataset
 from clavilux.training.pictures import Named
 from clavilux.training.recolor import TARGETS, recolored
 from clavilux.training.scenes import (
     ARRANGEMENTS,
     GRID,
-    NEVER_TOGETHER,
     OWN,
     Part,
     Scene,
