@@ -49,6 +49,8 @@ class LatentBreeder:
             raise ValueError(f"the genome has the layers {short(counts)}; {self.name} has {short(self.layers)}")
         if max(abs(number) for numbers in genes.latents.values() for number in numbers) > LARGEST:
             raise ValueError(f"a latent of the genome is beyond {LARGEST:g} deviations; most are within 3")
+        if self.class_names and not genes.classes:
+            raise ValueError(f"the genome has no class; {self.name} has {_listed(self.class_names)}")
         for name, share in genes.classes.items():
             if name not in self.class_names:
                 raise ValueError(f"the genome has the class {short(name)}; {self.name} has {_listed(self.class_names)}")
