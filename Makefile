@@ -87,7 +87,7 @@ runs/latents: | $(SETUP)
 	$(BIN)/python -m clavilux.training.latents "$(PICTURES)" $@
 
 train-vae: runs/latents  ## train the bundled VAE again, MINUTES of it: make train-vae PICTURES=folder-of-unpacked-packages
-	$(BIN)/clavilux train vae runs/latents/taught --held-out runs/latents/held-out -o runs/vae --minutes $(MINUTES)
+	$(BIN)/clavilux train vae runs/latents/taught --held-out runs/latents/held-out -o runs/vae --licence Apache-2.0 --minutes $(MINUTES)
 
 clean:  ## remove .venv, caches and build outputs
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache

@@ -37,6 +37,10 @@ HeldOut = Annotated[Path | None, typer.Option(help="A folder to measure with.  [
 Minutes = Annotated[float, typer.Option(help="How long this call trains.")]
 Steps = Annotated[int | None, typer.Option(help="End when the run has taken so many, if that is earlier.")]
 Seed = Annotated[int | None, typer.Option(help="Of all that is drawn.  [default: 0]")]
+Name = Annotated[
+    str | None, typer.Option(help="What its checkpoints call themselves.  [default: the name of the run's folder]")
+]
+Licence = Annotated[str | None, typer.Option(help="Of its weights, as its checkpoints state it.")]
 Preview = Annotated[Path | None, typer.Option(help="A picture file with samples, new every half minute.")]
 Patience = Annotated[int, typer.Option(help="End after so many measures without a better one.")]
 CheckpointSteps = Annotated[
@@ -80,6 +84,8 @@ def vae(
     checkpoint_steps: CheckpointSteps = None,
     patience: Patience = 12,
     preview: Preview = None,
+    name: Name = None,
+    licence: Licence = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     device: Device = "auto",
@@ -106,7 +112,7 @@ def vae(
     features = load_features(device=where) if how.perceptual else None
 
     def learner(pictures: PictureFolder) -> Learner:
-        return VAELearner(pictures, spec, how, where, features)
+        return VAELearner(pictures, spec, how, where, features, name or output.resolve().name, licence)
 
     limits = {"minutes": minutes, "steps": steps, "patience": patience, "checkpoint_steps": checkpoint_steps}
     _run(ctx, (folder, output, held_out), settings, limits, learner, preview, as_json, quiet)

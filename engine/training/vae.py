@@ -94,6 +94,7 @@ class VAELearner:
         device: torch.device | None = None,
         features: Features | None = None,
         name: str = "vae",
+        licence: str | None = None,
     ):
         """A new one, of random weights.
 
@@ -104,10 +105,11 @@ class VAELearner:
             device: where it computes; the CPU if None.
             features: what the perceptual loss looks through, on that device; needed if `training.perceptual` is not 0.
             name: what exported checkpoints are called.
+            licence: of their weights, if they are to state one.
         """
         assert pictures.size == spec.size and (features is not None or not training.perceptual)
         self.pictures, self.training, self.device = pictures, training, device or torch.device("cpu")
-        self.features, self.name = features, name
+        self.features, self.name, self.licence = features, name, licence
         with torch.random.fork_rng([]):
             torch.manual_seed(int(random_of(training.seed, FIRST, 0).integers(2**62)))
             self.vae = VAE(spec).to(self.device).to(memory_format=torch.channels_last)
@@ -204,8 +206,9 @@ class VAELearner:
     def export(self, folder: Path, training: dict[str, Any]) -> None:
         """As `Learner`: the averaged weights."""
         files.save_vae(
-            folder, self.averaged, self.statistics(), name=self.name, classes=self.pictures.classes, training=training
-        )
+            folder, self.averaged, self.statistics(), name=self.name, classes=self.pictures.classes, training=training,
+            licence=self.licence,
+        )  # fmt: skip
 
     @torch.no_grad()
     def statistics(self) -> Statistics:

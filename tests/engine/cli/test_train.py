@@ -98,6 +98,7 @@ def test_ctrl_c_writes_the_state_and_goes_on(monkeypatch):
 
 def test_kill_9_and_the_same_next_checkpoint():
     """A process of its own, killed in its sixth step; its next state is that of a run that was left alone."""
+    options = ("train", "vae", "in", *QUICK, "--steps", "6", "--checkpoint-steps", "3", "--name", "mine", "-q")
     program = (
         "import os, signal\n"
         "from clavilux.training import picture_run, vae\n"
@@ -107,12 +108,12 @@ def test_kill_9_and_the_same_next_checkpoint():
         "    return os.kill(os.getpid(), signal.SIGKILL) if number == 5 else step(self, number)\n"
         "vae.VAELearner.step = killed\n"
         "from clavilux.cli.app import app\n"
-        f"app(['train', 'vae', 'in', '-o', 'run', *{QUICK!r}, '--steps', '6', '--checkpoint-steps', '3', '-q'])\n"
+        f"app([*{options!r}, '-o', 'run'])\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     for folder in ("run", "whole"):
-        call("train", "vae", "in", "-o", folder, *QUICK, "--steps", "6", "--checkpoint-steps", "3", "-q")
+        call(*options, "-o", folder)
     for name in (STATE, "checkpoint/model.safetensors", "checkpoint/config.json", "samples.png"):
         with open(f"run/{name}", "rb") as ours, open(f"whole/{name}", "rb") as theirs:
             assert ours.read() == theirs.read(), name
@@ -120,9 +121,12 @@ def test_kill_9_and_the_same_next_checkpoint():
 
 def test_what_is_said_of_a_checkpoint():
     train("--steps", "1", "-q")
+    assert load_vae("run/checkpoint").config["name"] == "run" and "licence" not in load_vae("run/checkpoint").config
+    train("--steps", "2", "--name", "pets", "--licence", "CC0-1.0", "-q")
+    assert load_vae("run/checkpoint").config["name"] == "pets"
     found = json.loads(call("info", "run/checkpoint", "--json").stdout)
     assert found["kind"] == "generator" and found["family"] == "vae" and found["classes"] == ["cats", "dogs"]
-    assert found["training"]["steps"] == 1 and found["parameters"] > 10**6
+    assert found["licence"] == "CC0-1.0" and found["parameters"] > 10**6
     assert "kind: generator" in call("info", "run/checkpoint").stdout
     with pytest.raises(CheckpointError, match="is a VAE: it makes pictures of latents, not of tokens"):
         load("run/checkpoint")
