@@ -191,5 +191,5 @@ def test_a_song_or_a_picture_is_made_without_the_compiler(arguments, tmp_path, m
 
 
 def test_importing_the_package_is_light():
-    program = "import sys, clavilux; sys.exit('torch' in sys.modules)"
+    program = "import sys, clavilux, clavilux.breeding; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
