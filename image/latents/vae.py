@@ -21,6 +21,9 @@ from clavilux.image.codecs.vq import Residual
 
 DOWNSAMPLING = 8  # pixels a side that one place of the latents stands for
 _SMALLEST, _LARGEST = 16, 512  # pixels a side
+# Beyond black and white, as only so their whole step is likely; and no farther: a decoder that may push white away
+# without end does so, and the width of the distribution grows with it until the colors in between count for nothing.
+BOUND = 1.05
 _FIRST_SCALE = 0.1  # of the logistic distribution, in pixels of -1 to 1
 _FIRST_LOG_VARIANCE = -3.0  # of the posterior: with 0 the first steps are all noise
 _LOG_VARIANCES = (-14.0, 6.0)
@@ -130,7 +133,7 @@ class VAE(nn.Module):
         return Posterior(mean, log_variance.clamp(*_LOG_VARIANCES))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """[B, C, S/8, S/8] -> pixels [B, 3, S, S], about -1 to 1, not clipped: black and white lie beyond."""
+        """[B, C, S/8, S/8] -> pixels [B, 3, S, S], -1.05 to 1.05: black and white lie a little beyond."""
         return self.decoder(latents)
 
 
@@ -151,7 +154,15 @@ class Decoder(nn.Sequential):
             nn.SiLU(),
             nn.Conv2d(half, 12, 3, padding=1),
             nn.PixelShuffle(2),  # [B, 12, S/2, S/2] -> [B, 3, S, S]
+            Bounded(),
         )
+
+
+class Bounded(nn.Module):
+    """Any numbers -> numbers within `BOUND` of 0, smoothly: 1.05 tanh x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return BOUND * x.tanh()
 
 
 def _larger(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:

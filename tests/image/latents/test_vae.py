@@ -4,10 +4,9 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 from clavilux.image.latents import losses
-from clavilux.image.latents.vae import VAE, Posterior, VAESpec, to_levels, to_pixels
+from clavilux.image.latents.vae import BOUND, VAE, Bounded, Posterior, VAESpec, to_levels, to_pixels
 
 TINY = VAESpec(16, 2, (8, 8), (8, 8, 8), (1, 1), (1, 1, 1))
 LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1
@@ -162,7 +161,11 @@ def test_sizes_come_back():
     assert VAESpec.from_dict(spec.to_dict()) == spec and VAESpec.from_dict({}) == VAESpec()
 
 
-def test_the_decoder_ends_in_plain_numbers():
-    """What follows the last convolution must not bend them: white lies beyond 1 where the bound is best."""
-    layers = list(VAE(TINY).decoder)
-    assert isinstance(layers[-2], nn.Conv2d) and isinstance(layers[-1], nn.PixelShuffle)
+def test_pixels_reach_white_and_go_no_farther():
+    """White must lie within reach, with room for its step's probability; without a bound the decoder runs away."""
+    ends = Bounded()(torch.tensor([-50.0, 0.0, 50.0]))
+    torch.testing.assert_close(ends, torch.tensor([-BOUND, 0.0, BOUND]))
+    white = losses.logistic_nats(torch.ones(1, 1, 1, 1), ends[2:].view(1, 1, 1, 1), torch.tensor(0.01).log())
+    assert float(white) < 0.02
+    vae = tiny()
+    assert float(vae.decode(1000 * torch.randn(2, 2, 2, 2)).detach().abs().max()) <= BOUND
