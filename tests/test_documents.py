@@ -173,7 +173,7 @@ def test_frames_with_a_small_musicgen(page, small_musicgen):
 def test_unrun_snippets_have_a_known_language():
     for document in DOCUMENTS:
         languages = {match["language"] for match in FENCE.finditer(document.read_text(encoding="utf-8"))}
-        assert languages <= {"python", "bash", "text"}, name_of(document)
+        assert languages <= {"python", "bash", "text", "json"}, name_of(document)
 
 
 def test_links_to_files_lead_somewhere():
