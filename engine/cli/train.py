@@ -19,11 +19,13 @@ from clavilux.cli.options import AsJson, Device, Quiet, check_apart, note_writte
 from clavilux.files import check_target
 
 if TYPE_CHECKING:
+    from clavilux.image.latents.files import LoadedVAE
     from clavilux.image.picture import Picture
     from clavilux.training.picture_folder import PictureFolder
     from clavilux.training.picture_run import Learner, Measured
 
 LARGEST_SIZE = 256
+PIXEL_SIZE, PIXEL_SIZES = 64, (8, 16, 32, 64, 128)  # of GANs without a VAE
 ENDED = {
     "minutes": "its time is over; the same command goes on",
     "steps": "its steps are taken; more --steps go on",
@@ -118,6 +120,83 @@ def vae(
     _run(ctx, (folder, output, held_out), settings, limits, learner, preview, as_json, quiet)
 
 
+@train.command(cls=Command)
+def gan(
+    ctx: typer.Context,
+    folder: Folder,
+    output: Output,
+    vae: Annotated[
+        Path | None, typer.Option(help="The VAE whose latents are made: its run or checkpoint.  [default: the bundled]")
+    ] = None,
+    pixels: Annotated[
+        bool | None, typer.Option("--pixels", help="Make pixels, without a VAE, by the non-saturating game of 2014.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="With --pixels: 8, 16, 32, 64 or 128 a side.  [default: 64]")] = None,
+    minutes: Minutes = 60.0,
+    steps: Steps = None,
+    held_out: HeldOut = None,
+    seed: Seed = None,
+    batch: Annotated[int | None, typer.Option(help="Pictures a step.  [default: 32]")] = None,
+    rate: Annotated[float | None, typer.Option(help="Of learning, of both players.  [default: 0.0005]")] = None,
+    penalty: Annotated[
+        float | None, typer.Option(help="Gamma of R1 and R2: more is steadier and slower.  [default: 1]")
+    ] = None,
+    mirror: Annotated[
+        bool | None, typer.Option("--mirror/--no-mirror", help="Show every other picture mirrored.  [default: mirror]")
+    ] = None,
+    augment: Annotated[
+        bool | None,
+        typer.Option(
+            "--augment/--no-augment",
+            help="Change what the discriminator sees as far as it learns pictures by heart.  [default: augment]",
+        ),
+    ] = None,
+    checkpoint_steps: CheckpointSteps = None,
+    preview: Preview = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    device: Device = "auto",
+) -> None:
+    """Train a GAN: two players, one of whom makes pictures from noise."""
+    _check_limits(minutes, steps, checkpoint_steps, 1)
+    _check_files(folder, output, preview)
+    given = {
+        "kind": "gan", "pixels": pixels, "size": size, "batch": batch, "rate": rate, "penalty": penalty,
+        "mirror": mirror, "augment": augment, "seed": seed,
+    }  # fmt: skip
+    _check_gan(given, vae)
+
+    from clavilux.cli import display
+    from clavilux.precision import device_named
+    from clavilux.training import gan as training
+    from clavilux.training.picture_run import saved_settings, settled
+
+    where = device_named(device)
+    saved = saved_settings(output) or {}
+    if saved.get("kind", "gan") != "gan":
+        raise ValueError(f"the run in {str(output)!r} trains a {saved['kind']}; give another folder to train a GAN in")
+    if saved.get("pixels", pixels):
+        loaded, usual = None, {"size": PIXEL_SIZE}
+    else:
+        loaded, usual = _vae_of(vae or saved.get("vae"))
+        given["vae_sha256"] = usual["vae_sha256"]
+    settings = settled(output, given, training.usual_settings(loaded is None) | usual)
+    how = training.GANTraining(
+        relativistic=loaded is not None,
+        **{name: settings[name] for name in ("batch", "rate", "penalty", "mirror", "augment", "seed")},
+    )
+    features = training.features_if_there(where)
+
+    def learner(pictures: PictureFolder) -> Learner:
+        made = training.GANLearner(pictures, how, loaded, where, features)
+        if features is None and not (quiet or as_json):
+            display.show_remarks(['KID is not measured; what it looks through is in pip install "clavilux[arts]"'])
+        return made
+
+    limits = {"minutes": minutes, "steps": steps, "checkpoint_steps": checkpoint_steps}
+    _run(ctx, (folder, output, held_out), settings, limits, learner, preview, as_json, quiet)
+
+
 def _check_limits(minutes: float, steps: int | None, checkpoint_steps: int | None, patience: int) -> None:
     number_from("--minutes", minutes, 0.01, 100_000)
     whole_number("--patience", patience, 1, 10**6)
@@ -146,12 +225,61 @@ def _check_vae(given: Mapping[str, Any]) -> None:
     size = given["size"]
     if size is not None and (whole_number("--size", size, 16, LARGEST_SIZE) % 8):
         raise ValueError(f"--size is {size}; it should be a multiple of 8, such as 64 or 128")
-    for name, least, most in (("latent_channels", 1, 64), ("batch", 1, 1024), ("seed", 0, 2**63 - 1)):
+    _check_numbers(
+        given,
+        {"latent_channels": (1, 64), "batch": (1, 1024), "seed": (0, 2**63 - 1)},
+        {"rate": (1e-6, 0.1), "kl_weight": (0, 1000), "free_bits": (0, 8), "perceptual": (0, 1000)},
+    )
+
+
+def _check_gan(given: Mapping[str, Any], vae: Path | None) -> None:
+    """Refuse settings that no GAN is trained with."""
+    if given["pixels"] and vae is not None:
+        raise ValueError("--pixels makes pixels without a VAE; leave --vae out, or --pixels")
+    if given["size"] is not None and not given["pixels"]:
+        raise ValueError("--size goes with --pixels; in latents the pictures have the VAE's size")
+    if given["size"] is not None and given["size"] not in PIXEL_SIZES:
+        raise ValueError(f"--size is {given['size']}; it should be one of {', '.join(map(str, PIXEL_SIZES))}")
+    _check_numbers(
+        given,
+        {"batch": (2, 1024), "seed": (0, 2**63 - 1)},
+        {"rate": (1e-6, 0.1), "penalty": (0, 1000)},
+    )
+
+
+def _check_numbers(
+    given: Mapping[str, Any], whole: Mapping[str, tuple[int, int]], others: Mapping[str, tuple[float, float]]
+) -> None:
+    """Refuse numbers out of (least, most), where they are given."""
+    for name, (least, most) in whole.items():
         if given[name] is not None:
             whole_number(_option(name), given[name], least, most)
-    for name, floor, top in (("rate", 1e-6, 0.1), ("kl_weight", 0, 1000), ("free_bits", 0, 8), ("perceptual", 0, 1000)):
+    for name, (floor, top) in others.items():
         if given[name] is not None:
             number_from(_option(name), given[name], floor, top)
+
+
+def _vae_of(place: str | Path | None) -> tuple[LoadedVAE, dict[str, Any]]:
+    """A VAE and what a run notes of it: of a checkpoint, of a run, or the bundled one.
+
+    Raises:
+        ValueError: none was named, and none is bundled.
+        CheckpointError: there is none.
+    """
+    from clavilux.checkpoint import PRETRAINED
+    from clavilux.image.latents.files import load_vae
+
+    folder = PRETRAINED / "vae" if place is None else Path(place)
+    if place is None and not folder.is_dir():
+        raise ValueError(
+            "--vae is missing, and no VAE is bundled; give the folder of one that `clavilux train vae` made, "
+            "or --pixels"
+        )
+    if not (folder / "config.json").exists() and (folder / "checkpoint").is_dir():
+        folder = folder / "checkpoint"
+    loaded = load_vae(folder)
+    named = {"size": loaded.vae.spec.size, "vae_sha256": loaded.fingerprint}
+    return loaded, named | {"vae": None if place is None else str(folder.absolute())}
 
 
 def _option(name: str) -> str:
