@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 8 -
 SETUP := .venv/.setup
 DEV := .venv/.setup-dev
 
-.PHONY: help setup song test test-limited coverage hooks lint docs bench kernels-check train-aria train-lumia train-vae clean
+.PHONY: help setup song test test-limited coverage hooks lint docs bench kernels-check train-aria train-lumia train-vae train-gan clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -88,6 +88,9 @@ runs/latents: | $(SETUP)
 
 train-vae: runs/latents  ## train the bundled VAE again, MINUTES of it: make train-vae PICTURES=folder-of-unpacked-packages
 	$(BIN)/clavilux train vae runs/latents/taught --held-out runs/latents/held-out -o runs/vae --licence Apache-2.0 --minutes $(MINUTES)
+
+train-gan: runs/latents  ## train the bundled GAN again, in the latents of runs/vae, MINUTES of it: make train-gan PICTURES=...
+	$(BIN)/clavilux train gan runs/latents/taught --held-out runs/latents/held-out --vae runs/vae -o runs/gan --minutes $(MINUTES)
 
 clean:  ## remove .venv, caches and build outputs
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache

@@ -126,6 +126,7 @@ def test_sizes():
         "bench",
         "train",
         "train vae",
+        "train gan",
         "breed",
         "breed cross",
     ],

@@ -179,6 +179,7 @@ def gan(
         loaded, usual = None, {"size": PIXEL_SIZE}
     else:
         loaded, usual = _vae_of(vae or saved.get("vae"))
+        training.specs(*loaded.vae.spec.latent_shape[:2], 0, pixels=False)  # refuses other sizes
         given["vae_sha256"] = usual["vae_sha256"]
     settings = settled(output, given, training.usual_settings(loaded is None) | usual)
     how = training.GANTraining(

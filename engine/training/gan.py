@@ -180,8 +180,11 @@ class GANLearner:
         self.device, self.features, self.name = device or torch.device("cpu"), features, name
         self.classes = pictures.classes if len(pictures.classes) > 1 else ()
         self._labels = torch.from_numpy(pictures.labels)
-        self.samples = PixelSamples(pictures, training) if loaded is None else None
-        self.samples = self.samples or LatentSamples(pictures, loaded, training, self.device)
+        self.samples: PixelSamples | LatentSamples = (
+            PixelSamples(pictures, training)
+            if loaded is None
+            else LatentSamples(pictures, loaded, training, self.device)
+        )
         unseen = pictures.unseen
         held_out = self.samples.plain(unseen)
         sizes = specs(held_out.shape[1], held_out.shape[2], len(self.classes), pixels=loaded is None)
@@ -200,8 +203,10 @@ class GANLearner:
         """How far the discriminator knows taught pictures by heart; KID against held-out ones, on Lite0's features."""
         unseen, taught = (self._some(rows) for rows in (self.pictures.unseen, self.pictures.taught))
         fake, classes = self._made(MEASURED, MEASURE)
-        logits = [self.game.judged(self.samples.plain(rows), self._classes_of(rows)) for rows in (taught, unseen)]
-        found = {"overfitting": overfitting(*logits, self.game.judged(fake, classes))}
+        seen, never_seen = (
+            self.game.judged(self.samples.plain(rows), self._classes_of(rows)) for rows in (taught, unseen)
+        )
+        found = {"overfitting": overfitting(seen, never_seen, self.game.judged(fake, classes))}
         if self.features is not None and len(unseen) > 3:
             if self._real is None:
                 self._real = self._described(self.pictures.pixels[unseen])

@@ -133,9 +133,9 @@ class Generator(nn.Module):
         self.embedding = nn.Embedding(spec.classes, spec.noise) if spec.classes else None
         inputs = spec.noise * (2 if spec.classes else 1)
         wide = 2 * spec.width
-        self.mapping = nn.Sequential(nn.Linear(inputs, wide), nn.LeakyReLU(LEAK), nn.Linear(wide, spec.width))
-        for linear in (self.mapping[0], self.mapping[2]):
-            _unit(linear)
+        self.mapping = nn.Sequential(
+            _unit(nn.Linear(inputs, wide)), nn.LeakyReLU(LEAK), _unit(nn.Linear(wide, spec.width))
+        )
         self.register_buffer("mean_style", torch.zeros(spec.width))
         self.start = nn.Parameter(torch.empty(spec.towers[0], COARSEST, COARSEST))
         nn.init.normal_(self.start)

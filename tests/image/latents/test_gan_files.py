@@ -46,7 +46,7 @@ def test_a_folder_is_read_as_it_was_written(pixels, tmp_path):
     assert found.config["training"] == {"steps": 7} and found.config["licence"] == "Apache-2.0"
     assert not any(parameter.requires_grad for parameter in found.model.parameters())
     assert len(found.fingerprint) == 64
-    assert (tmp_path / "gan" / "config.json").read_text().startswith('{\n  "family": "gan"')
+    assert (tmp_path / "gan" / "config.json").read_text().startswith('{\n "family": "gan"')
 
 
 def test_latents_are_brought_back_to_where_the_decoder_has_them(tmp_path):
