@@ -267,3 +267,15 @@ def test_tables_of_steps_are_those_of_the_files():
             assert float(cell) == float(f"{1e3 * medians[place]:.3g}"), place
             compared += 1
     assert compared == 4 * (5 + 6 + 6) + 5 * 5
+
+
+def test_quoted_lines_stand_in_the_files_they_are_quoted_from():
+    """Blocks after `<!-- from FILE -->`, but for how far they are indented."""
+    quotes = re.findall(
+        r"<!-- from (\S+) -->\n```text\n(.*?)```", (DOCS / "guides/generators.md").read_text(), re.DOTALL
+    )
+    assert len(quotes) == 7
+    for file, quoted in quotes:
+        lines = [line.strip() for line in (ROOT / file).read_text(encoding="utf-8").splitlines()]
+        wanted = [line.strip() for line in quoted.splitlines()]
+        assert any(lines[n : n + len(wanted)] == wanted for n in range(len(lines))), f"{file}: {quoted}"
