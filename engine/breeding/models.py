@@ -24,6 +24,7 @@ DEFAULT = "lumia"
 BREEDERS = {  # family -> the module whose `load(name, folder, model_sha256)` gives its breeder
     "lumia": "clavilux.breeding.lumia",
     "aria": "clavilux.breeding.aria",
+    "gan": "clavilux.breeding.gan",
     "vae": "clavilux.breeding.vae",
 }
 MUSIC = ("aria",)  # families whose genes are scores
