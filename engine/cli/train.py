@@ -137,7 +137,7 @@ def gan(
     held_out: HeldOut = None,
     seed: Seed = None,
     batch: Annotated[int | None, typer.Option(help="Pictures a step.  [default: 32]")] = None,
-    rate: Annotated[float | None, typer.Option(help="Of learning, of both players.  [default: 0.0005]")] = None,
+    rate: Annotated[float | None, typer.Option(help="Of learning, of both players.  [default: 0.001]")] = None,
     penalty: Annotated[
         float | None, typer.Option(help="Gamma of R1 and R2: more is steadier and slower.  [default: 1]")
     ] = None,

@@ -57,7 +57,7 @@ class GANTraining:
     """
 
     batch: int = 32
-    rate: float = 5e-4
+    rate: float = 1e-3
     penalty: float = 1.0
     relativistic: bool = True
     mirror: bool = True
