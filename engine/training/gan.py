@@ -143,7 +143,7 @@ class PixelSamples:
 
     def plain(self, rows: np.ndarray) -> Tensor:
         """float [B, 3, S, S] of rows [B]."""
-        return to_pixels(torch.from_numpy(self._pixels[rows]))
+        return pixels_of(self._pixels[rows], torch.device("cpu"))
 
 
 class GANLearner:
@@ -261,7 +261,10 @@ class GANLearner:
 
 
 def pixels_of(levels: np.ndarray, device: torch.device) -> Tensor:
-    """uint8 [B, 3, S, S] -> float, -1 to 1."""
+    """uint8 [B, 3, S, S] -> float, -1 to 1, laid out so in memory: of other layouts convolutions round otherwise.
+
+    Pictures that were just read lie with their colors innermost, and those of a run that goes on do not.
+    """
     return to_pixels(torch.from_numpy(np.ascontiguousarray(levels)).to(device))
 
 

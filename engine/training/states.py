@@ -37,8 +37,7 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(f"{str(path)!r} is not the state of a training run")
     with checkpoint_io.open_safetensors(path) as file:  # names as they are: a wrapper's prefix may be a learner's own
         names = file.keys()
-        # Copies: the file's lie at odd addresses, where a sum can round otherwise than in memory of its own.
-        return {name: file.get_tensor(name).clone() for name in names}, json.loads(text)
+        return {name: file.get_tensor(name) for name in names}, json.loads(text)
 
 
 def beginning(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

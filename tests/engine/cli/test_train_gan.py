@@ -97,9 +97,10 @@ def test_a_run_of_a_vae_is_a_vae_too(tmp_path):
     assert "the run in 'of-vae' trains a vae; give another folder" in refuse("train", "gan", "in", "-o", "of-vae")
 
 
-def test_kill_9_and_the_same_next_checkpoint():
+@pytest.mark.parametrize("kind", [LATENTS, PIXELS])
+def test_kill_9_and_the_same_next_checkpoint(kind):
     """A process of its own, killed in its sixth step; its next state is that of a run that was left alone."""
-    arguments = ["--batch", "2", *LATENTS, "--steps", "6", "--checkpoint-steps", "3", "-q"]
+    arguments = ["--batch", "2", *kind, "--steps", "6", "--checkpoint-steps", "3", "-q"]
     program = SMALL + (
         "import os, signal\n"
         "step = gan.GANLearner.step\n"
