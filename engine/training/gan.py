@@ -96,8 +96,12 @@ def specs(channels: int, size: int, classes: int, *, pixels: bool) -> tuple[Gene
     if size not in sides:
         raise ValueError(f"a GAN's samples have {size} places a side; it should be one of {', '.join(map(str, sides))}")
     count = sides.index(size) + 1
-    given = (channels, towers[:count], (blocks,) * count, classes)
-    return GeneratorSpec(*given), DiscriminatorSpec(*given)
+    # The discriminator is the smaller: it is run five times where the generator is run twice, and large it wins early.
+    narrower = tuple(max(8, width * 3 // 4 // 8 * 8) for width in towers[:count])
+    return (
+        GeneratorSpec(channels, towers[:count], (blocks,) * count, classes),
+        DiscriminatorSpec(channels, narrower, (max(1, blocks - 1),) * count, classes),
+    )
 
 
 class LatentSamples:
