@@ -158,7 +158,7 @@ class VAELearner:
         self._statistics = None
         random = noise_of(self.training.seed, NOISE, _MEASURE)
         sums = np.zeros(3)
-        rows = self.pictures.unseen[:MEASURED]
+        rows = self._some(self.pictures.unseen, MEASURED)
         for piece in _pieces(rows):
             pixels = self._pixels(piece)
             posterior = self.averaged.encode(pixels)
@@ -190,7 +190,7 @@ class VAELearner:
     @torch.no_grad()
     def sheet(self) -> Picture:
         """Held-out pictures, each with its reconstruction below it; then pictures drawn at random, below a gap."""
-        pixels = self._pixels(self.pictures.unseen[: 2 * COLUMNS])
+        pixels = self._pixels(self._some(self.pictures.unseen, 2 * COLUMNS))
         again = self.averaged.decode(self.averaged.encode(pixels).mean)
         drawn = self.averaged.decode(
             self.statistics().draw(DRAWN, noise_of(self.training.seed, NOISE, _SHEET)).to(self.device)
@@ -214,12 +214,15 @@ class VAELearner:
     def statistics(self) -> Statistics:
         """Of the latents of taught pictures, at most `DESCRIBED` of them; kept until the next measure."""
         if self._statistics is None:
-            taught = self.pictures.taught
-            rows = rows_of(self.training.seed, 0, min(DESCRIBED, len(taught)), taught)
+            rows = self._some(self.pictures.taught, DESCRIBED)
             latents = [self.averaged.encode(self._pixels(piece)).mean.cpu() for piece in _pieces(rows)]
             latents = latents if len(rows) > 1 else 2 * latents  # a single picture has no spread
             self._statistics = statistics_of(torch.cat(latents))
         return self._statistics
+
+    def _some(self, rows: np.ndarray, most: int) -> np.ndarray:
+        """At most so many of these rows, of all classes: they are in the order of folders."""
+        return rows_of(self.training.seed, 0, min(most, len(rows)), rows)
 
     def _pixels(self, rows: np.ndarray) -> Tensor:
         pixels = to_pixels(torch.from_numpy(self.pictures.pixels[rows]).to(self.device))

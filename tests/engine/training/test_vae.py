@@ -162,3 +162,16 @@ def test_the_perceptual_loss_is_looked_through_lite0():
 def test_without_the_extra_nothing_is_looked_through(monkeypatch):
     monkeypatch.setattr("clavilux.training.vae.find_spec", lambda name: None)
     assert usual_settings()["perceptual"] == 0
+
+
+def test_what_is_measured_is_of_all_classes():
+    """Pictures lie in the order of their folders: the first ones would be those of the first classes."""
+    count, unseen = 1200, 900
+    held_out = np.arange(count) >= count - unseen
+    labels = np.arange(count) * 3 // count
+    pictures = PictureFolder(
+        np.zeros((count, 3, 16, 16), np.uint8), labels, held_out, ("a", "b", "c"), ("x.png",) * count, (), ""
+    )
+    rows = VAELearner(pictures, TINY, QUICK)._some(pictures.unseen, 256)
+    assert len(set(rows.tolist())) == 256 and held_out[rows].all()
+    assert set(labels[rows].tolist()) == set(labels[held_out].tolist())
