@@ -222,7 +222,7 @@ class VAELearner:
 
     def _some(self, rows: np.ndarray, most: int) -> np.ndarray:
         """At most so many of these rows, of all classes: they are in the order of folders."""
-        return rows_of(self.training.seed, 0, min(most, len(rows)), rows)
+        return np.sort(rows_of(self.training.seed, 0, min(most, len(rows)), rows))
 
     def _pixels(self, rows: np.ndarray) -> Tensor:
         pixels = to_pixels(torch.from_numpy(self.pictures.pixels[rows]).to(self.device))
