@@ -15,11 +15,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import subprocess
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
 
 import checkout  # noqa: F401  before clavilux
@@ -30,6 +27,7 @@ from jpeg import jpeg_at
 from torch import Tensor
 
 import clavilux
+from clavilux.bench.machine import machine
 from clavilux.image.latents import losses
 from clavilux.image.latents.files import load_vae
 from clavilux.image.latents.vae import VAE, VAESpec, to_levels
@@ -41,14 +39,6 @@ from clavilux.training.vae import VAELearner, VAETraining, psnr_db
 
 TOGETHER = 64
 EVERY = 10  # steps from one look at the memory to the next
-
-
-def machine() -> dict:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    return {
-        "date": date.today().isoformat(), "commit": commit, "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(), "torch": torch.__version__,
-    }  # fmt: skip
 
 
 def held_out(folder: Path, size: int) -> Tensor:
@@ -172,7 +162,7 @@ def main() -> None:
     print(json.dumps({name: value for name, value in values.items() if name != "mib_by_step"}, indent=1))
     if args.json:
         known = json.loads(args.json.read_text()) if args.json.exists() else {}
-        args.json.write_text(json.dumps(known | {args.part: machine() | values}, indent=1) + "\n")
+        args.json.write_text(json.dumps(known | {args.part: machine(torch.device("cpu")) | values}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ from pathlib import Path
 import checkout  # noqa: F401  before clavilux
 import numpy as np
 import torch
-from latents import machine
 from torch import Tensor
 
 import clavilux
+from clavilux.bench.machine import machine
 from clavilux.image.arts.features import Features, load_features
 from clavilux.image.latents.files import load_vae
 from clavilux.image.latents.gan_files import load_gan
@@ -144,7 +144,7 @@ def main() -> None:
     if args.sheet is not None:
         nearest_sheet(sets["gan"][:64], taught, args.sheet)
     if args.json is not None:
-        values = machine() | {"features": "lite0 head, mean, 224 px", "sets": found}
+        values = machine(torch.device("cpu")) | {"features": "lite0 head, mean, 224 px", "sets": found}
         args.json.write_text(json.dumps({"kid": values}, indent=1) + "\n")
 
 

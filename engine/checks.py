@@ -6,7 +6,11 @@ One sentence each: which number, what it is, what would be right. The ground flo
 from __future__ import annotations
 
 import math
+import secrets
+from collections.abc import Collection, Iterable
 from typing import Any
+
+LARGEST_SEED = (1 << 63) - 1
 
 
 def whole_number(name: str, value: Any, least: int, most: int) -> int:
@@ -21,6 +25,18 @@ def number_from(name: str, value: Any, least: float, most: float) -> float:
     if not is_number(value) or not least <= value <= most:
         raise ValueError(f"{name} is {short(value)}; it should be a number from {least:g} to {most:g}")
     return float(value)
+
+
+def seed_of(seed: Any) -> int:
+    """The seed that was given, if it is one; a random one for None. ValueError otherwise."""
+    return secrets.randbelow(2**31) if seed is None else whole_number("seed", seed, 0, LARGEST_SEED)
+
+
+def check_known(what: str, given: Iterable[object], known: Collection[str]) -> None:
+    """ValueError for names among those given that `what` ("a VAE", say) does not have."""
+    unknown = sorted(str(name) for name in set(given) - set(known))
+    if unknown:
+        raise ValueError(f"{what} has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
 
 
 def check_number(name: str, value: Any, unit: str = "") -> float:

@@ -5,6 +5,7 @@ Knows paths and sizes, and how much memory is free. Does not know what is in a f
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -172,6 +173,12 @@ def write_json(value: Mapping[str, Any], path: PathLike) -> None:
     """Write an object as JSON, the whole file or nothing. ValueError for a number that is not finite, too."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def sha256_of(path: PathLike) -> str:
+    """SHA-256 of a file's bytes, 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _remove_stale(path: Path) -> None:

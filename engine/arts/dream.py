@@ -5,7 +5,6 @@ Knows arguments, seeds and receipts. Does not know how a dream climbs (`clavilux
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from clavilux.arts.inputs import STOPPED, fingerprint, ingredients, loaded, read_mask
-from clavilux.checks import number_from, short, whole_number
+from clavilux.checks import number_from, seed_of, short, whole_number
 from clavilux.files import MIB, PathLike, free_memory_bytes
 from clavilux.image.arts import dream as climbing
 from clavilux.image.arts.dream import DreamSpec, Step, resized
@@ -277,11 +276,6 @@ def check_memory(picture: Picture) -> None:
             f"a dream of {size} pixels takes about {needed / MIB:,.0f} MiB, and {free / MIB:,.0f} are free; make the "
             "picture smaller"
         )
-
-
-def seed_of(seed: int | None) -> int:
-    """The seed that was given, or a random one."""
-    return secrets.randbelow(2**31) if seed is None else whole_number("seed", seed, 0, (1 << 63) - 1)
 
 
 def where_white(mask: Picture | None, picture: Picture) -> Tensor | None:

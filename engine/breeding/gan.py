@@ -21,11 +21,11 @@ from clavilux.breeding.breeder import Genes, Mix
 from clavilux.breeding.gene_names import gene_names
 from clavilux.breeding.latent_breeder import LatentBreeder
 from clavilux.image.latents.gan_files import LoadedGAN, load_gan
+from clavilux.image.latents.statistics import statistics_of
 from clavilux.image.picture import Picture
 
 GENES, MOST_GENES = "genes", 16
 STYLES = 4096  # whose principal components are taken
-_NORM = 1e-8
 
 
 def load(name: str, folder: Path, model_sha256: str) -> GANBreeder:
@@ -98,11 +98,8 @@ class GANBreeder(LatentBreeder):
 
     def _styles(self, z: Tensor, shares: Tensor) -> Tensor:
         """float [B, noise] and shares [B, classes] -> styles [B, width]: `Generator.style`, of mixtures of classes."""
-        generator = self._generator
-        parts = [_normalized(z)]
-        if generator.embedding is not None:
-            parts.append(_normalized(shares @ generator.embedding.weight))
-        return generator.mapping(torch.cat(parts, 1))
+        embedding = self._generator.embedding
+        return self._generator.mapped(z, None if embedding is None else shares @ embedding.weight)
 
     @cached_property
     def _components(self) -> Tensor:
@@ -111,14 +108,5 @@ class GANBreeder(LatentBreeder):
         z = torch.from_numpy(arithmetic.normals(0, 0, STYLES * noise)).float().view(STYLES, noise)
         shares = torch.eye(classes)[torch.arange(STYLES) % classes] if classes else torch.empty(STYLES, 0)
         with torch.inference_mode():
-            styles = self._styles(z, shares).double().numpy()
-        _, lengths, directions = np.linalg.svd(styles - styles.mean(0), full_matrices=False)
-        largest = np.abs(directions).argmax(1)
-        signs = np.sign(directions[np.arange(len(directions)), largest])  # which a decomposition leaves open
-        scaled = directions * (signs * lengths / np.sqrt(STYLES - 1))[:, None]
-        return torch.from_numpy(scaled[: self.layers[GENES]]).float()
-
-
-def _normalized(rows: Tensor) -> Tensor:
-    """Rows of unit mean square, as `Generator.style` has them."""
-    return rows * (rows.square().mean(1, keepdim=True) + _NORM).rsqrt()
+            styles = self._styles(z, shares)
+        return statistics_of(styles[:, :, None, None], self.layers[GENES]).components.flatten(1)

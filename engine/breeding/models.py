@@ -5,7 +5,6 @@ Knows names, folders and fingerprints. A breeder's own module is imported when i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +16,7 @@ from clavilux.checkpoint import PRETRAINED
 from clavilux.checkpoint_io import check_file, read_json
 from clavilux.checks import short
 from clavilux.errors import CheckpointError
-from clavilux.files import PathLike
+from clavilux.files import PathLike, sha256_of
 
 Model = Breeder | PathLike
 DEFAULT = "lumia"
@@ -73,7 +72,7 @@ def folder_of(model: PathLike) -> Path:
 
 def fingerprint(folder: Path) -> str:
     """SHA-256 of its weights' file. CheckpointError where there is none."""
-    return hashlib.sha256(check_file(folder / "model.safetensors").read_bytes()).hexdigest()
+    return sha256_of(check_file(folder / "model.safetensors"))
 
 
 def breeder_for(genomes: Sequence[Genome], model: Model | None = None) -> Breeder:

@@ -5,7 +5,6 @@ Knows files of genomes, pictures and scores. Does not know what is bred of them 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from clavilux.breeding.breeder import Breeder, Genes
 from clavilux.breeding.genome import ENDING, Genome, formatted
 from clavilux.breeding.lineage import Lineage, Step
 from clavilux.breeding.models import Model, breeder_for, load_breeder
-from clavilux.files import PathLike, check_readable, is_midi
+from clavilux.files import PathLike, check_readable, is_midi, sha256_of
 
 if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
@@ -124,7 +123,7 @@ def _encoded(path: PathLike, kind: str, model: Model | None) -> Genome:
     genes = cast("Encodes", breeder).encode(path)
     settings = {
         "file": Path(path).name,
-        "file_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+        "file_sha256": sha256_of(path),
         "latents": {layer: list(numbers) for layer, numbers in genes.latents.items()},
         "classes": dict(genes.classes),
     }

@@ -6,7 +6,6 @@ is the breeder's.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,9 +14,8 @@ from clavilux.breeding.breeder import MOST_PARENTS, Breeder, Genes, Mix, Numbers
 from clavilux.breeding.genome import Genome, read_latents
 from clavilux.breeding.lineage import Lineage, Step
 from clavilux.breeding.models import Model, breeder_for, load_breeder
-from clavilux.checks import is_number, number_from, short, whole_number
+from clavilux.checks import LARGEST_SEED, is_number, number_from, seed_of, short, whole_number
 
-LARGEST_SEED = (1 << 63) - 1
 USUAL_STRENGTH = 0.2
 FARTHEST = 10.0  # that a slider goes, in deviations
 _STRUCTURE, _STYLE = 1, 2  # streams of a seed
@@ -173,11 +171,6 @@ def check_parents(count: int, verb: str = "cross") -> None:
     if not 2 <= count <= MOST_PARENTS:
         given = "1 genome is" if count == 1 else f"{count} genomes are"
         raise ValueError(f"{given} given; {verb} takes 2 to {MOST_PARENTS}")
-
-
-def seed_of(seed: int | None) -> int:
-    """The seed that was given, or a random one. ValueError."""
-    return secrets.randbelow(2**31) if seed is None else whole_number("seed", seed, 0, LARGEST_SEED)
 
 
 def _born(breeder: Breeder, step: Step, parents: Sequence[Genome]) -> Genome:

@@ -174,8 +174,6 @@ for command in (
 ):
     app.command(cls=Command)(command)
 app.add_typer(breed.app, name="breed")
-
-
 app.add_typer(train, name="train")
 
 

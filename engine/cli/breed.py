@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clavilux.checks import number_from, seed_of
 from clavilux.cli import breed_files as files
 from clavilux.cli.help import Command
 from clavilux.cli.options import AsJson, Quiet, check_apart, check_distinct
@@ -47,7 +48,7 @@ def random_(
     check_new_folder(output)
 
     from clavilux.breeding.models import DEFAULT, load_breeder
-    from clavilux.breeding.verbs import random_genome, seed_of
+    from clavilux.breeding.verbs import random_genome
 
     breeder = load_breeder(model or DEFAULT)
     first = seed_of(seed)
@@ -77,7 +78,7 @@ def cross(
     _check_child(output, count, show, parents)
     from clavilux.breeding import cross as verb
     from clavilux.breeding.models import breeder_for
-    from clavilux.breeding.verbs import check_parents, seed_of
+    from clavilux.breeding.verbs import check_parents
 
     check_parents(len(parents))
     genomes = files.read_parents(parents, model)
@@ -114,8 +115,7 @@ def mutate(
     sliders = files.sliders(gene or [])
     from clavilux.breeding import mutate as verb
     from clavilux.breeding.models import breeder_for
-    from clavilux.breeding.verbs import USUAL_STRENGTH, seed_of
-    from clavilux.checks import number_from
+    from clavilux.breeding.verbs import USUAL_STRENGTH
 
     usual = 0.0 if sliders else USUAL_STRENGTH
     by = usual if strength is None else number_from("strength", strength, 0, 1)
@@ -145,7 +145,6 @@ def genes(
     check_new_folder(output)
     from clavilux.breeding.models import DEFAULT, breeder_for, load_breeder
     from clavilux.breeding.verbs import FARTHEST, random_genome
-    from clavilux.checks import number_from
 
     reach = number_from("reach", reach, 0.1, FARTHEST)
     given = [] if genome is None else files.read_parents([genome], model)
@@ -200,9 +199,9 @@ def show(
         check_target(output)
         check_apart([output], [genome])
     [parent] = files.read_parents([genome], model)
-    from clavilux.breeding.models import breeder_for, family_of
+    from clavilux.breeding.models import MUSIC, breeder_for, family_of
 
-    target = files.check_shown(output, family_of(model or parent.model), genome, size)
+    target = files.check_shown(output, family_of(model or parent.model) in MUSIC, genome, size)
     breeder = breeder_for([parent], model)
     files.write_shown(ctx, target, parent, breeder, size, as_json=as_json, quiet=quiet)
 

@@ -82,16 +82,14 @@ def check_between(output: Path, moves: bool, fps: int, read: Sequence[Path]) -> 
     check_apart([output], read)
 
 
-def check_shown(output: Path | None, family: str, genome: Path, size: int | None) -> Path:
-    """Where a genome is shown, by its model's family. ValueError for a file that it cannot be shown in."""
+def check_shown(output: Path | None, music: bool, genome: Path, size: int | None) -> Path:
+    """Where a genome is shown, by what its model makes. ValueError for a file that it cannot be shown in."""
     from clavilux.audio import io as sounds
-    from clavilux.breeding.models import MUSIC
     from clavilux.checks import whole_number
     from clavilux.image import io
 
     if size is not None:
         whole_number("size", size, 8, LARGEST_SIZE)
-    music = family in MUSIC
     target = genome.with_suffix(_SOUND if music else ".png") if output is None else output
     check_ending(target, (*io.FORMATS, *((*sounds.FORMATS, *MIDI_ENDINGS) if music else ())))
     check_target(target)
@@ -139,7 +137,7 @@ def write_children(
         return
     started = time.perf_counter()
     if show is not None:
-        show = check_shown(show, "aria" if breeder.makes == "music" else "", output, None)
+        show = check_shown(show, breeder.makes == "music", output, None)
     genome = born(0)
     genome.save(output)
     note_written(ctx, output)
@@ -261,8 +259,12 @@ def _way(genomes: Sequence[Genome], breeder: Breeder, steps: int, size: int | No
 
     for first, second in itertools.pairwise(genomes):
         for number in range(steps):
-            picture = portrait(between(first, second, number / (steps - 1), model=breeder), breeder)
-            yield picture if size is None else picture.resized(size, round(size * picture.height / picture.width))
+            yield _sized(portrait(between(first, second, number / (steps - 1), model=breeder), breeder), size)
+
+
+def _sized(picture: Picture, size: int | None) -> Picture:
+    """The picture, `size` pixels wide."""
+    return picture if size is None else picture.resized(size, round(size * picture.height / picture.width))
 
 
 def _save_shown(genome: Genome, breeder: Breeder, target: Path, size: int | None = None) -> None:
@@ -273,10 +275,7 @@ def _save_shown(genome: Genome, breeder: Breeder, target: Path, size: int | None
     if target.suffix.lower() not in io.FORMATS:
         shown(genome, breeder).save(target)
         return
-    picture = portrait(genome, breeder)
-    if size is not None:
-        picture = picture.resized(size, round(size * picture.height / picture.width))
-    picture.save(target)
+    _sized(portrait(genome, breeder), size).save(target)
 
 
 def _report(genomes: Sequence[Genome], written: dict[str, str], started: float, as_json: bool, quiet: bool) -> None:

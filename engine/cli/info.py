@@ -49,13 +49,10 @@ def bundled_models() -> list[dict[str, Any]]:
 def generator_facts(folder: Path) -> dict[str, Any]:
     """What the folder of a VAE or a GAN of pictures is, from its config and the names and shapes of its weights."""
     config, file = read_json(folder / "config.json"), folder / "model.safetensors"
-    with open_safetensors(file, framework="numpy") as weights:
-        names = weights.keys()
-        count = sum(math.prod(weights.get_slice(name).get_shape()) for name in names)
     return {
         "kind": "generator",
         "family": config["family"],
-        "parameters": count,
+        "parameters": sum(_elements(file).values()),
         "size_bytes": file.stat().st_size,
         "licence": config.get("licence", "not stated"),
         "classes": [name for name in config.get("classes", ()) if name],
@@ -67,11 +64,17 @@ def generator_facts(folder: Path) -> dict[str, Any]:
 def _count_parameters(path: Path) -> tuple[int, int]:
     """(of the decoder, beside it), from the names and shapes in a bundled model's file."""
     counts = [0, 0]
-    with open_safetensors(path, framework="numpy") as file:
-        for name in file.keys():  # noqa: SIM118
-            if not name.endswith(_SCALE):
-                counts[not name.startswith("decoder.")] += math.prod(file.get_slice(name).get_shape())
+    for name, count in _elements(path).items():
+        if not name.endswith(_SCALE):
+            counts[not name.startswith("decoder.")] += count
     return counts[0], counts[1]
+
+
+def _elements(path: Path) -> dict[str, int]:
+    """How many numbers each tensor of a file has; of the file its head alone is read, and no torch is imported."""
+    with open_safetensors(path, framework="numpy") as file:
+        names = file.keys()
+        return {name: math.prod(file.get_slice(name).get_shape()) for name in names}
 
 
 def describe(path: str | Path, seconds: float = 30.0, batch: int = 1, *, strict: bool = False) -> dict[str, Any]:

@@ -21,6 +21,16 @@ def noise_of(seed: int, stream: int, number: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(random_of(seed, stream, number).integers(2**62)))
 
 
+def some_of(seed: int, most: int, rows: np.ndarray) -> np.ndarray:
+    """int64: at most so many of `rows`, at random, always the same ones: rows lie in the order of classes."""
+    return rows_of(seed, 0, min(most, len(rows)), rows)
+
+
+def pieces(count: int, together: int) -> list[slice]:
+    """Slices of `together` rows or fewer."""
+    return [slice(start, start + together) for start in range(0, count, together)]
+
+
 def rows_of(seed: int, step: int, batch: int, rows: np.ndarray) -> np.ndarray:
     """int64 [batch]: which of `rows` a step takes: all of them in a random order, then again in another."""
     first = step * batch

@@ -27,7 +27,7 @@ from clavilux.image.latents.kernel_distance import kernel_distance
 from clavilux.image.latents.vae import Posterior, to_levels, to_pixels
 from clavilux.image.picture import Picture
 from clavilux.image.sheet import contact_sheet
-from clavilux.training.draws import noise_of, rows_of
+from clavilux.training.draws import noise_of, pieces, rows_of, some_of
 from clavilux.training.gan_game import Game, GameSpec, Real
 from clavilux.training.perception import describe
 from clavilux.training.picture_folder import PictureFolder
@@ -114,7 +114,10 @@ class LatentSamples:
         vae, self._statistics = loaded.vae.to(device), loaded.statistics
         views = [pictures.pixels, pictures.pixels[..., ::-1]] if training.mirror else [pictures.pixels]
         found = [
-            [torch.stack(vae.encode(pixels_of(view[rows], device))).cpu().half() for rows in pieces(len(view))]
+            [
+                torch.stack(vae.encode(pixels_of(view[rows], device))).cpu().half()
+                for rows in pieces(len(view), TOGETHER)
+            ]
             for view in views
         ]
         self._latents = torch.stack([torch.cat(view, 1) for view in found])  # [views, 2, N, C, h, w]
@@ -205,7 +208,9 @@ class GANLearner:
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
         """How far the discriminator knows taught pictures by heart; KID against held-out ones, on Lite0's features."""
-        unseen, taught = (self._some(rows) for rows in (self.pictures.unseen, self.pictures.taught))
+        unseen, taught = (
+            some_of(self.training.seed, MEASURED, rows) for rows in (self.pictures.unseen, self.pictures.taught)
+        )
         fake, classes = self._made(MEASURED, MEASURE)
         seen, never_seen = (
             self.game.judged(self.samples.plain(rows), self._classes_of(rows)) for rows in (taught, unseen)
@@ -253,14 +258,12 @@ class GANLearner:
         classes = self._classes_of(rows_of(self.training.seed, 1, count, self.pictures.taught))
         return self.game.samples(z, classes), classes
 
-    def _some(self, rows: np.ndarray) -> np.ndarray:
-        """At most `MEASURED` of these rows, of all classes."""
-        return rows_of(self.training.seed, 0, min(MEASURED, len(rows)), rows)
-
     def _described(self, levels: np.ndarray) -> Tensor:
         """uint8 [B, 3, S, S] -> features float [B, 1280] on the CPU."""
         assert self.features is not None
-        parts = [describe(self.features, pixels_of(levels[rows], self.device)) for rows in pieces(len(levels))]
+        parts = [
+            describe(self.features, pixels_of(levels[rows], self.device)) for rows in pieces(len(levels), TOGETHER)
+        ]
         return torch.cat(parts).cpu()
 
 
@@ -270,8 +273,3 @@ def pixels_of(levels: np.ndarray, device: torch.device) -> Tensor:
     Pictures that were just read lie with their colors innermost, and those of a run that goes on do not.
     """
     return to_pixels(torch.from_numpy(np.ascontiguousarray(levels)).to(device))
-
-
-def pieces(count: int) -> list[slice]:
-    """Slices of `TOGETHER` rows or fewer."""
-    return [slice(start, start + TOGETHER) for start in range(0, count, TOGETHER)]

@@ -17,7 +17,7 @@ from clavilux.image.latents.adversarial import Objective, discriminator_loss, ge
 from clavilux.image.latents.augmentation import adapted, augmented, overfitting
 from clavilux.image.latents.gan import Discriminator, DiscriminatorSpec, Generator, GeneratorSpec
 from clavilux.training.draws import noise_of
-from clavilux.training.states import beginning, fill_optimizer, optimizer_tensors
+from clavilux.training.states import beginning, fill_optimizer, joined, optimizer_tensors
 
 PLAY, JUDGE = 16, 17  # streams of random numbers
 BETAS = (0.0, 0.99)  # of Adam: what the other player did some steps ago is no direction
@@ -136,8 +136,7 @@ class Game:
         """All that the next step depends on, by name."""
         parts = {name: getattr(self, name).state_dict() for name in _NETWORKS}
         parts |= {"ours": optimizer_tensors(self._ours), "theirs": optimizer_tensors(self._theirs)}
-        found = {f"{part}.{name}": tensor for part, held in parts.items() for name, tensor in held.items()}
-        return found | {"probability": torch.tensor(self.probability, dtype=torch.float64)}
+        return joined(parts) | {"probability": torch.tensor(self.probability, dtype=torch.float64)}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Go on from what `state` gave."""

@@ -13,11 +13,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from clavilux.checkpoint_io import read_json
 from clavilux.decoder import DecoderSpec
 from clavilux.families.int8 import Rounding
 from clavilux.families.lumia.family import DELAYS, Parts, describe, stored, unpacked
 from clavilux.families.lumia.prefix import PREFIX_LENGTH
 from clavilux.families.tensors import read_weights
+from clavilux.files import atomic_path
 from clavilux.image.codecs.residual import ResidualVQ, ResidualVQSpec
 from clavilux.skeleton import skeletons
 
@@ -49,7 +51,7 @@ def read_checkpoint(folder: Path) -> tuple[State, State, list[str]]:
     Raises:
         CheckpointError: what is missing, damaged, extra, misshapen or not understood.
     """
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "config.json")
     spec, sizes, words = describe(folder, config)
     with skeletons():
         parts, codec = Parts(spec, len(words)), ResidualVQ(sizes)
@@ -101,9 +103,8 @@ def export(
     config |= {} if hands is None else {"hands": hands}
     weights = packed({f"codec.{name}": tensor for name, tensor in codec.items()} | decoder)
     target.mkdir(parents=True, exist_ok=True)
-    part = target / "model.part"
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, part)
-    part.replace(target / "model.safetensors")
+    with atomic_path(target / "model.safetensors") as part:
+        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, part)
     (target / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 

@@ -17,9 +17,9 @@ import numpy as np
 
 from clavilux.checks import number_from, whole_number
 from clavilux.files import PathLike, atomic_path, free_memory_bytes
+from clavilux.image.frames import PICTURES
 from clavilux.image.picture import Picture
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 HELD_OUT_SHARE = 0.1
 _FEWEST = 2  # one to learn from, one to measure with
 _NAMED = 5  # files that an error lists
@@ -195,7 +195,7 @@ def picture_files(folder: Path) -> Iterator[Path]:
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and name.lower().endswith(ENDINGS):
+            if not name.startswith(".") and name.lower().endswith(PICTURES):
                 yield Path(where) / name
 
 

@@ -19,14 +19,15 @@ from torch import Tensor, nn
 
 from clavilux.image.arts.features import Features
 from clavilux.image.latents import files, losses
+from clavilux.image.latents.augmentation import gathered
 from clavilux.image.latents.statistics import Statistics, statistics_of
 from clavilux.image.latents.vae import VAE, VAESpec, to_levels, to_pixels
 from clavilux.image.picture import Picture
 from clavilux.image.sheet import contact_sheet
-from clavilux.training.draws import AUGMENT, FIRST, NOISE, noise_of, random_of, rows_of
+from clavilux.training.draws import AUGMENT, FIRST, NOISE, noise_of, pieces, random_of, rows_of, some_of
 from clavilux.training.perception import perceptual_loss
 from clavilux.training.picture_folder import PictureFolder
-from clavilux.training.states import beginning, fill_optimizer, optimizer_tensors
+from clavilux.training.states import beginning, fill_optimizer, joined, optimizer_tensors
 
 MEASURED, DESCRIBED = 256, 1024  # pictures at most that are measured with, and that statistics are of
 TOGETHER = 64  # pictures that are encoded at once
@@ -159,8 +160,8 @@ class VAELearner:
         random = noise_of(self.training.seed, NOISE, _MEASURE)
         sums = np.zeros(3)
         rows = self._some(self.pictures.unseen, MEASURED)
-        for piece in _pieces(rows):
-            pixels = self._pixels(piece)
+        for piece in pieces(len(rows), TOGETHER):
+            pixels = self._pixels(rows[piece])
             posterior = self.averaged.encode(pixels)
             noise = torch.randn(posterior.mean.shape, generator=random).to(self.device)
             decoded = self.averaged.decode(posterior.sample(noise))
@@ -178,7 +179,7 @@ class VAELearner:
         """As `Learner`."""
         parts = {"vae": self.vae.state_dict(), "averaged": self.averaged.state_dict()}
         parts["optimizer"] = optimizer_tensors(self.optimizer)
-        return {f"{part}.{name}": tensor for part, held in parts.items() for name, tensor in held.items()}
+        return joined(parts)
 
     def load(self, state: dict[str, Tensor]) -> None:
         """As `Learner`."""
@@ -215,14 +216,16 @@ class VAELearner:
         """Of the latents of taught pictures, at most `DESCRIBED` of them; kept until the next measure."""
         if self._statistics is None:
             rows = self._some(self.pictures.taught, DESCRIBED)
-            latents = [self.averaged.encode(self._pixels(piece)).mean.cpu() for piece in _pieces(rows)]
+            latents = [
+                self.averaged.encode(self._pixels(rows[piece])).mean.cpu() for piece in pieces(len(rows), TOGETHER)
+            ]
             latents = latents if len(rows) > 1 else 2 * latents  # a single picture has no spread
             self._statistics = statistics_of(torch.cat(latents))
         return self._statistics
 
     def _some(self, rows: np.ndarray, most: int) -> np.ndarray:
         """At most so many of these rows, of all classes: they are in the order of folders."""
-        return np.sort(rows_of(self.training.seed, 0, min(most, len(rows)), rows))
+        return np.sort(some_of(self.training.seed, most, rows))
 
     def _pixels(self, rows: np.ndarray) -> Tensor:
         pixels = to_pixels(torch.from_numpy(self.pictures.pixels[rows]).to(self.device))
@@ -242,21 +245,15 @@ def augmented(pixels: Tensor, random: np.random.Generator) -> Tensor:
     mirrored, recolored = random.random(count) < 0.5, random.random(count) < 0.5
     shifts = random.integers(-int(side * SHIFT), int(side * SHIFT) + 1, (count, 2))
     orders = random.permuted(np.tile(np.arange(3), (count, 1)), axis=1)
-    places = np.arange(side)
-    found = []
-    for number, picture in enumerate(pixels):
-        rows, columns = (torch.from_numpy(np.clip(places + shift, 0, side - 1)) for shift in shifts[number])
-        columns = columns.flip(0) if mirrored[number] else columns
-        picture = picture[:, rows.to(pixels.device)][:, :, columns.to(pixels.device)]
-        found.append(picture[orders[number].tolist()] if recolored[number] else picture)
-    return torch.stack(found).contiguous(memory_format=torch.channels_last)
+    rows, columns = np.clip(np.arange(side) + shifts.T[:, :, None], 0, side - 1)  # [B, S] each; edges are repeated
+    columns = np.where(mirrored[:, None], columns[:, ::-1], columns)
+    moved = gathered(pixels, torch.from_numpy(rows), torch.from_numpy(columns))
+    orders[~recolored] = np.arange(3)
+    exchanged = moved.gather(1, torch.from_numpy(orders).to(pixels.device)[:, :, None, None].expand_as(moved))
+    return exchanged.contiguous(memory_format=torch.channels_last)
 
 
 def psnr_db(decoded: Tensor, pixels: Tensor) -> Tensor:
     """Signal-to-noise ratio of each picture, clipped, in dB of 255 steps of brightness: float [B]."""
     error = (decoded.clamp(-1, 1) - pixels).square().mean((1, 2, 3)) / 4  # of 0 to 1
     return -10 * error.clamp_min(1e-10).log10()
-
-
-def _pieces(rows: np.ndarray) -> list[np.ndarray]:
-    return [rows[start : start + TOGETHER] for start in range(0, len(rows), TOGETHER)]

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clavilux.checks import check_known
 from clavilux.image.codecs.boundary import checked_pixels, checked_tokens
 from clavilux.image.codecs.decoding import PixelDecoder
 from clavilux.image.codecs.vq import Downsample, Residual, Upsample
@@ -79,10 +80,7 @@ class ResidualVQSpec:
     @classmethod
     def from_dict(cls, sizes: Mapping[str, Any]) -> ResidualVQSpec:
         """The sizes that `to_dict` gave; ValueError for an unknown name or an impossible size."""
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(str(name) for name in set(sizes) - known)
-        if unknown:
-            raise ValueError(f"a residual codec has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+        check_known("a residual codec", sizes, [field.name for field in fields(cls)])
         return cls(**sizes)
 
 

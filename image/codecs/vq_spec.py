@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from clavilux.checks import check_flag, whole_number
+from clavilux.checks import check_flag, check_known, whole_number
 
 _MOST_CHANNELS = 1 << 14
 # least and most. The largest published sizes are 16384 codes, 512 channels, 5 levels and 2 blocks.
@@ -93,10 +93,7 @@ class VQSpec:
     @classmethod
     def from_dict(cls, sizes: Mapping[str, Any]) -> VQSpec:
         """The sizes that `to_dict` gave; ValueError for an unknown name or an impossible size."""
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(str(name) for name in set(sizes) - known)
-        if unknown:
-            raise ValueError(f"a VQ codec has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+        check_known("a VQ codec", sizes, [field.name for field in fields(cls)])
         return cls(**{name: _tupled(value) for name, value in sizes.items()})
 
     @classmethod

@@ -41,7 +41,7 @@ def augmented(samples: Tensor, probability: float, random: torch.Generator) -> T
     cols = torch.where(happens[0, :, None], width - 1 - cols, cols)
     moved = torch.where(happens[1], moves, 0)
     rows, cols = rows + moved[0, :, None], cols + moved[1, :, None]
-    samples = _gather(samples, rows.clamp(0, height - 1), cols.clamp(0, width - 1))  # edges are repeated
+    samples = gathered(samples, rows.clamp(0, height - 1), cols.clamp(0, width - 1))  # edges are repeated
 
     inside = []
     for axis, side in enumerate((height, width)):
@@ -53,7 +53,7 @@ def augmented(samples: Tensor, probability: float, random: torch.Generator) -> T
     return samples * factors.to(samples)
 
 
-def _gather(samples: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+def gathered(samples: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
     """samples [B, C, H, W] at rows [B, H] and columns [B, W] of their own."""
     index = (rows[:, :, None] * samples.shape[3] + cols[:, None, :]).flatten(1).to(samples.device)  # [B, H * W]
     return samples.flatten(2).gather(2, index[:, None].expand(-1, samples.shape[1], -1)).view_as(samples)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from clavilux import checkpoint_io
 from clavilux.errors import CheckpointError
-from clavilux.files import PathLike, atomic_path, write_json
+from clavilux.files import PathLike, atomic_path, sha256_of, write_json
 from clavilux.image.latents.statistics import Statistics
 from clavilux.image.latents.vae import VAE, VAESpec
 from clavilux.skeleton import skeletons
@@ -62,9 +61,7 @@ def save_vae(
         training: what is to be known of how it was made, plain JSON values.
         licence: of the weights.
     """
-    config: dict[str, Any] = {"family": "vae", "name": name}
-    config |= {} if licence is None else {"licence": licence}
-    config |= {"spec": vae.spec.to_dict(), "classes": list(classes), "training": dict(training or {})}
+    config = config_of("vae", name, licence, {"spec": vae.spec.to_dict()}, classes, training)
     tensors = {**vae.state_dict(), **dict(zip(_STATISTICS, statistics, strict=True))}
     write_folder(Path(folder), config, tensors)
 
@@ -87,7 +84,7 @@ def load_vae(folder: PathLike) -> LoadedVAE:
     tensors = checkpoint_io.read_tensors(path)
     fill(vae, tensors, label, skip=_STATISTICS)
     return LoadedVAE(
-        vae.requires_grad_(False).eval(), read_statistics(tensors, spec.latent_shape, label), config, fingerprint(path)
+        vae.requires_grad_(False).eval(), read_statistics(tensors, spec.latent_shape, label), config, sha256_of(path)
     )
 
 
@@ -114,6 +111,21 @@ def read_statistics(tensors: Mapping[str, Tensor], shape: tuple[int, int, int], 
     return found
 
 
+def config_of(
+    family: str,
+    name: str,
+    licence: str | None,
+    sizes: Mapping[str, Any],
+    classes: Collection[str],
+    training: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """A checkpoint's config, its keys in the order in which people look for them."""
+    stated = {} if licence is None else {"licence": licence}
+    return {
+        "family": family, "name": name, **stated, **sizes, "classes": list(classes), "training": dict(training or {}),
+    }  # fmt: skip
+
+
 def write_folder(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Write a config, and tensors as float16."""
     folder.mkdir(exist_ok=True)
@@ -121,9 +133,3 @@ def write_folder(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, 
     with atomic_path(folder / WEIGHTS) as temporary:
         save_file(halves, temporary)
     write_json(config, folder / CONFIG)
-
-
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

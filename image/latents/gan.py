@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clavilux.checks import short, whole_number
+from clavilux.checks import check_known, short, whole_number
 
 LEAK = 0.2  # of the rectifiers
 GAIN = math.sqrt(2)  # brings what a rectifier lets through back to about unit size
@@ -59,10 +59,7 @@ class _Towers:
     @classmethod
     def from_dict(cls: type[_Spec], sizes: Mapping[str, Any]) -> _Spec:
         """The sizes that `to_dict` gave; ValueError for an unknown name or an impossible size."""
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(str(name) for name in set(sizes) - known)
-        if unknown:
-            raise ValueError(f"{cls.__name__} has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+        check_known(cls.__name__, sizes, [field.name for field in fields(cls)])
         return cls(**sizes)
 
 
@@ -157,13 +154,18 @@ class Generator(nn.Module):
         Returns:
             float [B, width].
         """
-        z = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
-        if self.embedding is not None:
-            if classes is None:
-                raise ValueError(f"classes is missing; each picture should have one of 0 to {self.spec.classes - 1}")
-            named = self.embedding(classes)
-            z = torch.cat([z, named * (named.square().mean(1, keepdim=True) + 1e-8).rsqrt()], 1)
-        return self.mapping(z)
+        if self.embedding is None:
+            return self.mapped(z)
+        if classes is None:
+            raise ValueError(f"classes is missing; each picture should have one of 0 to {self.spec.classes - 1}")
+        return self.mapped(z, self.embedding(classes))
+
+    def mapped(self, z: Tensor, named: Tensor | None = None) -> Tensor:
+        """Styles [B, width] of z [B, noise] and, where there are classes, of rows [B, noise] of their embedding, or of
+        mixtures of such rows.
+        """
+        parts = [z] if named is None else [z, named]
+        return self.mapping(torch.cat([x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt() for x in parts], 1))
 
     def styles(self, z: Tensor, classes: Tensor | None = None, *, truncation: float = 1.0) -> Tensor:
         """The same style for every layer, as `forward` takes them.

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from clavilux import checkpoint_io
 from clavilux.errors import CheckpointError
-from clavilux.files import PathLike
-from clavilux.image.latents.files import CONFIG, WEIGHTS, fingerprint, read_config, write_folder
+from clavilux.files import PathLike, sha256_of
+from clavilux.image.latents.files import CONFIG, WEIGHTS, config_of, read_config, write_folder
 from clavilux.image.latents.gan import Generator, GeneratorSpec
 from clavilux.image.latents.statistics import Statistics
 from clavilux.image.latents.vae import Decoder, VAESpec
@@ -101,12 +101,9 @@ def save_gan(
         licence: of the weights.
     """
     assert (decoder_spec is None) == (model.decoder is None) and len(classes) == model.generator.spec.classes
-    config: dict[str, Any] = {"family": "gan", "name": name}
-    config |= {} if licence is None else {"licence": licence}
     decoder = None if decoder_spec is None else decoder_spec.to_dict()
-    config |= {"generator": model.generator.spec.to_dict(), "decoder": decoder}
-    config |= {"classes": list(classes), "training": dict(training or {})}
-    write_folder(Path(folder), config, model.state_dict())
+    sizes = {"generator": model.generator.spec.to_dict(), "decoder": decoder}
+    write_folder(Path(folder), config_of("gan", name, licence, sizes, classes, training), model.state_dict())
 
 
 def load_gan(folder: PathLike) -> LoadedGAN:
@@ -131,7 +128,7 @@ def load_gan(folder: PathLike) -> LoadedGAN:
         spread = Statistics(torch.empty(shape), torch.empty(sizes.channels, 1, 1), torch.empty(0, *shape))
         model = PictureGenerator(Generator(sizes), decoder, None if decoder is None else spread)
     fill(model, checkpoint_io.read_tensors(folder / WEIGHTS), label)
-    return LoadedGAN(model.requires_grad_(False).eval(), classes, config, fingerprint(folder / WEIGHTS))
+    return LoadedGAN(model.requires_grad_(False).eval(), classes, config, sha256_of(folder / WEIGHTS))
 
 
 def _classes(names: Any, sizes: GeneratorSpec) -> tuple[str, ...]:

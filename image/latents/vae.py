@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clavilux.checks import short
+from clavilux.checks import check_known, short
 from clavilux.image.codecs.vq import Residual
 
 DOWNSAMPLING = 8  # pixels a side that one place of the latents stands for
@@ -103,10 +103,7 @@ class VAESpec:
     @classmethod
     def from_dict(cls, sizes: Mapping[str, Any]) -> VAESpec:
         """The sizes that `to_dict` gave; ValueError for an unknown name or an impossible size."""
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(str(name) for name in set(sizes) - known)
-        if unknown:
-            raise ValueError(f"a VAE has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+        check_known("a VAE", sizes, [field.name for field in fields(cls)])
         return cls(**sizes)
 
 

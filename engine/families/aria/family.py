@@ -45,7 +45,7 @@ from clavilux.families.configs import describing, section
 from clavilux.families.model_card import size_bytes
 from clavilux.families.tensors import count_elements, read_weights
 from clavilux.family import Request, Stage
-from clavilux.files import PathLike
+from clavilux.files import PathLike, sha256_of
 from clavilux.layout import parallel
 from clavilux.precision import BYTES, held_bytes, prepare, usual
 from clavilux.sampling import Grammar, SamplingSpec
@@ -91,7 +91,7 @@ def load(folder: Path, config: Mapping[str, Any], device: torch.device, dtype: s
     composer.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=True, assign=True)
     composer.decoder.make_tables()
     settled = prepare(composer, composer.decoder, device, dtype)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    digest = sha256_of(path)[:16]
     return Aria(composer, styles, {"model": config.get("name", folder.name), "model_sha256": digest, **settled})
 
 
