@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import html
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from clavilux.files import MIDI_ENDINGS, PathLike
 
 if TYPE_CHECKING:
     from clavilux.audio.score import Score
+    from clavilux.audio.soundfont import SoundFont
+    from clavilux.audio.stems import Performance
 
 
 @dataclass(eq=False, repr=False)
@@ -37,6 +39,8 @@ class Audio:
             there"; empty for a whole one.
         timings: seconds that making it took, by part: "text_s", "prefill_s", "steps_s", "codec_s"; empty where no model
             made it. Pieces that were made side by side, or out of which it is cut, share them.
+        performance: the notes as they were played, to their last sample, where sampled instruments played them.
+        loops: whether its end joins its beginning; such a clip is brought to its loudness as one that goes round.
     """
 
     samples: torch.Tensor
@@ -46,6 +50,8 @@ class Audio:
     receipt: dict[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
+    performance: Performance | None = None
+    loops: bool = False
 
     def __post_init__(self) -> None:
         self.samples = io.check_samples(self.samples)
@@ -86,7 +92,64 @@ class Audio:
                 )
             self.score.save_midi(path)
             return
-        saving.save(path, ArrayBlocks(self.samples), self.sample_rate, loudness=loudness, receipt=self.receipt)
+        samples = self.samples
+        if self.loops:
+            io.check_seamless(path)
+            if loudness is not False:
+                from clavilux.audio.looping import leveled_loop
+
+                samples = leveled_loop(samples, self.sample_rate, saving.target_of(loudness))
+                loudness = False
+        saving.save(path, ArrayBlocks(samples), self.sample_rate, loudness=loudness, receipt=self.receipt)
+
+    def stems(self, soundfont: SoundFont | None = None) -> dict[str, Audio]:
+        """Each instrument's share of the sound, by name: "violin 1", "drums". Their sum is the clip, but for rounding.
+
+        They are as loud as they are in it, before `save` brings anything to a loudness.
+
+        Args:
+            soundfont: whose instruments play, where the clip was made from a score with others than the bundled ones.
+
+        Raises:
+            ValueError: the clip has no notes, or its sound is more than its notes, as of a song that goes on from a
+                recording.
+        """
+        from clavilux.audio import stems  # which imports the renderer, which a clip alone has no use for
+
+        played = self.performance
+        if played is None:
+            if self.score is None:
+                raise ValueError("this clip has no score, so it has no stems: they are played from notes")
+            played = stems.Performance.of_score(self.score, soundfont)
+        parts = stems.stem_samples(played, self.sample_rate, self.samples.shape[1], around=self.loops)
+        away_db = stems.difference_dbfs(self.samples, parts)
+        if away_db > stems.MOST_DIFFERENCE_DBFS:
+            raise ValueError(
+                f"the stems of this clip would sum to another sound, by up to {away_db:.1f} dBFS: it holds more than "
+                "its notes, or was changed after they were played"
+            )
+        return {name: Audio(samples, self.sample_rate, receipt=dict(self.receipt)) for name, samples in parts.items()}
+
+    def loop(self, soundfont: SoundFont | None = None) -> Audio:
+        """The whole bars of the clip's score as a loop: what rings at the end is heard at the beginning.
+
+        Args:
+            soundfont: whose instruments play; those of the clip if None.
+
+        Raises:
+            ValueError: the clip has no score, or no whole bar.
+        """
+        from clavilux.audio import looping
+        from clavilux.audio.stems import Performance
+
+        if self.score is None:
+            raise ValueError("this clip has no score, so its bars are not known, and it makes no loop")
+        if soundfont is None and self.performance is not None:
+            soundfont = self.performance.soundfont
+        score = looping.whole_bars(self.score)
+        samples = looping.looped(score, self.sample_rate, soundfont)
+        played = Performance.of_score(score, soundfont)
+        return replace(self, samples=samples, score=score, tokens=None, performance=played, loops=True)
 
     @property
     def channels(self) -> int:

@@ -57,13 +57,19 @@ def write(path: PathLike, samples: torch.Tensor | np.ndarray, sample_rate: int, 
 
 
 def write_blocks(
-    path: Path, blocks: Iterable[np.ndarray], sample_rate: int, channels: int, *, comment: str = ""
+    path: Path,
+    blocks: Iterable[np.ndarray],
+    sample_rate: int,
+    channels: int,
+    *,
+    comment: str = "",
+    subtype: str | None = None,
 ) -> None:
     """Write blocks, float32 [C, n], of sound that need not fit the memory. To be used inside `atomic_path`, and after
-    `check_format`. The same samples always give the same bytes.
+    `check_format`. The same samples always give the same bytes. `subtype` is libsndfile's, that of `FORMATS` if None.
     """
     with open(path, "w+b") as file:
-        _encode(file, blocks, check_rate(sample_rate), channels, format_of(path), comment)
+        _encode(file, blocks, check_rate(sample_rate), channels, format_of(path), comment, subtype)
 
 
 def format_of(path: PathLike) -> str:
@@ -73,6 +79,12 @@ def format_of(path: PathLike) -> str:
         got = f"the ending {ending!r}" if ending else "no ending"
         raise ValueError(f"{str(path)!r} has {got}; sound is saved as {', '.join(FORMATS)}.")
     return ending
+
+
+def check_seamless(path: PathLike) -> None:
+    """Raise a ValueError for a format that puts silence before or behind the sound, so that a loop would stumble."""
+    if format_of(path) == ".mp3":
+        raise ValueError(f"{str(path)!r} would not loop: .mp3 begins with a little silence; use .wav, .flac or .ogg")
 
 
 def encode(samples: torch.Tensor | np.ndarray, sample_rate: int, ending: str, *, comment: str = "") -> bytes:
@@ -95,10 +107,17 @@ def check_format(ending: str, sample_rate: int, channels: int) -> None:
 
 
 def _encode(
-    file: BinaryIO, blocks: Iterable[np.ndarray], sample_rate: int, channels: int, ending: str, comment: str
+    file: BinaryIO,
+    blocks: Iterable[np.ndarray],
+    sample_rate: int,
+    channels: int,
+    ending: str,
+    comment: str,
+    subtype: str | None = None,
 ) -> None:
     """Write a sound file to a file that is open for reading and writing."""
-    file_format, subtype, _ = FORMATS[ending]
+    file_format, usual, _ = FORMATS[ending]
+    subtype = subtype or usual
     target, num_samples = _Target(file), 0
     try:
         with soundfile.SoundFile(target, "w", sample_rate, channels, subtype, format=file_format) as sound:

@@ -37,7 +37,7 @@ def midi_bytes(score: Score) -> bytes:
             f"and this score has {len(programs)}."
         )
     tracks = [_conductor(score)]
-    names = _names(parts)
+    names = part_names(parts)
     for part, name, (port, channel) in zip(parts, names, _ports_and_channels(score, parts), strict=True):
         tracks.append(_part(score, part, name, port, channel))
     header = struct.pack(">4sIHHH", b"MThd", 6, 1, len(tracks), TICKS_PER_QUARTER)
@@ -70,8 +70,8 @@ def _ports_and_channels(score: Score, parts: list[Part]) -> list[tuple[int, int]
     return places
 
 
-def _names(parts: list[Part]) -> list[str]:
-    """Such as "violin", or "violin 1" and "violin 2" where there are several."""
+def part_names(parts: list[Part]) -> list[str]:
+    """What (drum, program, number) are called: "violin", or "violin 1" and "violin 2" where there are several."""
     plain = ["drums" if drum else program_name(program) for drum, program, _ in parts]
     numbers = {name: itertools.count(1) for name in plain}
     return [f"{name} {next(numbers[name])}" if plain.count(name) > 1 else name for name in plain]

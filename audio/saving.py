@@ -96,8 +96,11 @@ def _comment(receipt: dict[str, Any] | None) -> str:
 def _check(path: PathLike, sample_rate: int, channels: int, loudness: bool | float) -> float | None:
     """The target in LUFS, None to keep the level; everything that can be wrong is found before the work."""
     io.check_format(io.format_of(path), sample_rate, channels)
-    if loudness is False:
-        return None
+    return None if loudness is False else target_of(loudness)
+
+
+def target_of(loudness: bool | float) -> float:
+    """LUFS of `loudness` as `save` takes it, but for False. ValueError for what is out of range."""
     target = TARGET_LUFS if loudness is True else float(loudness)
     if not -70 < target <= 0:
         raise ValueError(f"The loudness must lie between -70 and 0 LUFS, not {target}.")

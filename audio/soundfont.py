@@ -21,6 +21,7 @@ import numpy as np
 import soundfile
 
 from clavilux.audio.programs import KIN
+from clavilux.files import PathLike, check_readable
 
 FOLDER = Path(__file__).parent / "soundfonts"
 DRUM_BANK = 128
@@ -90,14 +91,18 @@ class Region:
 class SoundFont:
     """A SoundFont file: its presets as regions, and its samples.
 
+    Args:
+        path: of the file.
+        measured: whether a file of measured levels and tunings stands beside it, as beside the bundled one.
+
     Raises:
         ValueError: the file is missing or is not an SF2 or SF3 file.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, measured: bool = True) -> None:
         self.path = Path(path)
         settings = self.path.with_suffix(".json")
-        self._settings = json.loads(settings.read_text()) if settings.exists() else {}
+        self._settings = json.loads(settings.read_text()) if measured and settings.exists() else {}
         with self._reading():
             self._tables, self._samples, self._compressed = read_tables(self.path)
             headers = self._tables["phdr"]
@@ -118,6 +123,28 @@ class SoundFont:
     def bundled(cls) -> SoundFont:
         """The SoundFont that comes with the package (a part of FluidR3Mono, see soundfonts/NOTICE.md)."""
         return cls(FOLDER / "clavilux.sf3")
+
+    @classmethod
+    def open(cls, path: PathLike) -> SoundFont:
+        """Somebody's own SoundFont file.
+
+        Raises:
+            ValueError: the file is missing, is not an SF2 or SF3 file, or holds no General MIDI instrument.
+        """
+        font = cls(check_readable(path, "SoundFont"), measured=False)
+        if not font.programs:
+            raise ValueError(f"{str(path)!r} holds no instruments in bank 0, where General MIDI has them")
+        return font
+
+    @classmethod
+    def given(cls, given: PathLike | SoundFont | None) -> SoundFont | None:
+        """What an argument `soundfont` means: a file is opened, None stays None (the bundled one)."""
+        return given if given is None or isinstance(given, SoundFont) else cls.open(given)
+
+    @property
+    def has_drums(self) -> bool:
+        """Whether there is a kit in bank 128."""
+        return (DRUM_BANK, 0) in self._presets
 
     @property
     def programs(self) -> tuple[int, ...]:

@@ -48,7 +48,7 @@ NO_PART = -1
 BLOCK = 8192
 END_FADE_S = 0.04
 MASTER = 0.25  # leaves a full orchestra below full scale; saving brings a clip to its loudness anyway
-_LONGEST_TAIL_S = 8.0
+LONGEST_TAIL_S = 8.0
 _INAUDIBLE = 10 ** (-75 / 20)
 PIECE_S = 2.0
 LONGEST_REST_S = 10.0  # a file may end minutes, or hours, after its last note
@@ -191,7 +191,7 @@ class ScoreRenderer:
 
     def _ring_out(self) -> np.ndarray:
         """Everything that is left, up to where it can no longer be heard."""
-        latest = self._last + round(_LONGEST_TAIL_S * self.sample_rate)
+        latest = self._last + round(LONGEST_TAIL_S * self.sample_rate)
         self._render_until(-(-(self._last + 1) // BLOCK))
         ends = [voice.end for voice in self._voices] + [self._last]
         self._render_until(-(-min(latest, max(ends) + self._reverb.num_samples) // BLOCK))
@@ -238,7 +238,7 @@ class ScoreRenderer:
     def _start(self, event: np.void, start: int) -> None:
         pitch, velocity, drum = int(event["pitch"]), int(event["velocity"]), bool(event["drum"])
         program = 0 if drum else self.soundfont.nearest(int(event["program"]))
-        key = DRUM_KEYS.get(pitch, pitch) if drum else pitch
+        key = self._drum_key(pitch, velocity) if drum else pitch
         held = round(max(float(event["duration"]), _SHORTEST_NOTE_S) * self.sample_rate)
         seat: Seat = DRUMS if drum else seat_of(program, alone=self._alone)
         left, right = seat.gains(key)
@@ -258,6 +258,11 @@ class ScoreRenderer:
             self._voices.append(
                 _Voice(start, note, *sides, gain * seat.wet, region.choke, seat.position(key), own, moves)
             )
+
+    def _drum_key(self, pitch: int, velocity: int) -> int:
+        """The key that plays a drum: another one where the kit lacks it."""
+        held = pitch not in DRUM_KEYS or self.soundfont.regions(0, True, pitch, velocity)
+        return pitch if held else DRUM_KEYS[pitch]
 
     def _choke(self, group: int, start: int) -> None:
         """A closing hi-hat silences the open one."""

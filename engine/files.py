@@ -27,6 +27,7 @@ _READ_AS_MIDI = (*MIDI_ENDINGS, ".rmi", ".kar")
 LARGEST_BYTES = {
     "MIDI file": 64 * MIB,
     "sound file": 16_384 * MIB,
+    "SoundFont": 8192 * MIB,
     "picture": 1024 * MIB,
     "text file": 16 * MIB,
     "JSON file": 64 * MIB,

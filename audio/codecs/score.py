@@ -16,6 +16,8 @@ from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.notes import PART_NOTE
 from clavilux.audio.score import Score, bar_quarters
+from clavilux.audio.soundfont import SoundFont
+from clavilux.audio.stems import Performance, joined_events
 from clavilux.audio.synth import NO_PART, PART_EVENT, SAMPLE_RATE, ScoreRenderer, events_of, render_score, score_events
 
 
@@ -78,6 +80,7 @@ class ScorePlayer:
         programs: written program -> the one that plays it.
         before: a score that comes first, untouched.
         metre: the metre to name in the score where the tokens' is its stand-in.
+        soundfont: whose instruments play; the bundled one if None.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class ScorePlayer:
         semitones: int = 0,
         programs: Mapping[int, int] | None = None,
         before: Score | None = None,
+        soundfont: SoundFont | None = None,
     ):
         self._tokens, self._tempo, self._metre, self._before = score_tokens(), tempo, metre, before
         self._table = self._tokens.transposition(semitones)
@@ -102,8 +106,14 @@ class ScorePlayer:
         self._before_events = np.empty(0, PART_EVENT)
         if before is not None:
             self._before_events, controls = score_events(before)
+        self._fed: list[np.ndarray] = []
+        self._played = Performance(np.empty(0, PART_EVENT), controls, tuple(sorted(used)) or None, soundfont)
         self._renderer = ScoreRenderer(
-            sample_rate=SAMPLE_RATE, duration_s=duration_s, programs=used or None, controls=controls
+            sample_rate=SAMPLE_RATE,
+            duration_s=duration_s,
+            soundfont=soundfont,
+            programs=self._played.programs,
+            controls=controls,
         )
         self._bar: list[int] = []
         self._bars = 0
@@ -137,6 +147,10 @@ class ScorePlayer:
         written = self._written(key)
         whole = written if self._before is None else replace(self._before, key=key).concat(written)
         return whole.slice(0.0, float(whole.quarters_at(self._duration_s)))
+
+    def performance(self) -> Performance:
+        """All that was played so far."""
+        return replace(self._played, events=joined_events(self._fed))
 
     def _written(self, key: Key | None) -> Score:
         notes = np.concatenate([np.empty(0, PART_NOTE), *self._notes])
@@ -184,4 +198,5 @@ class ScorePlayer:
 
     def _feed(self, events: np.ndarray, until_s: float) -> Tensor:
         until_s = max(until_s, 0.0)
-        return self._renderer.feed(events[events["start"] < until_s], until_s)
+        self._fed.append(events[events["start"] < until_s])
+        return self._renderer.feed(self._fed[-1], until_s)

@@ -180,12 +180,11 @@ def show_played(song: Song, replaced: dict[int, int], files: list[Files], elapse
     from clavilux.audio.programs import program_name
 
     console = Console(highlight=False, soft_wrap=True)
-    show_remarks(song.receipt.get("remarks", ()))
     for asked, used in replaced.items():
         _print_line(
             console,
             "replaced",
-            f"{program_name(asked)} by {program_name(used)}, the nearest bundled instrument",
+            f"{program_name(asked)} by {program_name(used)}, the nearest instrument that there is",
         )
     for written in files:
         _print_files(console, song, written)

@@ -10,6 +10,7 @@ import opcode
 import re
 import sys
 import traceback
+from difflib import get_close_matches
 from types import TracebackType
 from typing import Any
 
@@ -71,7 +72,7 @@ def usage(error: Any, arguments: list[str]) -> str:
     context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
     see = f"see `{context.command_path if context is not None else 'clavilux'} --help`"
     if type(error).__name__ == "NoSuchOption":
-        likely = " or ".join(sorted(error.possibilities or ()))
+        likely = " or ".join(get_close_matches(error.option_name, error.possibilities or ()))  # the likeliest first
         return f"there is no option {error.option_name}; " + (f"did you mean {likely}?" if likely else see)
     if parameter is None:
         message = error.format_message().rstrip(".?")

@@ -34,7 +34,10 @@ HEADINGS = {
         "minutes", "steps", "patience", "checkpoint_steps", "held_out", "rate", "latent_channels", "kl_weight",
         "free_bits", "perceptual", "augment",
     ),
-    "Files": ("output", "name", "licence", "batch", "midi", "plot", "preview", "explain", "loudness", "strict"),
+    "Files": (
+        "output", "name", "licence", "batch", "midi", "stems", "loop", "soundfont", "plot", "preview", "explain",
+        "loudness", "strict",
+    ),
     "Model": ("model", "codec", "device", "dtype"),
 }  # fmt: skip
 _HEADING_OF = {name: heading for heading, names in HEADINGS.items() for name in names}

@@ -23,6 +23,13 @@ Instruments = Annotated[
     list[str] | None,
     typer.Option("--instrument", help="An instrument; several by commas, or repeat it."),
 ]
+SoundFontFile = Annotated[
+    Path | None, typer.Option("--soundfont", help="Play on the instruments of this SoundFont (.sf2, .sf3).")
+]
+Stems = Annotated[
+    Path | None, typer.Option(help="Also a new folder with a .wav of 24 bits an instrument, which sum to the song.")
+]
+Loop = Annotated[bool, typer.Option("--loop", help="Whole bars whose end joins their beginning, for going round.")]
 Strict = Annotated[bool, typer.Option("--strict", help="A damaged or shortened file is an error, not a remark.")]
 Anything = Annotated[
     bool, typer.Option("--anything", help="Bundled models: make one even where none of the words is understood.")

@@ -13,16 +13,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clavilux.cli.options import AsJson, Loudness, Output, Plot, Quiet, Strict, note_written
-from clavilux.cli.outputs import check_outputs
+from clavilux.cli.options import (
+    AsJson,
+    Loop,
+    Loudness,
+    Output,
+    Plot,
+    Quiet,
+    SoundFontFile,
+    Stems,
+    Strict,
+    note_written,
+)
+from clavilux.cli.outputs import check_outputs, save_song
 from clavilux.files import MIDI_ENDINGS
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from clavilux.audio.clip import Audio
     from clavilux.audio.score import Score
     from clavilux.audio.soundfont import SoundFont
+    from clavilux.cli.display import Song
 
 LONGEST_PLOT_S = 600.0  # its spectrogram and constant-Q transform are made of the whole sound at once
 
@@ -32,6 +45,9 @@ def play(
     file: Annotated[Path, typer.Argument(help="A MIDI file.")],
     instrument: Annotated[str | None, typer.Option(help="What every part but the drums is played on.")] = None,
     output: Output = Path("song.wav"),
+    stems: Stems = None,
+    loop: Loop = False,
+    soundfont: SoundFontFile = None,
     plot: Plot = None,
     loudness: Loudness = True,
     strict: Strict = False,
@@ -39,7 +55,7 @@ def play(
     quiet: Quiet = False,
 ) -> None:
     """Play a MIDI file with the bundled instruments."""
-    check_outputs([output], [None], [plot], [file])
+    check_outputs([output], [None], [plot], [file, soundfont], stems=[stems], loop=loop)
 
     from clavilux.audio.score import Score
     from clavilux.audio.synth import SoundFont, played_s
@@ -50,28 +66,57 @@ def play(
         score = score.with_programs(_one_program(instrument))
     seconds = played_s(score)
     _check_length(file, seconds, plot)
-    font = SoundFont.bundled()
+    font = SoundFont.given(soundfont) or SoundFont.bundled()
     missing = sorted({int(p) for p in score.notes["program"][~score.notes["drum"]]} - set(font.programs))
     replaced = {program: font.nearest(program) for program in missing}
     started = time.perf_counter()
     receipt: dict[str, Any] = {"played": file.name, "instrument": instrument, "replaced_programs": replaced}
-    remarks = [*score.remarks, *_banks_not_held(score, font)]
+    receipt |= {"soundfont": soundfont.name} if soundfont is not None else {}
+    remarks = [*score.remarks, *_not_held(score, font)]
     receipt |= {"remarks": remarks} if remarks else {}
+    song: Song
+    if loop or stems is not None:
+        whole = _played_whole(score, font, receipt, loop)
+        files, measured = save_song(ctx, whole, output, None, plot, loudness, stems)
+        song, remarks = Played(whole.duration_s, receipt), remarks + measured
+    else:
+        song, files = _streamed(ctx, score, font, seconds, output, receipt, loudness, plot, quiet or as_json)
+    elapsed_s = time.perf_counter() - started
+    if as_json:
+        display.print_json(display.report([song], [files], elapsed_s) | {"remarks": remarks})
+    elif not quiet:
+        display.show_remarks(remarks)
+        display.show_played(song, replaced, [files], elapsed_s)
+
+
+def _played_whole(score: Score, font: SoundFont, receipt: dict[str, Any], loop: bool) -> Audio:
+    """A score's sound in memory, as loops and stems need it."""
+    from clavilux.audio.clip import Audio
+    from clavilux.audio.stems import Performance
+    from clavilux.audio.synth import SAMPLE_RATE, render_score
+
+    samples = render_score(score, SAMPLE_RATE, soundfont=font)
+    played = Performance.of_score(score, font)
+    song = Audio(samples, SAMPLE_RATE, score=score, receipt=receipt, performance=played)
+    return song.loop() if loop else song
+
+
+def _streamed(
+    ctx: typer.Context, score: Score, font: SoundFont, seconds: float, output: Path, receipt: dict[str, Any],
+    loudness: bool, plot: Path | None, hidden: bool,
+) -> tuple[Played, dict[str, str]]:  # fmt: skip
+    """A score's notes, or its sound however long it is, written to a file; and its plot."""
     if output.suffix.lower() in MIDI_ENDINGS:
         score.save_midi(output)
         note_written(ctx, output)
         song, samples = Played(seconds, receipt), None
     else:
-        song, samples = _play_to(ctx, score, seconds, output, receipt, loudness, plot is not None, quiet or as_json)
+        song, samples = _play_to(ctx, score, font, seconds, output, receipt, loudness, plot is not None, hidden)
     files = {"audio": str(output)}
     if plot is not None:
-        _plot(ctx, score, samples, plot)
+        _plot(ctx, score, samples, font, plot)
         files["plot"] = str(plot)
-    elapsed_s = time.perf_counter() - started
-    if as_json:
-        display.print_json(display.report([song], [files], elapsed_s))
-    elif not quiet:
-        display.show_played(song, replaced, [files], elapsed_s)
+    return song, files
 
 
 @dataclass(frozen=True)
@@ -83,14 +128,17 @@ class Played:
     sample_rate: int = 44100
 
 
-def _banks_not_held(score: Score, font: SoundFont) -> list[str]:
-    """A remark on bank selects that no instrument of the SoundFont answers."""
+def _not_held(score: Score, font: SoundFont) -> list[str]:
+    """Remarks on drums without a kit, and on bank selects that no instrument of the SoundFont answers."""
     from clavilux.audio.notes import BANK
 
     asked = {int(select) for select in score.controls["value"][score.controls["kind"] == BANK]} - {0}
     missing = sorted(select for select in asked if not any(font.bank(program, select) for program in font.programs))
     named = ", ".join(f"{select >> 7}/{select & 127}" for select in missing)
-    return [f"banks that the SoundFont does not have are played as bank 0: {named}"] if missing else []
+    remarks = [f"banks that the SoundFont does not have are played as bank 0: {named}"] if missing else []
+    if score.notes["drum"].any() and not font.has_drums:
+        remarks.append("the SoundFont holds no drum kit, so the drums are silent")
+    return remarks
 
 
 def _check_length(file: Path, seconds: float, plot: Path | None) -> None:
@@ -106,6 +154,7 @@ def _check_length(file: Path, seconds: float, plot: Path | None) -> None:
 def _play_to(
     ctx: typer.Context,
     score: Score,
+    font: SoundFont,
     seconds: float,
     output: Path,
     receipt: dict[str, Any],
@@ -124,7 +173,7 @@ def _play_to(
 
     def pieces(progress: Callable[[float, float], None]) -> Iterator[np.ndarray]:
         nonlocal done, at
-        for piece in stream_score(score, SAMPLE_RATE):
+        for piece in stream_score(score, SAMPLE_RATE, None, font):
             done += piece.shape[1]
             progress(min(done / SAMPLE_RATE, seconds), seconds)
             if kept is not None:
@@ -139,14 +188,14 @@ def _play_to(
     return Played(count / SAMPLE_RATE, receipt, SAMPLE_RATE), kept
 
 
-def _plot(ctx: typer.Context, score: Score, samples: list[torch.Tensor] | None, plot: Path) -> None:
+def _plot(ctx: typer.Context, score: Score, samples: list[torch.Tensor] | None, font: SoundFont, plot: Path) -> None:
     import torch
 
     from clavilux.audio import analysis
     from clavilux.audio.clip import Audio
     from clavilux.audio.synth import SAMPLE_RATE, render_score
 
-    sound = render_score(score, SAMPLE_RATE) if samples is None else torch.cat(samples, dim=1)
+    sound = render_score(score, SAMPLE_RATE, soundfont=font) if samples is None else torch.cat(samples, dim=1)
     analysis.plot(Audio(sound, SAMPLE_RATE, score=score), plot)
     note_written(ctx, plot)
 

@@ -21,10 +21,13 @@ from clavilux.cli.options import (
     Device,
     Dtype,
     Instruments,
+    Loop,
     Loudness,
     Output,
     Plot,
     Quiet,
+    SoundFontFile,
+    Stems,
     Strict,
     numbered_all,
 )
@@ -80,6 +83,9 @@ def render(
     strict: Strict = False,
     output: Output = Path("song.wav"),
     midi: Annotated[Path | None, typer.Option(help="Also save the notes as a MIDI file.")] = None,
+    stems: Stems = None,
+    loop: Loop = False,
+    soundfont: SoundFontFile = None,
     plot: Plot = None,
     batch: Annotated[int, typer.Option(help="Several songs, in numbered files.", min=1)] = 1,
     loudness: Loudness = True,
@@ -91,8 +97,10 @@ def render(
 ) -> None:
     """Write music from a sentence."""
     outputs = numbered_all(output, batch)
-    midis, plots = ([None] * batch if path is None else numbered_all(path, batch) for path in (midi, plot))
-    check_outputs(outputs, midis, plots, [continue_from, melody, prime])
+    midis, plots, folders = (
+        [None] * batch if path is None else numbered_all(path, batch) for path in (midi, plot, stems)
+    )
+    check_outputs(outputs, midis, plots, [continue_from, melody, prime, soundfont], stems=folders, loop=loop)
     controls = {
         "key": key, "tempo": tempo, "metre": metre, "chords": chords, "instruments": instrument,
         "style": style, "density": density, "section": section, "temperature": temperature, "top_k": top_k,
@@ -100,7 +108,7 @@ def render(
         "stride_s": stride, "continue_from": continue_from, "seed": seed, "artist": artist, "genre": genre,
         "lyrics": lyrics, "labels": labels, "song_s": song_seconds, "levels": levels, "hop": hop,
         "temperatures": temperatures, "parallel_windows": parallel_windows, "prime": prime, "prime_s": prime_seconds,
-        "tokens": tokens, "job": job, "anything": anything or None,
+        "tokens": tokens, "job": job, "soundfont": soundfont, "anything": anything or None,
     }  # fmt: skip
     given = {name: value for name, value in controls.items() if value is not None}
     sounds = {"--melody": melody, "--prime": prime, "--continue-from": continue_from}
@@ -110,15 +118,19 @@ def render(
     found.check_prompt(prompt, anything)
     remarks = inputs.remarks_on(sounds, strict)
     notes = [path for path in [*outputs, *midis] if path and path.suffix.lower() in MIDI_ENDINGS]
+    notes += [path for path in folders if path] + outputs * loop
     _check_request(found, prompt, seconds, given | {"batch": batch}, notes, device, dtype)
     loaded = _load(found, device, dtype)
     jobs.keep(ctx, found, given, model, output, loudness)
     songs, elapsed_s = _generate(loaded, prompt, {"seconds": seconds, "batch": batch, **given}, quiet or as_json)
     saving_since = time.perf_counter()
-    files = [
-        save_song(ctx, song, sound, notes_to, plot_to, loudness)
-        for song, sound, notes_to, plot_to in zip(songs, outputs, midis, plots, strict=True)
+    if loop:
+        songs = [song.loop() for song in songs]
+    saved = [
+        save_song(ctx, song, sound, notes_to, plot_to, loudness, stems_to)
+        for song, sound, notes_to, plot_to, stems_to in zip(songs, outputs, midis, plots, folders, strict=True)
     ]
+    files, remarks = [written for written, _ in saved], remarks + [remark for _, said in saved for remark in said]
     timings = songs[0].timings | {"file_s": round(time.perf_counter() - saving_since, 6)}
     _report(songs, files, elapsed_s, timings, remarks, as_json, quiet)
 

@@ -38,6 +38,7 @@ ACCEPTS: dict[str, Any] = {
     "chords": "a chord a bar, 'Gm Cm D7 Gm', or bars between lines, 'Gm Cm | D7/F# | N.C.'",
     "density": list(DENSITIES),
     "section": list(SECTIONS),
+    "soundfont": "a SoundFont file (.sf2, .sf3) whose instruments play",
     "anything": "yes, to make a piece even of a prompt of which nothing is understood",
 }
 

@@ -21,6 +21,7 @@ from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.codecs.score import ScoreCodec, ScorePlayer
 from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.score import Score
+from clavilux.audio.soundfont import SoundFont
 from clavilux.checks import short
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
@@ -110,6 +111,7 @@ def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
 def check_controls(folder: Path, config: Mapping[str, Any], prompt: str, controls: dict[str, Any]) -> None:
     """Refuse what a render would refuse of this prompt and these controls. ValueError, TypeError as `resolve`."""
     controls = dict(controls)
+    SoundFont.given(controls.pop("soundfont", None))
     resolve(check_understood(prompt, controls.pop("anything", False)), seed=0, **controls)
 
 
@@ -190,9 +192,10 @@ class Aria:
         given = read_continuation(request.continue_from, notes)
         controls = _options(request, given)
         controls.pop("anything", None)
+        soundfont = SoundFont.given(controls.pop("soundfont", None))
         settled = resolve(parsed, seed=request.seed, **controls)
         tempo_is_free = parsed.tempo is None and "tempo" not in controls
-        return ScoreGeneration(self, request, parsed, settled, given, notes, tempo_is_free)
+        return ScoreGeneration(self, request, parsed, settled, given, notes, tempo_is_free, soundfont)
 
 
 class ScoreGeneration:
@@ -207,6 +210,7 @@ class ScoreGeneration:
         given: Continuation | None,
         notes: list[str],
         tempo_is_free: bool,
+        soundfont: SoundFont | None = None,
     ) -> None:
         before_s = given.duration_s if given is not None else 0.0
         seconds, num_bars, tempo, unmet = fit_asked(
@@ -262,9 +266,10 @@ class ScoreGeneration:
             semitones=-shift,
             programs=programs,
             before=given.score if given is not None else None,
+            soundfont=soundfont,
         )
         settled = Settled(controls, tempo, num_bars, request.seconds, frozenset(_options(request, given)))
-        self.receipt = _receipt(aria, request, parsed, settled, notes)
+        self.receipt = _receipt(aria, request, parsed, settled, notes, soundfont)
 
     @property
     def at_s(self) -> float:
@@ -297,6 +302,7 @@ class ScoreGeneration:
             score=self._player.score(self._controls.key),
             tokens=torch.tensor(self._player.drawn)[None],
             receipt=self.receipt,
+            performance=None if self._recording_s else self._player.performance(),
         )
 
     def _after_recording(self, samples: Tensor) -> Tensor:
@@ -345,7 +351,9 @@ def _options(request: Request, given: Continuation | None) -> dict[str, Any]:
     return (given.controls() if given is not None else {}) | dict(request.controls)
 
 
-def _receipt(aria: Aria, request: Request, parsed: ParsedPrompt, settled: Settled, notes: list[str]) -> dict[str, Any]:
+def _receipt(
+    aria: Aria, request: Request, parsed: ParsedPrompt, settled: Settled, notes: list[str], font: SoundFont | None
+) -> dict[str, Any]:
     controls, chords = settled.controls, settled.controls.chords
     taken, unmet = kept(parsed.taken, parsed.claimed, settled)
     return {
@@ -366,6 +374,7 @@ def _receipt(aria: Aria, request: Request, parsed: ParsedPrompt, settled: Settle
             "density": controls.density,
             "section": controls.section,
             **({"anything": True} if request.controls.get("anything") else {}),
+            **({"soundfont": font.path.name} if font is not None else {}),
             "chords": "drawn" if chords is None else " | ".join(" ".join(map(str, bar)) or "N.C." for bar in chords),
         },
         "notes": notes,

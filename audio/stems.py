@@ -1,0 +1,118 @@
+"""What was played, and each instrument's share of the sound: stems.
+
+The renderer adds its voices up and the hall is linear, so parts that are rendered alone, from the same seats and to the
+same length, sum to the whole. Knows parts and sound. Does not know files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from clavilux.audio.midi_writer import part_names
+from clavilux.audio.notes import PART_NOTE
+from clavilux.audio.room import REVERB_S
+from clavilux.audio.synth import LONGEST_TAIL_S, ScoreRenderer, score_events
+
+if TYPE_CHECKING:
+    from clavilux.audio.score import Score
+    from clavilux.audio.soundfont import SoundFont
+
+MOST_DIFFERENCE_DBFS = -80.0  # of the sum from the whole; what floats round away is below -100
+MOST_STEMS_S = 1200.0  # all of them are in memory at once: 0.7 MB a second for each pair of instruments
+
+
+@dataclass(frozen=True, eq=False)
+class Performance:
+    """What a renderer was given.
+
+    Attributes:
+        events: `PART_EVENT` records.
+        controls: `CONTROL` records, their times in seconds; None where there are none.
+        programs: all that the music uses, as `ScoreRenderer` was told them.
+        soundfont: whose instruments play; the bundled one if None.
+    """
+
+    events: np.ndarray
+    controls: np.ndarray | None = None
+    programs: tuple[int, ...] | None = None
+    soundfont: SoundFont | None = None
+
+    @classmethod
+    def of_score(cls, score: Score, soundfont: SoundFont | None = None) -> Performance:
+        """As `stream_score` plays a score."""
+        events, controls = score_events(score)
+        programs = events["program"][~events["drum"]].tolist() + [-1] * bool(events["drum"].any())
+        return cls(events, controls, tuple(programs) or None, soundfont)
+
+    def parts(self) -> dict[str, Performance]:
+        """The share of each part, by the name that its track has in a MIDI file: "violin 1", "drums"."""
+        fields = ["drum", "program", "part"]
+        parts = sorted(set(self.events[fields].tolist()))
+        found = {}
+        for name, (drum, program, part) in zip(part_names(parts), parts, strict=True):
+            mine = self.events["drum"] == drum
+            mine &= (self.events["program"] == program) & (self.events["part"] == part)
+            found[name] = Performance(self.events[mine], self.controls, self.programs, self.soundfont)
+        return found
+
+    def samples(self, sample_rate: int, num_samples: int) -> torch.Tensor:
+        """The sound, float32 [2, num_samples], faded out over its last 40 ms as any sound of a set length is."""
+        renderer = ScoreRenderer(
+            sample_rate=sample_rate,
+            duration_s=num_samples / sample_rate,
+            soundfont=self.soundfont,
+            programs=self.programs,
+            controls=self.controls,
+        )
+        return torch.cat([renderer.feed(self.events, math.inf), renderer.finish()], dim=1)
+
+    def around(self, sample_rate: int, length: int) -> torch.Tensor:
+        """A loop of so many samples, with all that rings on from the rounds before: float32 [2, length]."""
+        tail = round((LONGEST_TAIL_S + REVERB_S) * sample_rate)
+        rounds = 1 + -(-tail // length)
+        once = self.samples(sample_rate, rounds * length)
+        return once.reshape(2, rounds, length).sum(dim=1)
+
+
+def joined_events(events: Iterable[np.ndarray]) -> np.ndarray:
+    """Pieces of `PART_EVENT` records as one array."""
+    return np.concatenate([np.empty(0, PART_NOTE), *events])
+
+
+def stem_samples(
+    performance: Performance, sample_rate: int, num_samples: int, *, around: bool = False
+) -> dict[str, torch.Tensor]:
+    """The sound of each part, float32 [2, num_samples], by its name, at the level that it has in the whole.
+
+    `around`: of a loop, with what rings on from the rounds before.
+
+    Raises:
+        ValueError: nothing is played, or there is more than `MOST_STEMS_S` of it.
+    """
+    if not len(performance.events):
+        raise ValueError("there are no notes, so there are no stems")
+    if num_samples > MOST_STEMS_S * sample_rate:
+        raise ValueError(
+            f"the sound lasts {num_samples / sample_rate:,.0f} s; stems are made of {MOST_STEMS_S:,.0f} s at most"
+        )
+    play = Performance.around if around else Performance.samples
+    return {name: play(part, sample_rate, num_samples) for name, part in performance.parts().items()}
+
+
+def difference_dbfs(mix: torch.Tensor, parts: Mapping[str, torch.Tensor]) -> float:
+    """The highest sample of (sum of the parts - mix), in dBFS; -inf where they are the same, inf where
+    they are not of one shape.
+    """
+    if any(samples.shape != mix.shape for samples in parts.values()):
+        return math.inf
+    summed = torch.zeros(mix.shape, dtype=torch.float64)
+    for samples in parts.values():
+        summed += samples
+    highest = float((summed - mix).abs().max())
+    return 20 * math.log10(highest) if highest else -math.inf
