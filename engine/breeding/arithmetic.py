@@ -68,9 +68,10 @@ def turned(vector: np.ndarray, noise: np.ndarray, strength: float) -> np.ndarray
 
 
 def drawn_shares(seed: int, stream: int, count: int) -> tuple[float, ...]:
-    """Shares of `count` parents that sum to 1, uneven, so that siblings take after different parents."""
-    raw = np.log(uniforms(seed, stream, count)) ** 2  # squares of exponentials: some parent leads
-    return shares((raw / raw.sum()).tolist())
+    """Shares of `count` parents that sum to 1, from a Dirichlet distribution of 2 each: siblings take after different
+    parents, and of two parents one child in eighteen has nine tenths of either.
+    """
+    return shares((-np.log(uniforms(seed, stream, 2 * count))).reshape(count, 2).sum(1).tolist())
 
 
 def shares(weights: Sequence[float]) -> tuple[float, ...]:

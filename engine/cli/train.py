@@ -153,6 +153,8 @@ def gan(
     ] = None,
     checkpoint_steps: CheckpointSteps = None,
     preview: Preview = None,
+    name: Name = None,
+    licence: Licence = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     device: Device = "auto",
@@ -184,12 +186,12 @@ def gan(
     settings = settled(output, given, training.usual_settings(loaded is None) | usual)
     how = training.GANTraining(
         relativistic=loaded is not None,
-        **{name: settings[name] for name in ("batch", "rate", "penalty", "mirror", "augment", "seed")},
+        **{each: settings[each] for each in ("batch", "rate", "penalty", "mirror", "augment", "seed")},
     )
     features = training.features_if_there(where)
 
     def learner(pictures: PictureFolder) -> Learner:
-        made = training.GANLearner(pictures, how, loaded, where, features)
+        made = training.GANLearner(pictures, how, loaded, where, features, name or output.resolve().name, licence)
         if features is None and not (quiet or as_json):
             display.show_remarks(['KID is not measured; what it looks through is in pip install "clavilux[arts]"'])
         return made
@@ -264,18 +266,12 @@ def _vae_of(place: str | Path | None) -> tuple[LoadedVAE, dict[str, Any]]:
     """A VAE and what a run notes of it: of a checkpoint, of a run, or the bundled one.
 
     Raises:
-        ValueError: none was named, and none is bundled.
         CheckpointError: there is none.
     """
     from clavilux.checkpoint import PRETRAINED
     from clavilux.image.latents.files import load_vae
 
     folder = PRETRAINED / "vae" if place is None else Path(place)
-    if place is None and not folder.is_dir():
-        raise ValueError(
-            "--vae is missing, and no VAE is bundled; give the folder of one that `clavilux train vae` made, "
-            "or --pixels"
-        )
     if not (folder / "config.json").exists() and (folder / "checkpoint").is_dir():
         folder = folder / "checkpoint"
     loaded = load_vae(folder)

@@ -172,6 +172,7 @@ class GANLearner:
         device: torch.device | None = None,
         features: Features | None = None,
         name: str = "gan",
+        licence: str | None = None,
     ):
         """A new one, of random weights.
 
@@ -182,9 +183,11 @@ class GANLearner:
             device: where it computes; the CPU if None.
             features: what KID is measured on, on that device; it is not measured if None.
             name: what exported checkpoints are called.
+            licence: of their weights, if they are to state one.
         """
         self.pictures, self.training, self.loaded = pictures, training, loaded
-        self.device, self.features, self.name = device or torch.device("cpu"), features, name
+        self.device, self.features = device or torch.device("cpu"), features
+        self.name, self.licence = name, licence
         self.classes = pictures.classes if len(pictures.classes) > 1 else ()
         self._labels = torch.from_numpy(pictures.labels)
         self.samples: PixelSamples | LatentSamples = (
@@ -243,7 +246,9 @@ class GANLearner:
         kept = deepcopy(self.model)  # what is trained stays as it is, whenever it is exported
         kept.generator.settle()
         made_with = None if self.loaded is None else self.loaded.vae.spec
-        gan_files.save_gan(folder, kept, made_with, name=self.name, classes=self.classes, training=training)
+        gan_files.save_gan(
+            folder, kept, made_with, name=self.name, classes=self.classes, training=training, licence=self.licence
+        )
 
     def _draw(self, number: int, random: torch.Generator) -> Real:
         rows = rows_of(self.training.seed, number, self.training.batch, self.pictures.taught)

@@ -12,7 +12,8 @@ from commands import call, refuse
 from PIL import Image
 
 from clavilux import CheckpointError, load
-from clavilux.image.latents.files import save_vae
+from clavilux.checkpoint import PRETRAINED
+from clavilux.image.latents.files import load_vae, save_vae
 from clavilux.image.latents.gan_files import load_gan
 from clavilux.image.latents.statistics import statistics_of
 from clavilux.image.latents.vae import VAE, VAESpec
@@ -100,7 +101,7 @@ def test_a_run_of_a_vae_is_a_vae_too(tmp_path):
 @pytest.mark.parametrize("kind", [LATENTS, PIXELS])
 def test_kill_9_and_the_same_next_checkpoint(kind):
     """A process of its own, killed in its sixth step; its next state is that of a run that was left alone."""
-    arguments = ["--batch", "2", *kind, "--steps", "6", "--checkpoint-steps", "3", "-q"]
+    arguments = ["--batch", "2", *kind, "--steps", "6", "--checkpoint-steps", "3", "--name", "mine", "-q"]
     program = SMALL + (
         "import os, signal\n"
         "step = gan.GANLearner.step\n"
@@ -122,7 +123,6 @@ def test_kill_9_and_the_same_next_checkpoint(kind):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((), "--vae is missing, and no VAE is bundled; give the folder of one that"),
         (("--pixels", "--vae", "vae"), "--pixels makes pixels without a VAE; leave --vae out, or --pixels"),
         (("--vae", "vae", "--size", "64"), "--size goes with --pixels; in latents the pictures have the VAE's size"),
         (("--pixels", "--size", "48"), "--size is 48; it should be one of 8, 16, 32, 64, 128"),
@@ -135,12 +135,17 @@ def test_kill_9_and_the_same_next_checkpoint(kind):
         (("--pixels", "--device", "abacus"), "the device 'abacus' is not available"),
     ],
 )
-def test_what_is_refused(arguments, says, tmp_path, monkeypatch):
-    monkeypatch.setattr("clavilux.checkpoint.PRETRAINED", tmp_path)  # none is bundled
-    (tmp_path / "vae").rename(tmp_path / "elsewhere")
-    arguments = ["elsewhere" if word == "vae" else word for word in arguments]
+def test_what_is_refused(arguments, says, tmp_path):
     assert says in refuse("train", "gan", "in", "-o", "run", *arguments)
     assert not (tmp_path / "run" / STATE).exists()
+
+
+def test_without_a_vae_the_bundled_one_is_taken():
+    call("train", "gan", "in", "-o", "run", "--batch", "2", "--steps", "1", "--licence", "CC0-1.0", "-q")
+    made, bundled = load_gan("run/checkpoint"), load_vae(PRETRAINED / "vae")
+    assert made.config["name"] == "run" and made.config["licence"] == "CC0-1.0"
+    latents = bundled.statistics.draw(1)
+    assert torch.equal(made.model.decoder(latents), bundled.vae.decode(latents))
 
 
 def test_a_vae_of_a_size_that_no_gan_makes_is_refused():
