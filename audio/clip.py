@@ -17,7 +17,7 @@ import torch
 from clavilux.audio import frontend, io, reading, saving
 from clavilux.audio.blocks import ArrayBlocks
 from clavilux.audio.loudness import normalize
-from clavilux.files import MIDI_ENDINGS, PathLike
+from clavilux.files import SCORE_ENDINGS, PathLike
 
 if TYPE_CHECKING:
     from clavilux.audio.score import Score
@@ -73,7 +73,7 @@ class Audio:
         return cls(sound.samples, sound.sample_rate, receipt=receipt, remarks=sound.remarks)
 
     def save(self, path: PathLike, loudness: bool | float = True) -> None:
-        """Write the clip; the ending chooses the format: .wav, .flac, .ogg, .mp3, or .mid for the notes.
+        """Write the clip; the ending chooses the format: .wav, .flac, .ogg, .mp3; .mid, .musicxml, .abc for notes.
 
         Args:
             path: where to; written beside it first, then renamed, so there is never half a file.
@@ -81,16 +81,18 @@ class Audio:
                 target in LUFS; False keeps the level.
 
         Raises:
-            ValueError: unknown ending, a folder that is missing or not writable, .mid without a score.
+            ValueError: unknown ending, a folder that is missing or not writable, notes of a clip without a score.
             OSError: writing failed (a full disk); nothing is left behind.
         """
-        if Path(path).suffix.lower() in MIDI_ENDINGS:
+        if Path(path).suffix.lower() in SCORE_ENDINGS:
             if self.score is None:
                 raise ValueError(
                     f"This clip has no score, so it cannot be saved as {str(path)!r}; "
                     f"save it as {', '.join(io.FORMATS)}."
                 )
-            self.score.save_midi(path)
+            from clavilux.audio.notation.files import save_score
+
+            save_score(self.score, path, title=str(self.receipt.get("prompt", "")))
             return
         samples = self.samples
         if self.loops:

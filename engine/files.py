@@ -22,11 +22,14 @@ PathLike = str | os.PathLike[str]
 
 MIB = 2**20
 MIDI_ENDINGS = (".mid", ".midi")  # of what is written; those of what is read are more
+SCORE_ENDINGS = (*MIDI_ENDINGS, ".musicxml", ".abc")  # all of notes that are written
+NOTATION_READ = (".musicxml", ".mxl", ".xml")  # beside MIDI
 _READ_AS_MIDI = (*MIDI_ENDINGS, ".rmi", ".kar")
 # Bytes that a file of a kind may have; more is a mistake (a disk image, a video) or an attack.
 LARGEST_BYTES = {
     "MIDI file": 64 * MIB,
     "sound file": 16_384 * MIB,
+    "score file": 64 * MIB,
     "SoundFont": 8192 * MIB,
     "picture": 1024 * MIB,
     "text file": 16 * MIB,
@@ -81,6 +84,11 @@ def is_midi(path: PathLike) -> bool:
     with open(path, "rb") as file:
         head = file.read(12)
     return head[:4] == b"MThd" or head[:4] == b"RIFF" and head[8:] == b"RMID"
+
+
+def is_score(path: PathLike) -> bool:
+    """Whether a file is of notes: MIDI, or by its name one of notation that is read."""
+    return Path(path).suffix.lower() in NOTATION_READ or is_midi(path)
 
 
 def read_text(path: PathLike, kind: str = "text file") -> str:

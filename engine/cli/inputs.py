@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clavilux.files import check_readable, is_midi
+from clavilux.files import check_readable, is_midi, is_score
 
 
 def check(files: dict[str, Path | None]) -> None:
     """Refuse what is no file that can be read, before a model is looked for. Arguments and errors as `remarks_on`."""
     for path in files.values():
         if path is not None:
-            check_readable(path, "MIDI file" if is_midi(path) else "sound file")
+            check_readable(path, "MIDI file" if is_midi(path) else "score file" if is_score(path) else "sound file")
 
 
 def remarks_on(files: dict[str, Path | None], strict: bool) -> list[str]:
@@ -28,16 +28,16 @@ def remarks_on(files: dict[str, Path | None], strict: bool) -> list[str]:
     Raises:
         ValueError: one of them cannot be read, or `strict` refuses it.
     """
+    from clavilux.audio.notation.files import read_score
     from clavilux.audio.reading import SoundReader
-    from clavilux.audio.score import Score
 
     remarks = []
     for option, path in files.items():
         if path is None:
             continue
-        if is_midi(path):
+        if is_score(path):
             if strict:
-                Score.from_midi(path, strict=True)
+                read_score(path, strict=True)
             continue
         with SoundReader(path, strict=strict) as reader:
             for _ in reader:

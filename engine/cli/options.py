@@ -12,7 +12,9 @@ from typing import Annotated
 
 import typer
 
-Output = Annotated[Path, typer.Option("--output", "-o", help="Where to: .wav, .flac, .ogg, .mp3 or .mid.")]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Where to: .wav, .flac, .ogg, .mp3; notes: .mid, .musicxml, .abc.")
+]
 Plot = Annotated[Path | None, typer.Option(help="Also draw the sound and the notes (.png, .svg, .pdf).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a machine-readable report and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]

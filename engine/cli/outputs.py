@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from clavilux.cli.options import check_apart, check_distinct, note_written
-from clavilux.files import MIDI_ENDINGS, check_ending, check_new_folder, check_target
+from clavilux.files import MIDI_ENDINGS, SCORE_ENDINGS, check_ending, check_new_folder, check_target
 
 if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
@@ -34,7 +34,7 @@ def check_outputs(
     notes, figures = [path for path in midis if path], [path for path in plots if path]
     folders = [path for path in stems if path]
     for path in sounds:
-        if check_ending(path, (*io.FORMATS, *MIDI_ENDINGS)) in io.FORMATS and loop:
+        if check_ending(path, (*io.FORMATS, *SCORE_ENDINGS)) in io.FORMATS and loop:
             io.check_seamless(path)
     for path in notes:
         check_ending(path, MIDI_ENDINGS)

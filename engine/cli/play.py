@@ -1,4 +1,4 @@
-"""The `play` command: a MIDI file with the bundled instruments.
+"""The `play` command: a file of notes with the bundled instruments.
 
 Knows arguments and files; how notes become sound is `clavilux.audio.synth`'s.
 """
@@ -26,7 +26,7 @@ from clavilux.cli.options import (
     note_written,
 )
 from clavilux.cli.outputs import check_outputs, save_song
-from clavilux.files import MIDI_ENDINGS
+from clavilux.files import SCORE_ENDINGS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ LONGEST_PLOT_S = 600.0  # its spectrogram and constant-Q transform are made of t
 
 def play(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A MIDI file.")],
+    file: Annotated[Path, typer.Argument(help="A MIDI or MusicXML file.")],
     instrument: Annotated[str | None, typer.Option(help="What every part but the drums is played on.")] = None,
     output: Output = Path("song.wav"),
     stems: Stems = None,
@@ -54,14 +54,14 @@ def play(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Play a MIDI file with the bundled instruments."""
+    """Play a MIDI or MusicXML file with the bundled instruments."""
     check_outputs([output], [None], [plot], [file, soundfont], stems=[stems], loop=loop)
 
-    from clavilux.audio.score import Score
+    from clavilux.audio.notation.files import read_score
     from clavilux.audio.synth import SoundFont, played_s
     from clavilux.cli import display
 
-    score = Score.from_midi(file, strict=strict)
+    score = read_score(file, strict=strict)
     if instrument is not None:
         score = score.with_programs(_one_program(instrument))
     seconds = played_s(score)
@@ -106,8 +106,10 @@ def _streamed(
     loudness: bool, plot: Path | None, hidden: bool,
 ) -> tuple[Played, dict[str, str]]:  # fmt: skip
     """A score's notes, or its sound however long it is, written to a file; and its plot."""
-    if output.suffix.lower() in MIDI_ENDINGS:
-        score.save_midi(output)
+    if output.suffix.lower() in SCORE_ENDINGS:
+        from clavilux.audio.notation.files import save_score
+
+        save_score(score, output, title=str(receipt["played"]).rpartition(".")[0])
         note_written(ctx, output)
         song, samples = Played(seconds, receipt), None
     else:

@@ -32,7 +32,7 @@ from clavilux.cli.options import (
     numbered_all,
 )
 from clavilux.cli.outputs import check_outputs, save_song
-from clavilux.files import MIDI_ENDINGS
+from clavilux.files import SCORE_ENDINGS
 
 if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
@@ -78,7 +78,7 @@ def render(
     prime_seconds: Annotated[float | None, typer.Option(help="Jukebox: how many of them.")] = None,
     tokens: Annotated[Path | None, typer.Option(help="Jukebox: tokens of a level to begin with.")] = None,
     job: Annotated[Path | None, typer.Option(help="Jukebox: where tokens are kept; beside the song as .job.")] = None,
-    continue_from: Annotated[Path | None, typer.Option(help="A MIDI or sound file to carry on from.")] = None,
+    continue_from: Annotated[Path | None, typer.Option(help="A MIDI, MusicXML or sound file to carry on from.")] = None,
     anything: Anything = False,
     strict: Strict = False,
     output: Output = Path("song.wav"),
@@ -117,7 +117,7 @@ def render(
     found = find(model)
     found.check_prompt(prompt, anything)
     remarks = inputs.remarks_on(sounds, strict)
-    notes = [path for path in [*outputs, *midis] if path and path.suffix.lower() in MIDI_ENDINGS]
+    notes = [path for path in [*outputs, *midis] if path and path.suffix.lower() in SCORE_ENDINGS]
     notes += [path for path in folders if path] + outputs * loop
     _check_request(found, prompt, seconds, given | {"batch": batch}, notes, device, dtype)
     loaded = _load(found, device, dtype)

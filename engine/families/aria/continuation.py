@@ -18,10 +18,11 @@ from clavilux.audio.harmony import Key
 from clavilux.audio.harmony_analysis import find_chords, find_key
 from clavilux.audio.loudness import normalize
 from clavilux.audio.midi_tracks import plural
+from clavilux.audio.notation.files import read_score
 from clavilux.audio.score import Score, bar_quarters
 from clavilux.audio.synth import SoundFont
 from clavilux.families.aria.instruments import INSTRUMENTS
-from clavilux.files import PathLike, is_midi
+from clavilux.files import PathLike, is_score
 
 _PLAIN_TEMPO = 100.0  # for a recording in which no beat is found
 _GIVEN_LUFS = -23.0  # about what the renderer gives out, so that a given recording and what follows match
@@ -64,8 +65,8 @@ def read_continuation(source: Any, notes: list[str]) -> Continuation | None:
     if source is None:
         return None
     score = source.score if isinstance(source, Audio) else None
-    if score is None and not isinstance(source, Audio) and is_midi(source):
-        score = Score.from_midi(source)
+    if score is None and not isinstance(source, Audio) and is_score(source):
+        score = read_score(source)
         notes.extend(f"of the score that is continued: {remark}" for remark in score.remarks)
     if score is not None:
         return _given_score(score, notes)
@@ -122,9 +123,9 @@ def encode_score(source: Audio | Score | PathLike) -> Tensor:
     if score is None:
         raise ValueError("the Audio has no score; tokens of this model are notes, which cannot be read from sound")
     if isinstance(score, (str, os.PathLike)):
-        if not is_midi(score):
-            raise ValueError(f"{str(score)!r} is no MIDI file; tokens of this model are notes")
-        score = Score.from_midi(score)
+        if not is_score(score):
+            raise ValueError(f"{str(score)!r} is no MIDI or MusicXML file; tokens of this model are notes")
+        score = read_score(score)
     if not isinstance(score, Score):
         raise TypeError(
             f"source is {type(source).__name__}; it should be a Score, a MIDI file or an Audio with a score"

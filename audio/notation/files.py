@@ -1,0 +1,60 @@
+"""Files of scores, by their endings: MIDI and notation, out and in.
+
+Knows which format a name means. Does not know what is in one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clavilux.audio.score import Score
+from clavilux.files import MIDI_ENDINGS, SCORE_ENDINGS, PathLike, atomic_path, check_ending
+
+
+def save_score(score: Score, path: PathLike, title: str = "") -> None:
+    """Write a score; the ending chooses the format: .mid, .musicxml or .abc.
+
+    The same score gives the same bytes. In notation, times that stand on no grid are brought to the nearest that can be
+    read, and controllers are left out; ABC has no velocities.
+
+    Args:
+        score: with at least one note, for notation.
+        path: where to.
+        title: of the piece, for notation.
+
+    Raises:
+        ValueError: another ending, no notes, or `path` cannot be written.
+        OSError: writing failed; nothing is left behind.
+    """
+    ending = check_ending(path, SCORE_ENDINGS)
+    if ending in MIDI_ENDINGS:
+        score.save_midi(path)
+        return
+    from clavilux.audio.notation.page import page_of
+
+    page = page_of(score, title)
+    if ending == ".abc":
+        from clavilux.audio.notation.abc_writer import abc_text
+
+        data = abc_text(page).encode()
+    else:
+        from clavilux.audio.notation.musicxml_writer import musicxml_bytes
+
+        data = musicxml_bytes(page)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def read_score(path: PathLike, *, strict: bool = False) -> Score:
+    """Read a score: .musicxml, .mxl or .xml as MusicXML, anything else as MIDI.
+
+    What is not played stands in the score's `remarks`; with `strict` it is an error where notes are lost.
+
+    Raises:
+        ValueError: the file is missing, is not what its ending says, or holds no notes.
+    """
+    if Path(path).suffix.lower() in (".musicxml", ".mxl", ".xml"):
+        from clavilux.audio.notation.musicxml_reader import read_musicxml
+
+        return read_musicxml(path, strict=strict)
+    return Score.from_midi(path, strict=strict)
