@@ -78,7 +78,7 @@ class MusicModel(Model):
             top_p: only the likeliest tokens that together have this probability, above 0 up to 1; 1 is all.
             guidance: how strictly the prompt is followed; 1 is freely. For families that are conditioned on text.
             batch: how many pieces, 1 to 64, with seeds one after another.
-            continue_from: a MIDI, MusicXML or sound file, or an `Audio`, that the piece begins with.
+            continue_from: a MIDI, MusicXML, ABC or sound file, or an `Audio`, that the piece begins with.
             progress: called with (seconds done, seconds in all).
             controls: the family's own, such as `key` or `tempo`: see `accepts`.
 

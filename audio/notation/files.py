@@ -46,7 +46,7 @@ def save_score(score: Score, path: PathLike, title: str = "") -> None:
 
 
 def read_score(path: PathLike, *, strict: bool = False) -> Score:
-    """Read a score: .musicxml, .mxl or .xml as MusicXML, anything else as MIDI.
+    """Read a score: .musicxml, .mxl or .xml as MusicXML, .abc as ABC (the first tune), anything else as MIDI.
 
     What is not played stands in the score's `remarks`; with `strict` it is an error where notes are lost.
 
@@ -57,4 +57,8 @@ def read_score(path: PathLike, *, strict: bool = False) -> Score:
         from clavilux.audio.notation.musicxml_reader import read_musicxml
 
         return read_musicxml(path, strict=strict)
+    if Path(path).suffix.lower() == ".abc":
+        from clavilux.audio.notation.abc_reader import read_abc
+
+        return read_abc(path, strict=strict)
     return Score.from_midi(path, strict=strict)

@@ -42,7 +42,7 @@ LONGEST_PLOT_S = 600.0  # its spectrogram and constant-Q transform are made of t
 
 def play(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A MIDI or MusicXML file.")],
+    file: Annotated[Path, typer.Argument(help="A MIDI, MusicXML or ABC file.")],
     instrument: Annotated[str | None, typer.Option(help="What every part but the drums is played on.")] = None,
     output: Output = Path("song.wav"),
     stems: Stems = None,
@@ -54,7 +54,7 @@ def play(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Play a MIDI or MusicXML file with the bundled instruments."""
+    """Play a MIDI, MusicXML or ABC file with the bundled instruments."""
     check_outputs([output], [None], [plot], [file, soundfont], stems=[stems], loop=loop)
 
     from clavilux.audio.notation.files import read_score

@@ -78,7 +78,7 @@ def render(
     prime_seconds: Annotated[float | None, typer.Option(help="Jukebox: how many of them.")] = None,
     tokens: Annotated[Path | None, typer.Option(help="Jukebox: tokens of a level to begin with.")] = None,
     job: Annotated[Path | None, typer.Option(help="Jukebox: where tokens are kept; beside the song as .job.")] = None,
-    continue_from: Annotated[Path | None, typer.Option(help="A MIDI, MusicXML or sound file to carry on from.")] = None,
+    continue_from: Annotated[Path | None, typer.Option(help="A file of notes or of sound to carry on from.")] = None,
     anything: Anything = False,
     strict: Strict = False,
     output: Output = Path("song.wav"),

@@ -173,7 +173,7 @@ def test_a_score_to_notes_and_back(aria, tmp_path):
     assert aria.encode(tmp_path / "song.mid").shape[0] == 1
     with pytest.raises(ValueError, match="the Audio has no score"):
         aria.encode(Audio(song.samples, song.sample_rate))
-    with pytest.raises(ValueError, match="is no MIDI or MusicXML file"):
+    with pytest.raises(ValueError, match="is no MIDI, MusicXML or ABC file"):
         aria.encode(tmp_path / "song.wav")
     with pytest.raises(TypeError, match="source is int"):
         aria.encode(3)

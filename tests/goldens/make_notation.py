@@ -34,6 +34,23 @@ def small_piece() -> Score:
     return Score(np.array(rows, PART_NOTE), ((0.0, 96.0),), ((0.0, (3, 4)),), Key.parse("G major"), chords)
 
 
+def random_score(seed: int) -> Score:
+    """Notes on a grid of 24 to a quarter, in metres that change, of four instruments and drums."""
+    rng = np.random.default_rng(seed)
+    notes = np.zeros(90, PART_NOTE)
+    notes["start"] = rng.integers(0, 480, 90) / 24
+    notes["duration"] = rng.choice([1, 2, 3, 4, 6, 8, 12, 16, 18, 24, 30, 40, 96], 90) / 24
+    notes["pitch"] = rng.integers(34, 82, 90)
+    notes["velocity"] = rng.integers(1, 127, 90)
+    notes["program"] = rng.choice([0, 33, 40, 73], 90)
+    notes["drum"] = rng.random(90) < 0.2
+    notes["program"][notes["drum"]] = 0
+    notes["part"] = notes["program"] + 128 * notes["drum"]
+    metres = ((0.0, (3, 4)), (6.0, (6, 8)), (12.0, (4, 4)), (14.0, (4, 4)))
+    chords = ((0.0, Chord.parse("Gm")), (4.5, Chord.parse("F#dim7")), (8.5, Chord.parse("D7/F#")))
+    return Score(notes, ((0.0, 96.0), (4.0, 120.5)), metres, Key.parse("G minor"), chords)
+
+
 if __name__ == "__main__":
     for ending in (".musicxml", ".abc"):
         save_score(small_piece(), GOLDENS / f"notation{ending}", title="A small piece")

@@ -124,7 +124,7 @@ def encode_score(source: Audio | Score | PathLike) -> Tensor:
         raise ValueError("the Audio has no score; tokens of this model are notes, which cannot be read from sound")
     if isinstance(score, (str, os.PathLike)):
         if not is_score(score):
-            raise ValueError(f"{str(score)!r} is no MIDI or MusicXML file; tokens of this model are notes")
+            raise ValueError(f"{str(score)!r} is no MIDI, MusicXML or ABC file; tokens of this model are notes")
         score = read_score(score)
     if not isinstance(score, Score):
         raise TypeError(
