@@ -1,0 +1,147 @@
+"""A style's form fitted to a number of bars, and its chords in a key: the lead sheet before its melody.
+
+Knows sections, bars and numerals. Does not know who plays.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from clavilux.audio.arranging.band import Band
+from clavilux.audio.arranging.numerals import chord_of
+from clavilux.audio.harmony import Chord, Key
+from clavilux.audio.lead_sheet import LeadSheet, SheetBar, SheetSection
+
+Form = list[tuple[str, int]]
+_DYNAMICS = {
+    "intro": "mp", "verse": "mf", "A": "mf", "prechorus": "mf", "chorus": "f", "B": "mf", "bridge": "mf", "solo": "f",
+    "drop": "f", "break": "p", "trio": "mf", "outro": "mf",
+}  # fmt: skip
+_LEAST_WITH_ENDS = 12  # bars of a song that has an intro or an outro
+_MOST_OF_ENDS = 0.3  # of a song's bars
+
+
+def usual_bars(band: Band) -> int:
+    """How many bars a song of the style has where nobody says."""
+    return sum(bars for _, bars in band.form)
+
+
+def fit_form(form: Sequence[tuple[str, int]], num_bars: int) -> Form:
+    """Sections that together have exactly `num_bars` bars, as like the form as they can be.
+
+    Whole sections come in the form's order, from its first on and round again; an intro and an outro shrink by half or
+    go before any is cut. Bars that are left over stand in the last section, as a tag.
+    """
+    intro = [part for part in form[:1] if part[0] == "intro"]
+    outro = [part for part in form[-1:] if part[0] == "outro"]
+    body = list(form[len(intro) : len(form) - len(outro)])
+    best: tuple[float, Form] | None = None
+    for before in _ends(intro, num_bars):
+        for after in _ends(outro, num_bars):
+            room = num_bars - sum(bars for _, bars in before + after)
+            if room < 1 or room < (1 - _MOST_OF_ENDS) * num_bars:
+                continue
+            inside = _prefix(body, room)
+            left = room - sum(bars for _, bars in inside)
+            whole = bool(before) + bool(after) + sum(part in (*intro, *outro) for part in before + after)
+            unfinished = 0 if inside[-1][0] == body[-1][0] else 2
+            cost = 4 * left + unfinished - whole
+            if best is None or cost < best[0]:
+                song = [*before, *inside, *after]
+                song[-1] = (song[-1][0], song[-1][1] + left)
+                best = (cost, song)
+    assert best is not None, "without an intro and an outro there is always room"
+    return best[1]
+
+
+def _ends(part: Form, num_bars: int) -> list[Form]:
+    if not part or num_bars < _LEAST_WITH_ENDS:
+        return [[]]
+    name, bars = part[0]
+    return [[(name, each)] for each in dict.fromkeys((bars, bars // 2)) if each] + [[]]
+
+
+def _prefix(body: Form, room: int) -> Form:
+    taken: Form = []
+    while True:
+        name, bars = body[len(taken) % len(body)]
+        if bars > room:
+            return taken or [(name, room)]
+        taken.append((name, bars))
+        room -= bars
+
+
+def write_sheet(
+    band: Band,
+    key: Key,
+    tempo: float,
+    num_bars: int,
+    *,
+    seed: int,
+    metre: tuple[int, int] | None = None,
+    swing: float | None = None,
+    chords: Sequence[Sequence[Chord]] | None = None,
+) -> LeadSheet:
+    """A song of the style in `num_bars` bars: form and chords, without a melody.
+
+    Sections of one name have the same chords; which of a style's progressions is the seed's choice. The song ends on
+    its tonic.
+
+    Args:
+        band: the style.
+        key, tempo, metre, swing: of the song; the style's own metre and swing if None.
+        num_bars: at least 1.
+        seed: any integer.
+        chords: a list for each bar instead of the style's, coming round again until the end; an empty one leaves
+            the bar to the style.
+    """
+    metre = metre or band.metre
+    sections = []
+    at = 0
+    for name, count in fit_form(band.form, num_bars):
+        numerals = _numerals(band, key, name, seed)
+        bars = []
+        for index in range(count):
+            asked = chords[(at + index) % len(chords)] if chords else ()
+            own = [chord_of(numeral, key) for numeral in numerals[index % len(numerals)]]
+            bars.append(SheetBar(metre, spread(asked or own, metre)))
+        at += count
+        dynamic = band.dynamics.get(name) or _DYNAMICS.get(name, "mf")
+        sections.append(SheetSection(name, tuple(bars), dynamic))
+    if not chords:
+        sections[-1] = _closed(band, sections[-1], key, _numerals(band, key, sections[-1].name, seed))
+    return LeadSheet(key, tempo, tuple(sections), style=band.name, swing=swing)
+
+
+def _numerals(band: Band, key: Key, section: str, seed: int) -> tuple[tuple[str, ...], ...]:
+    found = band.progressions_of(section, key.mode)
+    if not found:
+        found = list(band.progressions)
+    return random.Random(f"{seed}:chords:{found[0].sections}").choice(found).bars
+
+
+def _closed(band: Band, section: SheetSection, key: Key, numerals: tuple[tuple[str, ...], ...]) -> SheetSection:
+    """The section with its last bar on the tonic, as the style's own chords have it: I7 in a blues."""
+    tonic = "i" if key.mode == "minor" else "I"
+    of_tonic = [each for bar in numerals for each in bar if chord_of(each, key).root == key.tonic and "/" not in each]
+    last = chord_of(of_tonic[0] if of_tonic else tonic, key)
+    bars = [*section.bars[:-1], SheetBar(section.bars[-1].metre, ((0.0, last),))]
+    if len(bars) > 1 and bars[-2].chords and bars[-2].chords[-1][1].root == key.tonic and len(bars) % 4 == 0:
+        before = chord_of("V7", key)
+        bars[-2] = SheetBar(bars[-2].metre, ((0.0, before),))
+    return SheetSection(section.name, tuple(bars), section.dynamic, section.instruments, section.varied)
+
+
+def spread(chords: Sequence[Chord], metre: tuple[int, int]) -> tuple[tuple[float, Chord], ...]:
+    """A bar's chords at equal distances, on beats, or on half beats where there are more chords than beats.
+
+    Raises:
+        ValueError: more chords than half beats.
+    """
+    beats, unit = metre
+    halves = 1 if len(chords) <= beats else 2
+    if len(chords) > beats * halves:
+        raise ValueError(f"{len(chords)} chords are too many for a bar of {beats}/{unit}: it has room for {beats * 2}")
+    slots = [index * beats * halves // len(chords) for index in range(len(chords))]
+    return tuple((slot / halves * 4 / unit, chord) for slot, chord in zip(slots, chords, strict=True))

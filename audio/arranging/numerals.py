@@ -1,0 +1,49 @@
+"""Chords as numerals: "ii7 | V7 | Imaj7" in a key.
+
+Knows degrees: in a major key of its major scale, in a minor one of its natural minor scale, so that VI in A minor is F.
+An upper-case numeral is a major chord, a lower-case one a minor; what follows is as in chord names.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from clavilux.audio.harmony import MAJOR_SCALE, QUALITIES, Chord, Key
+
+_NUMERAL = re.compile(r"([b#]?)(VII|VI|IV|V|III|II|I|vii|vi|iv|v|iii|ii|i)([^/]*)(?:/([b#]?)([1-7]))?")
+_DEGREES = ("I", "II", "III", "IV", "V", "VI", "VII")
+_NATURAL_MINOR = (0, 2, 3, 5, 7, 8, 10)
+_MAJOR = {"": "maj", "7": "7", "maj7": "maj7", "sus4": "sus4", "+": "aug"}
+_MINOR = {"": "min", "7": "min7", "o": "dim", "o7": "dim7", "h7": "hdim7"}
+
+
+def check_numeral(text: str) -> str:
+    """What is wrong with a numeral; "" if nothing is."""
+    match = _NUMERAL.fullmatch(text)
+    if match and match[3] in (_MAJOR if match[2].isupper() else _MINOR):
+        return ""
+    return (
+        f"{text!r} is no chord's numeral; it should be I to VII (major, then 7, maj7, sus4 or +) or i to vii (minor, "
+        "then 7, o, o7 or h7), with b or # before it, or a bass degree as in I/3"
+    )
+
+
+@lru_cache(4096)
+def chord_of(numeral: str, key: Key) -> Chord:
+    """The chord of a numeral in a key. Raises ValueError as `check_numeral` says."""
+    if problem := check_numeral(numeral):
+        raise ValueError(problem)
+    match = _NUMERAL.fullmatch(numeral)
+    assert match is not None, "it was checked"
+    accidental, degree, suffix, bass_accidental, bass = match.groups()
+    quality = (_MAJOR if degree.isupper() else _MINOR)[suffix]
+    assert quality in QUALITIES, "every suffix has one"
+    root = _pitch_class(_DEGREES.index(degree.upper()), accidental, key)
+    low = None if bass is None else _pitch_class(int(bass) - 1, bass_accidental, key)
+    return Chord(root, quality, None if low == root else low)
+
+
+def _pitch_class(degree: int, accidental: str, key: Key) -> int:
+    scale = _NATURAL_MINOR if key.mode == "minor" else MAJOR_SCALE
+    return (key.tonic + scale[degree] + {"#": 1, "b": -1}.get(accidental, 0)) % 12

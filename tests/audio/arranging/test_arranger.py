@@ -1,0 +1,182 @@
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clavilux.audio.arranging.arranger import Arranger, arrange
+from clavilux.audio.arranging.band import DRUM_KEYS
+from clavilux.audio.arranging.forms import fit_form, usual_bars, write_sheet
+from clavilux.audio.arranging.library import band_names, load_band
+from clavilux.audio.arranging.timing import offset_s, swing_notes, swung
+from clavilux.audio.arranging.voicing import lead_voices
+from clavilux.audio.harmony import Chord, Key
+from clavilux.audio.notes import NOTE
+
+NAMES = band_names()
+
+
+def played(name: str, *, key: str = "C", bars: int = 24, seed: int = 1, **options):
+    band = load_band(name)
+    sheet = write_sheet(band, Key.parse(key), 100.0, bars, seed=seed, swing=options.pop("swing", None))
+    return band, sheet, arrange(sheet, band, seed=seed, **options)
+
+
+def chord_at(sheet, quarter):
+    return [chord for time, chord in sheet.chords() if time <= quarter + 1e-6][-1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_chords_are_played_as_the_sheet_says(name):
+    for key in ("C", "F# minor"):
+        band, sheet, notes = played(name, key=key, swing=0.5)
+        parts = {index + 1: part for index, part in enumerate(band.parts)}
+        for note in notes[~notes["drum"]]:
+            part, chord = parts[int(note["part"])], chord_at(sheet, note["start"])
+            low = min(part.low, part.root)
+            assert low <= note["pitch"] <= max(part.high, part.root + 16), (part.name, note)
+            if part.kind == "chords":
+                known = {*chord.pitch_classes, chord.bass, (chord.root + 9) % 12, (chord.root + 2) % 12}
+                assert int(note["pitch"]) % 12 in known, (part.name, str(chord), note)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_bass_says_every_change_of_chord(name):
+    band, sheet, notes = played(name, swing=0.5)
+    bass = next((index + 1 for index, part in enumerate(band.parts) if part.kind == "bass"), None)
+    if bass is None:
+        pytest.skip("without a bass")
+    lows = notes[notes["part"] == bass]
+    said = sum(
+        any(int(note["pitch"]) % 12 in (chord.root, chord.bass) for note in lows[np.abs(lows["start"] - time) < 1.01])
+        for time, chord in sheet.chords()
+    )
+    assert said >= 0.8 * len(sheet.chords())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_the_same_for_the_same_seed_and_ends_with_the_piece(name):
+    _, sheet, notes = played(name)
+    assert np.array_equal(notes, played(name)[2]) and not np.array_equal(notes, played(name, seed=2)[2])
+    ends = notes["start"] + notes["duration"]
+    assert ends.max() <= sheet.quarters + 1e-6
+    last = notes[(notes["start"] >= sheet.bar_starts()[-1] - 1e-6) & ~notes["drum"]]
+    assert len(last) and {int(pitch) % 12 for pitch in last["pitch"]} & {sheet.key.tonic}
+
+
+def test_forms_have_exactly_the_bars_that_are_asked_for():
+    for name in NAMES:
+        form = load_band(name).form
+        assert fit_form(form, usual_bars(load_band(name))) == list(form)
+        for count in (*range(1, 60), 97, 150, 333):
+            fitted = fit_form(form, count)
+            assert sum(bars for _, bars in fitted) == count and all(bars > 0 for _, bars in fitted), (name, count)
+
+
+def test_a_song_closes_on_its_tonic_and_sections_that_return_have_the_same_chords():
+    band, sheet, notes = played("rock", bars=64)
+    assert sheet.chords()[-1][1].root == sheet.key.tonic
+    verses = [section for section in sheet.sections if section.name == "verse"]
+    assert len(verses) == 3 and verses[0].bars == verses[1].bars == verses[2].bars
+    starts = [start for start, name in sheet.section_starts() if name == "verse"]
+    inner = [notes[(notes["start"] >= s) & (notes["start"] < s + 24) & ~notes["drum"]] for s in starts]
+    first, second = (part[np.argsort(part, order=("part", "start", "pitch"))] for part in inner[:2])
+    guitar = 1 + [part.name for part in band.parts].index("rhythm")
+    a, b = (part[part["part"] == guitar] for part in (first, second))
+    assert np.allclose(a["start"] - starts[0], b["start"] - starts[1])
+
+
+def test_asked_chords_stand_in_every_bar():
+    band = load_band("pop")
+    asked = [[Chord.parse("Am")], [Chord.parse("F"), Chord.parse("G")], []]
+    sheet = write_sheet(band, Key.parse("A minor"), 100.0, 9, seed=3, chords=asked)
+    for index in (0, 3, 6):
+        assert sheet.bars[index].chords == ((0, Chord.parse("Am")),)
+        assert sheet.bars[index + 1].chords == ((0, Chord.parse("F")), (2, Chord.parse("G")))
+        assert sheet.bars[index + 2].chords
+
+
+@pytest.mark.parametrize("swing", [0.5, 0.58, 0.62, 2 / 3, 0.75])
+def test_swing_is_exact(swing):
+    times = np.array([0, 0.25, 0.5, 0.75, 1, 1.5, 1 / 3, 7.5])
+    expected = [0, swing / 2, swing, (1 + swing) / 2, 1, 1 + swing, 1 / 3, 7 + swing]
+    assert np.allclose(swung(times, swing), expected)
+    assert np.allclose(swung(times / 2, swing, 0.5), np.array(expected) / 2)
+    _, _, notes = played("rock", swing=swing)
+    inside = notes["start"] % 1
+    offbeats = inside[(inside > 0.4) & (inside < 0.8) & (np.abs(inside - 0.75) > 1e-6) | (inside == swing)]
+    assert len(offbeats) and np.isclose(offbeats, swing).mean() > 0.9
+
+
+def test_swung_notes_end_where_the_next_begin():
+    notes = np.array([(0, 0.5, 60, 80, 0, False), (0.5, 0.5, 62, 80, 0, False)], NOTE)
+    late = swing_notes(notes, 2 / 3)
+    assert np.allclose(late["start"], [0, 2 / 3]) and np.allclose(late["duration"], [2 / 3, 1 / 3])
+
+
+def test_drums_as_they_are_asked_for():
+    full, none, brushes, sticks, light = (
+        played("rock", drums=d)[2] for d in ("full", "none", "brushes", "sticks", "light")
+    )
+    assert full["drum"].any() and not none["drum"].any()
+    assert np.array_equal(full[~full["drum"]], none)
+    assert set(brushes["program"][brushes["drum"]]) == {40} and DRUM_KEYS["crash"] not in brushes["pitch"]
+    assert DRUM_KEYS["snare"] not in sticks["pitch"][sticks["drum"]] and DRUM_KEYS["rim"] in sticks["pitch"]
+    assert light["velocity"][light["drum"]].mean() < full["velocity"][full["drum"]].mean()
+    with pytest.raises(ValueError, match="drums is 'loud'; it should be one of full, light"):
+        played("rock", drums="loud")
+
+
+def test_fills_lead_out_of_sections_and_nowhere_else():
+    band = load_band("rock")
+    sheet = write_sheet(band, Key.parse("E"), 120.0, 64, seed=5)
+    notes = arrange(sheet, band, seed=5)
+    toms = [DRUM_KEYS[name] for name in ("tom1", "tom2")]
+    bars = {int(start // 4) for start in notes["start"][np.isin(notes["pitch"], toms) & notes["drum"]]}
+    lasts = {int(start // 4) - 1 for start, _ in sheet.section_starts()[1:]}
+    assert bars and bars <= lasts
+
+
+def test_players_rest_where_the_sheet_says():
+    band = load_band("pop")
+    sheet = write_sheet(band, Key.parse("C"), 100.0, 16, seed=1)
+    first = replace(sheet.sections[0], instruments=("bass",))
+    notes = arrange(replace(sheet, sections=(first, *sheet.sections[1:])), band, seed=1)
+    alone = notes[notes["start"] < first.quarters - 1e-6]
+    assert len(set(notes["part"])) > 2 and set(alone["part"]) <= {2}
+    quiet = [replace(section, dynamic="p") for section in sheet.sections]
+    assert arrange(replace(sheet, sections=tuple(quiet)), band)["velocity"].mean() < notes["velocity"].mean()
+
+
+def test_voices_move_as_little_as_they_can():
+    before: tuple[int, ...] = ()
+    moved = []
+    for name in ("C", "Am", "Dm", "G7", "C", "F", "Bdim", "E7", "Am"):
+        pitches = lead_voices(Chord.parse(name), before, 52, 76)
+        assert {pitch % 12 for pitch in pitches} <= Chord.parse(name).pitch_classes
+        assert list(pitches) == sorted(set(pitches)) and pitches[0] >= 52 and pitches[-1] <= 76
+        if before and len(before) == len(pitches):
+            moved += [abs(a - b) for a, b in zip(before, pitches, strict=True)]
+        before = pitches
+    assert max(moved) <= 7 and np.mean(moved) < 2.5
+
+
+def test_chords_in_the_bass_are_not_muddy_and_stay_under_a_melody():
+    for low in (36, 40, 45):
+        for chord in ("C", "Fmaj7", "G7", "Am"):
+            pitches = lead_voices(Chord.parse(chord), (), low, low + 24, kind="open")
+            assert all(b - a >= 5 for a, b in itertools.pairwise(pitches) if a < 50)
+    assert max(lead_voices(Chord.parse("C"), (), 48, 80, kind="open", below=66)) < 66
+
+
+def test_hands_are_late_by_milliseconds_and_the_grid_stays():
+    band = load_band("jazz swing")
+    sheet = write_sheet(band, Key.parse("F"), 120.0, 16, seed=1)
+    arranger = Arranger(sheet, band, seed=1)
+    notes = arranger.bar(0)
+    late = arranger.played(notes)
+    off_s = (late["start"] - notes["start"]) / 2
+    assert np.abs(off_s).max() <= 0.08 and len(set(np.round(off_s, 6))) > 3
+    assert np.array_equal(late, arranger.played(notes)) and np.array_equal(late["pitch"], notes["pitch"])
+    drawn = [offset_s(1, number) for number in range(400)]
+    assert abs(np.mean(drawn)) < 0.001 and 0.004 < np.std(drawn) < 0.006
