@@ -28,7 +28,7 @@ from clavilux.training.data import read_index, split
 PASSAGE_BARS = 16
 FEWEST_BARS = 8  # a shorter song is not measured; one of 8 to 15 bars is one passage
 FEWEST_NOTES = 24
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 
 _TUNES = {
     "Jig": "jig", "Slip jig": "slip jig", "Reel": "reel", "Hornpipe": "hornpipe", "Clog": "hornpipe",
@@ -94,12 +94,11 @@ def settled(score: Score, label: str) -> Score:
     notes = notes[np.lexsort((-notes["duration"], notes["pitch"], notes["start"]))]
     doubled = (np.diff(notes["start"], prepend=-1.0) == 0) & (np.diff(notes["pitch"].astype(int), prepend=-1) == 0)
     score = replace(score, notes=notes[~doubled], chords=(), length=0.0)
-    first, last = score.notes["start"].min(), (score.notes["start"] + score.notes["duration"]).max()
     bars = np.append(score.bar_starts(), score.length)
-    begin = float(bars[np.searchsorted(bars, first, side="right") - 1])
-    end = float(bars[np.searchsorted(bars, last - 1e-6)]) if last <= bars[-1] + 1e-6 else float(bars[-1])
-    if end > begin:
-        score = score.slice(begin, end)
+    begin = float(bars[np.searchsorted(bars, score.notes["start"].min() + 1e-6) - 1])
+    # The bar in which the last note begins is the last: how long a player lets it ring beyond is no bar of music.
+    end = float(bars[np.searchsorted(bars, score.notes["start"].max() + 1e-6)])
+    score = score.slice(begin, end)
     return replace(score, key=find_key(score))
 
 

@@ -17,7 +17,7 @@ from song_features import matrix
 from trees import Forest
 
 FOLDS = 10
-TREES = 300
+TREES = 200
 RESAMPLINGS = 1000
 
 
@@ -46,6 +46,8 @@ class StyleJudge:
     def __init__(self, known: Described, trees: int = TREES, seed: int = 0) -> None:
         counts = Counter(passage.label for passage in known.passages)
         self.labels = tuple(label for label in LABELS if counts[label] >= self.FEWEST)
+        if len(self.labels) < 2:
+            raise ValueError(f"a judge of kinds needs two with {self.FEWEST} passages or more, not {dict(counts)}")
         rows = [i for i, passage in enumerate(known.passages) if passage.label in self.labels]
         y = np.array([self.labels.index(known.passages[i].label) for i in rows])
         self._forest = Forest(len(self.labels), trees, seed=seed).fit(known.x[rows], y)

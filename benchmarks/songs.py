@@ -41,16 +41,23 @@ ROLLS = (6, 4)
 
 
 def measured(
-    train: list[Song], held_out: list[Song], made: list[Song], learned: int, note: Callable[[str], None]
+    train: list[Song],
+    held_out: list[Song],
+    made: list[Song],
+    named: list[Song],
+    learned: int,
+    note: Callable[[str], None],
 ) -> dict:
-    """Everything that is measured of `made`, beside the held-out pieces that they are twins of."""
+    """Everything that is measured of `made`, beside the held-out pieces that they are twins of (all of them, if these
+    songs are twins of none); of `named`, asked for by name alone, the kinds that they are taken for."""
     names = {song.name for song in made}
     twins = [song for song in held_out if _stem(song) in names] or held_out
     note(f"{len(made)} songs beside {len(twins)} held-out pieces; the judge learns from {learned} of a kind")
     known = described(chosen(train, learned))
+    note("training pieces are read")
     real, ours = described([_renamed(song) for song in twins]), described(made)
-    note("features are read")
-    report = {"kinds": _kinds(known, described(held_out), ours)}
+    report: dict = {"songs": len(made), "held out": len(twins)}
+    report["kinds"] = _kinds(known, described(held_out), ours, described(named) if named else None)
     note("kinds are judged")
     report["two samples"] = _two_samples(train, twins, real, ours)
     note("real and made are told apart")
@@ -70,12 +77,13 @@ def _renamed(song: Song) -> Song:
     return Song(song.score, song.label, _stem(song))
 
 
-def _kinds(known: Described, held_out: Described, made: Described) -> dict:
+def _kinds(known: Described, held_out: Described, made: Described, named: Described | None) -> dict:
     judge = StyleJudge(known)
     return {
         "real": recognised(judge.kinds(held_out)),
         "real, in training": recognised_across(known),
         "made": recognised(judge.kinds(made)),
+        "by name alone": recognised(judge.kinds(named)) if named is not None else {},
     }
 
 
@@ -145,6 +153,10 @@ def copying(train: list[Song], groups: dict[str, list[Song]]) -> dict[str, dict[
     return found
 
 
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
 def show(report: dict) -> None:
     kinds = report["kinds"]
     print(f"{'kind taken for itself':28}{'real':>12}{'trained on':>12}{'made':>12}   made is taken for")
@@ -170,7 +182,7 @@ def show(report: dict) -> None:
             f"steps shared, {side}: median {row['median']:g}, worst {row['worst']} of {row['worst of']}"
             f" ({row['worst song']}); half or more in {row['half or more']:.3f}"
         )
-    for label, row in report.get("dances", {}).items():
+    for label, row in kinds["by name alone"].items():
         print(f"asked by name alone: {label:12}{row['share']:.2f} of {row['songs']}   {row['taken for']}")
 
 
@@ -211,16 +223,15 @@ def main() -> None:
         parser.error("--each should be 1 or more and --dances 0 or more")
     train, held_out = read_songs(args.scores, args.cache)
     extra = args.songs.with_name(args.songs.name + "-dances")
-    report = {"date": date.today().isoformat(), "commit": commit(), "machine": platform.machine(), "model": args.model}
+    report = {"date": date.today().isoformat(), "commit": commit(), "machine": platform.machine()}
+    report["model"] = args.model or args.songs.name
     if args.model:
         requests = [twin(song) for song in chosen(held_out, args.each)]
         report["unknown words"] = compose(args.model, requests, args.songs)
         if args.dances:
             compose(args.model, dances(args.dances), extra)
-    report |= measured(train, held_out, read_folder(args.songs), args.learned, print)
-    if args.dances:
-        judge = StyleJudge(described(chosen(train, args.learned)))
-        report["dances"] = recognised(judge.kinds(described(read_folder(extra))))
+    named = read_folder(extra) if args.dances else []
+    report |= measured(train, held_out, read_folder(args.songs), named, args.learned, _say)
     show(report)
     if args.json:
         args.json.write_text(json.dumps(report, indent=2) + "\n")
