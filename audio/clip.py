@@ -17,7 +17,7 @@ import torch
 from clavilux.audio import frontend, io, reading, saving
 from clavilux.audio.blocks import ArrayBlocks
 from clavilux.audio.loudness import normalize
-from clavilux.files import SCORE_ENDINGS, PathLike
+from clavilux.files import PAGE_ENDINGS, SCORE_ENDINGS, PathLike
 
 if TYPE_CHECKING:
     from clavilux.audio.score import Score
@@ -75,6 +75,8 @@ class Audio:
     def save(self, path: PathLike, loudness: bool | float = True) -> None:
         """Write the clip; the ending chooses the format: .wav, .flac, .ogg, .mp3; .mid, .musicxml, .abc for notes.
 
+        Of the notes also .svg and .png, a picture (the extra `clavilux[scores]`), and .txt, a sheet of their chords.
+
         Args:
             path: where to; written beside it first, then renamed, so there is never half a file.
             loudness: True brings the clip to -14 LUFS with its peak below -1 dBFS; a number is another
@@ -84,7 +86,7 @@ class Audio:
             ValueError: unknown ending, a folder that is missing or not writable, notes of a clip without a score.
             OSError: writing failed (a full disk); nothing is left behind.
         """
-        if Path(path).suffix.lower() in SCORE_ENDINGS:
+        if Path(path).suffix.lower() in (*SCORE_ENDINGS, *PAGE_ENDINGS):
             if self.score is None:
                 raise ValueError(
                     f"This clip has no score, so it cannot be saved as {str(path)!r}; "

@@ -23,6 +23,7 @@ PathLike = str | os.PathLike[str]
 MIB = 2**20
 MIDI_ENDINGS = (".mid", ".midi")  # of what is written; those of what is read are more
 SCORE_ENDINGS = (*MIDI_ENDINGS, ".musicxml", ".abc")  # all of notes that are written
+PAGE_ENDINGS = (".svg", ".png", ".txt")  # of what a score is drawn as, and of a sheet of its chords
 NOTATION_READ = (".musicxml", ".mxl", ".xml", ".abc")  # beside MIDI
 _READ_AS_MIDI = (*MIDI_ENDINGS, ".rmi", ".kar")
 # Bytes that a file of a kind may have; more is a mistake (a disk image, a video) or an attack.

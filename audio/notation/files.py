@@ -1,4 +1,4 @@
-"""Files of scores, by their endings: MIDI and notation, out and in.
+"""Files of scores, by their endings: MIDI, notation, pictures and sheets of chords out; MIDI and notation in.
 
 Knows which format a name means. Does not know what is in one.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from clavilux.audio.score import Score
-from clavilux.files import MIDI_ENDINGS, SCORE_ENDINGS, PathLike, atomic_path, check_ending
+from clavilux.files import MIDI_ENDINGS, PAGE_ENDINGS, SCORE_ENDINGS, PathLike, atomic_path, check_ending
 
 
 def save_score(score: Score, path: PathLike, title: str = "") -> None:
-    """Write a score; the ending chooses the format: .mid, .musicxml or .abc.
+    """Write a score; the ending chooses the format: .mid, .musicxml, .abc, .svg, .png, or .txt for its chords.
 
     The same score gives the same bytes. In notation, times that stand on no grid are brought to the nearest that can be
-    read, and controllers are left out; ABC has no velocities.
+    read, and controllers are left out; ABC has no velocities. Pictures need the extra `clavilux[scores]`.
 
     Args:
         score: with at least one note, for notation.
@@ -23,26 +23,39 @@ def save_score(score: Score, path: PathLike, title: str = "") -> None:
         title: of the piece, for notation.
 
     Raises:
-        ValueError: another ending, no notes, or `path` cannot be written.
+        ValueError: another ending, no notes, an extra that is missing, or `path` cannot be written.
         OSError: writing failed; nothing is left behind.
     """
-    ending = check_ending(path, SCORE_ENDINGS)
+    ending = check_ending(path, (*SCORE_ENDINGS, *PAGE_ENDINGS))
     if ending in MIDI_ENDINGS:
         score.save_midi(path)
         return
+    data = score_bytes(score, ending, title)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def score_bytes(score: Score, ending: str, title: str = "") -> bytes:
+    """What a file with this ending, but for MIDI's, would hold. Arguments and errors as `save_score`."""
+    if ending == ".txt":
+        from clavilux.audio.notation.chord_sheet import chord_sheet
+
+        return chord_sheet(score, title).encode()
     from clavilux.audio.notation.page import page_of
 
     page = page_of(score, title)
     if ending == ".abc":
         from clavilux.audio.notation.abc_writer import abc_text
 
-        data = abc_text(page).encode()
-    else:
-        from clavilux.audio.notation.musicxml_writer import musicxml_bytes
+        return abc_text(page).encode()
+    from clavilux.audio.notation.musicxml_writer import musicxml_bytes
 
-        data = musicxml_bytes(page)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
+    data = musicxml_bytes(page)
+    if ending == ".musicxml":
+        return data
+    from clavilux.audio.notation.engraving import engraved_png, engraved_svg
+
+    return engraved_png(data) if ending == ".png" else engraved_svg(data).encode()
 
 
 def read_score(path: PathLike, *, strict: bool = False) -> Score:

@@ -107,7 +107,7 @@ class _PartWriter:
             head = _add(measure, "attributes")
             if number == 0:
                 _add(head, "divisions", TICKS)
-                _key(head, page.key)
+                _key(head, Key(0, "major") if self._part.drum else page.key)
             time = _add(head, "time")
             _add(time, "beats", bar.metre[0])
             _add(time, "beat-type", bar.metre[1])

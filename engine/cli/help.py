@@ -35,8 +35,8 @@ HEADINGS = {
         "free_bits", "perceptual", "augment",
     ),
     "Files": (
-        "output", "name", "licence", "batch", "midi", "stems", "loop", "soundfont", "plot", "preview", "explain",
-        "loudness", "strict",
+        "output", "name", "licence", "batch", "midi", "score", "stems", "loop", "listen", "soundfont", "plot",
+        "preview", "explain", "loudness", "strict",
     ),
     "Model": ("model", "codec", "device", "dtype"),
 }  # fmt: skip

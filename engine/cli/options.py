@@ -32,6 +32,11 @@ Stems = Annotated[
     Path | None, typer.Option(help="Also a new folder with a .wav of 24 bits an instrument, which sum to the song.")
 ]
 Loop = Annotated[bool, typer.Option("--loop", help="Whole bars whose end joins their beginning, for going round.")]
+Scores = Annotated[
+    list[Path] | None,
+    typer.Option("--score", help="Also the score: .svg, .png, .musicxml, .abc, .mid; its chords: .txt. Repeat it."),
+]
+Listen = Annotated[bool, typer.Option("--listen", help="Then play it on the sound card, by a player such as aplay.")]
 Strict = Annotated[bool, typer.Option("--strict", help="A damaged or shortened file is an error, not a remark.")]
 Anything = Annotated[
     bool, typer.Option("--anything", help="Bundled models: make one even where none of the words is understood.")

@@ -15,17 +15,19 @@ import typer
 
 from clavilux.cli.options import (
     AsJson,
+    Listen,
     Loop,
     Loudness,
     Output,
     Plot,
     Quiet,
+    Scores,
     SoundFontFile,
     Stems,
     Strict,
     note_written,
 )
-from clavilux.cli.outputs import check_outputs, save_song
+from clavilux.cli.outputs import SongFiles, check_songs, save_song
 from clavilux.files import SCORE_ENDINGS
 
 if TYPE_CHECKING:
@@ -45,8 +47,10 @@ def play(
     file: Annotated[Path, typer.Argument(help="A MIDI, MusicXML or ABC file.")],
     instrument: Annotated[str | None, typer.Option(help="What every part but the drums is played on.")] = None,
     output: Output = Path("song.wav"),
+    score: Scores = None,
     stems: Stems = None,
     loop: Loop = False,
+    listen: Listen = False,
     soundfont: SoundFontFile = None,
     plot: Plot = None,
     loudness: Loudness = True,
@@ -55,33 +59,42 @@ def play(
     quiet: Quiet = False,
 ) -> None:
     """Play a MIDI, MusicXML or ABC file with the bundled instruments."""
-    check_outputs([output], [None], [plot], [file, soundfont], stems=[stems], loop=loop)
+    targets = SongFiles(output, None, plot, stems, tuple(score or ()))
+    check_songs([targets], [file, soundfont], loop=loop, listen=listen)
 
-    from clavilux.audio.notation.files import read_score
+    from clavilux.audio.notation.files import read_score, save_score
     from clavilux.audio.synth import SoundFont, played_s
     from clavilux.cli import display
 
-    score = read_score(file, strict=strict)
+    tune = read_score(file, strict=strict)
     if instrument is not None:
-        score = score.with_programs(_one_program(instrument))
-    seconds = played_s(score)
+        tune = tune.with_programs(_one_program(instrument))
+    seconds = played_s(tune)
     _check_length(file, seconds, plot)
     font = SoundFont.given(soundfont) or SoundFont.bundled()
-    missing = sorted({int(p) for p in score.notes["program"][~score.notes["drum"]]} - set(font.programs))
+    missing = sorted({int(p) for p in tune.notes["program"][~tune.notes["drum"]]} - set(font.programs))
     replaced = {program: font.nearest(program) for program in missing}
     started = time.perf_counter()
     receipt: dict[str, Any] = {"played": file.name, "instrument": instrument, "replaced_programs": replaced}
     receipt |= {"soundfont": soundfont.name} if soundfont is not None else {}
-    remarks = [*score.remarks, *_not_held(score, font)]
+    remarks = [*tune.remarks, *_not_held(tune, font)]
     receipt |= {"remarks": remarks} if remarks else {}
     song: Song
     if loop or stems is not None:
-        whole = _played_whole(score, font, receipt, loop)
-        files, measured = save_song(ctx, whole, output, None, plot, loudness, stems)
+        whole = _played_whole(tune, font, receipt, loop)
+        files, measured = save_song(ctx, whole, targets, loudness)
         song, remarks = Played(whole.duration_s, receipt), remarks + measured
     else:
-        song, files = _streamed(ctx, score, font, seconds, output, receipt, loudness, plot, quiet or as_json)
+        song, files = _streamed(ctx, tune, font, seconds, output, receipt, loudness, plot, quiet or as_json)
+        for kind, path in targets.named_scores:
+            save_score(tune, path, title=file.stem)
+            note_written(ctx, path)
+            files[kind] = str(path)
     elapsed_s = time.perf_counter() - started
+    if listen:
+        from clavilux.audio import listening
+
+        listening.listen(output)
     if as_json:
         display.print_json(display.report([song], [files], elapsed_s) | {"remarks": remarks})
     elif not quiet:
@@ -109,7 +122,7 @@ def _streamed(
     if output.suffix.lower() in SCORE_ENDINGS:
         from clavilux.audio.notation.files import save_score
 
-        save_score(score, output, title=str(receipt["played"]).rpartition(".")[0])
+        save_score(score, output, title=Path(receipt["played"]).stem)
         note_written(ctx, output)
         song, samples = Played(seconds, receipt), None
     else:

@@ -21,18 +21,18 @@ from clavilux.cli.options import (
     Device,
     Dtype,
     Instruments,
+    Listen,
     Loop,
     Loudness,
     Output,
     Plot,
     Quiet,
+    Scores,
     SoundFontFile,
     Stems,
     Strict,
-    numbered_all,
 )
-from clavilux.cli.outputs import check_outputs, save_song
-from clavilux.files import SCORE_ENDINGS
+from clavilux.cli.outputs import SongFiles, check_songs, save_song
 
 if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
@@ -83,8 +83,10 @@ def render(
     strict: Strict = False,
     output: Output = Path("song.wav"),
     midi: Annotated[Path | None, typer.Option(help="Also save the notes as a MIDI file.")] = None,
+    score: Scores = None,
     stems: Stems = None,
     loop: Loop = False,
+    listen: Listen = False,
     soundfont: SoundFontFile = None,
     plot: Plot = None,
     batch: Annotated[int, typer.Option(help="Several songs, in numbered files.", min=1)] = 1,
@@ -96,11 +98,8 @@ def render(
     dtype: Dtype = "auto",
 ) -> None:
     """Write music from a sentence."""
-    outputs = numbered_all(output, batch)
-    midis, plots, folders = (
-        [None] * batch if path is None else numbered_all(path, batch) for path in (midi, plot, stems)
-    )
-    check_outputs(outputs, midis, plots, [continue_from, melody, prime, soundfont], stems=folders, loop=loop)
+    targets = SongFiles.numbered(SongFiles(output, midi, plot, stems, tuple(score or ())), batch)
+    check_songs(targets, [continue_from, melody, prime, soundfont], loop=loop, listen=listen)
     controls = {
         "key": key, "tempo": tempo, "metre": metre, "chords": chords, "instruments": instrument,
         "style": style, "density": density, "section": section, "temperature": temperature, "top_k": top_k,
@@ -117,8 +116,7 @@ def render(
     found = find(model)
     found.check_prompt(prompt, anything)
     remarks = inputs.remarks_on(sounds, strict)
-    notes = [path for path in [*outputs, *midis] if path and path.suffix.lower() in SCORE_ENDINGS]
-    notes += [path for path in folders if path] + outputs * loop
+    notes = [path for each in targets for path in (each.of_notes or [each.output] * loop)]
     _check_request(found, prompt, seconds, given | {"batch": batch}, notes, device, dtype)
     loaded = _load(found, device, dtype)
     jobs.keep(ctx, found, given, model, output, loudness)
@@ -126,10 +124,7 @@ def render(
     saving_since = time.perf_counter()
     if loop:
         songs = [song.loop() for song in songs]
-    saved = [
-        save_song(ctx, song, sound, notes_to, plot_to, loudness, stems_to)
-        for song, sound, notes_to, plot_to, stems_to in zip(songs, outputs, midis, plots, folders, strict=True)
-    ]
+    saved = [save_song(ctx, song, each, loudness, listen) for song, each in zip(songs, targets, strict=True)]
     files, remarks = [written for written, _ in saved], remarks + [remark for _, said in saved for remark in said]
     timings = songs[0].timings | {"file_s": round(time.perf_counter() - saving_since, 6)}
     _report(songs, files, elapsed_s, timings, remarks, as_json, quiet)

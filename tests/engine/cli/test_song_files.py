@@ -55,3 +55,26 @@ def test_what_cannot_be_written_is_said_before_the_work(midi, tmp_path):
     said = refuse("render", "waltz", "-o", tmp_path / "a.wav", "--soundfont", midi)
     assert "is not a SoundFont 2 or 3 file" in said
     assert [path.name for path in tmp_path.iterdir()] == ["tune.mid"]
+
+
+def test_the_score_is_written_beside_the_sound(midi, tmp_path):
+    files = [tmp_path / name for name in ("a.musicxml", "a.abc", "a.txt")]
+    options = [part for path in files for part in ("--score", path)]
+    report = json.loads(call("play", midi, "-o", tmp_path / "a.wav", *options, "--json").stdout)
+    assert list(report["songs"][0]["files"]) == ["audio", "score", "score 2", "score 3"]
+    assert all(path.stat().st_size for path in files)
+    call("play", tmp_path / "a.musicxml", "-o", tmp_path / "b.mid")
+    call("play", tmp_path / "a.abc", "-o", tmp_path / "c.mid")
+    pitches = [
+        sorted(Score.from_midi(path).notes["pitch"].tolist()) for path in (midi, tmp_path / "b.mid", tmp_path / "c.mid")
+    ]
+    assert pitches[0] == pitches[1] == pitches[2] == [38, 43, 60, 64]
+
+
+def test_what_cannot_be_listened_to_is_said_before_the_work(midi, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "no program that plays sound" in refuse("play", midi, "-o", tmp_path / "a.wav", "--listen")
+    monkeypatch.setattr("clavilux.audio.listening.find_player", lambda: ["player"])
+    assert "--listen plays sound" in refuse("play", midi, "-o", tmp_path / "a.mid", "--listen")
+    assert "should end in" in refuse("render", "waltz", "-o", tmp_path / "a.wav", "--score", tmp_path / "a.pdf")
+    assert [path.name for path in tmp_path.iterdir()] == ["tune.mid"]

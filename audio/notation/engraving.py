@@ -1,0 +1,67 @@
+"""The score as a picture: SVG by Verovio, PNG by resvg. Both come with an extra, `clavilux[scores]`.
+
+Knows those two libraries. Does not know how a score becomes MusicXML.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+INSTALL = 'pip install "clavilux[scores]"'
+_WIDTH, _TALLEST, _SCALE = 2100, 60000, 40  # of the page, in tenths of a millimetre at 100 %; percent
+_FONT = "STIXGeneral"  # comes with Matplotlib, and is as wide as the Times that Verovio reckons with
+# Signs of music fonts, and what others have instead.
+_PLAIN = str.maketrans({"\ueca5": "\u2669", "\ueca3": "\U0001d15e", "\ueca7": "\u266a", "\uecb7": "."})
+_PIXELS = 2  # of a PNG for one of the SVG's
+
+
+def engraved_svg(musicxml: bytes) -> str:
+    """One tall page, as SVG. The same score gives the same text.
+
+    Raises:
+        ValueError: Verovio is not installed, or the piece is longer than a page of 60,000 units.
+    """
+    toolkit = _library("verovio", "score as a picture").toolkit()
+    toolkit.setOptions(
+        {
+            "pageWidth": _WIDTH, "pageHeight": _TALLEST, "scale": _SCALE, "adjustPageHeight": True, "footer": "none",
+            "xmlIdSeed": 1,
+        }
+    )  # fmt: skip
+    if not toolkit.loadData(musicxml.decode()):
+        raise ValueError("Verovio could not engrave this score")
+    if toolkit.getPageCount() > 1:
+        raise ValueError("the score is too long for one picture; save it as .musicxml, or cut it")
+    return str(toolkit.renderToSVG(1))
+
+
+def engraved_png(musicxml: bytes) -> bytes:
+    """The same on white, as PNG. ValueError as `engraved_svg`, or resvg is not installed."""
+    resvg = _library("resvg_py", "score as a .png")
+    svg = re.sub(r">\s+<", "><", engraved_svg(musicxml)).translate(_PLAIN)  # white space would be set as text
+    import matplotlib
+
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # resvg draws no text where a machine has no fonts
+    return bytes(
+        resvg.svg_to_bytes(
+            svg_string=svg, background="white", zoom=_PIXELS, skip_system_fonts=True, font_dirs=[str(fonts)],
+            font_family=_FONT, serif_family=_FONT,
+        )
+    )  # fmt: skip
+
+
+def _library(name: str, what: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ValueError(f"a {what} needs {name}: {INSTALL}") from None
+
+
+def check_installed(ending: str) -> None:
+    """Raise a ValueError if a picture with this ending, .svg or .png, cannot be drawn here."""
+    _library("verovio", "score as a picture")
+    if ending == ".png":
+        _library("resvg_py", "score as a .png")

@@ -1,0 +1,84 @@
+"""Sheets of chords and pictures of scores."""
+
+import importlib
+
+import numpy as np
+import pytest
+from make_notation import small_piece
+
+from clavilux.audio.chart import read_chart
+from clavilux.audio.clip import Audio
+from clavilux.audio.harmony import Chord, Key
+from clavilux.audio.notation import engraving
+from clavilux.audio.notation.chord_sheet import chord_sheet
+from clavilux.audio.notation.files import save_score
+from clavilux.audio.notes import NOTE
+from clavilux.audio.score import Score
+
+
+def chorded(*chords, length, metres=((0.0, (4, 4)),)):
+    notes = np.array([(0, length, 60, 80, 0, False)], NOTE)
+    parsed = tuple((time, Chord.parse(name)) for time, name in chords)
+    return Score(notes, ((0.0, 90.0),), metres, Key.parse("A minor"), parsed)
+
+
+def test_a_sheet_of_chords_reads_back_bar_by_bar():
+    score = chorded((0, "Am"), (6, "Dm"), (8, "E7/G#"), (12, "Am"), (16, "F"), length=20)
+    sheet = chord_sheet(score, " Lament \n")
+    assert sheet == (
+        "Lament\nA minor, 4/4, 90 quarters a minute\n\n"
+        "| Am    | Am Dm | E7/G# | Am    |\n| F     |\n"
+    )  # fmt: skip
+    bars = read_chart(" ".join(sheet.splitlines()[3:]).replace("| |", "|")).bars
+    assert [[chord.name(score.key) for chord in bar] for bar in bars] == [
+        ["Am"],
+        ["Am", "Dm"],
+        ["E7/G#"],
+        ["Am"],
+        ["F"],
+    ]
+
+
+def test_a_metre_that_changes_is_named():
+    sheet = chord_sheet(chorded((2, "Am"), length=7, metres=((0.0, (2, 4)), (4.0, (3, 4)))))
+    assert sheet.splitlines()[2:] == ["| N.C. | Am   |", "(3/4)", "| Am   |"]
+
+
+def test_chords_that_are_not_said_are_found_in_the_notes():
+    rows = [
+        (start, 2, pitch, 80, 0, False) for start, chord in ((0, (48, 64, 67)), (2, (43, 62, 71))) for pitch in chord
+    ]
+    sheet = chord_sheet(Score(np.array(rows, NOTE), metres=((0.0, (2, 4)),)))
+    assert "chords found in the notes" in sheet and "| C | G |" in sheet
+
+
+def test_a_picture_shows_the_score(tmp_path):
+    pytest.importorskip("verovio")
+    save_score(small_piece(), tmp_path / "a.svg", title="A small piece")
+    drawn = (tmp_path / "a.svg").read_text()
+    assert drawn.startswith("<svg") and "A small piece" in drawn and drawn.count('class="measure') == 2
+    save_score(small_piece(), tmp_path / "b.svg", title="A small piece")
+    assert (tmp_path / "b.svg").read_text() == drawn
+
+
+def test_a_png_is_dark_on_white(tmp_path):
+    pytest.importorskip("verovio")
+    pytest.importorskip("resvg_py")
+    from PIL import Image
+
+    clip = Audio(np.zeros((2, 100), np.float32), 22050, score=small_piece(), receipt={"prompt": "waltz"})
+    clip.save(tmp_path / "a.png")
+    pixels = np.asarray(Image.open(tmp_path / "a.png").convert("L"))
+    assert pixels[0, 0] == 255 and 0.002 < (pixels < 128).mean() < 0.2
+
+
+def test_without_the_extra_it_is_named(monkeypatch, tmp_path):
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    with pytest.raises(ValueError, match=r'needs verovio: pip install "clavilux\[scores\]"'):
+        save_score(small_piece(), tmp_path / "a.svg")
+    with pytest.raises(ValueError, match="score as a picture needs verovio"):
+        engraving.check_installed(".png")
+    assert not list(tmp_path.iterdir())
