@@ -173,7 +173,10 @@ class LeadSheet:
     def score(self) -> Score:
         """The melody alone as a score, with the sheet's chords, metres, tempo and key."""
         notes = np.empty(0, [*NOTE_FIELDS]) if self.melody is None else self.melody
-        return Score(notes, ((0.0, self.tempo),), self.metres(), self.key, self.chords(), self.quarters)
+        return Score(
+            notes, ((0.0, self.tempo),), self.metres(), self.key, self.chords(), self.quarters,
+            sections=self.section_starts(),
+        )  # fmt: skip
 
 
 def _changes(events: list[tuple[float, _Value]]) -> Events[_Value]:

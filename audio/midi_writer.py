@@ -82,7 +82,7 @@ def _tick(quarter: float) -> int:
 
 
 def _conductor(score: Score) -> list[Event]:
-    """Tempi, metres, key and chords."""
+    """Tempi, metres, key, sections and chords."""
     events = [
         (_tick(time), _FIRST, _meta(0x51, round(60e6 / tempo).to_bytes(3, "big"))) for time, tempo in score.tempos
     ]
@@ -93,6 +93,8 @@ def _conductor(score: Score) -> list[Event]:
     if key:
         events.append((0, _FIRST, _meta(0x59, struct.pack(">bB", key.sharps, key.mode == "minor"))))
     events.append((0, _EARLY, _meta(0x06, (f"{OWN_MARKER}, {score.key}" if score.key else OWN_MARKER).encode())))
+    # In brackets, as a section may be called A.
+    events += [(_tick(time), _FIRST, _meta(0x06, f"[{name}]".encode())) for time, name in score.sections]
     return events + [(_tick(time), _MOVE, _meta(0x06, chord.name(score.key).encode())) for time, chord in score.chords]
 
 

@@ -44,6 +44,7 @@ class Score:
         controls: `CONTROL` records: pedals, volume, pan, bend and bank of parts that have notes, in the order of time.
         remarks: what was damaged in the file that it was read from, was read otherwise than it is written, or is not
             played; sentences without their end.
+        sections: (quarter, name) where a part of the form begins, "verse".
 
     Raises:
         ValueError: times that are not finite or go back, MIDI values outside 0 to 127, a tempo or metre that there is
@@ -59,6 +60,7 @@ class Score:
     signature: Key | None = None
     controls: np.ndarray = field(default_factory=lambda: np.empty(0, CONTROL))
     remarks: tuple[str, ...] = ()
+    sections: Events[str] = ()
 
     def __post_init__(self) -> None:
         notes = tidy_notes(as_parts(self.notes))
@@ -194,6 +196,7 @@ class Score:
             tempos=_events_between(self.tempos, start, end),
             metres=metres,
             chords=_events_between(self.chords, start, end),
+            sections=_events_between(self.sections, start, end),
             length=end - start,
             controls=controls_between(self.controls, start, end),
         )
@@ -221,6 +224,7 @@ class Score:
             length=self.length + other.length,
             controls=controls_joined(self.controls, np.array(moves, dtype=CONTROL), self.length),
             remarks=tuple(dict.fromkeys([*self.remarks, *other.remarks])),
+            sections=self.sections + tuple((time + self.length, name) for time, name in other.sections),
         )
 
     def _metres_then(self, other: Score) -> Events[tuple[int, int]]:
@@ -237,9 +241,9 @@ class Score:
     def from_midi(cls, path: PathLike, *, strict: bool = False) -> Score:
         """Read a standard MIDI file. `length` is the end of the bar in which the last note ends.
 
-        Channel 10 is drums. A part is what one track plays on one channel. Files written by `save_midi` give their key
-        and chords back; others leave `key` None and keep the key signature as `signature`. Of a damaged file there is
-        what can be read; that, and what is not played, stands in `remarks`.
+        Channel 10 is drums. A part is what one track plays on one channel. Files written by `save_midi` give their key,
+        chords and sections back; others leave `key` None and keep the key signature as `signature`. Of a damaged file
+        there is what can be read; that, and what is not played, stands in `remarks`.
 
         Args:
             path: of the file; RIFF-wrapped ones (.rmi) are read as well.
@@ -251,7 +255,7 @@ class Score:
         file = read_midi(path)
         if strict and file.damage:
             raise ValueError(f"{str(path)!r}: {'; '.join(file.damage)}")
-        key, chords, remarks = _read_markers(file)
+        key, chords, sections, remarks = _read_markers(file)
         score = cls(
             file.notes,
             tuple((time, _plain_tempo(microseconds)) for time, microseconds in file.tempos.items()),
@@ -262,13 +266,14 @@ class Score:
             file.signature and _key_of(*file.signature),
             file.controls,
             (*file.damage, *file.remarks, *remarks),
+            sections,
         )
         last_bar = float(score.bar_starts()[-1])
         return replace(score, length=last_bar + bar_quarters(score.metre_at(last_bar)))
 
     def save_midi(self, path: PathLike) -> None:
         """Write a standard MIDI file: a track for each part, named by its instrument, drums on channel 10, chord names
-        as markers.
+        and, in brackets, sections as markers.
 
         The same score gives the same bytes. Times are rounded to 1/1920 of a quarter, tempi to a microsecond
         a quarter.
@@ -321,24 +326,26 @@ def _key_of(sharps: int, minor: bool) -> Key:
     return Key((tonic + 9) % 12, "minor") if minor else Key(tonic, "major")
 
 
-def _read_markers(file: MidiFile) -> tuple[Key | None, tuple[tuple[float, Chord], ...], list[str]]:
-    """(key, chords, remarks) of a file that was written here; others mean other things by their markers.
+def _read_markers(file: MidiFile) -> tuple[Key | None, Events[Chord], Events[str], list[str]]:
+    """(key, chords, sections, remarks) of a file that was written here; others mean other things by their markers.
 
     A program that has changed such a file may have added markers of its own.
     """
     at = next((i for i, (_, text) in enumerate(file.markers) if text.split(",")[0] == OWN_MARKER), None)
     if at is None:
-        return None, (), []
-    key, chords, foreign = None, {}, []
+        return None, (), (), []
+    key, chords, sections, foreign = None, {}, {}, []
     for index, (time, text) in enumerate(file.markers):
         try:
             if index == at:
                 name = text.partition(", ")[2]
                 key = Key.parse(name) if name else None
+            elif text[:1] == "[" and text[-1:] == "]":
+                sections[time] = text[1:-1]
             else:
                 chords[time] = Chord.parse(text)
         except ValueError:
             foreign.append(text)
     shown = ", ".join(repr(text[:24]) for text in foreign[:4]) + ", ..." * (len(foreign) > 4)
     remarks = [f"markers that are no chords passed over: {shown}"] if foreign else []
-    return key, tuple(chords.items()), remarks
+    return key, tuple(chords.items()), tuple(sections.items()), remarks

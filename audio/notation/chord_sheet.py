@@ -30,7 +30,8 @@ def chord_sheet(score: Score, title: str = "") -> str:
     tempo, metre = score.tempos[0][1], score.metres[0][1]
     head = [" ".join(title.split())] if title.strip() else []
     head.append(f"{key}, {metre[0]}/{metre[1]}, {tempo:g} quarters a minute{', chords found in the notes' * found}")
-    return "\n".join([*head, "", *_lines(names, score.metres, starts)]) + "\n"
+    sections = {int(np.argmin(np.abs(np.array(starts) - time))): name for time, name in score.sections}
+    return "\n".join([*head, "", *_lines(names, score.metres, starts, sections)]) + "\n"
 
 
 def _bar(chords: tuple[tuple[float, Chord], ...], start: float, end: float, key: Key) -> str:
@@ -40,14 +41,21 @@ def _bar(chords: tuple[tuple[float, Chord], ...], start: float, end: float, key:
     return " ".join(names) or _NONE
 
 
-def _lines(names: list[str], metres: tuple[tuple[float, tuple[int, int]], ...], starts: list[float]) -> list[str]:
-    """The bars in columns; a new metre begins a line and is named."""
+def _lines(
+    names: list[str],
+    metres: tuple[tuple[float, tuple[int, int]], ...],
+    starts: list[float],
+    sections: dict[int, str],
+) -> list[str]:
+    """The bars in columns; a section and a new metre begin a line and are named."""
     changes = {int(np.argmin(np.abs(np.array(starts) - time))): metre for time, metre in metres[1:]}
     changes = {at: metre for at, metre in changes.items() if metre != _before(metres, starts[at])}
     width = max(map(len, names))
     lines, at = [], 0
     while at < len(names):
-        until = min([at + _BARS_A_LINE, len(names), *(change for change in changes if change > at)])
+        until = min([at + _BARS_A_LINE, len(names), *(change for change in {*changes, *sections} if change > at)])
+        if at in sections:
+            lines += [""] * bool(lines) + [f"[{sections[at]}]"]
         if at in changes:
             lines.append(f"({changes[at][0]}/{changes[at][1]})")
         lines.append("| " + " | ".join(name.ljust(width) for name in names[at:until]) + " |")

@@ -236,6 +236,7 @@ class _PartReader:
 
     def _direction(self, bar: ReadBar, element: ET.Element, at: Fraction) -> None:
         at = max(Fraction(0), at + Fraction(element.findtext("offset", "0")) / self._divisions)
+        bar.sections += [(at, " ".join(mark.text.split())) for mark in element.iter("rehearsal") if mark.text]
         for dynamics in element.iter("dynamics"):
             self._velocity = next((_MARKS[mark.tag] for mark in dynamics if mark.tag in _MARKS), self._velocity)
         sound = element.find("sound")

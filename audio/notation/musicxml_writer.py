@@ -117,6 +117,8 @@ class _PartWriter:
                 for index, staff in enumerate(self._part.staves, 1):
                     _clef(head, staff.clef, index if len(self._part.staves) > 1 else None)
         if self._leads:
+            for at, name in page.sections[number]:
+                _section(measure, at, name)
             for at, tempo in page.tempos[number]:
                 _tempo(measure, at, tempo, compound=is_compound(bar.metre))
             for at, chord in page.chords[number]:
@@ -302,6 +304,13 @@ def _tempo(measure: ET.Element, at: int, tempo: float, *, compound: bool) -> Non
     if at:
         _add(direction, "offset", at)
     _add(direction, "sound", tempo=f"{tempo:.9g}")
+
+
+def _section(measure: ET.Element, at: int, name: str) -> None:
+    direction = _add(measure, "direction", placement="above")
+    _add(_add(direction, "direction-type"), "rehearsal", name)
+    if at:
+        _add(direction, "offset", at)
 
 
 def _harmony(measure: ET.Element, at: int, chord: Chord, key: Key) -> None:

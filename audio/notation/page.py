@@ -94,6 +94,7 @@ class Page:
         tempos: of each bar, (tick in the bar, quarters a minute).
         parts: highest first, as in the score's order of programs; drums last.
         title: or "".
+        sections: of each bar, (tick in the bar, name).
     """
 
     key: Key
@@ -102,6 +103,7 @@ class Page:
     tempos: tuple[tuple[tuple[int, float], ...], ...]
     parts: tuple[Part, ...]
     title: str = ""
+    sections: tuple[tuple[tuple[int, str], ...], ...] = ()
 
     def opens(self, number: int) -> bool:
         """Whether the metre is to be written at a bar."""
@@ -135,7 +137,8 @@ def page_of(score: Score, title: str = "") -> Page:
         staves = tuple(writer.staff(clef, notes) for clef, notes in _staves(mine, program, drum))
         made.append(Part(name, program, drum, staves))
     tempos = [(ticks_at(time, bars), tempo) for time, tempo in score.tempos]
-    return Page(key, tuple(bars), _by_bar(chords, bars), _by_bar(tempos, bars), tuple(made), title)
+    sections = _by_bar([(ticks_at(time, bars), name) for time, name in score.sections], bars)
+    return Page(key, tuple(bars), _by_bar(chords, bars), _by_bar(tempos, bars), tuple(made), title, sections)
 
 
 def _by_bar(events: list[tuple[int, T]], bars: list[Bar]) -> tuple[tuple[tuple[int, T], ...], ...]:

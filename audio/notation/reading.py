@@ -41,7 +41,7 @@ class ReadBar:
     Attributes:
         metre: that holds in it.
         length: quarters, which an upbeat has fewer of.
-        notes, chords, tempos: what begins in it, with times from its start.
+        notes, chords, tempos, sections: what begins in it, with times from its start.
         opens_repeat: a repeat begins with it.
         repeats: how often all is played up to here, from where a repeat begins; 1 is once.
         endings: the rounds of a repeat in which it is played; () is all.
@@ -52,6 +52,7 @@ class ReadBar:
     notes: list[ReadNote] = field(default_factory=list)
     chords: list[tuple[Quarters, Chord]] = field(default_factory=list)
     tempos: list[tuple[Quarters, float]] = field(default_factory=list)
+    sections: list[tuple[Quarters, str]] = field(default_factory=list)
     opens_repeat: bool = False
     repeats: int = 1
     endings: tuple[int, ...] = ()
@@ -100,6 +101,7 @@ def score_of(
     metres: dict[float, tuple[int, int]] = {}
     chords: dict[float, Chord] = {}
     tempos: dict[float, float] = {}
+    sections: dict[float, str] = {}
     at: Quarters = Fraction(0)
     short = True  # a bar behind a short one states its metre, as that begins a bar
     for number in played_order(bars, given):
@@ -110,6 +112,7 @@ def score_of(
             _add(rows, open_ties, note, float(at + note.at))
         chords |= {float(at + time): chord for time, chord in bar.chords}
         tempos |= {float(at + time): tempo for time, tempo in bar.tempos}
+        sections |= {float(at + time): name for time, name in bar.sections}
         short = abs(float(bar.length) - bar_quarters(bar.metre)) > 1e-6
         at += bar.length
     if not rows:
@@ -123,6 +126,7 @@ def score_of(
         float(at),
         signature,
         remarks=tuple(remarks),
+        sections=tuple(sorted(sections.items())),
     )
 
 

@@ -47,8 +47,9 @@ def random_score(seed: int) -> Score:
     notes["program"][notes["drum"]] = 0
     notes["part"] = notes["program"] + 128 * notes["drum"]
     metres = ((0.0, (3, 4)), (6.0, (6, 8)), (12.0, (4, 4)), (14.0, (4, 4)))
+    sections = ((0.0, "A"), (6.0, "solo"))
     chords = ((0.0, Chord.parse("Gm")), (4.5, Chord.parse("F#dim7")), (8.5, Chord.parse("D7/F#")))
-    return Score(notes, ((0.0, 96.0), (4.0, 120.5)), metres, Key.parse("G minor"), chords)
+    return Score(notes, ((0.0, 96.0), (4.0, 120.5)), metres, Key.parse("G minor"), chords, sections=sections)
 
 
 if __name__ == "__main__":

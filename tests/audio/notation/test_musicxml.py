@@ -24,6 +24,7 @@ def test_what_is_written_reads_back_the_same(tmp_path, seed):
     save_score(score, tmp_path / "a.musicxml")
     again = read_score(tmp_path / "a.musicxml")
     assert rows(again) == rows(score)
+    assert again.sections == score.sections
     assert (again.key, again.metres, again.tempos, again.chords) == (
         score.key, score.metres, score.tempos, score.chords
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Sheets of chords and pictures of scores."""
 
 import importlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,3 +83,15 @@ def test_without_the_extra_it_is_named(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="score as a picture needs verovio"):
         engraving.check_installed(".png")
     assert not list(tmp_path.iterdir())
+
+
+def test_sections_stand_over_their_bars(tmp_path):
+    score = replace(chorded((0, "Am"), (12, "C"), length=20), sections=((0.0, "A"), (8.0, "bridge")))
+    assert chord_sheet(score).splitlines()[2:] == [
+        "[A]", "| Am | Am |", "", "[bridge]", "| Am | C  | C  |"
+    ]  # fmt: skip
+    score.save_midi(tmp_path / "a.mid")
+    again = Score.from_midi(tmp_path / "a.mid")
+    assert again.sections == score.sections and again.chords == score.chords and again.remarks == ()
+    assert score.slice(4.0, 12.0).sections == ((0.0, "A"), (4.0, "bridge"))
+    assert score.concat(score).sections[2:] == ((20.0, "A"), (28.0, "bridge"))
