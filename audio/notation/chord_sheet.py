@@ -51,7 +51,8 @@ def _lines(
     changes = {int(np.argmin(np.abs(np.array(starts) - time))): metre for time, metre in metres[1:]}
     changes = {at: metre for at, metre in changes.items() if metre != _before(metres, starts[at])}
     width = max(map(len, names))
-    lines, at = [], 0
+    lines: list[str] = []
+    at = 0
     while at < len(names):
         until = min([at + _BARS_A_LINE, len(names), *(change for change in {*changes, *sections} if change > at)])
         if at in sections:
