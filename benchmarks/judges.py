@@ -17,7 +17,7 @@ from song_features import matrix
 from trees import Forest
 
 FOLDS = 10
-TREES = 200
+TREES = 100
 RESAMPLINGS = 1000
 
 
@@ -79,7 +79,7 @@ def recognised_across(known: Described, folds: int = 4) -> dict[str, dict[str, o
     fold = np.array([_fold(passage.name, folds) for passage in known.passages])
     kinds: dict[str, tuple[str, str]] = {}
     for held in range(folds):
-        sides = [_part(known, np.flatnonzero(side)) for side in (fold != held, fold == held)]
+        sides = [part_of(known, np.flatnonzero(side)) for side in (fold != held, fold == held)]
         if sides[1].passages:
             kinds |= StyleJudge(sides[0], TREES // 2, seed=held).kinds(sides[1])
     return recognised(kinds)
@@ -158,7 +158,8 @@ def nearest(songs: list[Song], others: list[Song]) -> list[tuple[Song, Song]]:
     return pairs
 
 
-def _part(whole: Described, rows: np.ndarray) -> Described:
+def part_of(whole: Described, rows: np.ndarray) -> Described:
+    """Some of the passages."""
     return Described(whole.x[rows], whole.names, [whole.passages[i] for i in rows])
 
 

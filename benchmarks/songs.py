@@ -20,7 +20,17 @@ from pathlib import Path
 import numpy as np
 from composers import compose, dances, file_name, read_folder, twin
 from corpus import LABELS, TUNES, Song, chosen, first_bars, read_songs
-from judges import Described, StyleJudge, apart, described, nearest, recognised, recognised_across, two_samples
+from judges import (
+    Described,
+    StyleJudge,
+    apart,
+    described,
+    nearest,
+    part_of,
+    recognised,
+    recognised_across,
+    two_samples,
+)
 from measures import SharedSequences, steps_of, within
 from quality import _commit as commit
 from readings import Reading
@@ -46,25 +56,29 @@ def measured(
     made: list[Song],
     named: list[Song],
     learned: int,
-    note: Callable[[str], None],
+    note: Callable[[str, dict], None],
 ) -> dict:
     """Everything that is measured of `made`, beside the held-out pieces that they are twins of (all of them, if these
-    songs are twins of none); of `named`, asked for by name alone, the kinds that they are taken for."""
+    songs are twins of none); of `named`, asked for by name alone, the kinds that they are taken for. `note` is told
+    what is done, and what is known by then: the quick measures come first."""
     names = {song.name for song in made}
     twins = [song for song in held_out if _stem(song) in names] or held_out
-    note(f"{len(made)} songs beside {len(twins)} held-out pieces; the judge learns from {learned} of a kind")
-    known = described(chosen(train, learned))
-    note("training pieces are read")
-    real, ours = described([_renamed(song) for song in twins]), described(made)
-    report: dict = {"songs": len(made), "held out": len(twins)}
-    report["kinds"] = _kinds(known, described(held_out), ours, described(named) if named else None)
-    note("kinds are judged")
-    report["two samples"] = _two_samples(train, twins, real, ours)
-    note("real and made are told apart")
-    report["measures"] = compared(_ranges(train, made), twins, made)
     sides = {"real": twins, "made": made}
+    report: dict = {"songs": len(made), "held out": len(twins), "learned of a kind": learned}
+    note(f"{len(made)} songs beside {len(twins)} held-out pieces", report)
+    report["measures"] = compared(_ranges(train, made), twins, made)
     report["endings"] = {side: _means([ending(Reading(song.score)) for song in each]) for side, each in sides.items()}
+    note("form, melody, rhythm, accompaniment and endings are measured", report)
     report["copying"] = copying(train, sides)
+    note("copies are looked for", report)
+    held, ours = described([_renamed(song) for song in held_out]), described(made)
+    stems = {_stem(song) for song in twins}
+    real = part_of(held, np.array([i for i, passage in enumerate(held.passages) if passage.name in stems]))
+    report["two samples"] = _two_samples(train, twins, real, ours)
+    note("real and made are told apart", report)
+    known = described(chosen(train, learned))
+    report["kinds"] = _kinds(known, held, ours, described(named) if named else None)
+    note("kinds are judged", report)
     return report
 
 
@@ -153,10 +167,6 @@ def copying(train: list[Song], groups: dict[str, list[Song]]) -> dict[str, dict[
     return found
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)
-
-
 def show(report: dict) -> None:
     kinds = report["kinds"]
     print(f"{'kind taken for itself':28}{'real':>12}{'trained on':>12}{'made':>12}   made is taken for")
@@ -231,10 +241,14 @@ def main() -> None:
         if args.dances:
             compose(args.model, dances(args.dances), extra)
     named = read_folder(extra) if args.dances else []
-    report |= measured(train, held_out, read_folder(args.songs), named, args.learned, _say)
+
+    def note(text: str, so_far: dict) -> None:
+        print(text, flush=True)
+        if args.json:
+            args.json.write_text(json.dumps(report | so_far, indent=2) + "\n")
+
+    report |= measured(train, held_out, read_folder(args.songs), named, args.learned, note)
     show(report)
-    if args.json:
-        args.json.write_text(json.dumps(report, indent=2) + "\n")
     if args.sheet:
         print(f"{sheet(args.sheet, args.songs)} piano rolls in {args.sheet}")
 

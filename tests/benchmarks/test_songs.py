@@ -288,7 +288,7 @@ def test_songs_are_measured_and_drawn(tmp_path, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "kind taken for itself" in shown and f"{len(held_out)} piano rolls" in shown
     made = composers.read_folder(tmp_path / "made")
-    report = songs.measured(train, held_out, made, made[:2], 20, lambda text: None)
+    report = songs.measured(train, held_out, made, made[:2], 20, lambda text, report: None)
     assert report["measures"]["alike at 8 bars"]["real"] > 0.9 > report["measures"]["alike at 8 bars"]["made"]
     assert report["kinds"]["made"]["reel"]["share"] > report["kinds"]["made"]["jig"]["share"]  # all are in 4/4
     assert report["copying"]["real"]["worst"] < 64
