@@ -85,6 +85,19 @@ def parse_chords(text: str) -> list[list[Chord]]:
     return [list(bar) for bar in read_chart(text).bars]
 
 
+def spread(count: int, metre: tuple[int, int]) -> list[float]:
+    """The quarters of a bar at which so many chords begin: at equal distances, each on a beat or, where chords
+    outnumber beats, on a half-beat.
+
+    Raises ValueError for more chords than there are half-beats.
+    """
+    beats, unit = metre
+    halves = 1 if count <= beats else 2
+    if count > beats * halves:
+        raise ValueError(f"{count} chords are asked for in one bar of {beats}/{unit}; it has room for {beats * 2}")
+    return [index * beats * halves // count / halves * 4 / unit for index in range(count)]
+
+
 def _pitch_class(name: str) -> int:
     if name in "Hh":
         return LETTERS["B"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from clavilux.audio.chart import spread
 from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.literals import LONGEST_S
@@ -134,20 +135,9 @@ def plan_bars(
     for index, name in enumerate(names):
         asked = None
         if chords is not None:
-            asked = _spread(chords[index % len(chords)], metre) or None  # a bar without chords is the model's own
+            bar = chords[index % len(chords)]  # one without chords is the model's own
+            asked = tuple(zip(spread(len(bar), metre), bar, strict=True)) or None
         elif name == "last" and key is not None:
             asked = ((0.0, Chord(key.tonic, "maj" if key.mode == "major" else "min")),)
         bars.append(Bar(metre, name, asked))
     return bars
-
-
-def _spread(chords: Sequence[Chord], metre: tuple[int, int]) -> tuple[tuple[float, Chord], ...]:
-    """A bar's chords at equal distances, each on a beat or, where chords outnumber beats, a half-beat."""
-    beats, unit = metre
-    halves = 1 if len(chords) <= beats else 2
-    if len(chords) > beats * halves:
-        raise ValueError(
-            f"{len(chords)} chords are asked for in one bar of {beats}/{unit}; it has room for {beats * 2}"
-        )
-    slots = [index * beats * halves // len(chords) for index in range(len(chords))]
-    return tuple((slot / halves * 4 / unit, chord) for slot, chord in zip(slots, chords, strict=True))
