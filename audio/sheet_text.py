@@ -11,7 +11,7 @@ Knows the format, both ways. Does not know who plays a sheet, or which metres an
     | G | C D | Em | D7 |
     [A varied]
 
-`docs/guides/sheets.md` describes it.
+Three that are explained by comments lie in `examples/sheets`.
 """
 
 from __future__ import annotations
