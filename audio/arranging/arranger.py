@@ -112,6 +112,12 @@ class Arranger:
         notes = np.array(found, PART_NOTE)
         return swing_notes(notes, self.swing, self.band.swing_quarters, place.start)
 
+    def with_melody(self, index: int, melody: np.ndarray) -> np.ndarray:
+        """A bar of the band together with its melody, which is swung as the band is and is part 0."""
+        start = self._places[index].start
+        band = self.bar(index, melody)
+        return np.concatenate([swing_notes(melody, self.swing, self.band.swing_quarters, start), band])
+
     def played(self, notes: np.ndarray) -> np.ndarray:
         """The same notes as hands play them: some milliseconds early or late, chords of strings spread."""
         late = {self.part_number(part): part for part in self.parts}

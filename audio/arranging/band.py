@@ -28,7 +28,7 @@ DRUM_SYMBOLS = REST + HOLD + AS_BEFORE + "123456789xXo"
 KIN = {
     "intro": ("verse", "A"), "verse": ("A",), "A": ("verse",), "prechorus": ("verse", "B"), "chorus": ("B", "A"),
     "B": ("chorus", "bridge"), "bridge": ("B", "C", "chorus"), "C": ("bridge", "B"), "D": ("C", "bridge", "B"),
-    "solo": ("verse", "A", "chorus"), "trio": ("C", "B"), "drop": ("chorus", "B"), "break": ("verse", "A"),
+    "solo": ("verse", "A", "chorus"), "trio": ("C", "B"), "drop": ("chorus", "B"), "breakdown": ("verse", "A"),
     "outro": ("chorus", "A", "verse"),
 }  # fmt: skip
 

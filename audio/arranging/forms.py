@@ -5,6 +5,7 @@ Knows sections, bars and numerals. Does not know who plays.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 
@@ -16,7 +17,7 @@ from clavilux.audio.lead_sheet import LeadSheet, SheetBar, SheetSection
 Form = list[tuple[str, int]]
 _DYNAMICS = {
     "intro": "mp", "verse": "mf", "A": "mf", "prechorus": "mf", "chorus": "f", "B": "mf", "bridge": "mf", "solo": "f",
-    "drop": "f", "break": "p", "trio": "mf", "outro": "mf",
+    "drop": "f", "breakdown": "p", "trio": "mf", "outro": "mf",
 }  # fmt: skip
 _LEAST_WITH_ENDS = 12  # bars of a song that has an intro or an outro
 _MOST_OF_ENDS = 0.3  # of a song's bars
@@ -30,27 +31,28 @@ def usual_bars(band: Band) -> int:
 def fit_form(form: Sequence[tuple[str, int]], num_bars: int) -> Form:
     """Sections that together have exactly `num_bars` bars, as like the form as they can be.
 
-    Whole sections come in the form's order, from its first on and round again; an intro and an outro shrink by half or
-    go before any is cut. Bars that are left over stand in the last section, as a tag.
+    Whole sections come in the form's order, from its first on and round again; where there is little room, one that is
+    played twice is played once. An intro and an outro shrink by half or go before any is cut.
+    Bars that are left over stand in the last section, as a tag.
     """
     intro = [part for part in form[:1] if part[0] == "intro"]
     outro = [part for part in form[-1:] if part[0] == "outro"]
     body = list(form[len(intro) : len(form) - len(outro)])
     best: tuple[float, Form] | None = None
-    for before in _ends(intro, num_bars):
-        for after in _ends(outro, num_bars):
-            room = num_bars - sum(bars for _, bars in before + after)
-            if room < 1 or room < (1 - _MOST_OF_ENDS) * num_bars:
-                continue
-            inside = _prefix(body, room)
-            left = room - sum(bars for _, bars in inside)
-            whole = bool(before) + bool(after) + sum(part in (*intro, *outro) for part in before + after)
-            unfinished = 0 if inside[-1][0] == body[-1][0] else 2
-            cost = 4 * left + unfinished - whole
-            if best is None or cost < best[0]:
-                song = [*before, *inside, *after]
-                song[-1] = (song[-1][0], song[-1][1] + left)
-                best = (cost, song)
+    once = [part for index, part in enumerate(body) if not index or part != body[index - 1]]
+    for before, after, kind in itertools.product(_ends(intro, num_bars), _ends(outro, num_bars), (body, once)):
+        room = num_bars - sum(bars for _, bars in before + after)
+        if room < 1 or room < (1 - _MOST_OF_ENDS) * num_bars:
+            continue
+        inside = _prefix(kind, room)
+        left = room - sum(bars for _, bars in inside)
+        whole = bool(before) + bool(after) + sum(part in (*intro, *outro) for part in before + after)
+        unfinished = 0 if inside[-1][0] == body[-1][0] else 2
+        cost = 4 * left + unfinished - whole - 3 * len({name for name, _ in inside}) + (kind is once)
+        if best is None or cost < best[0]:
+            song = [*before, *inside, *after]
+            song[-1] = (song[-1][0], song[-1][1] + left)
+            best = (cost, song)
     assert best is not None, "without an intro and an outro there is always room"
     return best[1]
 

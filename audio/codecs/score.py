@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clavilux.audio.arranging.arranger import Arranger
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.harmony import Chord, Key
-from clavilux.audio.notes import PART_NOTE
+from clavilux.audio.notes import PART_NOTE, as_parts
 from clavilux.audio.score import Score, bar_quarters
 from clavilux.audio.soundfont import SoundFont
 from clavilux.audio.stems import Performance, joined_events
@@ -81,6 +82,7 @@ class ScorePlayer:
         before: a score that comes first, untouched.
         metre: the metre to name in the score where the tokens' is its stand-in.
         soundfont: whose instruments play; the bundled one if None.
+        band: who plays with what the tokens say, which is then the melody of its sheet.
     """
 
     def __init__(
@@ -94,14 +96,16 @@ class ScorePlayer:
         programs: Mapping[int, int] | None = None,
         before: Score | None = None,
         soundfont: SoundFont | None = None,
+        band: Arranger | None = None,
     ):
         self._tokens, self._tempo, self._metre, self._before = score_tokens(), tempo, metre, before
         self._table = self._tokens.transposition(semitones)
         self._programs = dict(programs or {})
         self._offset = before.length if before is not None else 0.0
         self._start_s = before.duration_s if before is not None else 0.0
-        self._duration_s, self._num_bars = duration_s, num_bars
+        self._duration_s, self._num_bars, self._band = duration_s, num_bars, band
         used = set(self._programs.values()) | (set(before.notes["program"].tolist()) if before is not None else set())
+        used |= {part.program for part in band.parts if part.kind != "drums"} if band is not None else set()
         controls: np.ndarray | None = None
         self._before_events = np.empty(0, PART_EVENT)
         if before is not None:
@@ -156,7 +160,8 @@ class ScorePlayer:
         notes = np.concatenate([np.empty(0, PART_NOTE), *self._notes])
         notes["start"] -= self._offset
         length = max(self._bars * bar_quarters(self._metre), (self._duration_s - self._start_s) * self._tempo / 60)
-        return Score(notes, ((0.0, self._tempo),), ((0.0, self._metre),), key, tuple(self._chords), length)
+        chords = tuple(self._chords) if self._band is None else self._band.sheet.chords()
+        return Score(notes, ((0.0, self._tempo),), ((0.0, self._metre),), key, chords, length)
 
     def _feed_before(self) -> Tensor:
         if self._given:
@@ -176,14 +181,27 @@ class ScorePlayer:
         if self._programs:
             notes["program"] = [self._programs.get(int(p), int(p)) for p in notes["program"]]
         self._chords += [(begins + q, c) for q, c in bar.chords if not self._chords or self._chords[-1][1] != c]
-        notes["start"] += begins + self._offset
+        notes["start"] += begins
+        if self._band is not None:
+            notes = self._band.with_melody(self._bars, as_parts(notes))
+        notes["start"] += self._offset
         self._bars += 1
         if self._bars == self._num_bars:
             notes = self._held(notes)
         self._notes.append(notes)
-        events = events_of(notes, self._seconds_at)
+        played = notes if self._band is None else self._played_by_band(notes)
+        events = events_of(played, self._seconds_at)
         events["part"] = NO_PART  # the controllers of what came before are at rest here, as in `Score.concat`
         return torch.cat([before, self._feed(events, self.at_s)], dim=1)
+
+    def _played_by_band(self, notes: np.ndarray) -> np.ndarray:
+        """The bar's notes as hands play them; none leaves its bar, which is what is rendered next."""
+        assert self._band is not None, "it was asked"
+        end = self._offset + self._bars * bar_quarters(self._metre)
+        begin = end - bar_quarters(self._metre)
+        played = self._band.played(notes)
+        played["start"] = np.clip(played["start"], begin, end - 1e-3)
+        return played
 
     def _held(self, notes: np.ndarray) -> np.ndarray:
         """The last notes ring until the piece ends, where it ends later than the bar."""

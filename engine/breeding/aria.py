@@ -26,9 +26,10 @@ from clavilux.breeding.score_picture import score_picture
 from clavilux.checks import short
 from clavilux.families.aria.continuation import encode_score, read_continuation
 from clavilux.families.aria.controls import DENSITIES, Controls, resolve
-from clavilux.families.aria.family import Aria, ScoreGeneration, parts_of
+from clavilux.families.aria.family import Aria, ScoreGeneration
 from clavilux.families.aria.form import Bar, sections_of
 from clavilux.families.aria.grammar import RANGES
+from clavilux.families.aria.parts import parts_of
 from clavilux.families.aria.prefix import shift_to_c
 from clavilux.families.aria.prompt import parse_prompt
 from clavilux.families.aria.refusal import check_understood

@@ -54,6 +54,8 @@ def render(
     instrument: Instruments = None,
     style: Annotated[str | None, typer.Option(help="One of the styles that `clavilux models` lists.")] = None,
     density: Annotated[str | None, typer.Option(help="sparse, medium or dense.")] = None,
+    drums: Annotated[str | None, typer.Option(help="Of a band: full, light, brushes, sticks or none.")] = None,
+    swing: Annotated[float | None, typer.Option(help="Of a band: 0.5 is even, 0.667 a triplet's.")] = None,
     section: Annotated[str | None, typer.Option(help="whole, opening, middle or closing.")] = None,
     temperature: Annotated[float | None, typer.Option(help="0 is greedy; higher is bolder.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest tokens only.")] = None,
@@ -102,7 +104,8 @@ def render(
     check_songs(targets, [continue_from, melody, prime, soundfont], loop=loop, listen=listen)
     controls = {
         "key": key, "tempo": tempo, "metre": metre, "chords": chords, "instruments": instrument,
-        "style": style, "density": density, "section": section, "temperature": temperature, "top_k": top_k,
+        "style": style, "density": density, "section": section, "drums": drums, "swing": swing,
+        "temperature": temperature, "top_k": top_k,
         "top_p": top_p, "guidance": guidance, "melody": melody, "padding": padding, "window_s": window,
         "stride_s": stride, "continue_from": continue_from, "seed": seed, "artist": artist, "genre": genre,
         "lyrics": lyrics, "labels": labels, "song_s": song_seconds, "levels": levels, "hop": hop,

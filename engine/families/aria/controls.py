@@ -12,9 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from clavilux.audio.arranging.arranger import DRUM_SETS
+from clavilux.audio.arranging.library import band_names
 from clavilux.audio.chart import read_chart
 from clavilux.audio.harmony import Chord, Key
 from clavilux.checks import check_number
+from clavilux.families.aria.bands import check_style, habits_of
 from clavilux.families.aria.instruments import INSTRUMENTS, NO_DRUMS, instruments_named, unknown
 from clavilux.families.aria.lexicon import PACES
 from clavilux.families.aria.literals import TEMPO_RANGE, no_metre
@@ -30,7 +33,7 @@ DENSITIES = ("sparse", "medium", "dense")
 SECTIONS = ("whole", "opening", "middle", "closing")
 
 ACCEPTS: dict[str, Any] = {
-    "style": list(STYLES),
+    "style": [*STYLES, *band_names()],
     "instruments": list(INSTRUMENTS),
     "key": "a tonic and a mode, such as 'G minor' or 'F# major'",
     "tempo": f"{SLOWEST:g} to {FASTEST:g} quarter notes a minute",
@@ -38,6 +41,8 @@ ACCEPTS: dict[str, Any] = {
     "chords": "a chord a bar, 'Gm Cm D7 Gm', or bars between lines, 'Gm Cm | D7/F# | N.C.'",
     "density": list(DENSITIES),
     "section": list(SECTIONS),
+    "drums": list(DRUM_SETS),
+    "swing": "0.5 (even) to 0.75 for a band: where the second of two eighths falls",
     "soundfont": "a SoundFont file (.sf2, .sf3) whose instruments play",
     "anything": "yes, to make a piece even of a prompt of which nothing is understood",
 }
@@ -84,7 +89,7 @@ def resolve(
     Args:
         parsed: what `parse_prompt` read.
         seed: any integer.
-        style: a name out of `STYLES`.
+        style: a name out of `STYLES`, a band style's, or its file.
         instruments: names such as "organ", "flute, guitar" or "string quartet", or several; at most 12
         players.
         key: such as "G minor".
@@ -98,14 +103,14 @@ def resolve(
         ValueError, TypeError: an option outside its range, in one sentence that names what would be right.
     """
     names, unmet = (parsed.instruments, ()) if instruments is None else _pitched(instruments_named(instruments))
-    style = _one_of("style", style, tuple(STYLES)) if style is not None else parsed.style
-    habits = STYLES[style] if style else _style_for(names, parsed, seed)
+    style = check_style(style) if style is not None else parsed.style
+    habits = habits_of(style) if style else _style_for(names, parsed, seed)
     settled_metre = _metre(metre) if metre is not None else parsed.metre
     settled_metre = settled_metre or _weighted(_allowed(habits.metres, parsed, "metre"), seed, "metre")
     pace = _tempo(tempo) if tempo is not None else parsed.tempo
     chart, played_as = _chords(chords if chords is not None else parsed.chords)
     return Controls(
-        style=habits.name,
+        style=style or habits.name,
         instruments=names or _usual_instruments(habits, parsed, seed),
         key=_key(key) if key is not None else parsed.key or _usual_key(habits, parsed, chart, seed),
         tempo=pace if pace is not None else _usual_tempo(habits, settled_metre, parsed, seed),

@@ -26,6 +26,7 @@ from clavilux.checks import short
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.errors import CheckpointError
+from clavilux.families.aria import bands
 from clavilux.families.aria.account import Settled, kept
 from clavilux.families.aria.continuation import (
     Continuation,
@@ -36,8 +37,8 @@ from clavilux.families.aria.continuation import (
 )
 from clavilux.families.aria.controls import ACCEPTS, DENSITIES, Bars, Controls, resolve
 from clavilux.families.aria.form import fit_asked, fit_bars, plan_bars
-from clavilux.families.aria.grammar import RANGES, Part, ScoreGrammar
-from clavilux.families.aria.instruments import INSTRUMENTS
+from clavilux.families.aria.grammar import ScoreGrammar
+from clavilux.families.aria.parts import lead_of, parts_of
 from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixConditioner, PrefixControls, shift_to_c, tempo_bin
 from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.families.aria.refusal import check_understood
@@ -53,11 +54,6 @@ from clavilux.sampling import Grammar, SamplingSpec
 from clavilux.skeleton import skeletons
 from clavilux.windows import Windows
 
-# Choirs of voices begin several notes at once, single voices one for each player; others as hands allow.
-_HANDS = {
-    0: 6, 4: 6, 6: 6, 8: 4, 10: 4, 11: 4, 12: 4, 16: 6, 19: 6, 21: 5, 24: 5, 25: 5, 46: 5, 48: 5, 61: 4, 105: 4,
-}  # fmt: skip
-_CHOIR_NOTES = 4
 _SOUND_BYTES = 8  # a sample that is kept while a song is put together: its pieces and the whole
 CPU = torch.device("cpu")
 
@@ -112,7 +108,7 @@ def check_controls(folder: Path, config: Mapping[str, Any], prompt: str, control
     """Refuse what a render would refuse of this prompt and these controls. ValueError, TypeError as `resolve`."""
     controls = dict(controls)
     SoundFont.given(controls.pop("soundfont", None))
-    resolve(check_understood(prompt, controls.pop("anything", False)), seed=0, **controls)
+    settled(check_understood(prompt, controls.pop("anything", False)), 0, controls)
 
 
 def memory_needed(folder: Path, config: Mapping[str, Any], seconds: float, batch: int = 1, dtype: str = "auto") -> int:
@@ -193,9 +189,11 @@ class Aria:
         controls = _options(request, given)
         controls.pop("anything", None)
         soundfont = SoundFont.given(controls.pop("soundfont", None))
-        settled = resolve(parsed, seed=request.seed, **controls)
         tempo_is_free = parsed.tempo is None and "tempo" not in controls
-        return ScoreGeneration(self, request, parsed, settled, given, notes, tempo_is_free, soundfont)
+        resolved, plan = settled(parsed, request.seed, controls)
+        if plan is not None:
+            parsed = bands.form_decides(parsed, request.open_length, plan)
+        return ScoreGeneration(self, request, parsed, resolved, given, notes, tempo_is_free, soundfont, plan)
 
 
 class ScoreGeneration:
@@ -211,6 +209,7 @@ class ScoreGeneration:
         notes: list[str],
         tempo_is_free: bool,
         soundfont: SoundFont | None = None,
+        plan: bands.BandPlan | None = None,
     ) -> None:
         before_s = given.duration_s if given is not None else 0.0
         seconds, num_bars, tempo, unmet = fit_asked(
@@ -229,23 +228,28 @@ class ScoreGeneration:
                 request.seconds - before_s, controls.metre, controls.tempo, tempo_is_free=tempo_is_free
             )
         self._tempo = tempo
-        bars = plan_bars(
-            num_bars,
-            controls.metre,
-            section=controls.section,
-            chords=_shifted(controls.chords, controls.key),
-            key=controls.key.transposed(shift_to_c(controls.key.tonic)),
-            continues=given is not None,
-        )
         shift = shift_to_c(controls.key.tonic)
+        sheet = None if plan is None else bands.sheet_of(plan, controls, tempo, num_bars, request.seed)
+        bars = (
+            plan_bars(
+                num_bars,
+                controls.metre,
+                section=controls.section,
+                chords=_shifted(controls.chords, controls.key),
+                key=controls.key.transposed(shift_to_c(controls.key.tonic)),
+                continues=given is not None,
+            )
+            if sheet is None
+            else bands.melody_bars(sheet, shift)
+        )
         self._transposition = Transposition(shift)
-        parts, programs = parts_of(controls.instruments, shift)
+        parts, programs = parts_of(controls.instruments, shift) if plan is None else lead_of(plan, shift)
         self.prompt = prompt_tokens(given, shift, aria.windows.context // 2)
         self.grammar: Grammar | None = ScoreGrammar(
             score_tokens(), bars, parts, None if self.prompt.shape[2] else tempo
         )
         prefix = PrefixControls(
-            style=aria.styles.index(controls.style),
+            style=aria.styles.index(controls.style if plan is None else plan.band.composer),
             mode=MODES.index(controls.key.mode),
             tempo=tempo_bin(tempo),
             density=DENSITIES.index(controls.density),
@@ -267,9 +271,12 @@ class ScoreGeneration:
             programs=programs,
             before=given.score if given is not None else None,
             soundfont=soundfont,
+            band=None if plan is None or sheet is None else bands.arranger_of(plan, sheet, request.seed),
         )
-        settled = Settled(controls, tempo, num_bars, request.seconds, frozenset(_options(request, given)))
-        self.receipt = _receipt(aria, request, parsed, settled, notes, soundfont)
+        account = Settled(controls, tempo, num_bars, request.seconds, frozenset(_options(request, given)))
+        self.receipt = _receipt(aria, request, parsed, account, notes, soundfont)
+        if plan is not None and sheet is not None:
+            self.receipt["controls"]["band"] = bands.account_of(plan, sheet)
 
     @property
     def at_s(self) -> float:
@@ -328,22 +335,12 @@ def _shifted(chords: Bars | None, key: Key) -> list[list[Chord]] | None:
     return [[chord.transposed(shift_to_c(key.tonic)) for chord in bar] for bar in chords]
 
 
-def parts_of(names: tuple[str, ...], shift: int) -> tuple[list[Part], dict[int, int]]:
-    """Who plays, in the composer's key, and which program plays what each is written as."""
-    parts: list[Part] = []
-    programs: dict[int, int] = {}
-    for name in dict.fromkeys(names):
-        instrument = INSTRUMENTS[name]
-        written = instrument.written_as if instrument.written_as not in programs else instrument.program
-        if written in programs:
-            continue  # lute and guitar, voice and choir: one sound, one part
-        low, high = RANGES[instrument.program]
-        most = _HANDS.get(instrument.program, names.count(name))
-        most = _CHOIR_NOTES if name == "choir" else most
-        most = 2 if len(set(names)) == 1 and instrument.program in (40, 41, 42, 110) and most == 1 else most
-        programs[written] = instrument.program
-        parts.append(Part(written, low + shift, high + shift, most))
-    return parts, programs
+def settled(parsed: ParsedPrompt, seed: int, options: dict[str, Any]) -> tuple[Controls, bands.BandPlan | None]:
+    """Every control, and the band where the style has one. ValueError, TypeError as `resolve`."""
+    own: dict[str, Any] = {name: options[name] for name in ("drums", "swing") if name in options}
+    controls = resolve(parsed, seed=seed, **{name: value for name, value in options.items() if name not in own})
+    plan = bands.plan_of(controls.style, parsed, controls, own)
+    return (controls, None) if plan is None else (bands.with_band(controls, plan), plan)
 
 
 def _options(request: Request, given: Continuation | None) -> dict[str, Any]:

@@ -22,12 +22,15 @@ RING_S, RING_SHARE = 1.5, 0.08  # time left for the last chord to ring, where th
 @dataclass(frozen=True)
 class Bar:
     """One bar to write: its metre, its section, and its chords as (quarters from the bar's start, chord), the
-    first at 0; None lets the model choose them.
+    first at 0; None lets the model choose them. A bar that `rests` has no notes; one that `returns` has those of the
+    earlier bar of that index.
     """
 
     metre: tuple[int, int]
     section: str
     chords: tuple[tuple[float, Chord], ...] | None = None
+    rests: bool = False
+    returns: int | None = None
 
 
 def sections_of(num_bars: int, *, opens: bool = True, closes: bool = True) -> list[str]:

@@ -67,6 +67,7 @@ class ScoreGrammar:
         self._bar_id = tokens.ids["Bar_None"]
         self._mask = np.zeros(len(tokens), dtype=bool)
         self._index = -1
+        self._bodies: list[list[int]] = []  # of each bar the tokens after its head
         self._silent = dict.fromkeys(self._parts, 0)  # bars since each part played
         self._chord: Chord | None = None
         self.done = False
@@ -95,11 +96,16 @@ class ScoreGrammar:
             self._forced.append(tokens.ids[f"Tempo_{float(min(300, max(20, round(tempo))))}"])
         if not self._free:
             self._forced.append(self._due.pop(0))
+        self._head_left = len(self._forced)
+        self._bodies.append([])
+        if bar.returns is not None:
+            self._forced += self._bodies[bar.returns]
+        self._known = bar.rests or bar.returns is not None  # nothing is open in it
         self._position, self._program, self._notes, self._last = 0, _NO_PROGRAM, 0, ""
         self._at_position: dict[int, int] = {}
         self._lowest = self._floor = 0
         for program in self._silent:
-            self._silent[program] += 1
+            self._silent[program] += not self._known
         due = self._index % ENTRY_BARS == min(2, len(self._bars) - 1)
         self._entering = {p for p, bars in self._silent.items() if due and bars >= min(ENTRY_BARS, self._index + 1)}
 
@@ -107,6 +113,8 @@ class ScoreGrammar:
         """int64 [1] for a token that must come, bool [1, V] otherwise."""
         if self._forced:
             return torch.tensor(self._forced[:1])
+        if self._known:
+            return torch.tensor([self._bar_id])
         mask = self._mask
         mask[:] = False
         if self._last == "Position_0":
@@ -123,6 +131,10 @@ class ScoreGrammar:
         """Take note of the token [1] that came."""
         token = int(tokens[0])
         kind, value = self._kinds[token], self._values[token]
+        if self._head_left:
+            self._head_left -= 1
+        elif kind != "Bar":
+            self._bodies[-1].append(token)
         if kind == "Chord":
             self._chord = value
         if self._forced:

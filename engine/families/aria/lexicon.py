@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from clavilux.audio.arranging.library import band_words
 from clavilux.families.aria.instruments import ENSEMBLES, INSTRUMENT_PHRASES, words_of
 from clavilux.families.aria.styles import STYLES, Metre
 
@@ -261,6 +262,8 @@ def _table() -> dict[Phrase, tuple[Claim, ...]]:
         add([phrase], ("instruments", members, WORD))
     add([words_of(word) for word in ENSEMBLES["string quartet"][0] if "quart" in word or "quat" in word],
         ("style", "quartet", GENRE_HINT))  # fmt: skip
+    for name, asking in band_words().items():
+        add([words_of(word) for word in asking], ("style", name, GENRE))
     for style in STYLES.values():
         period = style.name in ("renaissance", "baroque", "classical", "romantic")
         add([words_of(word) for word in style.words], ("style", style.name, PERIOD if period else GENRE))

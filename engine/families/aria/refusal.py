@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clavilux.audio.arranging.library import band_names
 from clavilux.families.aria.account import nearest
 from clavilux.families.aria.prompt import ParsedPrompt, parse_prompt
 from clavilux.families.aria.styles import STYLES
@@ -52,5 +53,6 @@ def _sentence(prompt: str, parsed: ParsedPrompt) -> str:
     parts += [f"cannot be done: {', '.join(parsed.unmet[:3])}"] if parsed.unmet else []
     near = nearest(parsed.unknown)
     parts += [f"known words that are spelled much like it: {', '.join(near)}"] if near else []
-    parts += [f"styles are {', '.join(STYLES)}", "anything=True (--anything) makes a piece all the same"]
+    parts += [f"styles are {', '.join(STYLES)}; with a band {', '.join(band_names())}"]
+    parts += ["anything=True (--anything) makes a piece all the same"]
     return "; ".join(parts)

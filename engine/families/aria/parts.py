@@ -1,0 +1,42 @@
+"""Who plays what the composer writes: the parts of named instruments, and their programs.
+
+Knows ranges and hands. Does not know tokens (`grammar`) or styles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from clavilux.families.aria import bands
+from clavilux.families.aria.grammar import RANGES, Part
+from clavilux.families.aria.instruments import INSTRUMENTS
+
+# Choirs of voices begin several notes at once, single voices one for each player; others as hands allow.
+_HANDS = {
+    0: 6, 4: 6, 6: 6, 8: 4, 10: 4, 11: 4, 12: 4, 16: 6, 19: 6, 21: 5, 24: 5, 25: 5, 46: 5, 48: 5, 61: 4, 105: 4,
+}  # fmt: skip
+_CHOIR_NOTES = 4
+
+
+def parts_of(names: tuple[str, ...], shift: int) -> tuple[list[Part], dict[int, int]]:
+    """Who plays, in the composer's key, and which program plays what each is written as."""
+    parts: list[Part] = []
+    programs: dict[int, int] = {}
+    for name in dict.fromkeys(names):
+        instrument = INSTRUMENTS[name]
+        written = instrument.written_as if instrument.written_as not in programs else instrument.program
+        if written in programs:
+            continue  # lute and guitar, voice and choir: one sound, one part
+        low, high = RANGES[instrument.program]
+        most = _HANDS.get(instrument.program, names.count(name))
+        most = _CHOIR_NOTES if name == "choir" else most
+        most = 2 if len(set(names)) == 1 and instrument.program in (40, 41, 42, 110) and most == 1 else most
+        programs[written] = instrument.program
+        parts.append(Part(written, low + shift, high + shift, most))
+    return parts, programs
+
+
+def lead_of(plan: bands.BandPlan, shift: int) -> tuple[list[Part], dict[int, int]]:
+    """As `parts_of` for the one who plays the melody of a band: a single voice, on the style's own instrument."""
+    (part, *_), programs = parts_of((plan.written,), shift)
+    return [replace(part, most_notes=1)], dict.fromkeys(programs, plan.lead)
