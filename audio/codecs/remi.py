@@ -24,6 +24,7 @@ from symusic.core import NoteTick, ScoreTick, TempoTick, TimeSignatureTick, Trac
 
 from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, snap_to_grid
 from clavilux.audio.harmony import QUALITIES, Chord
+from clavilux.audio.programs import KIN
 from clavilux.audio.score import NOTE, Events, Score, bar_quarters
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ _TICKS_PER_QUARTER = 24  # exact for every grid of `bar_grid`
 
 _TIME_SIGNATURES = {4: [2, 3, 4, 5, 6], 8: [3, 6, 9, 12]}
 _ROOTS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")  # MidiTok's chord roots
+
+
+def written_program(program: int) -> int:
+    """The one of `PROGRAMS` most like a General MIDI program, which may be one that a SoundFont holds and no token says."""
+    return next((p for p in (program, *KIN[program]) if p in PROGRAMS), min(PROGRAMS, key=lambda p: abs(p - program)))
 
 
 class ScoreTokens:

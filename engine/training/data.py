@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from clavilux.audio.codecs.bar_grid import regular_bars
-from clavilux.audio.codecs.remi import PROGRAMS, score_tokens
+from clavilux.audio.codecs.remi import score_tokens, written_program
 from clavilux.audio.harmony_analysis import find_chords, find_key
 from clavilux.audio.score import Score
-from clavilux.audio.synth import SoundFont
 from clavilux.families.aria.form import sections_of
 from clavilux.families.aria.prefix import shift_to_c
 from clavilux.families.aria.styles import STYLES, style_of
@@ -84,7 +83,6 @@ def read_score(folder: str | Path, row: dict[str, str]) -> Score:
     """A file of the index, with the instruments it means and its key and chords found."""
     score = Score.from_midi(Path(folder) / row["file"]).merged()
     notes = score.notes.copy()
-    font = SoundFont.bundled()
     programs = set(notes["program"][~notes["drum"]].tolist())
     named = re.search(r"\[([^\]]*)\]\s*$", row["title"])
     if named and programs == {0}:
@@ -94,7 +92,7 @@ def read_score(folder: str | Path, row: dict[str, str]) -> Score:
             notes["program"][~notes["drum"]] = found
     elif row["file"].startswith("lieder/"):  # the notation program's voice comes out as oboe or choir
         notes["program"][np.isin(notes["program"], (53, 54, 68)) & ~notes["drum"]] = 52
-    held = np.array([p if p in PROGRAMS else font.nearest(p) for p in range(128)])
+    held = np.array([written_program(p) for p in range(128)])
     notes["program"] = np.where(notes["drum"], notes["program"], held[notes["program"]])
     score = replace(score, notes=notes)
     key = find_key(score)
@@ -113,7 +111,7 @@ def tokenize(folder: str | Path, row: dict[str, str]) -> list[Piece]:
     pieces = [_piece(score, row, style)]
     notes = score.notes
     if style == "chorale" and len(set(notes["program"].tolist())) == 1 and not notes["drum"].any():
-        pieces += [_piece(_in_parts(score, q), row, style) for q in QUARTETS]
+        pieces += [_piece(in_parts(score, q), row, style) for q in QUARTETS]
     return pieces
 
 
@@ -151,7 +149,7 @@ def quarters_of(ids: np.ndarray) -> np.ndarray:
     return out
 
 
-def _in_parts(score: Score, programs: tuple[int, ...]) -> Score:
+def in_parts(score: Score, programs: tuple[int, ...]) -> Score:
     """Each onset's notes handed to the parts from the top down."""
     notes = score.notes.copy()
     for start in np.unique(notes["start"]):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, regular_bars
-from clavilux.audio.codecs.remi import PROGRAMS, score_tokens
+from clavilux.audio.codecs.remi import PROGRAMS, score_tokens, written_program
 from clavilux.audio.codecs.score import ScoreCodec
 from clavilux.audio.harmony import Key
 from clavilux.audio.harmony_analysis import find_chords, find_key
@@ -55,7 +55,7 @@ class Continuation:
             programs = dict.fromkeys(self.score.notes["program"][~self.score.notes["drum"]].tolist())
             by_program = {i.program: name for name, i in reversed(INSTRUMENTS.items())}
             font = SoundFont.bundled()
-            named = list(dict.fromkeys(by_program[font.nearest(p)] for p in programs))[:12]
+            named = list(dict.fromkeys(by_program[written_program(font.nearest(p))] for p in programs))[:12]
             found |= {"instruments": named} if named else {}  # drums alone: others join them
         return found
 
@@ -138,7 +138,7 @@ def encode_score(source: Audio | Score | PathLike) -> Tensor:
 def _ids_of(score: Score) -> np.ndarray:
     """int64 [T] of a score whose instruments may be any."""
     font = SoundFont.bundled()
-    programs = {p: font.nearest(p) if p not in PROGRAMS else p for p in range(128)}
+    programs = {p: p if p in PROGRAMS else written_program(font.nearest(p)) for p in range(128)}
     return score_tokens().encode(regular_bars(score.with_programs(programs)))
 
 
