@@ -1,4 +1,4 @@
-"""What a composer's tokens are worth: nats a held-out note after equal processor time, for several ways to write scores.
+"""What a composer's tokens are worth: nats a held-out note after equal processor time, for ways to write scores.
 
     python benchmarks/composer_tokens.py frames.npz NAME... --seconds 300 --json FILE
 
@@ -121,7 +121,9 @@ def flat_ids(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     last = np.maximum.accumulate(np.where(notes, np.arange(len(when)), -1))
     previous = np.concatenate([[-1], last[:-1]])
     same = (previous >= 0) & (who == who[np.maximum(previous, 0)]) & (bar == bar[np.maximum(previous, 0)])
-    written = np.stack([bars | moves | (when == END), bars | (notes & ~same), bars | notes | chords, bars | notes, bars])
+    written = np.stack(
+        [bars | moves | (when == END), bars | (notes & ~same), bars | notes | chords, bars | notes, bars]
+    )
     drawn = written.copy()
     drawn[1:, bars] = False
     drawn[0, moves & chords & (when == 0)] = False
@@ -190,7 +192,9 @@ class Chain(Composer):
         super().__init__(spec, len(LABELS))
         width = spec.width
         self.before = nn.ModuleList(nn.Embedding(IDS, width) for _ in BOOKS[:3])
-        self.mix = nn.ModuleList(nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)) for _ in BOOKS[:3])
+        self.mix = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)) for _ in BOOKS[:3]
+        )
         self.norms = nn.ModuleList(Norm(width, False) for _ in BOOKS[:4])
         self.heads = nn.ModuleList(nn.Linear(width, IDS, bias=False) for _ in BOOKS[:4])
         for table in self.before:
@@ -217,7 +221,10 @@ def optimizers_of(model: nn.Module) -> list[torch.optim.Optimizer]:
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "layers" in n]
     chosen = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in chosen]
-    return [Muon(matrices, lr=SPEC.muon_rate, weight_decay=0.02), torch.optim.AdamW(others, lr=SPEC.adam_rate, weight_decay=0)]
+    return [
+        Muon(matrices, lr=SPEC.muon_rate, weight_decay=0.02),
+        torch.optim.AdamW(others, lr=SPEC.adam_rate, weight_decay=0),
+    ]
 
 
 def measured(name: str, cache: Path, seconds: float, say: Callable[[str], None]) -> Result:

@@ -131,9 +131,7 @@ def _placed(
     return [(bar, at, chord) for bar, at, chord in found if bar < len(heads)]
 
 
-def _snapped(
-    quarters: np.ndarray, starts: np.ndarray, heads: Sequence[BarHead]
-) -> tuple[np.ndarray, np.ndarray]:
+def _snapped(quarters: np.ndarray, starts: np.ndarray, heads: Sequence[BarHead]) -> tuple[np.ndarray, np.ndarray]:
     """(bar, position) of times: the nearest that can be written. A time after the last bar is in a bar of its own."""
     bars = np.maximum(np.searchsorted(starts, quarters + 1e-6, side="right") - 1, 0)
     beats, inside = np.divmod((quarters - starts[bars]) * STEPS, STEPS)
@@ -178,8 +176,12 @@ def _note_rows(score: Score, starts: np.ndarray, heads: Sequence[BarHead], veloc
 
 
 def decode_frames(frames: np.ndarray, *, tempo: float = 120.0, velocity: int = 80) -> Score:
-    """The score that frames [5, T] say; `velocity` where a note has none. Frames before the first bar are passed over."""
-    notes, chords, metres = [], [], []
+    """The score that frames [5, T] say;
+    `velocity` where a note has none. Frames before the first bar are passed over.
+    """
+    notes: list[tuple[float, float, int, int, int, bool]] = []  # `NOTE`
+    chords: list[tuple[float, Chord]] = []
+    metres: list[tuple[float, tuple[int, int]]] = []
     bar = end = 0.0
     metre: tuple[int, int] | None = None
     for when, who, what, length, force in np.asarray(frames, dtype=np.int64).T.tolist():
@@ -199,8 +201,8 @@ def decode_frames(frames: np.ndarray, *, tempo: float = 120.0, velocity: int = 8
         else:
             program = (*PROGRAMS, DRUMS)[who]
             loud = velocity if force == NO_FORCE else min(127, force * 8 - 4)
-            at = (bar + when / STEPS, DURATIONS[length] / STEPS, what + PITCH_RANGE[0], loud)
-            notes.append((*at, max(program, 0), program == DRUMS))
+            start, duration, pitch = bar + when / STEPS, DURATIONS[length] / STEPS, what + PITCH_RANGE[0]
+            notes.append((start, duration, pitch, loud, max(program, 0), program == DRUMS))
     return Score(
         notes=np.array(notes, dtype=NOTE),
         tempos=((0.0, tempo),),
@@ -264,7 +266,7 @@ def readable(frames: np.ndarray) -> np.ndarray:
     when, who, what, length, force = frames
     chord = (who == CHORD) & (what >= _FIRST_CHORD) & (what < _FIRST_RETURN)
     note = (who < CHORD) & (what < _FIRST_CHORD) & (length < NO_LENGTH) & (force <= FORCES)
-    return (when >= BAR) | chord | note
+    return (when == BAR) | (when == END) | ((when < BAR) & (chord | note))
 
 
 def is_drawn(frames: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ _ROOTS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")  # Mi
 
 
 def written_program(program: int) -> int:
-    """The one of `PROGRAMS` most like a General MIDI program, which may be one that a SoundFont holds and no token says."""
+    """The one of `PROGRAMS` most like a General MIDI program: a SoundFont may hold others, which no token says."""
     return next((p for p in (program, *KIN[program]) if p in PROGRAMS), min(PROGRAMS, key=lambda p: abs(p - program)))
 
 

@@ -29,7 +29,13 @@ _OF_WORD = {
     "gavotte": "country dance", "dance": "folk", "dumka": "romantic", "tango": "romantic", "art song": "art song",
     "orchestral": "orchestral", "choral orchestral": "orchestral", "wind music": "wind band",
 }  # fmt: skip
-_OF_FOLDER = {"hymns": "hymn", "leadsheets": "lead sheet", "drums": "drums", "quartets": "quartet", "lieder": "art song"}
+_OF_FOLDER = {
+    "hymns": "hymn",
+    "leadsheets": "lead sheet",
+    "drums": "drums",
+    "quartets": "quartet",
+    "lieder": "art song",
+}
 _OF_TITLE = (
     (r"\bma[sz]ur(ka|ek|ca)", "mazurka"), (r"\bpolona?ise|\bpolonez", "polonaise"), (r"\bpolka", "polka"),
     (r"\b(waltz|valse|walzer|vals)", "waltz"), (r"\bm[ei]nuet|\bmenuetto|\bminuetto", "minuet"),

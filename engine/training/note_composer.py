@@ -8,8 +8,7 @@ to zero in the last part of `--steps`; what is measured and exported are weights
 On a processor (the state goes to a GPU and back)::
 
     python -m clavilux.training.note_composer SCORES --out runs/aria --threads 1 --steps 20000
-    python -m clavilux.training.note_composer --out runs/aria-gpu --device cuda --steps 6000 --batch-frames 65536 \\
-        --width 320 --layers 6
+    python -m clavilux.training.note_composer --out runs/gpu --device cuda --steps 6000 --batch-frames 65536 --width 320
 """
 
 from __future__ import annotations
@@ -226,8 +225,10 @@ def settings_of(out: Path, given: dict[str, Any]) -> ComposerSpec:
     for name, value in given.items():
         if known and name != "steps" and known[name] != value:
             raise ValueError(f"the run in {str(out)!r} has {name} {known[name]}, and {value} is asked for")
-    merged = {**known, **given}
-    return ComposerSpec(**{name: tuple(v) if isinstance(v, list) else v for name, v in merged.items()})
+    merged: dict[str, Any] = {**known, **given}
+    if "delays" in merged:
+        merged["delays"] = tuple(merged["delays"])  # JSON has no tuples
+    return ComposerSpec(**merged)
 
 
 def main() -> None:
@@ -238,7 +239,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="of this call; without it, until the last step")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--checkpoint-steps", type=int, help="from a measured state to the next; found from the time else")
+    parser.add_argument(
+        "--checkpoint-steps", type=int, help="from a measured state to the next; found from the time else"
+    )
     for name in ("steps", "batch-frames", "context", "width", "layers", "heads", "ffn-width", "seed"):
         parser.add_argument(f"--{name}", type=int)
     args = parser.parse_args()
@@ -255,7 +258,9 @@ def main() -> None:
         learner = ComposerLearner(cache, spec, args.device)
         size = sum(p.numel() for p in learner.model.parameters())
         pieces = len(learner.train.chosen)
-        print(f"{size / 1e6:.2f} M parameters, {pieces} pieces, {int(learner.train.frames.shape[1])} frames", flush=True)
+        print(
+            f"{size / 1e6:.2f} M parameters, {pieces} pieces, {int(learner.train.frames.shape[1])} frames", flush=True
+        )
 
         def report(line: Measured) -> None:
             print(json.dumps(asdict(line)), flush=True)

@@ -46,7 +46,9 @@ class FramePiece:
     line: np.ndarray
 
 
-def read_frames(folder: str | Path, row: dict[str, str], chords: Sequence[tuple[float, Chord]] = ()) -> list[FramePiece]:
+def read_frames(
+    folder: str | Path, row: dict[str, str], chords: Sequence[tuple[float, Chord]] = ()
+) -> list[FramePiece]:
     """The pieces that a file makes: itself, and hymns and chorales for one instrument once more for each quartet.
 
     `chords` are those that the source names; without them they are found in the notes. A file without bars that frames
@@ -58,7 +60,11 @@ def read_frames(folder: str | Path, row: dict[str, str], chords: Sequence[tuple[
             score = regular_bars(Score.from_midi(Path(folder) / row["file"]).merged())
         else:
             read = read_score(folder, row)
-            score = regular_bars(replace(read, chords=tuple(chords)) if chords else read)
+            if chords:
+                read = replace(read, chords=tuple(chords))
+            elif len(np.unique(read.notes["start"])) == len(read.notes):
+                read = replace(read, chords=plain_chords(read.chords))
+            score = regular_bars(read)
     except ValueError:
         return []
     if len(score.notes) < LEAST_NOTES:
@@ -70,6 +76,26 @@ def read_frames(folder: str | Path, row: dict[str, str], chords: Sequence[tuple[
     if label in ("chorale", "hymn") and len(set(notes["program"].tolist())) == 1 and not notes["drum"].any():
         made += [_piece(in_parts(score, parts), row["file"], label, velocities) for parts in QUARTETS]
     return made
+
+
+def plain_chords(chords: Sequence[tuple[float, Chord]]) -> tuple[tuple[float, Chord], ...]:
+    """Chords as triads and sevenths of the dominant: a line alone does not say more.
+
+    A half-diminished chord is the minor one on its third, a diminished one the dominant's seventh below it.
+    """
+    plain: list[tuple[float, Chord]] = []
+    for at, chord in chords:
+        up, quality = _PLAINER.get(chord.quality, (0, chord.quality))
+        simple = Chord((chord.root + up) % 12, quality)
+        if not plain or plain[-1][1] != simple:
+            plain.append((at, simple))
+    return tuple(plain)
+
+
+_PLAINER = {
+    "min7": (0, "min"), "maj7": (0, "maj"), "hdim7": (3, "min"), "dim": (8, "7"), "dim7": (8, "7"), "aug": (0, "maj"),
+    "sus4": (0, "maj"),
+}  # fmt: skip
 
 
 def heads_of(score: Score) -> list[BarHead]:

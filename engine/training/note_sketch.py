@@ -1,7 +1,7 @@
 """Sketches of what a composer in training writes, as a picture: piano rolls of a few styles, always the same ones.
 
-Draws with heads that are planned (AABB of four bars each) and with nothing else held: no ranges, no grid of a metre. Does not
-know prompts; what a song needs is the family's.
+Draws with heads that are planned (AABB of four bars each) and with nothing else held: no ranges, no grid of a metre.
+Does not know prompts; what a song needs is the family's.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def sketch(model: Composer, layout: Delay, context: int) -> Picture:
         rolls.append(_roll(_readable(frames), len(heads)))
     width = max(roll.shape[1] for roll in rolls)
     padded = [np.pad(roll, ((2, 2), (0, width - roll.shape[1]), (0, 0)), constant_values=90) for roll in rolls]
-    return Picture(np.concatenate(padded))
+    return Picture(torch.from_numpy(np.concatenate(padded)))
 
 
 def _readable(frames: np.ndarray) -> Score | None:

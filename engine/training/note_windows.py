@@ -67,7 +67,9 @@ class NoteWindows:
         ValueError: the cache was made for other labels.
     """
 
-    def __init__(self, cache: Path, held_out: bool, context: int, batch_frames: int, seed: int, velocities: bool = True):
+    def __init__(
+        self, cache: Path, held_out: bool, context: int, batch_frames: int, seed: int, velocities: bool = True
+    ):
         arrays = np.load(cache)
         if tuple(arrays["labels"]) != LABELS:
             raise ValueError(f"{str(cache)!r} was made for other styles; remove it and run again")
@@ -116,9 +118,10 @@ class NoteWindows:
         # Shorter ones first, then longer ones, while all padded to the longest are no more than a step holds.
         while first and (windows[last][2] - windows[last][1]) * (last - first + 2) <= self.batch_frames:
             first -= 1
-        while last + 1 < CANDIDATES and (windows[last + 1][2] - windows[last + 1][1]) * (
-            last - first + 2
-        ) <= self.batch_frames:
+        while (
+            last + 1 < CANDIDATES
+            and (windows[last + 1][2] - windows[last + 1][1]) * (last - first + 2) <= self.batch_frames
+        ):
             last += 1
         return self.collated([self._read(*window, random) for window in windows[first : last + 1]])
 
@@ -204,4 +207,3 @@ class NoteWindows:
             [controls for _, controls, _ in rows],
             [label for _, _, label in rows],
         )
-

@@ -68,7 +68,8 @@ def letters(source: np.ndarray) -> list[tuple[int, int]]:
     begins = {0} | {b for b in range(1, count) if source[b] != source[b - 1] + 1}
     begins |= {b for b in range(1, count) if (source[b] == b) != (source[b - 1] == b - 1)}
     while True:
-        more = begins | {int(source[b]) for b in begins} | {int(source[b - 1]) + 1 for b in begins if b}
+        # The end of the piece also ends what its last section returns as.
+        more = begins | {int(source[b]) for b in begins} | {int(source[b - 1]) + 1 for b in (*begins, count) if b}
         more = {b for b in range(count) if b in more or int(source[b]) in more}
         if more == begins:
             break
