@@ -110,6 +110,8 @@ def ending(reading: Reading) -> dict[str, float]:
     sounding = notes[ends > ends.max() - END_TOLERANCE]
     # What still sounds when the last note begins is to end with it, not before.
     together = np.abs(ends[ends > last_onset + END_TOLERANCE] - ends.max()) < END_TOLERANCE
+    # One voice that goes on alone after the others is no common end.
+    alone = 2 * len(sounding) < notes["duration"].sum() / reading.score.length
     roots = [(chord.root - reading.key.tonic) % 12 for _, chord in reading.chords]
     final = roots[-1] == 0 if roots else False
     length = ends.max() - reading.melody["start"][-1]
@@ -118,7 +120,7 @@ def ending(reading: Reading) -> dict[str, float]:
         "melody ends on the tonic": float(reading.degrees(reading.melody["pitch"][-1]) == 0),
         "final cadence": float(final and len(roots) > 1 and roots[-2] in (5, 7, 11)),
         "last note is long": float(length >= LONG * np.median(reading.melody["duration"]) - NEAR),
-        "last notes end together": float(together.all()),
+        "last notes end together": float(together.all() and not alone),
     }
 
 

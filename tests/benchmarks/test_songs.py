@@ -167,6 +167,14 @@ def test_an_ending_ends():
     assert found == dict.fromkeys(found, 0.0) | {"last note is long": found["last note is long"]}
 
 
+def test_a_voice_that_goes_on_alone_is_no_common_end():
+    chords = [(i, 1, p) for i in range(4) for p in (48, 64, 67, 72)]
+    assert song_measures.ending(Reading(score_of(*chords)))["last notes end together"] == 1
+    assert song_measures.ending(Reading(score_of(*chords, (4, 1, 48))))["last notes end together"] == 0
+    alone = score_of(*line([60, 62, 64, 60]))
+    assert song_measures.ending(Reading(alone))["last notes end together"] == 1  # a melody is never more than one
+
+
 def test_rhythm_distance_knows_a_jig_from_a_reel():
     rng = np.random.default_rng(2)
     jigs = [song_measures.rhythm(Reading(tune(rng, metre=(6, 8)))) for _ in range(2)]
