@@ -144,15 +144,12 @@ class Audio:
             ValueError: the clip has no score, or no whole bar.
         """
         from clavilux.audio import looping
-        from clavilux.audio.stems import Performance
 
         if self.score is None:
             raise ValueError("this clip has no score, so its bars are not known, and it makes no loop")
         if soundfont is None and self.performance is not None:
             soundfont = self.performance.soundfont
-        score = looping.whole_bars(self.score)
-        samples = looping.looped(score, self.sample_rate, soundfont)
-        played = Performance.of_score(score, soundfont)
+        score, played, samples = looping.looped(self.score, self.sample_rate, soundfont)
         return replace(self, samples=samples, score=score, tokens=None, performance=played, loops=True)
 
     @property

@@ -100,6 +100,12 @@ def _bass_points() -> np.ndarray:
     return table
 
 
+def key_of(score: Score) -> Key:
+    """The key that a score names, else its signature's, else what its notes say; C major where it has no pitches."""
+    named = score.key or score.signature
+    return named or (find_key(score) if (~score.notes["drum"]).any() else Key(0, "major"))
+
+
 def beat_group(metre: tuple[int, int]) -> float:
     """The span in quarters that carries one chord.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -41,7 +41,15 @@ def whole_bars(score: Score) -> Score:
     return score.slice(0.0, last)
 
 
-def looped(score: Score, sample_rate: int = SAMPLE_RATE, soundfont: SoundFont | None = None) -> torch.Tensor:
+class Looped(NamedTuple):
+    """A loop: its bars, how they are played, and their sound, float32 [2, N]."""
+
+    score: Score
+    performance: Performance
+    samples: torch.Tensor
+
+
+def looped(score: Score, sample_rate: int = SAMPLE_RATE, soundfont: SoundFont | None = None) -> Looped:
     """The whole bars of a score as a loop.
 
     Args:
@@ -50,7 +58,7 @@ def looped(score: Score, sample_rate: int = SAMPLE_RATE, soundfont: SoundFont | 
         soundfont: whose instruments play; the bundled one if None.
 
     Returns:
-        float32 [2, N] with N the bars' seconds to the nearest sample, at the level of the instruments.
+        N is the bars' seconds to the nearest sample, and they sound at the level of the instruments.
 
     Raises:
         ValueError: no whole bar, or more than `LONGEST_LOOP_S` of them.
@@ -59,7 +67,8 @@ def looped(score: Score, sample_rate: int = SAMPLE_RATE, soundfont: SoundFont | 
     if score.duration_s > LONGEST_LOOP_S:
         raise ValueError(f"the bars last {score.duration_s:,.0f} s; a loop may have {LONGEST_LOOP_S:,.0f}")
     length = max(1, round(score.duration_s * sample_rate))
-    return Performance.of_score(score, soundfont).around(sample_rate, length)
+    played = Performance.of_score(score, soundfont)
+    return Looped(score, played, played.around(sample_rate, length))
 
 
 def leveled_loop(samples: torch.Tensor, sample_rate: int, target_lufs: float) -> torch.Tensor:

@@ -17,7 +17,7 @@ import torch
 from clavilux.audio.midi_writer import part_names
 from clavilux.audio.notes import PART_NOTE
 from clavilux.audio.room import REVERB_S
-from clavilux.audio.synth import LONGEST_TAIL_S, ScoreRenderer, score_events
+from clavilux.audio.synth import LONGEST_TAIL_S, ScoreRenderer, programs_of, score_events
 
 if TYPE_CHECKING:
     from clavilux.audio.score import Score
@@ -47,8 +47,7 @@ class Performance:
     def of_score(cls, score: Score, soundfont: SoundFont | None = None) -> Performance:
         """As `stream_score` plays a score."""
         events, controls = score_events(score)
-        programs = events["program"][~events["drum"]].tolist() + [-1] * bool(events["drum"].any())
-        return cls(events, controls, tuple(programs) or None, soundfont)
+        return cls(events, controls, programs_of(events), soundfont)
 
     def parts(self) -> dict[str, Performance]:
         """The share of each part, by the name that its track has in a MIDI file: "violin 1", "drums"."""

@@ -310,12 +310,11 @@ def stream_score(
     events = events[np.argsort(events["start"], kind="stable")]
     if duration_s is None and not len(events):
         duration_s = min(max(score.duration_s, 1 / sample_rate), LONGEST_REST_S)
-    programs = events["program"][~events["drum"]].tolist() + [-1] * bool(events["drum"].any())
     renderer = ScoreRenderer(
         sample_rate=sample_rate,
         duration_s=duration_s,
         soundfont=soundfont,
-        programs=programs or None,
+        programs=programs_of(events),
         controls=controls,
     )
     ends_s = max(played_s(score), float(events["start"].max(initial=0)) + 1e-6)
@@ -339,6 +338,11 @@ def score_events(score: Score) -> tuple[np.ndarray, np.ndarray]:
     notes["duration"] = sounding_durations(notes, controls)
     controls["time"] = score.seconds_at(controls["time"])
     return events_of(notes, score.seconds_at), controls
+
+
+def programs_of(events: np.ndarray) -> tuple[int, ...] | None:
+    """All programs of `PART_EVENT` records, -1 for drums, as `ScoreRenderer` takes them; None where there are none."""
+    return tuple(events["program"][~events["drum"]].tolist() + [-1] * bool(events["drum"].any())) or None
 
 
 def events_of(notes: np.ndarray, seconds_at: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

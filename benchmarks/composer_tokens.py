@@ -34,7 +34,7 @@ from clavilux.conditioning import Conditioning
 from clavilux.families.aria.family import Composer
 from clavilux.layers import Norm
 from clavilux.training.labels import LABELS
-from clavilux.training.muon import Muon
+from clavilux.training.muon import optimizers_of
 from clavilux.training.note_composer import ComposerSpec, book_nats
 from clavilux.training.note_windows import Batch, NoteWindows
 
@@ -151,7 +151,7 @@ class Way:
             self.spec = replace(
                 self.spec, codebooks=1, vocabulary=self.pad + 1, output_vocabulary=self.pad + 1, max_positions=4096
             )
-        self.model: nn.Module = Composer(self.spec, len(LABELS))
+        self.model = Composer(self.spec, len(LABELS))
         if name == "chain":
             self.model = Chain(self.spec)
 
@@ -216,17 +216,6 @@ class Chain(Composer):
         return torch.stack(found)
 
 
-def optimizers_of(model: nn.Module) -> list[torch.optim.Optimizer]:
-    """Muon for the layers' matrices, Adam for the rest."""
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "layers" in n]
-    chosen = {id(p) for p in matrices}
-    others = [p for p in model.parameters() if id(p) not in chosen]
-    return [
-        Muon(matrices, lr=SPEC.muon_rate, weight_decay=0.02),
-        torch.optim.AdamW(others, lr=SPEC.adam_rate, weight_decay=0),
-    ]
-
-
 def measured(name: str, cache: Path, seconds: float, say: Callable[[str], None]) -> Result:
     """Train one way for so many seconds of the process, the rates falling in the last half; what it came to."""
     torch.manual_seed(0)
@@ -236,7 +225,9 @@ def measured(name: str, cache: Path, seconds: float, say: Callable[[str], None])
     unseen = NoteWindows(cache, True, CONTEXT, 2048, 1, velocities=False)
     held_out = [unseen.batch(number) for number in range(HELD_OUT_BATCHES)]
     way = Way(name, windows)
-    optimizers = optimizers_of(way.model)
+    optimizers = optimizers_of(
+        way.model, way.model.decoder, SPEC.muon_rate, SPEC.adam_rate, SPEC.weight_decay, betas=(0.9, 0.999)
+    )
     rates = [group["lr"] for each in optimizers for group in each.param_groups]
     step = frames = 0
     began = time.process_time()

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from corpus import LABELS, Song, chosen, label_of, read_songs
-from quality import _commit as commit
+from quality import commit
 from torch.nn.functional import cross_entropy
 
 from clavilux.audio.codecs.remi import score_tokens

@@ -215,7 +215,7 @@ def measure(folder: Path, model: str | None, count: int, seconds: float) -> tupl
         held_out += parts[0]
         real[style] = parts[0] + parts[1]
     report = {
-        "date": date.today().isoformat(), "commit": _commit(), "machine": platform.machine(),
+        "date": date.today().isoformat(), "commit": commit(), "machine": platform.machine(),
         "seconds": seconds, "renders": count if model else 0,
         "real": {s: {"held out": sum(out for _, out in rows), "training": sum(not out for _, out in rows),
                      "excerpts": len(real[s])} for s, rows in chosen.items()},
@@ -240,7 +240,7 @@ def measure(folder: Path, model: str | None, count: int, seconds: float) -> tupl
     return report, songs, real
 
 
-def _commit() -> str:
+def commit() -> str:
     result = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
     )
@@ -287,15 +287,15 @@ def plot(path: Path, songs: list, real: dict[str, list[Excerpt]], asked: list[Ca
         i = next(i for i, case in enumerate(asked) if case.style == style)
         example = real[style][len(real[style]) // 2]
         sound = render_score(example.score, songs[i].sample_rate, duration_s=seconds)
-        _draw_roll(row[0], example.score, f"real {style}: {example.piece[:44]}")
+        draw_roll(row[0], example.score, f"real {style}: {example.piece[:44]}")
         _draw_mel(row[1], sound, songs[i].sample_rate)
-        _draw_roll(row[2], songs[i].score, f"generated {style} in {asked[i].key}, {asked[i].tempo:g}/min")
+        draw_roll(row[2], songs[i].score, f"generated {style} in {asked[i].key}, {asked[i].tempo:g}/min")
         _draw_mel(row[3], songs[i].samples, songs[i].sample_rate)
     figure.savefig(path, dpi=80)
     pyplot.close(figure)
 
 
-def _draw_roll(axes, score: Score, title: str) -> None:
+def draw_roll(axes, score: Score, title: str) -> None:
     start = score.seconds_at(score.notes["start"])
     end = score.seconds_at(score.notes["start"] + score.notes["duration"])
     colours = [f"C{p % 10}" for p in score.notes["program"].tolist()]

@@ -127,7 +127,16 @@ def alike(bars: list[frozenset[tuple[int, int]]], lag: int) -> np.ndarray:
     """How alike each bar is to the one `lag` before: the share of notes in both of the notes in either, 0 to 1, float
     [bars - lag]; two empty bars are not alike, for nothing returns in them."""
     pairs = zip(bars[lag:], bars[: len(bars) - lag], strict=True)
-    return np.array([len(a & b) / len(a | b) if a | b else 0.0 for a, b in pairs])
+    return np.array([_shared(a, b) for a, b in pairs])
+
+
+def likeness(bars: list[frozenset[tuple[int, int]]]) -> np.ndarray:
+    """The same of every two bars: float [bars, bars]."""
+    return np.array([[_shared(a, b) for b in bars] for a in bars])
+
+
+def _shared(a: frozenset[tuple[int, int]], b: frozenset[tuple[int, int]]) -> float:
+    return len(a & b) / max(len(a | b), 1)
 
 
 def histogram(values: np.ndarray, edges: tuple[float, ...]) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from corpus import Passage
-from readings import NEAR, Reading, alike, histogram
+from readings import NEAR, Reading, alike, histogram, likeness
 from song_measures import LENGTH_EDGES, accompaniment, ending, form, melody
 
 from clavilux.audio.harmony import QUALITIES
@@ -89,7 +89,7 @@ def _form(reading: Reading) -> dict[str, float]:
     for name, bars in (("tune", reading.melody_bars), ("rhythm", reading.rhythm_bars), ("all", reading.full_bars)):
         for lag in LAGS:
             found[f"{name} alike {lag}"] = float(alike(bars, lag).mean()) if len(bars) > lag else -1.0
-        table = np.array([[len(a & b) / max(len(a | b), 1) for b in bars] for a in bars])
+        table = likeness(bars)
         np.fill_diagonal(table, 0.0)
         best = table.max(axis=1)
         found |= {f"{name} nearest": float(best.mean()), f"{name} exact": float((best > 0.99).mean())}

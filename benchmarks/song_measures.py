@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from readings import NEAR, Reading, alike, histogram
+from readings import NEAR, Reading, alike, histogram, likeness
 
 FORM_LAGS = (4, 8, 16)
 RETURNS = 0.75  # a bar that shares so many of its notes with another is that bar again
@@ -28,8 +28,7 @@ def form(reading: Reading) -> dict[str, float]:
         enough = len(bars) > lag
         found[f"alike at {lag} bars"] = float(alike(bars, lag).mean()) if enough else np.nan
         found[f"rhythm alike at {lag} bars"] = float(alike(rhythms, lag).mean()) if enough else np.nan
-    table = np.array([[len(a & b) / max(len(a | b), 1) for b in bars] for a in bars])
-    earlier = np.tril(table, -1).max(axis=1)[1:] if len(bars) > 1 else np.zeros(1)
+    earlier = np.tril(likeness(bars), -1).max(axis=1)[1:] if len(bars) > 1 else np.zeros(1)
     contours = reading.contours
     found["bars that return"] = float((earlier >= RETURNS).mean())
     found["bars that return, moved"] = float(

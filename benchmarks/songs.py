@@ -32,7 +32,7 @@ from judges import (
     two_samples,
 )
 from measures import SharedSequences, steps_of, within
-from quality import _commit as commit
+from quality import commit
 from readings import Reading
 from song_measures import ending, scalars, usual_rhythms
 
@@ -202,14 +202,14 @@ def sheet(path: Path, folder: Path) -> int:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
-    from quality import _draw_roll
+    from quality import draw_roll
 
     groups = [sorted(each.glob("*.mid")) for each in sorted(folder.iterdir()) if each.is_dir()]
     rounds = [group[i] for i in range(max(map(len, groups))) for group in groups if i < len(group)]
     files = sorted(rounds[: ROLLS[0] * ROLLS[1]])
     figure, axes = pyplot.subplots(*ROLLS, figsize=(26, 24), layout="constrained")
     for place, file in zip(axes.flat, files, strict=False):
-        _draw_roll(place, Score.from_midi(file).merged(), f"{file.parent.name}: {file.stem[:40]}")
+        draw_roll(place, Score.from_midi(file).merged(), f"{file.parent.name}: {file.stem[:40]}")
     for place in list(axes.flat)[len(files) :]:
         place.set_axis_off()
     figure.savefig(path, dpi=75)

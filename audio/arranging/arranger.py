@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clavilux.audio.arranging.band import AS_BEFORE, DRUM_KEYS, Band, Part, Pattern, section_kind
-from clavilux.audio.arranging.figures import Hands, Harmony, Row, drum_rows, pitched_rows
+from clavilux.audio.arranging.figures import Hands, Harmony, Row, as_velocity, drum_rows, pitched_rows
 from clavilux.audio.arranging.timing import offset_s, swing_notes
 from clavilux.audio.harmony import Chord
 from clavilux.audio.lead_sheet import LeadSheet
@@ -105,7 +105,7 @@ class Arranger:
                 (_BRUSH_KIT if self.drums == "brushes" else part.program) if part.kind == "drums" else part.program
             )
             found += [
-                (place.start + start, max(duration, 0.05), pitch, _scaled(velocity, scale), program,
+                (place.start + start, max(duration, 0.05), pitch, as_velocity(velocity * scale), program,
                  part.kind == "drums", self.part_number(part))
                 for start, duration, pitch, velocity in rows
             ]  # fmt: skip
@@ -213,14 +213,14 @@ class Arranger:
                 DRUM_KEYS["clap"]: DRUM_KEYS["snare"],
                 DRUM_KEYS["open"]: DRUM_KEYS["pedal"],
             }
-            return [(a, b, turned.get(pitch, pitch), max(1, round(v * 0.62))) for a, b, pitch, v in rows]
+            return [(a, b, turned.get(pitch, pitch), as_velocity(v * 0.62)) for a, b, pitch, v in rows]
         if self.drums == "sticks":  # on the rim
             turned = {DRUM_KEYS["snare"]: DRUM_KEYS["rim"], DRUM_KEYS["clap"]: DRUM_KEYS["rim"]}
             return [
-                (a, b, turned.get(pitch, pitch), max(1, round(v * 0.8))) for a, b, pitch, v in rows if pitch != _CRASH
+                (a, b, turned.get(pitch, pitch), as_velocity(v * 0.8)) for a, b, pitch, v in rows if pitch != _CRASH
             ]
         if self.drums == "light":
-            return [(a, b, pitch, max(1, round(v * 0.75))) for a, b, pitch, v in rows if pitch != _CRASH]
+            return [(a, b, pitch, as_velocity(v * 0.75)) for a, b, pitch, v in rows if pitch != _CRASH]
         return rows
 
     # Choices
@@ -303,7 +303,3 @@ def _places(sheet: LeadSheet) -> list[_Place]:
                 )
             )
     return places
-
-
-def _scaled(velocity: int, scale: float) -> int:
-    return int(min(127, max(1, round(velocity * scale))))

@@ -52,7 +52,7 @@ def drum_rows(rows: Sequence[tuple[str, str]], places: Sequence[float], part: Pa
             level = _LEVELS.get(symbol) or (int(symbol) if symbol.isdigit() else 0)
             if level:
                 velocity = level * _PER_LEVEL * part.level / 100 + rng.randint(-_JITTER, _JITTER)
-                found.append((place, 0.25, DRUM_KEYS[drum], _velocity(velocity)))
+                found.append((place, 0.25, DRUM_KEYS[drum], as_velocity(velocity)))
     return found
 
 
@@ -95,7 +95,7 @@ def _sounding(
     for begin, until in itertools.pairwise(cuts):
         chord = harmony.at(begin)
         velocity = part.level + _STRENGTH.get(symbol, 14 if symbol in VOICES.upper() else 0)
-        velocity = _velocity(velocity + rng.randint(-_JITTER, _JITTER))
+        velocity = as_velocity(velocity + rng.randint(-_JITTER, _JITTER))
         length = (until - begin) * part.gate
         if symbol == "g":
             length = min(length, _GHOST_QUARTERS)
@@ -206,5 +206,6 @@ def _walk(
     return min(usable or [here], key=lambda pitch: (abs(pitch - aim), pitch))
 
 
-def _velocity(value: float) -> int:
+def as_velocity(value: float) -> int:
+    """The nearest velocity, 1 to 127."""
     return int(min(127, max(1, round(value))))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from clavilux.audio.arranging.band import Band
 from clavilux.audio.arranging.numerals import chord_of
+from clavilux.audio.chart import spread
 from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.lead_sheet import LeadSheet, SheetBar, SheetSection
 
@@ -107,7 +108,8 @@ def write_sheet(
         for index in range(count):
             asked = chords[(at + index) % len(chords)] if chords else ()
             own = [chord_of(numeral, key) for numeral in numerals[index % len(numerals)]]
-            bars.append(SheetBar(metre, spread(asked or own, metre)))
+            here = asked or own
+            bars.append(SheetBar(metre, tuple(zip(spread(len(here), metre), here, strict=True))))
         at += count
         dynamic = band.dynamics.get(name) or _DYNAMICS.get(name, "mf")
         sections.append(SheetSection(name, tuple(bars), dynamic))
@@ -133,17 +135,3 @@ def _closed(band: Band, section: SheetSection, key: Key, numerals: tuple[tuple[s
         before = chord_of("V7", key)
         bars[-2] = SheetBar(bars[-2].metre, ((0.0, before),))
     return SheetSection(section.name, tuple(bars), section.dynamic, section.instruments, section.varied)
-
-
-def spread(chords: Sequence[Chord], metre: tuple[int, int]) -> tuple[tuple[float, Chord], ...]:
-    """A bar's chords at equal distances, on beats, or on half beats where there are more chords than beats.
-
-    Raises:
-        ValueError: more chords than half beats.
-    """
-    beats, unit = metre
-    halves = 1 if len(chords) <= beats else 2
-    if len(chords) > beats * halves:
-        raise ValueError(f"{len(chords)} chords are too many for a bar of {beats}/{unit}: it has room for {beats * 2}")
-    slots = [index * beats * halves // len(chords) for index in range(len(chords))]
-    return tuple((slot / halves * 4 / unit, chord) for slot, chord in zip(slots, chords, strict=True))

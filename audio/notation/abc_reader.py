@@ -14,7 +14,7 @@ from clavilux.audio.harmony import LETTERS, Key
 from clavilux.audio.midi_parts import DRUM_CHANNEL
 from clavilux.audio.midi_tracks import plural
 from clavilux.audio.notation.abc_voice import AbcVoice
-from clavilux.audio.notation.reading import ReadBar, ReadNote, score_of
+from clavilux.audio.notation.reading import MARKS, ReadBar, ReadNote, score_of
 from clavilux.audio.notation.spelling import key_alters
 from clavilux.audio.programs import PROGRAM_NAMES
 from clavilux.audio.score import Score, bar_quarters
@@ -33,7 +33,6 @@ _MODES = {
     "lyd": 1,
     "loc": -5,
 }
-_DYNAMICS = {"ppp": 26, "pp": 36, "p": 50, "mp": 64, "mf": 78, "f": 94, "ff": 108, "fff": 119}
 _TUPLETS = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
 _NUMBER = r"(\d*/*\d*)"
 _NOTE = r"(\^\^|\^|__|_|=)?([A-Ga-g])([,']*)" + _NUMBER + r"(-?)"
@@ -268,7 +267,7 @@ class _Reader:
         elif match["grace"]:
             self._grace += len(re.findall("[A-Ga-g]", match["grace"]))
         elif match["mark"]:
-            voice.velocity = _DYNAMICS.get(match["mark"][1:-1], voice.velocity)
+            voice.velocity = MARKS.get(match["mark"][1:-1], voice.velocity)
         elif match["field"]:
             self._field(match["field"][1], match["field"][3:-1].strip(), True)
         elif kind == "over":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from clavilux.audio.harmony import Chord, Key
-from clavilux.audio.harmony_analysis import find_chords, find_key
+from clavilux.audio.harmony_analysis import find_chords, key_of
 from clavilux.audio.score import Score, bar_quarters
 
 _BARS_A_LINE = 4
@@ -21,7 +21,7 @@ def chord_sheet(score: Score, title: str = "") -> str:
     A bar in which the chord changes holds all of them, "Gm Cm"; a bar without a change repeats the chord that sounds.
     """
     pitched = bool((~score.notes["drum"]).any())
-    key = score.key or score.signature or (find_key(score) if pitched else Key(0, "major"))
+    key = key_of(score)
     found = not score.chords and pitched
     chords = find_chords(score, key) if found else score.chords
     starts = score.bar_starts().tolist()

@@ -17,12 +17,12 @@ from clavilux.audio.midi_parts import DRUM_CHANNEL
 from clavilux.audio.midi_tracks import plural
 from clavilux.audio.notation import drums
 from clavilux.audio.notation.musicxml_writer import FORTE, KINDS
-from clavilux.audio.notation.reading import ReadBar, ReadNote, score_of
+from clavilux.audio.notation.reading import MARKS, ReadBar, ReadNote, score_of
 from clavilux.audio.programs import PROGRAM_NAMES
 from clavilux.audio.score import Score, bar_quarters
 from clavilux.files import LARGEST_BYTES, PathLike, check_readable
 
-_MARKS = {"pppp": 16, "ppp": 26, "pp": 36, "p": 50, "mp": 64, "mf": 78, "f": 94, "ff": 108, "fff": 119, "ffff": 125}
+_MARKS = MARKS | {"pppp": 16, "ffff": 125}
 _UNMARKED = 76  # the velocity before the first mark
 _QUALITIES = {kind: quality for quality, kind in KINDS.items()} | {
     "major-sixth": "maj", "minor-sixth": "min", "dominant-ninth": "7", "dominant-11th": "7", "dominant-13th": "7",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from clavilux.audio.harmony import Chord, Key
-from clavilux.audio.harmony_analysis import find_key
+from clavilux.audio.harmony_analysis import key_of
 from clavilux.audio.midi_writer import part_names
 from clavilux.audio.notation.grid import Bar, bars_of, in_ticks, ticks_at
 from clavilux.audio.notation.spelling import Spelled, spelled
@@ -118,8 +118,7 @@ def page_of(score: Score, title: str = "") -> Page:
     """
     if not len(score.notes):
         raise ValueError("the score has no notes, so there is nothing to write")
-    pitched = bool((~score.notes["drum"]).any())
-    key = score.key or score.signature or (find_key(score) if pitched else Key(0, "major"))
+    key = key_of(score)
     bars = bars_of(score)
     starts, ends = in_ticks(score, bars)
     ends = np.minimum(ends, bars[-1].start + bars[-1].ticks)

@@ -17,6 +17,7 @@ from clavilux.audio.score import DEFAULT_TEMPO, Score, bar_quarters
 
 MOST_BARS = 50_000  # played; repeats of repeats make more of a small file
 Quarters = Fraction | float
+MARKS = {"ppp": 26, "pp": 36, "p": 50, "mp": 64, "mf": 78, "f": 94, "ff": 108, "fff": 119}  # velocities
 
 
 @dataclass

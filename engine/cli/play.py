@@ -105,13 +105,15 @@ def play(
 def _played_whole(score: Score, font: SoundFont, receipt: dict[str, Any], loop: bool) -> Audio:
     """A score's sound in memory, as loops and stems need it."""
     from clavilux.audio.clip import Audio
+    from clavilux.audio.looping import looped
     from clavilux.audio.stems import Performance
     from clavilux.audio.synth import SAMPLE_RATE, render_score
 
-    samples = render_score(score, SAMPLE_RATE, soundfont=font)
-    played = Performance.of_score(score, font)
-    song = Audio(samples, SAMPLE_RATE, score=score, receipt=receipt, performance=played)
-    return song.loop() if loop else song
+    if loop:
+        score, played, samples = looped(score, SAMPLE_RATE, font)
+    else:
+        samples, played = render_score(score, SAMPLE_RATE, soundfont=font), Performance.of_score(score, font)
+    return Audio(samples, SAMPLE_RATE, score=score, receipt=receipt, performance=played, loops=loop)
 
 
 def _streamed(

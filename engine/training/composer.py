@@ -71,6 +71,17 @@ def composer_spec(vocabulary: int, context: int) -> DecoderSpec:
     )
 
 
+def exchanged(programs: list[int], random: np.random.Generator) -> dict[int, int]:
+    """Of programs those that have a free one of the same register, with one, none twice."""
+    taken, found = set(programs), dict[int, int]()
+    for program in programs:
+        free = [p for group in EXCHANGEABLE if program in group for p in group if p not in taken]
+        if free:
+            found[program] = int(random.choice(free))
+            taken.add(found[program])
+    return found
+
+
 class Windows:
     """Random windows of the cached pieces, with their controls."""
 
@@ -145,14 +156,8 @@ class Windows:
         if data.STYLE_NAMES[style] == "chorale" and len(used) == 1 and used[0] != DRUMS:
             table[self.program_ids[int(used[0])]] = self.program_ids[int(self.random.choice(CHOIRS))]
             return table[window]
-        taken = set(used.tolist())
-        for program in used.tolist():
-            group = next((g for g in EXCHANGEABLE if program in g), ())
-            free = [p for p in group if p not in taken]
-            if free:
-                other = int(self.random.choice(free))
-                taken.add(other)
-                table[self.program_ids[program]] = self.program_ids[other]
+        for program, other in exchanged(used.tolist(), self.random).items():
+            table[self.program_ids[program]] = self.program_ids[other]
         return table[window]
 
     def _prefix_controls(self, piece: int, window: np.ndarray, density: float) -> PrefixControls:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 STEPS = 5
 _A, _B, _C = 3.4445, -4.7750, 2.0315  # singular values between 0 and 1 come near 1 in five steps
@@ -65,3 +65,17 @@ def orthogonal(matrices: Tensor) -> Tensor:
         square = found @ found.mT
         found = _A * found + (_B * square + _C * square @ square) @ found
     return found.mT if tall else found
+
+
+def optimizers_of(
+    model: nn.Module, decoder: nn.Module, muon_rate: float, adam_rate: float, weight_decay: float,
+    betas: tuple[float, float] = (0.9, 0.98),
+) -> list[torch.optim.Optimizer]:  # fmt: skip
+    """Muon for the matrices of a decoder's layers, AdamW without decay for all other weights of its model."""
+    matrices = [p for n, p in decoder.named_parameters() if p.ndim == 2 and "layers" in n]
+    chosen = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    return [
+        Muon(matrices, lr=muon_rate, weight_decay=weight_decay),
+        torch.optim.AdamW(others, lr=adam_rate, betas=betas, weight_decay=0.0),
+    ]

@@ -34,7 +34,7 @@ from clavilux.image.picture import Picture
 from clavilux.layout import Delay
 from clavilux.training import note_data, states
 from clavilux.training.labels import LABELS
-from clavilux.training.muon import Muon
+from clavilux.training.muon import optimizers_of
 from clavilux.training.note_sketch import sketch
 from clavilux.training.note_windows import Batch, NoteWindows
 from clavilux.training.picture_run import Limits, Measured, PictureRun, Watch, held, saved_settings
@@ -136,13 +136,9 @@ class ComposerLearner:
         self.held_out = [held_out.batch(number) for number in range(HELD_OUT_BATCHES)]
         self.model = Composer(spec.decoder(), len(LABELS)).to(self.device)
         self.average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        matrices = [p for n, p in self.model.decoder.named_parameters() if p.ndim == 2 and "layers" in n]
-        chosen = {id(p) for p in matrices}
-        others = [p for p in self.model.parameters() if id(p) not in chosen]
-        self.optimizers: list[torch.optim.Optimizer] = [
-            Muon(matrices, lr=spec.muon_rate, weight_decay=spec.weight_decay),
-            torch.optim.AdamW(others, lr=spec.adam_rate, betas=(0.9, 0.98), weight_decay=0.0),
-        ]
+        self.optimizers = optimizers_of(
+            self.model, self.model.decoder, spec.muon_rate, spec.adam_rate, spec.weight_decay
+        )
         self.rates = (spec.muon_rate, spec.adam_rate)
 
     def step(self, number: int) -> dict[str, float]:

@@ -28,7 +28,7 @@ from clavilux.audio.codecs.note_frames import (
 from clavilux.audio.codecs.remi import DRUMS, PROGRAMS
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.prefix import PrefixControls, tempo_bin
-from clavilux.training.composer import CHOIRS, EXCHANGE_SHARE, EXCHANGEABLE
+from clavilux.training.composer import CHOIRS, EXCHANGE_SHARE, exchanged
 from clavilux.training.labels import LABELS
 
 CONDITION_DROPOUT = 0.1  # of each part of the prefix, and of what the heads say of sections and of the end
@@ -162,13 +162,8 @@ class NoteWindows:
         if label in ("chorale", "hymn") and len(used) == 1:
             table[rows[used[0]]] = rows[int(random.choice(CHOIRS))]
         else:
-            taken = set(used)
-            for program in used:
-                free = [p for group in EXCHANGEABLE if program in group for p in group if p not in taken]
-                if free:
-                    other = int(random.choice(free))
-                    taken.add(other)
-                    table[rows[program]] = rows[other]
+            for program, other in exchanged(used, random).items():
+                table[rows[program]] = rows[other]
         frames[1, notes] = table[frames[1, notes]]
         # Frames of one position stand by instrument, then by pitch; chords and heads stay before them.
         bar = np.cumsum(frames[0] == BAR)

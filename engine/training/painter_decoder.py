@@ -22,7 +22,7 @@ from clavilux.families.lumia.family import Parts, layout_of
 from clavilux.families.lumia.prefix_controls import PrefixControls
 from clavilux.image.codecs.residual import ResidualVQSpec
 from clavilux.training.image_dataset import Clock, ImageDataset, Report, autocast, save_state, train_loop
-from clavilux.training.muon import Muon
+from clavilux.training.muon import optimizers_of
 from clavilux.training.painter_files import State, painter_spec
 from clavilux.training.tokens import CaptionSampler, ScenePool
 
@@ -61,15 +61,9 @@ class DecoderRun:
         self.unseen = [others.batch(spec.batch) for _ in range(UNSEEN_BATCHES)]
         self.model = Parts(decoder or painter_spec(ResidualVQSpec()), len(self.words))
         self.average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        matrices = [p for n, p in self.model.decoder.named_parameters() if p.ndim == 2 and "layers" in n]
-        chosen = {id(p) for p in matrices}
-        self.optimizers = [
-            Muon(matrices, lr=spec.muon_rate, weight_decay=spec.weight_decay),
-            torch.optim.AdamW(
-                [p for p in self.model.parameters() if id(p) not in chosen],
-                lr=spec.adam_rate, betas=(0.9, 0.98), weight_decay=0.0,
-            ),
-        ]  # fmt: skip
+        self.optimizers = optimizers_of(
+            self.model, self.model.decoder, spec.muon_rate, spec.adam_rate, spec.weight_decay
+        )
         self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
         self.step, self.clock = 0, Clock(seconds)
         # (step, seconds spent, nats a token of each codebook in training, the same held out)

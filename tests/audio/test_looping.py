@@ -21,14 +21,14 @@ def tune(length=8.0, metre=(4, 4), tempo=130.0):
 
 @pytest.mark.parametrize(("metre", "length", "bars"), [((4, 4), 8.0, 2), ((3, 4), 8.0, 2), ((6, 8), 7.0, 2)])
 def test_a_loop_is_whole_bars_to_the_sample(metre, length, bars):
-    samples = looped(tune(length, metre), RATE)
+    samples = looped(tune(length, metre), RATE).samples
     assert samples.shape == (2, round(bars * metre[0] * 4 / metre[1] * 60 / 130 * RATE))
 
 
 def test_going_round_twice_is_the_piece_played_twice():
     """The second round of a piece that is written out twice, with what rings on from the first, is the loop."""
     score = tune(tempo=8 * 60 * RATE / 81000)  # two bars of 81,000 samples
-    loop, written = looped(score, RATE), render_score(score.concat(score).concat(score), RATE)
+    loop, written = looped(score, RATE).samples, render_score(score.concat(score).concat(score), RATE)
     torch.testing.assert_close(written[:, 2 * 81000 : 3 * 81000], loop, atol=2e-5, rtol=0)
 
 
@@ -40,7 +40,7 @@ def test_stems_of_a_loop_are_loops():
 
 
 def test_the_seam_does_not_click():
-    seam = seam_of(looped(tune(), RATE))
+    seam = seam_of(looped(tune(), RATE).samples)
     cut = seam_of(render_score(tune(), RATE, 8 * 60 / 130)[:, : -round(0.05 * RATE)])  # what a plain cut does
     assert seam.step < 0.3 * seam.largest_elsewhere and seam.relative_db < -10
     assert cut.step > 5 * seam.step
@@ -50,7 +50,7 @@ def test_a_saved_loop_is_levelled_as_one_that_goes_round(tmp_path):
     song = Audio(render_score(tune(), RATE), RATE, score=tune())
     song.loop().save(tmp_path / "loop.wav", loudness=-9.0)
     read = Audio.load(tmp_path / "loop.wav")
-    assert read.samples.shape == looped(tune(), RATE).shape
+    assert read.samples.shape == looped(tune(), RATE).samples.shape
     seam = seam_of(read.samples)
     assert seam.step < 0.3 * seam.largest_elsewhere
 
