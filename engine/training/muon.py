@@ -1,9 +1,9 @@
 """Muon: momentum whose every matrix is made orthogonal before it moves the weights.
 
 Formula and constants: K. Jordan, "Muon: an optimizer for hidden layers in neural networks" (2024); the step is scaled
-by the root of a matrix's longer side, as in arXiv 2502.16982, times 0.2. torch's own computes in bfloat16, which takes
-thirty times as long where the processor has none; this one computes in the weights' dtype, all matrices of one shape at
-once.
+by the root of a matrix's longer side, as in arXiv 2502.16982, times 0.2. torch's own always computes in bfloat16, which
+takes thirty times as long where the processor has none; this one computes in the weights' dtype there, and all matrices
+of one shape at once.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from clavilux.kernels.processor import AMX, BFLOAT16
 
 STEPS = 5
 _A, _B, _C = 3.4445, -4.7750, 2.0315  # singular values between 0 and 1 come near 1 in five steps
@@ -42,7 +44,10 @@ class Muon(torch.optim.Optimizer):
                 if weight.grad is not None:
                     by_shape[weight.shape].append(weight)
             for shape, weights in by_shape.items():
-                directions = orthogonal(torch.stack([self._momentum(each, group["momentum"]) for each in weights]))
+                moved = torch.stack([self._momentum(each, group["momentum"]) for each in weights])
+                # The iteration brings singular values near 1, not to it, so bfloat16's rounding does not matter.
+                fast = moved.is_cuda or AMX or BFLOAT16
+                directions = orthogonal(moved.bfloat16() if fast else moved).to(moved.dtype)
                 scale = 0.2 * max(shape) ** 0.5 * group["lr"]
                 for weight, direction in zip(weights, directions, strict=True):
                     weight.mul_(1 - group["lr"] * group["weight_decay"]).sub_(direction, alpha=scale)

@@ -33,6 +33,7 @@ from clavilux.files import atomic_path, write_json
 from clavilux.image.picture import Picture
 from clavilux.layout import Delay
 from clavilux.training import note_data, states
+from clavilux.training.image_dataset import autocast
 from clavilux.training.labels import LABELS
 from clavilux.training.muon import optimizers_of
 from clavilux.training.note_sketch import sketch
@@ -112,7 +113,7 @@ def book_nats(model: Composer, layout: Delay, batch: Batch, device: torch.device
     mask = torch.zeros(steps.shape, dtype=torch.bool, device=device)
     for book, delay in enumerate(layout.delays):
         mask[:, book, delay : delay + drawn.shape[2]] = drawn[:, book]
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+    with _autocast(device):
         conditioning = Conditioning(prefix=model.conditioner(batch.controls))
         logits = model.decoder(steps[:, :, :-1], conditioning=conditioning)  # [B, 5, S - 1, IDS]
     nats = []
@@ -120,6 +121,13 @@ def book_nats(model: Composer, layout: Delay, batch: Batch, device: torch.device
         taught = mask[:, book, 1:]
         nats.append(cross_entropy(logits[:, book][taught].float(), steps[:, book, 1:][taught], reduction="sum"))
     return torch.stack(nats)
+
+
+def _autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 on a GPU, and on processors that compute with it: eight times the products of float32 with AMX."""
+    if device.type == "cpu":
+        return autocast()
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
 
 
 class ComposerLearner:
