@@ -98,13 +98,13 @@ def models(as_json: AsJson = False) -> None:
 
 
 def info(
-    path: Annotated[Path, typer.Argument(help="A checkpoint's folder or file, or a sound, MIDI or picture file.")],
+    path: Annotated[Path, typer.Argument(help="A checkpoint's folder or file, or one of sound, notes or a picture.")],
     seconds: Annotated[float, typer.Option(help="A checkpoint: the length that memory is estimated for.")] = 30.0,
     batch: Annotated[int, typer.Option(help="A checkpoint: the pieces that memory is estimated for.", min=1)] = 1,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a checkpoint, a sound, a MIDI file or a picture is."""
+    """Say what a checkpoint, a sound, a score or a picture is."""
     from clavilux.cli import display
     from clavilux.cli.info import describe
 

@@ -1,6 +1,6 @@
-"""What a checkpoint, a job, a sound, MIDI or picture file is, as plain facts: the `info` and `models` commands.
+"""What a checkpoint, a job, a file of sound, notes or a picture is, as plain facts: the `info` and `models` commands.
 
-Knows how to look at files. torch is not imported for a MIDI, sound or picture file, nor for the list of models: what
+Knows how to look at files. torch is not imported for sound, notes or a picture, nor for the list of models: what
 needs it, because it is about weights, is `describe_models`'.
 """
 
@@ -14,7 +14,7 @@ from clavilux.audio.programs import program_name
 from clavilux.checkpoint import GENERATORS, PRETRAINED, bundled, bundled_generators, find
 from clavilux.checkpoint_io import open_safetensors, read_json
 from clavilux.families.registry import JUKEBOX, LLAMAGEN, folder_of_file
-from clavilux.files import check_readable, is_midi
+from clavilux.files import NOTATION_READ, check_readable, is_midi
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 _CODECS = ("encodec", "dac", "jukebox_vqvae")  # model_type
@@ -78,7 +78,7 @@ def _elements(path: Path) -> dict[str, int]:
 
 
 def describe(path: str | Path, seconds: float = 30.0, batch: int = 1, *, strict: bool = False) -> dict[str, Any]:
-    """Facts about a checkpoint (its folder, weights or config), a codec, tokens, a job, a MIDI, sound or picture file.
+    """Facts about a checkpoint (its folder, weights or config), a codec, tokens, a job, sound, notes or a picture.
 
     Args:
         path: what to look at.
@@ -103,9 +103,11 @@ def describe(path: str | Path, seconds: float = 30.0, batch: int = 1, *, strict:
         return _model_facts(path, seconds, batch)
     if path.suffix.lower() in _PICTURES:
         return picture_facts(path, strict)
+    if path.suffix.lower() in NOTATION_READ:
+        return score_facts(path, "MusicXML or ABC file", strict)
     midi = is_midi(path)
     check_readable(path, "MIDI file" if midi else "sound file")
-    return midi_facts(path, strict) if midi else sound_facts(path, strict)
+    return score_facts(path, "MIDI file", strict) if midi else sound_facts(path, strict)
 
 
 def _is_of_a_model(path: Path) -> bool:
@@ -157,15 +159,15 @@ def _is_codec(path: Path) -> bool:
         return False  # what is wrong with it is said where it is read
 
 
-def midi_facts(path: Path, strict: bool = False) -> dict[str, Any]:
-    """Length, bars, key, tempi, metres, who plays, and what was passed over."""
-    from clavilux.audio.score import Score
+def score_facts(path: Path, kind: str, strict: bool = False) -> dict[str, Any]:
+    """Of a file of notes: length, bars, key, tempi, metres, who plays, and what was passed over."""
+    from clavilux.audio.notation.files import read_score
 
-    score = Score.from_midi(path, strict=strict)
+    score = read_score(path, strict=strict)
     pitched = score.notes[~score.notes["drum"]]
     key = score.key or score.signature
     facts = {
-        "kind": "MIDI file",
+        "kind": kind,
         "duration_s": round(score.duration_s, 3),
         "bars": len(score.bar_starts()),
         "notes": len(score.notes),

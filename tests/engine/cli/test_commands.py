@@ -15,6 +15,8 @@ import symusic
 from commands import call, refuse
 
 import clavilux
+from clavilux.audio.notation.files import save_score
+from clavilux.audio.score import Score
 from clavilux.checkpoint import PRETRAINED
 
 CACHED_LOAD = functools.lru_cache(clavilux.load)
@@ -182,6 +184,15 @@ def test_info_of_a_midi_file(midi):
     assert facts["notes"] == 9 and facts["bars"] == 2 and facts["metres"] == ["4/4"]
     assert facts["instruments"] == ["sitar"] and facts["drum_notes"] == 1
     assert facts["duration_s"] == 4.0
+
+
+@pytest.mark.parametrize("name", ["tune.musicxml", "tune.abc"])
+def test_info_of_notation_says_the_same(midi, tmp_path, name):
+    save_score(Score.from_midi(midi), tmp_path / name)
+    facts, expected = (json.loads(call("info", path, "--json").stdout) for path in (tmp_path / name, midi))
+    assert facts["kind"] == "MusicXML or ABC file"
+    for same in ("bars", "notes", "drum_notes", "duration_s", "metres"):
+        assert facts[same] == expected[same]
 
 
 def test_info_of_a_sound_file(sound):
