@@ -18,6 +18,7 @@ from clavilux.audio import frontend, io, reading, saving
 from clavilux.audio.blocks import ArrayBlocks
 from clavilux.audio.loudness import normalize
 from clavilux.files import PAGE_ENDINGS, SCORE_ENDINGS, PathLike
+from clavilux.stamp import Stamp, public
 
 if TYPE_CHECKING:
     from clavilux.audio.score import Score
@@ -41,6 +42,8 @@ class Audio:
             made it. Pieces that were made side by side, or out of which it is cut, share them.
         performance: the notes as they were played, to their last sample, where sampled instruments played them.
         loops: whether its end joins its beginning; such a clip is brought to its loudness as one that goes round.
+        stamp: what signs the files that it is saved as; None for what is only read here.
+        origin: the file that it was read from.
     """
 
     samples: torch.Tensor
@@ -52,6 +55,8 @@ class Audio:
     timings: dict[str, float] = field(default_factory=dict)
     performance: Performance | None = None
     loops: bool = False
+    stamp: Stamp | None = None
+    origin: Path | None = None
 
     def __post_init__(self) -> None:
         self.samples = io.check_samples(self.samples)
@@ -70,7 +75,7 @@ class Audio:
         """
         sound = reading.read(path, strict=strict)
         receipt = reading.receipt_from(sound.comment)
-        return cls(sound.samples, sound.sample_rate, receipt=receipt, remarks=sound.remarks)
+        return cls(sound.samples, sound.sample_rate, receipt=receipt, remarks=sound.remarks, origin=Path(path))
 
     def save(self, path: PathLike, loudness: bool | float = True) -> None:
         """Write the clip; the ending chooses the format: .wav, .flac, .ogg, .mp3; .mid, .musicxml, .abc for notes.
@@ -94,7 +99,8 @@ class Audio:
                 )
             from clavilux.audio.notation.files import save_score
 
-            save_score(self.score, path, title=str(self.receipt.get("prompt", "")))
+            title = str(public(self.stamp, self.receipt).get("prompt", ""))
+            save_score(self.score, path, title, receipt=self.receipt, stamp=self.stamp)
             return
         samples = self.samples
         if self.loops:
@@ -104,7 +110,8 @@ class Audio:
 
                 samples = leveled_loop(samples, self.sample_rate, saving.target_of(loudness))
                 loudness = False
-        saving.save(path, ArrayBlocks(samples), self.sample_rate, loudness=loudness, receipt=self.receipt)
+        blocks = ArrayBlocks(samples)
+        saving.save(path, blocks, self.sample_rate, loudness=loudness, receipt=self.receipt, stamp=self.stamp)
 
     def stems(self, soundfont: SoundFont | None = None) -> dict[str, Audio]:
         """Each instrument's share of the sound, by name: "violin 1", "drums". Their sum is the clip, but for rounding.
@@ -132,7 +139,7 @@ class Audio:
                 f"the stems of this clip would sum to another sound, by up to {away_db:.1f} dBFS: it holds more than "
                 "its notes, or was changed after they were played"
             )
-        return {name: Audio(samples, self.sample_rate, receipt=dict(self.receipt)) for name, samples in parts.items()}
+        return {name: self._part(samples) for name, samples in parts.items()}
 
     def loop(self, soundfont: SoundFont | None = None) -> Audio:
         """The whole bars of the clip's score as a loop: what rings at the end is heard at the beginning.
@@ -195,10 +202,15 @@ class Audio:
             raise ValueError(
                 f"The slice from {start_s} s to {end_s} s is empty: the clip ends at {self.duration_s:.2f} s."
             )
-        return Audio(samples.clone(), self.sample_rate, receipt=dict(self.receipt))
+        return self._part(samples.clone())
 
     def _like(self, samples: torch.Tensor, *, sample_rate: int | None = None) -> Audio:
-        return Audio(samples, sample_rate or self.sample_rate, self.score, self.tokens, dict(self.receipt))
+        found = replace(self._part(samples), score=self.score, tokens=self.tokens)
+        return found if sample_rate is None else replace(found, sample_rate=sample_rate)
+
+    def _part(self, samples: torch.Tensor) -> Audio:
+        """Other samples of the same making, without score and tokens."""
+        return Audio(samples, self.sample_rate, receipt=dict(self.receipt), stamp=self.stamp, origin=self.origin)
 
     def __repr__(self) -> str:
         channels = {1: "mono", 2: "stereo"}.get(self.channels, f"{self.channels} channels")

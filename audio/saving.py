@@ -18,6 +18,7 @@ from clavilux.audio import io
 from clavilux.audio.blocks import Blocks, DiskBlocks
 from clavilux.audio.loudness import TARGET_LUFS, leveled
 from clavilux.files import PathLike, atomic_path
+from clavilux.stamp import Stamp, public
 
 
 def save(
@@ -27,6 +28,7 @@ def save(
     *,
     loudness: bool | float = True,
     receipt: dict[str, Any] | None = None,
+    stamp: Stamp | None = None,
 ) -> None:
     """Write sound that can be gone through several times.
 
@@ -37,14 +39,17 @@ def save(
         loudness: True brings the sound to -14 LUFS with its peak below -1 dBFS; a number is another target in LUFS;
             False keeps the level.
         receipt: for the comment tag.
+        stamp: called with the finished file.
 
     Raises:
         ValueError: unknown ending, or the format does not hold such sound, a folder that is missing or not writable.
         OSError: writing failed (a full disk); nothing is left behind.
     """
-    target = _check(path, sample_rate, blocks.channels, loudness)
+    target, kept = _check(path, sample_rate, blocks.channels, loudness), public(stamp, receipt)
     with atomic_path(path) as temporary:
-        _write(temporary, blocks, sample_rate, target, receipt)
+        _write(temporary, blocks, sample_rate, target, kept)
+        if stamp is not None:
+            stamp(temporary, Path(path).name, receipt or {})
 
 
 def save_stream(
@@ -55,6 +60,7 @@ def save_stream(
     *,
     loudness: bool | float = True,
     receipt: dict[str, Any] | None = None,
+    stamp: Stamp | None = None,
 ) -> int:
     """`save` of sound that can be gone through only once; it takes a few MiB of memory however long it is.
 
@@ -64,17 +70,21 @@ def save_stream(
     Returns:
         The samples a channel that were written.
     """
-    target = _check(path, sample_rate, channels, loudness)
+    target, said = _check(path, sample_rate, channels, loudness), public(stamp, receipt)
     with atomic_path(path) as temporary:
         if target is None:
             counted = _Counted(blocks)
-            io.write_blocks(temporary, counted, sample_rate, channels, comment=_comment(receipt))
-            return counted.num_samples
-        with DiskBlocks(temporary.parent, channels) as kept:
-            for block in blocks:
-                kept.append(block)
-            _write(temporary, kept, sample_rate, target, receipt)
-            return kept.num_samples
+            io.write_blocks(temporary, counted, sample_rate, channels, comment=_comment(said))
+            num_samples = counted.num_samples
+        else:
+            with DiskBlocks(temporary.parent, channels) as kept:
+                for block in blocks:
+                    kept.append(block)
+                _write(temporary, kept, sample_rate, target, said)
+                num_samples = kept.num_samples
+        if stamp is not None:
+            stamp(temporary, Path(path).name, receipt or {})
+    return num_samples
 
 
 def check_room(path: PathLike, seconds: float, sample_rate: int, channels: int) -> None:

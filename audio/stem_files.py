@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import soundfile
 import torch
@@ -17,6 +18,7 @@ from clavilux.audio import io
 from clavilux.audio.blocks import ArrayBlocks
 from clavilux.audio.stems import difference_dbfs
 from clavilux.files import PathLike, new_folder
+from clavilux.stamp import Stamp
 
 _FULL_SCALE = 1 - 2**-23
 
@@ -36,8 +38,17 @@ class StemFiles:
     difference_dbfs: float
 
 
-def save_stems(folder: PathLike, stems: Mapping[str, torch.Tensor], mix: torch.Tensor, sample_rate: int) -> StemFiles:
-    """Write stems float32 [2, N] of a song `mix` into a new folder, which is there whole or not at all.
+def save_stems(
+    folder: PathLike,
+    stems: Mapping[str, torch.Tensor],
+    mix: torch.Tensor,
+    sample_rate: int,
+    *,
+    receipt: dict[str, Any] | None = None,
+    stamp: Stamp | None = None,
+) -> StemFiles:
+    """Write stems float32 [2, N] of a song `mix` into a new folder, which is there whole or not at all; each is
+    stamped.
 
     Raises:
         ValueError: the folder is there already and not empty, or cannot be made.
@@ -51,5 +62,8 @@ def save_stems(folder: PathLike, stems: Mapping[str, torch.Tensor], mix: torch.T
             blocks = ArrayBlocks(samples * gain)
             io.write_blocks(place / names[name], blocks, sample_rate, samples.shape[0], subtype="PCM_24")
         written = {name: torch.from_numpy(soundfile.read(place / file)[0].T) for name, file in names.items()}
+        if stamp is not None:
+            for file in names.values():
+                stamp(place / file, file, receipt or {})
         away_db = difference_dbfs(mix.double() * gain, written)
     return StemFiles({name: Path(folder) / file for name, file in names.items()}, gain, away_db)

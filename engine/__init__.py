@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from clavilux.loading import load
     from clavilux.model import Model
     from clavilux.music_model import MusicModel
+    from clavilux.verifying import verify
 
 if os.environ.get("CLAVILUX_CPU"):  # the libraries read it once, before torch computes anything
     from clavilux.kernels import processor  # noqa: F401
 
 __all__ = [
     "Audio", "CheckpointError", "ImageModel", "JukeboxModel", "Model", "MusicModel", "Picture", "__version__",
-    "dream", "load", "style",
+    "dream", "load", "style", "verify",
 ]  # fmt: skip
 
 _HOMES = {
@@ -41,6 +42,7 @@ _HOMES = {
     "dream": "clavilux.arts.dream",
     "load": "clavilux.loading",
     "style": "clavilux.arts.style",
+    "verify": "clavilux.verifying",
 }
 
 

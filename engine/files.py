@@ -30,6 +30,7 @@ _READ_AS_MIDI = (*MIDI_ENDINGS, ".rmi", ".kar")
 LARGEST_BYTES = {
     "MIDI file": 64 * MIB,
     "sound file": 16_384 * MIB,
+    "sound, picture or score": 16_384 * MIB,
     "score file": 64 * MIB,
     "SoundFont": 8192 * MIB,
     "picture": 1024 * MIB,

@@ -22,6 +22,7 @@ from clavilux.inpainting import Box, plan_of, tokens_of
 from clavilux.layout import OPEN
 from clavilux.loop import group_by_prefix_length, sample_rows
 from clavilux.model import Model
+from clavilux.provenance.stamp import stamped
 from clavilux.sampling import SamplingSpec, Schedule, guidance_of
 from clavilux.surprisal import SurprisalMaps, surprisal_maps
 from clavilux.teacher_forcing import checked_tokens, forced_logits, forced_scores
@@ -110,7 +111,7 @@ class ImageModel(Model):
             )  # fmt: skip
         for _ in self._run(generations, sampling, progress, timings):
             pass
-        pictures = self._pictures(generations, timings)
+        pictures = self._pictures(generations, timings, continue_from)
         return pictures if as_list else pictures[0]
 
     def stream(
@@ -150,7 +151,7 @@ class ImageModel(Model):
                 temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
             )  # fmt: skip
         pictures = (
-            self._pictures(generations, timings)
+            self._pictures(generations, timings, continue_from)
             for number, _ in enumerate(self._run(generations, sampling, progress, timings), 1)
             if number % every == 0 or all(each.num_painted == each.num_tokens for each in generations)
         )
@@ -370,12 +371,14 @@ class ImageModel(Model):
             raise ValueError(f"size is {size}; it should be {family.size}: {family.sizes}")
         return size
 
-    def _pictures(self, generations: list[PictureGeneration], timings: Timings) -> list[Picture]:
+    def _pictures(
+        self, generations: list[PictureGeneration], timings: Timings, source: Picture | PathLike | None
+    ) -> list[Picture]:
         """Each picture as far as it is painted, with the timings up to there."""
         with timings.part("codec", self.device):
             pictures = [generation.picture() for generation in generations]
         timings.note(pictures)
-        return pictures
+        return stamped(pictures, continue_from=source)
 
     def _run(
         self,

@@ -21,6 +21,7 @@ from clavilux.family import Family, Generation, Progress, Request
 from clavilux.files import PathLike
 from clavilux.loop import group_by_prefix_length, sample_rows
 from clavilux.model import Model
+from clavilux.provenance.stamp import stamped
 from clavilux.requests import USUAL_S, check_seconds
 from clavilux.sampling import SamplingSpec
 from clavilux.teacher_forcing import checked_tokens, forced_logits, forced_scores
@@ -102,6 +103,7 @@ class MusicModel(Model):
             pieces[row].append(samples)
         songs = [each.complete(torch.cat(parts, dim=1)) for each, parts in zip(generations, pieces, strict=True)]
         timings.note(songs)
+        stamped(songs, continue_from=continue_from, melody=controls.get("melody"))
         return songs if as_list else songs[0]
 
     def stream(

@@ -23,6 +23,7 @@ from PIL import ExifTags, Image
 from clavilux.checks import whole_number
 from clavilux.files import PathLike, atomic_path, check_ending
 from clavilux.image.io import RECEIPT_KEY
+from clavilux.stamp import Stamp, public
 
 ENDINGS = (".gif", ".webp", ".mp4")
 FASTEST = {".gif": 50, ".webp": 60, ".mp4": 60}  # frames a second; browsers slow a GIF of less than 1/50 s down
@@ -54,29 +55,35 @@ def check_animation(path: PathLike, fps: int) -> str:
 
 
 @contextmanager
-def write_animation(path: PathLike, fps: int, receipt: dict[str, Any] | None = None) -> Iterator[Animation]:
+def write_animation(
+    path: PathLike, fps: int, receipt: dict[str, Any] | None = None, *, stamp: Stamp | None = None
+) -> Iterator[Animation]:
     """Yield what takes frames; on success the file takes its name, on an error nothing is left.
 
     Args:
         path: .gif, .webp or .mp4. GIF and WebP repeat for ever.
         fps: frames a second.
         receipt: plain JSON values; `Picture.load` finds them in a WebP, and in GIF and MP4 they are a comment.
+        stamp: called with the finished file.
 
     Raises:
         ValueError: as `check_animation`; frames of several sizes or too large; or no frame at all.
         OSError: writing failed, or ffmpeg did.
     """
     ending = check_animation(path, fps)
-    text = json.dumps({RECEIPT_KEY: receipt}, sort_keys=True) if receipt else ""
+    kept = public(stamp, receipt)
+    text = json.dumps({RECEIPT_KEY: kept}, sort_keys=True) if kept else ""
     with atomic_path(path) as temporary:
         if ending == ".mp4":
             with _Video(temporary, fps, text) as video:
                 yield video
-            return
-        with open(temporary, "wb") as file:
-            writer = (_Gif if ending == ".gif" else _WebP)(file, fps, text)
-            yield writer
-            writer.close()
+        else:
+            with open(temporary, "wb") as file:
+                writer = (_Gif if ending == ".gif" else _WebP)(file, fps, text)
+                yield writer
+                writer.close()
+        if stamp is not None:
+            stamp(temporary, Path(path).name, receipt or {})
 
 
 class _Frames:

@@ -20,6 +20,7 @@ from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from clavilux.files import PathLike, atomic_path, check_readable
 from clavilux.image import png
+from clavilux.stamp import Stamp, public
 
 if TYPE_CHECKING:
     import torch  # looking at a file needs none
@@ -115,13 +116,16 @@ def num_frames(path: PathLike) -> int:
         return getattr(image, "n_frames", 1)
 
 
-def write_picture(path: PathLike, pixels: torch.Tensor, *, receipt: dict[str, Any] | None = None) -> None:
+def write_picture(
+    path: PathLike, pixels: torch.Tensor, *, receipt: dict[str, Any] | None = None, stamp: Stamp | None = None
+) -> None:
     """Write pixels to `path`; the ending chooses the format (.png, .jpg, .jpeg, .webp).
 
     Args:
         path: written beside it first, then renamed, so there is never half a file.
         pixels: uint8 [H, W, 3].
-        receipt: plain JSON values, kept in the file; see `read_receipt`.
+        receipt: plain JSON values, kept in the file; `read` finds them.
+        stamp: called with the finished file.
 
     Raises:
         ValueError: the ending is unknown, the format cannot hold this size or this receipt, or the folder is missing
@@ -129,9 +133,12 @@ def write_picture(path: PathLike, pixels: torch.Tensor, *, receipt: dict[str, An
         TypeError: the receipt is not plain JSON.
         OSError: writing failed (a full disk); nothing is left behind.
     """
-    payload = encode(pixels, format_of(path), receipt=receipt)
+    kept = public(stamp, receipt)
+    payload = encode(pixels, format_of(path), receipt=kept)
     with atomic_path(path) as temporary:
         temporary.write_bytes(payload)
+        if stamp is not None:
+            stamp(temporary, Path(path).name, receipt or {})
 
 
 def format_of(path: PathLike) -> str:

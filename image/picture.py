@@ -6,6 +6,7 @@ Knows how to save, load, cut and show itself. Does not know how it was made.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image, ImageOps
 from clavilux.checks import whole_number
 from clavilux.files import PathLike
 from clavilux.image import io
+from clavilux.stamp import Stamp
 
 __all__ = ["Picture", "fit"]
 
@@ -30,6 +32,8 @@ class Picture:
         remarks: what was damaged or missing in the file that it was read from.
         timings: seconds that making it took, by part: "text_s", "prefill_s", "steps_s", "codec_s"; empty where no model
             made it. Pictures that were made side by side share them.
+        stamp: what signs the files that it is saved as; None for what is only read here.
+        origin: the file that it was read from.
     """
 
     pixels: torch.Tensor
@@ -37,6 +41,8 @@ class Picture:
     receipt: dict[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
+    stamp: Stamp | None = None
+    origin: Path | None = None
 
     def __post_init__(self) -> None:
         self.pixels = _checked_pixels(self.pixels)
@@ -55,7 +61,7 @@ class Picture:
             ValueError: the file is missing, damaged beyond reading, too large, or no picture.
         """
         pixels, receipt, remarks = io.read(path, strict=strict)
-        return cls(torch.from_numpy(pixels), receipt=receipt, remarks=remarks)
+        return cls(torch.from_numpy(pixels), receipt=receipt, remarks=remarks, origin=Path(path))
 
     @classmethod
     def from_floats(
@@ -98,7 +104,7 @@ class Picture:
             TypeError: the receipt is not plain JSON.
             OSError: writing failed (a full disk); nothing is left behind.
         """
-        io.write_picture(path, self.pixels, receipt=self.receipt)
+        io.write_picture(path, self.pixels, receipt=self.receipt, stamp=self.stamp)
 
     @property
     def height(self) -> int:
@@ -117,7 +123,7 @@ class Picture:
     def resized(self, width: int, height: int) -> Picture:
         """The whole picture, scaled to `width` x `height` pixels (Lanczos), with its receipt, without tokens."""
         scaled = Image.fromarray(self.pixels.numpy()).resize((width, height), Image.Resampling.LANCZOS)
-        return Picture(torch.from_numpy(np.array(scaled)), receipt=dict(self.receipt))
+        return _scaled(self, scaled)
 
     def __repr__(self) -> str:
         return f"Picture({self.width} x {self.height}{', tokens' if self.tokens is not None else ''})"
@@ -139,7 +145,12 @@ def fit(picture: Picture, size: int) -> Picture:
     """
     whole_number("size", size, 1, 8192)
     scaled = ImageOps.fit(Image.fromarray(picture.pixels.numpy()), (size, size), Image.Resampling.LANCZOS)
-    return Picture(torch.from_numpy(np.array(scaled)), receipt=dict(picture.receipt))
+    return _scaled(picture, scaled)
+
+
+def _scaled(picture: Picture, image: Image.Image) -> Picture:
+    pixels = torch.from_numpy(np.array(image))
+    return Picture(pixels, receipt=dict(picture.receipt), stamp=picture.stamp, origin=picture.origin)
 
 
 def _checked_pixels(pixels: torch.Tensor | np.ndarray) -> torch.Tensor:

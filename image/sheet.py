@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from clavilux.image.picture import Picture
+from clavilux.stamp import joined
 
 __all__ = ["contact_sheet"]
 
@@ -48,7 +49,8 @@ def contact_sheet(
         sheet[top : top + height, left : left + width] = picture.pixels
         if labels:
             sheet[top + height : top + height + below, left : left + width] = _written(labels[number], width)
-    return Picture(sheet, receipt={"columns": columns, "pictures": [picture.receipt for picture in pictures]})
+    receipt = {"columns": columns, "pictures": [picture.receipt for picture in pictures]}
+    return Picture(sheet, receipt=receipt, stamp=joined([picture.stamp for picture in pictures]))
 
 
 def _written(text: str, width: int) -> torch.Tensor:

@@ -1,13 +1,17 @@
 """What holds for the whole suite: one thread, Triton's kernels in Python where there is no GPU, a small LlamaGen.
 
 Its tensors are tiny, and on a busy machine two threads wait for each other: on two busy cores the suite took 207 s
-with two threads and 112 s with one. Subprocesses inherit both. Triton reads its setting when a kernel is defined.
+with two threads and 112 s with one. Files are not signed, and no test sees the user's keys. Subprocesses inherit all of
+it. Triton reads its setting when a kernel is defined.
 """
 
 import os
+import tempfile
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["CLAVILUX_CREDENTIALS"] = "0"  # the same seed gives the same bytes
+os.environ["CLAVILUX_DATA"] = str(Path(tempfile.gettempdir()) / "clavilux-tests")  # never the user's own keys
 
 import pytest
 import torch

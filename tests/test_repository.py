@@ -80,7 +80,7 @@ def test_package_list_is_the_folders():
 def test_dependencies_are_those_imported():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    modules = {"pyyaml": "yaml", "pillow": "PIL", "fonttools": "fontTools"}
+    modules = {"pyyaml": "yaml", "pillow": "PIL", "fonttools": "fontTools", "c2pa-python": "c2pa"}
     # The code knows of all of them.
     entries = [*project["dependencies"]]
     entries += [entry for name in ("arts", "bench", "painter", "stems", "text") for entry in extras[name]]

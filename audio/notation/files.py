@@ -6,12 +6,17 @@ Knows which format a name means. Does not know what is in one.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from clavilux.audio.midi_writer import midi_bytes
 from clavilux.audio.score import Score
 from clavilux.files import MIDI_ENDINGS, PAGE_ENDINGS, SCORE_ENDINGS, PathLike, atomic_path, check_ending
+from clavilux.stamp import Stamp
 
 
-def save_score(score: Score, path: PathLike, title: str = "") -> None:
+def save_score(
+    score: Score, path: PathLike, title: str = "", *, receipt: dict[str, Any] | None = None, stamp: Stamp | None = None
+) -> None:
     """Write a score; the ending chooses the format: .mid, .musicxml, .abc, .svg, .png, or .txt for its chords.
 
     The same score gives the same bytes. In notation, times that stand on no grid are brought to the nearest that can be
@@ -21,18 +26,19 @@ def save_score(score: Score, path: PathLike, title: str = "") -> None:
         score: with at least one note, for notation.
         path: where to.
         title: of the piece, for notation.
+        receipt: how it was made.
+        stamp: called with the finished file.
 
     Raises:
         ValueError: another ending, no notes, an extra that is missing, or `path` cannot be written.
         OSError: writing failed; nothing is left behind.
     """
     ending = check_ending(path, (*SCORE_ENDINGS, *PAGE_ENDINGS))
-    if ending in MIDI_ENDINGS:
-        score.save_midi(path)
-        return
-    data = score_bytes(score, ending, title)
+    data = midi_bytes(score) if ending in MIDI_ENDINGS else score_bytes(score, ending, title)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+        if stamp is not None:
+            stamp(temporary, Path(path).name, receipt or {})
 
 
 def score_bytes(score: Score, ending: str, title: str = "") -> bytes:

@@ -24,6 +24,7 @@ from clavilux.image.arts.objective import Objective, parse_targets
 from clavilux.image.picture import Picture
 from clavilux.image.sheet import contact_sheet
 from clavilux.precision import device_named
+from clavilux.provenance.stamp import stamp_of
 
 Layers = str | int | Iterable[str | int]
 Progress = Callable[[float, float], None]
@@ -43,6 +44,7 @@ class Dreamer:
 
     Attributes:
         features, device, spec: what looks, where, and how pixels are changed.
+        guide: the picture whose content is sought, if any.
         settings: what a receipt says of it.
     """
 
@@ -64,6 +66,7 @@ class Dreamer:
         pixels = None if shown is None else shown.to_floats().to(self.device)
         self._objective = Objective(self.features, targets, pixels)
         named = "a picture" if isinstance(guide, Picture) else None if guide is None else Path(guide).name
+        self.guide = shown
         self.settings: dict[str, Any] = {
             "verb": "dream",
             "weights": {self.features.name: self.features.fingerprint},
@@ -94,7 +97,7 @@ class Dreamer:
         check_memory(picture)
         seed, area = seed_of(seed), where_white(mask, picture)
         receipt = self.settings | {"seed": seed} | ingredients(picture, None if mask is None else mask.pixels)
-        last, stopped = None, False
+        stamp, last, stopped = stamp_of(picture=picture, guide=self.guide, mask=mask), None, False
         try:
             shown = 0
             for last in self.steps(picture.to_floats(), seed, area):
@@ -102,7 +105,9 @@ class Dreamer:
                     progress(last.done, last.total)
                 if preview is not None and int(PREVIEWS * last.done / last.total) > shown:
                     shown = int(PREVIEWS * last.done / last.total)
-                    preview(Picture.from_floats(last.picture()))
+                    shows = Picture.from_floats(last.picture(), receipt=receipt)
+                    shows.stamp = stamp
+                    preview(shows)
         except KeyboardInterrupt:
             if last is None:
                 raise
@@ -110,7 +115,9 @@ class Dreamer:
         assert last is not None
         receipt["octaves"] = [octave.as_dict() for octave in last.octaves]
         receipt["notes"] = [STOPPED] if stopped else []
-        return Picture.from_floats(last.picture(), receipt=receipt)
+        found = Picture.from_floats(last.picture(), receipt=receipt)
+        found.stamp = stamp
+        return found
 
 
 def dream(
@@ -217,6 +224,7 @@ def zoom(
     receipt = dreamer.settings | {"controls": controls, "seed": seed, "source": fingerprint(picture.pixels)}
     if mask is not None:
         receipt["mask"] = fingerprint(mask.pixels)
+    stamp = stamp_of(picture=picture, guide=dreamer.guide, mask=mask)
     x, done, last = picture.to_floats(), 0.0, None
     for frame in range(frames):
         spec = short_spec if frame else dreamer.spec
@@ -226,7 +234,9 @@ def zoom(
                 progress(done + last.done, done + last.total + rest)
         assert last is not None
         x, done = last.picture().cpu(), done + last.total
-        yield Picture.from_floats(x, receipt=receipt | {"frame": frame})
+        shows = Picture.from_floats(x, receipt=receipt | {"frame": frame})
+        shows.stamp = stamp
+        yield shows
         x = _closer(x, by)
 
 
@@ -246,6 +256,7 @@ def sheet(dreamer: Dreamer, picture: Picture, seed: int | None = None, progress:
                 progress(number + last.done / last.total, len(names))
         pictures.append(Picture.from_floats(last.picture()))
     found = contact_sheet(pictures, columns=6, labels=names)
+    found.stamp = stamp_of(picture=picture)
     found.receipt = {
         "verb": "dream", "weights": dreamer.settings["weights"], "seed": seed, "source": fingerprint(picture.pixels),
         "controls": {"sheet": len(names), **asdict(ON_SHEET)}, "notes": [],

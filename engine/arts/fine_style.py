@@ -30,6 +30,7 @@ from clavilux.image.arts.fine_style import FineStyle, Manner, Progress
 from clavilux.image.arts.full_size import Finish
 from clavilux.image.picture import Picture
 from clavilux.precision import device_named
+from clavilux.provenance.stamp import stamp_of
 
 CONTENT, SMOOTHNESS, STROKE = (0.0, 100.0), (0.0, 1000.0), (0.25, 8.0)  # least and most
 SIZES = (64, 4096)
@@ -116,7 +117,8 @@ def fine_style(
     if seed is not None:
         receipt["seed"] = seed
     timings = {"weights_s": round(read - started, 6), "style_s": round(time.perf_counter() - read, 6)}
-    return Picture(found.pixels, receipt=receipt, remarks=source.remarks, timings=timings)
+    stamp = stamp_of(picture=source, painting=[work for _, work, _ in works], mask=mask)
+    return Picture(found.pixels, receipt=receipt, remarks=source.remarks, timings=timings, stamp=stamp)
 
 
 def _manner(

@@ -22,6 +22,7 @@ from clavilux.image.arts.style import LEAST, Blend, FastStyle
 from clavilux.image.picture import Picture
 from clavilux.image.sheet import contact_sheet
 from clavilux.precision import device_named
+from clavilux.provenance.stamp import stamp_of
 
 Likes = str | Sequence[str] | Mapping[str, float]
 SEEN_ON_SHEET, SIDE_ON_SHEET = 384, 256  # pixels of the longer side: as the network sees it, as it is shown
@@ -35,6 +36,7 @@ class Styler:
 
     Attributes:
         settings: what a receipt says of it.
+        works: the paintings that it is after.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class Styler:
         blend = Blend(
             [(style_names.find(name), weight) for name, weight in likes], [(work.pixels, w) for _, work, w in works]
         )
-        where = device_named(device)
+        where, self.works = device_named(device), [work for _, work, _ in works]
         self._fast = FastStyle(blend, where, HALF if where.type == "cuda" else torch.float32)
         shares = style_names.mixture([*(w for _, w in likes), *(w for _, _, w in works)], "the styles")
         controls: dict[str, Any] = {}
@@ -86,7 +88,9 @@ class Styler:
         where = None if mask is None else read_mask(mask, picture)
         finish = Finish(self._finish.strength, self._finish.original_colors, where)
         receipt = self.settings | {"notes": list(self.settings["notes"])} | ingredients(picture, where)
-        return Picture(self._fast(picture.pixels, finish, self._stroke), receipt=receipt, remarks=picture.remarks)
+        stamp = stamp_of(picture=picture, painting=self.works, mask=mask)
+        pixels = self._fast(picture.pixels, finish, self._stroke)
+        return Picture(pixels, receipt=receipt, remarks=picture.remarks, stamp=stamp)
 
 
 def style(
@@ -175,6 +179,7 @@ def sheet(picture: Picture | PathLike, *, device: str = "auto") -> Picture:
         fast = FastStyle(Blend([(number, 1.0)]), device_named(device), built_in=network)
         pictures.append(Picture(full_size.smaller(fast(small), *shown.shape[:2])))
     found = contact_sheet(pictures, columns=7, labels=style_names.NAMES)
+    found.stamp = stamp_of(picture=source)
     found.receipt = {
         "verb": "style",
         "weights": {"built-in": network.fingerprint},

@@ -23,6 +23,8 @@ from clavilux.image.arts.flicker import Flicker, Meter, Steadier
 from clavilux.image.frames import VIDEOS, Frames, open_frames
 from clavilux.image.io import write_picture
 from clavilux.image.picture import Picture
+from clavilux.provenance.stamp import CredentialStamp, stamp_of
+from clavilux.stamp import Stamp
 
 STEADY = 0.8
 Progress = Callable[[int, int | None], None]  # (frames that are done, frames in all where that is known)
@@ -120,7 +122,9 @@ def style_frames(
         if Path(source).suffix.lower() in VIDEOS:
             receipt["notes"] = [*styler.settings["notes"], "the sound of a video is left out"]
         receipt["controls"] = styler.settings["controls"] | {"steady": share}
-        with _written(target, frames, fps, receipt) as written:
+        picture = source if Path(source).is_file() else None
+        stamp = stamp_of(picture=picture, painting=styler.works, mask=where)
+        with _written(target, frames, fps, receipt, stamp) as written:
             count, meters = 0, (Meter(), Meter())
             steadier = Steadier(share)
             for before in frames:
@@ -131,7 +135,7 @@ def style_frames(
                     meter.add(before, found)
                 count += 1
                 if preview is not None:
-                    write_picture(preview, after)
+                    write_picture(preview, after, receipt=receipt, stamp=stamp.by_hash())
                 if progress is not None:
                     progress(count, frames.count)
     timings = {"weights_s": round(weights_s, 6), "style_s": round(time.perf_counter() - started - weights_s, 6)}
@@ -145,22 +149,24 @@ def _rate(fps: float, target: PathLike) -> int:
     return max(1, min(round(fps), FASTEST.get(Path(target).suffix.lower(), 1000)))
 
 
-def _written(target: PathLike, frames: Frames, fps: int, receipt: dict[str, Any]) -> AbstractContextManager[_Target]:
+def _written(
+    target: PathLike, frames: Frames, fps: int, receipt: dict[str, Any], stamp: CredentialStamp
+) -> AbstractContextManager[_Target]:
     if Path(target).suffix.lower() in ENDINGS:
-        return write_animation(target, fps, receipt)
-    return _folder(target, frames.names, receipt)
+        return write_animation(target, fps, receipt, stamp=stamp)
+    return _folder(target, frames.names, receipt, stamp.by_hash())
 
 
 @contextmanager
-def _folder(target: PathLike, names: tuple[str, ...], receipt: dict[str, Any]) -> Iterator[_Target]:
+def _folder(target: PathLike, names: tuple[str, ...], receipt: dict[str, Any], stamp: Stamp) -> Iterator[_Target]:
     """A folder that takes its name when all frames are in it."""
     with new_folder(target) as place:
-        yield _Folder(place, names, receipt)
+        yield _Folder(place, names, receipt, stamp)
 
 
 class _Folder:
-    def __init__(self, place: Path, names: tuple[str, ...], receipt: dict[str, Any]) -> None:
-        self._place, self._names, self._receipt, self._count = place, names, receipt, 0
+    def __init__(self, place: Path, names: tuple[str, ...], receipt: dict[str, Any], stamp: Stamp) -> None:
+        self._place, self._names, self._receipt, self._stamp, self._count = place, names, receipt, stamp, 0
 
     def add(self, pixels: Tensor) -> None:
         name = self._names[self._count] if self._names else f"frame-{self._count + 1:05}"
@@ -168,4 +174,4 @@ class _Folder:
         path = self._place / f"{name}.png"
         if path.exists():  # of a.jpg and a.png
             path = path.with_stem(f"{name}-{self._count}")
-        write_picture(path, pixels, receipt=self._receipt)
+        write_picture(path, pixels, receipt=self._receipt, stamp=self._stamp)

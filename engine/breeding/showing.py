@@ -15,6 +15,8 @@ from clavilux.breeding.genome import ENDING, Genome, formatted
 from clavilux.breeding.lineage import Lineage, Step
 from clavilux.breeding.models import Model, breeder_for, load_breeder
 from clavilux.files import PathLike, check_readable, is_midi, sha256_of
+from clavilux.provenance.manifest import Ingredient
+from clavilux.provenance.stamp import CredentialStamp
 
 if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
@@ -46,6 +48,7 @@ def shown(genome: Genome, breeder: Breeder) -> Picture | Audio:
     """As `show`, by a breeder that it is for."""
     found = breeder.show(genome.genes)
     found.receipt = found.receipt | receipt(genome)
+    found.stamp = stamp(genome)
     return found
 
 
@@ -53,12 +56,20 @@ def portrait(genome: Genome, breeder: Breeder) -> Picture:
     """A picture that stands for a genome; the receipt holds the genome."""
     found = breeder.portrait(genome.genes)
     found.receipt = receipt(genome)
+    found.stamp = stamp(genome)
     return found
 
 
 def receipt(genome: Genome) -> dict[str, Any]:
     """What a file that shows a genome says of it; the genome as text, as receipts do not keep the order of keys."""
     return {"verb": "breed", "model": genome.model, GENOME: formatted(genome.to_dict()), "notes": []}
+
+
+def stamp(*genomes: Genome) -> CredentialStamp:
+    """What signs a file that shows genomes: it names the pictures and scores that their ancestors were read from."""
+    read_from = [step.settings for genome in genomes for step in genome.history.steps if step.verb == "encode"]
+    parents = [Ingredient("parent", str(each.get("file", "")), str(each.get("file_sha256", ""))) for each in read_from]
+    return CredentialStamp(tuple(dict.fromkeys(parents)))
 
 
 def sheet(pictures: Sequence[Picture], columns: int | None = None, labels: Sequence[str] = ()) -> Picture:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from clavilux.cli import breed, errors, interrupt
+from clavilux.cli import breed, errors, interrupt, keys
 from clavilux.cli.codecs import decode, encode, quantize
 from clavilux.cli.dream import dream
 from clavilux.cli.help import Command
@@ -25,8 +25,10 @@ from clavilux.cli.outputs import check_outputs
 from clavilux.cli.paint import paint
 from clavilux.cli.play import play
 from clavilux.cli.render import render
+from clavilux.cli.signing import signs
 from clavilux.cli.style import style
 from clavilux.cli.train import train
+from clavilux.cli.verify import verify
 
 if TYPE_CHECKING:
     from typer._click import Context  # typer's own copy of click; older ones use click itself
@@ -157,23 +159,25 @@ def bench(
 
 # In the order of `clavilux --help`.
 for command in (
-    render,
-    paint,
-    dream,
-    style,
-    play,
-    resume,
+    signs(render),
+    signs(paint),
+    signs(dream),
+    signs(style),
+    signs(play),
+    signs(resume),
     align,
     analyze,
     encode,
-    decode,
+    signs(decode),
     quantize,
     models,
     info,
+    verify,
     bench,
 ):
     app.command(cls=Command)(command)
 app.add_typer(breed.app, name="breed")
+app.add_typer(keys.app, name="keys")
 app.add_typer(train, name="train")
 
 

@@ -15,6 +15,7 @@ from clavilux.checks import number_from, seed_of
 from clavilux.cli import breed_files as files
 from clavilux.cli.help import Command
 from clavilux.cli.options import AsJson, Quiet, check_apart, check_distinct
+from clavilux.cli.signing import signs
 from clavilux.files import check_ending, check_new_folder, check_target
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ A_PARENT = A_GENOME + "for a vae a photograph, for aria a MIDI file."
 
 
 @app.command("random", cls=Command)
+@signs
 def random_(
     ctx: typer.Context,
     words: Annotated[str, typer.Argument(help="Of what: a class, lumia's words, aria's prompt; else by seed.")] = "",
@@ -60,6 +62,7 @@ def random_(
 
 
 @app.command(cls=Command)
+@signs
 def cross(
     ctx: typer.Context,
     parents: Annotated[list[Path], typer.Argument(help="2 to 8 parents: " + A_PARENT[0].lower() + A_PARENT[1:])],
@@ -93,6 +96,7 @@ def cross(
 
 
 @app.command(cls=Command)
+@signs
 def mutate(
     ctx: typer.Context,
     genome: Annotated[Path, typer.Argument(help=A_PARENT)],
@@ -130,6 +134,7 @@ def mutate(
 
 
 @app.command(cls=Command)
+@signs
 def genes(
     ctx: typer.Context,
     genome: Annotated[Path | None, typer.Argument(help=A_GENOME + "whose genes are moved; else three by seed.")] = None,
@@ -154,6 +159,7 @@ def genes(
 
 
 @app.command(cls=Command)
+@signs
 def between(
     ctx: typer.Context,
     parents: Annotated[list[Path], typer.Argument(help="2 to 8 genomes, passed one after another.")],
@@ -182,6 +188,7 @@ def between(
 
 
 @app.command(cls=Command)
+@signs
 def show(
     ctx: typer.Context,
     genome: Annotated[Path, typer.Argument(help=A_PARENT)],

@@ -213,7 +213,7 @@ def write_between(
     quiet: bool,
 ) -> None:
     """Write a sheet with a row from each genome to the next, or an animation that passes them all."""
-    from clavilux.breeding.showing import receipt, sheet
+    from clavilux.breeding.showing import receipt, sheet, stamp
     from clavilux.image.animation import write_animation
 
     started = time.perf_counter()
@@ -223,7 +223,7 @@ def write_between(
         found.save(output)
     else:
         about = {"verb": "breed between", "of": [receipt(genome) for genome in genomes], "notes": []}
-        with write_animation(output, fps, about) as animation:
+        with write_animation(output, fps, about, stamp=stamp(*genomes)) as animation:
             for picture in _way(genomes, breeder, frames, size):
                 animation.add(picture.pixels)
     note_written(ctx, output)

@@ -78,6 +78,7 @@ def decode(
     from clavilux.audio import io
     from clavilux.audio.clip import Audio
     from clavilux.audio.codecs.token_files import decode_tokens, load_tokens
+    from clavilux.provenance.stamp import stamp_of
 
     io.format_of(output)
     check_target(output)
@@ -88,6 +89,7 @@ def decode(
     started = time.perf_counter()
     clip = Audio(decode_tokens(tokens, loaded)[0].float().cpu(), loaded.sample_rate)
     elapsed_s = time.perf_counter() - started
+    clip.stamp = stamp_of(tokens=file)
     clip.save(output, loudness=False)
     facts = {"codec": loaded.family, "sample_rate": loaded.sample_rate, "channels": clip.channels}
     _show_report(facts | {"duration_s": round(clip.duration_s, 3)}, output, clip.duration_s, elapsed_s, as_json, quiet)

@@ -223,6 +223,16 @@ def show_facts(facts: dict[str, Any]) -> None:
             )
 
 
+def show_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table of words, which strangers may have written."""
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*(Text(printable(cell, LONGEST_LABEL)) for cell in row))
+    Console(highlight=False).print(table)
+
+
 def show_models(models: list[dict[str, Any]]) -> None:
     """The bundled models as a table, then what each accepts."""
     console = Console(highlight=False)

@@ -191,7 +191,7 @@ def _write_frames(
 
     show, last, stopped = _previewer(ctx, preview), next(frames), False
     receipt = {name: value for name, value in last.receipt.items() if name != "frame"}
-    with write_animation(output, fps, receipt) as animation:
+    with write_animation(output, fps, receipt, stamp=last.stamp) as animation:
         animation.add(last.pixels)
         try:
             for last in frames:

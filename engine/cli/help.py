@@ -38,6 +38,7 @@ HEADINGS = {
         "output", "name", "licence", "batch", "midi", "score", "stems", "loop", "listen", "soundfont", "plot",
         "preview", "explain", "loudness", "strict",
     ),
+    "Credentials": ("identity", "private", "side_file", "no_credentials"),
     "Model": ("model", "codec", "device", "dtype"),
 }  # fmt: skip
 _HEADING_OF = {name: heading for heading, names in HEADINGS.items() for name in names}

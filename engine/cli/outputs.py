@@ -170,7 +170,7 @@ def _save_stems(song: Audio, folder: Path) -> str:
     from clavilux.audio.stem_files import save_stems
 
     stems = {name: stem.samples for name, stem in song.stems().items()}
-    said = save_stems(folder, stems, song.samples, song.sample_rate)
+    said = save_stems(folder, stems, song.samples, song.sample_rate, receipt=song.receipt, stamp=song.stamp)
     softer = "" if said.gain == 1 else f", all softened by {-20 * math.log10(said.gain):.1f} dB so that none clips"
     return (
         f"{len(said.files)} stems in {str(folder)!r}{softer}; their sum differs from the song before its loudness and "

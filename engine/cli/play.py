@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from clavilux.audio.score import Score
     from clavilux.audio.soundfont import SoundFont
     from clavilux.cli.display import Song
+    from clavilux.stamp import Stamp
 
 LONGEST_PLOT_S = 600.0  # its spectrogram and constant-Q transform are made of the whole sound at once
 
@@ -65,6 +66,7 @@ def play(
     from clavilux.audio.notation.files import read_score, save_score
     from clavilux.audio.synth import SoundFont, played_s
     from clavilux.cli import display
+    from clavilux.provenance.stamp import stamp_of
 
     tune = read_score(file, strict=strict)
     if instrument is not None:
@@ -79,15 +81,16 @@ def play(
     receipt |= {"soundfont": soundfont.name} if soundfont is not None else {}
     remarks = [*tune.remarks, *_not_held(tune, font)]
     receipt |= {"remarks": remarks} if remarks else {}
+    stamp = stamp_of(played=file)
     song: Song
     if loop or stems is not None:
-        whole = _played_whole(tune, font, receipt, loop)
+        whole = replace(_played_whole(tune, font, receipt, loop), stamp=stamp)
         files, measured = save_song(ctx, whole, targets, loudness)
         song, remarks = Played(whole.duration_s, receipt), remarks + measured
     else:
-        song, files = _streamed(ctx, tune, font, seconds, output, receipt, loudness, plot, quiet or as_json)
+        song, files = _streamed(ctx, tune, font, seconds, output, receipt, stamp, loudness, plot, quiet or as_json)
         for kind, path in targets.named_scores:
-            save_score(tune, path, title=file.stem)
+            save_score(tune, path, title=file.stem, receipt=receipt, stamp=stamp)
             note_written(ctx, path)
             files[kind] = str(path)
     elapsed_s = time.perf_counter() - started
@@ -118,17 +121,17 @@ def _played_whole(score: Score, font: SoundFont, receipt: dict[str, Any], loop: 
 
 def _streamed(
     ctx: typer.Context, score: Score, font: SoundFont, seconds: float, output: Path, receipt: dict[str, Any],
-    loudness: bool, plot: Path | None, hidden: bool,
+    stamp: Stamp, loudness: bool, plot: Path | None, hidden: bool,
 ) -> tuple[Played, dict[str, str]]:  # fmt: skip
     """A score's notes, or its sound however long it is, written to a file; and its plot."""
     if output.suffix.lower() in SCORE_ENDINGS:
         from clavilux.audio.notation.files import save_score
 
-        save_score(score, output, title=Path(receipt["played"]).stem)
+        save_score(score, output, title=Path(receipt["played"]).stem, receipt=receipt, stamp=stamp)
         note_written(ctx, output)
         song, samples = Played(seconds, receipt), None
     else:
-        song, samples = _play_to(ctx, score, font, seconds, output, receipt, loudness, plot is not None, hidden)
+        song, samples = _play_to(ctx, score, font, seconds, output, receipt, stamp, loudness, plot is not None, hidden)
     files = {"audio": str(output)}
     if plot is not None:
         _plot(ctx, score, samples, font, plot)
@@ -175,6 +178,7 @@ def _play_to(
     seconds: float,
     output: Path,
     receipt: dict[str, Any],
+    stamp: Stamp,
     loudness: bool,
     keep: bool,
     hidden: bool,
@@ -200,7 +204,9 @@ def _play_to(
         progress(seconds, seconds)
 
     with display.progress_bar(hidden=hidden, at=lambda: at) as progress:
-        count = saving.save_stream(output, pieces(progress), SAMPLE_RATE, 2, loudness=loudness, receipt=receipt)
+        count = saving.save_stream(
+            output, pieces(progress), SAMPLE_RATE, 2, loudness=loudness, receipt=receipt, stamp=stamp
+        )
     note_written(ctx, output)
     return Played(count / SAMPLE_RATE, receipt, SAMPLE_RATE), kept
 

@@ -19,8 +19,8 @@ Graph = dict[str, set[str]]  # file -> the files that it imports, all relative t
 LAYERS: tuple[dict[str, tuple[str, ...]], ...] = (
     {
         "ground": tuple(f"engine/{name}.py" for name in (
-            "capture", "checkpoint_io", "checks", "errors", "files", "half_decoding", "skeleton", "strict_weights",
-            "timings",
+            "capture", "checkpoint_io", "checks", "errors", "files", "half_decoding", "skeleton", "stamp",
+            "strict_weights", "timings",
         )),
         "kernels": ("kernels/",),
     },
@@ -30,12 +30,13 @@ LAYERS: tuple[dict[str, tuple[str, ...]], ...] = (
         "loop", "memory_folding", "packing", "positions", "precision", "sampling", "spec", "state", "teacher_forcing",
         "threads", "windows",
     ))},
+    {"provenance": ("engine/provenance/",)},
     {"models": tuple(f"engine/{name}.py" for name in (
         "family", "image_family", "image_model", "inpainting", "model", "music_model", "requests", "surprisal",
     ))},
     {"families": ("engine/families/",)},
     {"loading": ("engine/loading.py", "engine/checkpoint.py", "engine/memory.py")},
-    {"arts": ("engine/arts/",), "breeding": ("engine/breeding/",), "provenance": ("engine/provenance/",)},
+    {"arts": ("engine/arts/",), "breeding": ("engine/breeding/",), "verifying": ("engine/verifying.py",)},
     {"public": ("engine/__init__.py",)},
     {"bench": ("engine/bench/",), "training": ("engine/training/",), "serve": ("engine/serve/",)},
     {"cli": ("engine/cli/", "engine/__main__.py")},

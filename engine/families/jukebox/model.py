@@ -26,6 +26,7 @@ from clavilux.families.musicgen.family import clip_of
 from clavilux.family import Progress
 from clavilux.files import PathLike
 from clavilux.model import Model
+from clavilux.provenance.stamp import stamped
 from clavilux.requests import USUAL_S, check_seconds
 from clavilux.teacher_forcing import checked_tokens, log_probability
 from clavilux.timings import Timings
@@ -38,11 +39,7 @@ _PIECE_S = 1.0  # sound that a stream gives at a time
 
 
 class JukeboxModel(Model):
-    """A loaded cascade. Made by `clavilux.load`.
-
-    Attributes:
-        at: what is being drawn, as progress shows it.
-    """
+    """A loaded cascade, made by `clavilux.load`; `at` is what is being drawn, as progress shows it."""
 
     OPTIONS = frozenset(
         ("seed", "temperature", "top_k", "top_p", "batch", "continue_from", "progress", "job", "job_metadata")
@@ -130,7 +127,7 @@ class JukeboxModel(Model):
         with nullcontext() if job is None else Journal.create(Path(job), about, given) as journal:
             samples, tokens = self._generate(settings, given, journal, progress, timings)
         songs = self._songs(settings, notes, samples, tokens)
-        timings.note(songs)
+        timings.note(stamped(songs, continue_from=continue_from, **{n: controls.get(n) for n in ("prime", "tokens")}))
         return songs if as_list else songs[0]
 
     def resume(
@@ -157,7 +154,7 @@ class JukeboxModel(Model):
                 journal.update(settings)
             timings = Timings()
             samples, tokens = self._generate(settings, given, journal, progress, timings)
-            songs = self._songs(settings, journal.job["notes"], samples, tokens)
+            songs = stamped(self._songs(settings, journal.job["notes"], samples, tokens), prime=list(given.values()))
         timings.note(songs)
         return songs
 

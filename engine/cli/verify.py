@@ -1,0 +1,86 @@
+"""The `verify` command: where a file comes from, for one file or a table of a folder.
+
+Knows arguments; what is found is `clavilux.verify`'s.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clavilux.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from clavilux.provenance.verdict import Verdict
+
+
+def verify(
+    path: Annotated[Path, typer.Argument(help="A sound, a picture, a score; or a folder of them.")],
+    trust: Annotated[Path | None, typer.Option(help="A PEM file with certificates to trust besides your own.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say where a file comes from: whether its credentials are valid, whose they are, what they claim."""
+    from clavilux.cli import display
+    from clavilux.verifying import verify as verb
+
+    if path.is_dir():
+        _verify_folder(path, trust, as_json)
+        return
+    found = verb(path, trust=trust)
+    display.print_json(found.as_dict()) if as_json else display.show_facts(_facts(found))
+
+
+def _verify_folder(folder: Path, trust: Path | None, as_json: bool) -> None:
+    from clavilux.cli import display
+    from clavilux.verifying import media_in
+    from clavilux.verifying import verify as verb
+
+    rows: list[dict[str, Any]] = []
+    for path in media_in(folder):
+        try:
+            rows.append(verb(path, trust=trust).as_dict())
+        except ValueError as error:  # an empty file among others
+            rows.append({"file": str(path), "error": str(error)})
+    if not rows:
+        raise ValueError(f"{str(folder)!r} holds no sounds, pictures or scores")
+    if as_json:
+        display.print_json({"folder": str(folder), "files": rows})
+    else:
+        display.show_rows(
+            ["file", "credentials", "signed by", "made"],
+            [[str(Path(row["file"]).relative_to(folder)), *_cells(row)] for row in rows],
+        )
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    if "error" in row:
+        return ["cannot be read", "", ""]
+    found = row["credentials"]
+    return [found["state"], _signer(found), found["made"]]
+
+
+def _signer(found: dict[str, Any]) -> str:
+    if not found["signer"]:
+        return ""
+    whose = {"own": "yours", "given": "trusted", "": "not known"}[found["trusted"]]
+    return f"{found['signer'].get('name', '?')} ({whose})"
+
+
+def _facts(found: Verdict) -> dict[str, Any]:
+    said, credentials = found.as_dict(), found.credentials
+    facts: dict[str, Any] = {"credentials": credentials.state}
+    if credentials.signer:
+        facts |= {"signed by": _signer(said["credentials"])}
+    if credentials.made:
+        facts |= {"made": credentials.made}
+    for each in credentials.ingredients:
+        facts.setdefault("from", []).append(f"{each.get('use')}: {each.get('name') or each.get('sha256', '')[:16]}")
+    if "from" in facts:
+        facts["from"] = ", ".join(facts["from"])
+    if credentials.problems:
+        facts |= {"problems": ", ".join(credentials.problems)}
+    for mark in found.marks:
+        facts[f"mark {mark.key}"] = f"p = {mark.p:.2g} from {mark.tokens:,} tokens"
+    return facts | {"this means": found.says, "remarks": found.remarks}

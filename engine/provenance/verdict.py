@@ -1,0 +1,124 @@
+"""What a verification says of a file: its credentials, the marks that were looked for, and one sentence on both.
+
+Knows words. Does not know how either is found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ABSENT, VALID, CHANGED = "absent", "valid", "changed"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What the signed credentials of a file are worth.
+
+    Attributes:
+        state: "valid": signed, and the file is as it was then; "changed": the file, or what was signed, is not;
+            "absent": it carries none, as after most programs have saved it again.
+        trusted: who vouches for the signer: "own" is an identity of this user's, "given" a certificate that was named;
+            "" is nobody known here.
+        signer: name, organization and serial number of the certificate, as the file gives them.
+        made: the last part of the C2PA actions' digitalSourceType, "trainedAlgorithmicMedia"; "" where the file claims
+            nothing.
+        program: what signed it, "Clavilux 0.1.0".
+        receipt: the signed receipt; {} where there is none.
+        ingredients: what it says that it was made from.
+        problems: C2PA's codes of what did not hold.
+    """
+
+    state: str
+    trusted: str = ""
+    signer: dict[str, str] = field(default_factory=dict)
+    made: str = ""
+    program: str = ""
+    receipt: dict[str, Any] = field(default_factory=dict)
+    ingredients: list[dict[str, Any]] = field(default_factory=list)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether the file is as it was signed, whoever signed it."""
+        return self.state == VALID
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "valid": self.valid, "state": self.state, "trusted": self.trusted, "signer": self.signer,
+            "made": self.made, "program": self.program, "receipt": self.receipt, "ingredients": self.ingredients,
+            "problems": list(self.problems),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What was found of a mark in the draw, for one key.
+
+    Attributes:
+        key: its id.
+        p: how likely so strong a trace, or a stronger one, is in a file without this mark.
+        tokens: how many tokens that rests on.
+    """
+
+    key: str
+    p: float
+    tokens: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"key": self.key, "p": self.p, "tokens": self.tokens}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of a file.
+
+    Attributes:
+        path: of the file.
+        credentials: what was signed.
+        marks: of every key that was looked for; empty where none was.
+        remarks: what could not be looked at, each the end of a sentence.
+    """
+
+    path: Path
+    credentials: Credentials
+    marks: tuple[Mark, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values, as `clavilux verify --json` prints them."""
+        return {
+            "file": str(self.path), "credentials": self.credentials.as_dict(),
+            "marks": [mark.as_dict() for mark in self.marks], "remarks": list(self.remarks), "says": self.says,
+        }  # fmt: skip
+
+    @property
+    def says(self) -> str:
+        """One sentence on what this means, and what it does not."""
+        return f"{_of_credentials(self.credentials)}."
+
+
+_MADE = {
+    "trainedAlgorithmicMedia": "made by a model",
+    "compositeWithTrainedAlgorithmicMedia": "made by a model together with something that was given to it",
+    "algorithmicMedia": "made by a program without a model",
+}
+_TRUST = {
+    "own": "with a key of this user's",
+    "given": "with a key that you trust",
+    "": "with a key that nobody known here vouches for, so who signed is not proven",
+}
+
+
+def _of_credentials(found: Credentials) -> str:
+    if found.state == ABSENT:
+        return "it carries no credentials, which says nothing about how it was made: most programs drop them on saving"
+    if found.state == CHANGED:
+        return "its credentials do not fit: the file was changed after it was signed, or they are damaged"
+    made = _MADE.get(found.made)
+    claim = f"it says that it was {made}" if made else "it makes no claim of having been generated"
+    by = f" by {found.program}" if found.program else ""
+    return f"{claim}, signed{by} {_TRUST[found.trusted]}; it is unchanged since"
