@@ -23,7 +23,7 @@ from clavilux.audio.score import bar_quarters
 DRUM_SETS = ("full", "light", "brushes", "sticks", "none")
 _BRUSH_KIT = 40
 _BREAK_SHARE = 0.3  # of sections that lead into a chorus, where the style has a break
-_LEVEL_OF = {"ppp": 0.5, "pp": 0.6, "p": 0.72, "mp": 0.84, "mf": 0.93, "f": 1.0, "ff": 1.08, "fff": 1.15}
+LEVEL_OF = {"ppp": 0.5, "pp": 0.6, "p": 0.72, "mp": 0.84, "mf": 0.93, "f": 1.0, "ff": 1.08, "fff": 1.15}
 _CRASH, _KICK = 49, 36
 _LEADS_INTO = ("chorus", "B", "drop", "solo")
 
@@ -100,7 +100,7 @@ class Arranger:
             if place.instruments is not None and part.name not in place.instruments:
                 continue
             rows = self._rows(part, place, length, harmony, broken)
-            scale = _LEVEL_OF[place.dynamic]
+            scale = LEVEL_OF[place.dynamic]
             program = (
                 (_BRUSH_KIT if self.drums == "brushes" else part.program) if part.kind == "drums" else part.program
             )

@@ -8,8 +8,9 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
-from clavilux.audio.arranging.band import Band
+from clavilux.audio.arranging.band import Band, section_kind
 from clavilux.audio.arranging.numerals import chord_of
 from clavilux.audio.chart import spread
 from clavilux.audio.harmony import Chord, Key
@@ -22,11 +23,6 @@ _DYNAMICS = {
 }  # fmt: skip
 _LEAST_WITH_ENDS = 12  # bars of a song that has an intro or an outro
 _MOST_OF_ENDS = 0.3  # of a song's bars
-
-
-def usual_bars(band: Band) -> int:
-    """How many bars a song of the style has where nobody says."""
-    return sum(bars for _, bars in band.form)
 
 
 def fit_form(form: Sequence[tuple[str, int]], num_bars: int) -> Form:
@@ -85,6 +81,7 @@ def write_sheet(
     metre: tuple[int, int] | None = None,
     swing: float | None = None,
     chords: Sequence[Sequence[Chord]] | None = None,
+    form: Sequence[tuple[str, int, bool]] | None = None,
 ) -> LeadSheet:
     """A song of the style in `num_bars` bars: form and chords, without a melody.
 
@@ -98,24 +95,47 @@ def write_sheet(
         seed: any integer.
         chords: a list for each bar instead of the style's, coming round again until the end; an empty one leaves
             the bar to the style.
+        form: (section, bars, whether it returns with other notes), `num_bars` bars in all, instead of the style's;
+            asked chords then begin anew with each section.
     """
     metre = metre or band.metre
     sections = []
     at = 0
-    for name, count in fit_form(band.form, num_bars):
+    own_form = [(name, count, False) for name, count in fit_form(band.form, num_bars)]
+    for name, count, varied in own_form if form is None else form:
         numerals = _numerals(band, key, name, seed)
         bars = []
         for index in range(count):
-            asked = chords[(at + index) % len(chords)] if chords else ()
+            asked = chords[(index if form else at + index) % len(chords)] if chords else ()
             own = [chord_of(numeral, key) for numeral in numerals[index % len(numerals)]]
             here = asked or own
             bars.append(SheetBar(metre, tuple(zip(spread(len(here), metre), here, strict=True))))
         at += count
-        dynamic = band.dynamics.get(name) or _DYNAMICS.get(name, "mf")
-        sections.append(SheetSection(name, tuple(bars), dynamic))
+        sections.append(SheetSection(name, tuple(bars), _dynamic(band, name), varied=varied))
     if not chords:
         sections[-1] = _closed(band, sections[-1], key, _numerals(band, key, sections[-1].name, seed))
     return LeadSheet(key, tempo, tuple(sections), style=band.name, swing=swing)
+
+
+def with_chords(sheet: LeadSheet, band: Band, seed: int) -> LeadSheet:
+    """The sheet with the style's chords in sections that have none, and its dynamics where none are said."""
+    sections = []
+    for section in sheet.sections:
+        bars = section.bars
+        if not any(bar.chords for bar in bars):
+            numerals = _numerals(band, sheet.key, section_kind(section.name), seed)
+            own = [[chord_of(each, sheet.key) for each in numerals[i % len(numerals)]] for i in range(len(bars))]
+            bars = tuple(
+                SheetBar(bar.metre, tuple(zip(spread(len(here), bar.metre), here, strict=True)))
+                for bar, here in zip(bars, own, strict=True)
+            )
+        dynamic = section.dynamic or _dynamic(band, section_kind(section.name))
+        sections.append(replace(section, bars=bars, dynamic=dynamic))
+    return replace(sheet, sections=tuple(sections))
+
+
+def _dynamic(band: Band, name: str) -> str:
+    return band.dynamics.get(name) or _DYNAMICS.get(name, "mf")
 
 
 def _numerals(band: Band, key: Key, section: str, seed: int) -> tuple[tuple[str, ...], ...]:

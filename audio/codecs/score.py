@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clavilux.audio.arranging.arranger import Arranger
+from clavilux.audio.arranging.arranger import LEVEL_OF, Arranger
 from clavilux.audio.codecs.remi import score_tokens
+from clavilux.audio.codecs.timeline import Timeline
 from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.notes import PART_NOTE, as_parts
 from clavilux.audio.score import Score, bar_quarters
@@ -74,13 +75,12 @@ class ScorePlayer:
     """Tokens in, one after another; sound out, a bar at a time, and the score in the end.
 
     Args:
-        tempo: quarters a minute, exact (tokens know whole ones only).
+        timeline: the bars that come, their metres where the tokens' are stand-ins, and their exact tempo (tokens know
+            whole ones only). The notes that end the last bar ring on until the sound ends.
         duration_s: the exact length of all the sound.
-        num_bars: how many bars come; the notes that end the last one ring on until the sound ends.
         semitones: what the tokens are transposed by.
         programs: written program -> the one that plays it.
         before: a score that comes first, untouched.
-        metre: the metre to name in the score where the tokens' is its stand-in.
         soundfont: whose instruments play; the bundled one if None.
         band: who plays with what the tokens say, which is then the melody of its sheet.
     """
@@ -88,22 +88,20 @@ class ScorePlayer:
     def __init__(
         self,
         *,
-        tempo: float,
+        timeline: Timeline,
         duration_s: float,
-        metre: tuple[int, int],
-        num_bars: int,
         semitones: int = 0,
         programs: Mapping[int, int] | None = None,
         before: Score | None = None,
         soundfont: SoundFont | None = None,
         band: Arranger | None = None,
     ):
-        self._tokens, self._tempo, self._metre, self._before = score_tokens(), tempo, metre, before
+        self._tokens, self._timeline, self._before = score_tokens(), timeline, before
         self._table = self._tokens.transposition(semitones)
         self._programs = dict(programs or {})
         self._offset = before.length if before is not None else 0.0
         self._start_s = before.duration_s if before is not None else 0.0
-        self._duration_s, self._num_bars, self._band = duration_s, num_bars, band
+        self._duration_s, self._band = duration_s, band
         used = set(self._programs.values()) | (set(before.notes["program"].tolist()) if before is not None else set())
         used |= {part.program for part in band.parts if part.kind != "drums"} if band is not None else set()
         controls: np.ndarray | None = None
@@ -129,7 +127,7 @@ class ScorePlayer:
     @property
     def at_s(self) -> float:
         """Seconds that are written so far."""
-        return self._start_s + self._bars * bar_quarters(self._metre) * 60 / self._tempo
+        return self._start_s + float(self._timeline.seconds_at(np.array(self._timeline.starts[self._bars])))
 
     def push(self, token: int) -> Tensor | None:
         """Take a token; the samples float32 [2, N] that a finished bar settles, or None."""
@@ -159,9 +157,10 @@ class ScorePlayer:
     def _written(self, key: Key | None) -> Score:
         notes = np.concatenate([np.empty(0, PART_NOTE), *self._notes])
         notes["start"] -= self._offset
-        length = max(self._bars * bar_quarters(self._metre), (self._duration_s - self._start_s) * self._tempo / 60)
+        line = self._timeline
+        length = max(line.starts[self._bars], line.quarters_at(self._duration_s - self._start_s))
         chords = tuple(self._chords) if self._band is None else self._band.sheet.chords()
-        return Score(notes, ((0.0, self._tempo),), ((0.0, self._metre),), key, chords, length)
+        return Score(notes, line.tempos, line.metre_changes, key, chords, length, sections=line.sections)
 
     def _feed_before(self) -> Tensor:
         if self._given:
@@ -174,19 +173,23 @@ class ScorePlayer:
         ids = self._table[np.array(self._bar)]
         self.drawn.extend(ids.tolist())
         bar = self._tokens.decode(ids)
-        length = bar_quarters(self._metre)
-        begins = self._bars * length
-        bar = replace(bar, metres=((0.0, self._metre),), length=max(length, bar.length))
+        metre, begins = self._timeline.metres[self._bars], self._timeline.starts[self._bars]
+        bar = replace(bar, metres=((0.0, metre),), length=max(bar_quarters(metre), bar.length))
         notes = phrased(bar.notes, bar, first_bar=self._bars)
         if self._programs:
             notes["program"] = [self._programs.get(int(p), int(p)) for p in notes["program"]]
-        self._chords += [(begins + q, c) for q, c in bar.chords if not self._chords or self._chords[-1][1] != c]
+        for quarter, chord in bar.chords:
+            if not self._chords or self._chords[-1][1] != chord:
+                self._chords.append((begins + quarter, chord))
         notes["start"] += begins
+        notes = self._heard(notes)
+        if self._bars + 1 == len(self._timeline.metres):
+            notes = self._ended(notes)
         if self._band is not None:
             notes = self._band.with_melody(self._bars, as_parts(notes))
         notes["start"] += self._offset
         self._bars += 1
-        if self._bars == self._num_bars:
+        if self._bars == len(self._timeline.metres):
             notes = self._held(notes)
         self._notes.append(notes)
         played = notes if self._band is None else self._played_by_band(notes)
@@ -197,22 +200,42 @@ class ScorePlayer:
     def _played_by_band(self, notes: np.ndarray) -> np.ndarray:
         """The bar's notes as hands play them; none leaves its bar, which is what is rendered next."""
         assert self._band is not None, "it was asked"
-        end = self._offset + self._bars * bar_quarters(self._metre)
-        begin = end - bar_quarters(self._metre)
+        begin, end = (self._offset + at for at in self._timeline.starts[self._bars - 1 : self._bars + 1])
         played = self._band.played(notes)
         played["start"] = np.clip(played["start"], begin, end - 1e-3)
         return played
 
+    def _heard(self, notes: np.ndarray) -> np.ndarray:
+        """A bar's notes without those of players who rest in it, as loud as it is to be."""
+        line = self._timeline
+        programs = line.programs[self._bars] if line.programs else None
+        if programs is not None:
+            notes = notes[[int(program) in programs for program in notes["program"]]]
+        dynamic = line.dynamics[self._bars] if line.dynamics else None
+        if dynamic is not None:
+            notes["velocity"] = np.clip(np.round(notes["velocity"] * LEVEL_OF[dynamic]), 1, 127)
+        return notes
+
+    def _ended(self, notes: np.ndarray) -> np.ndarray:
+        """The last bar's notes: those that each part begins last last until the bar's end, all together."""
+        end = self._timeline.starts[-1]
+        for program in np.unique(notes["program"]):
+            own = notes["program"] == program
+            last = own & (notes["start"] == notes["start"][own].max())
+            notes["duration"] = np.where(last, np.maximum(notes["duration"], end - notes["start"]), notes["duration"])
+        return notes
+
     def _held(self, notes: np.ndarray) -> np.ndarray:
         """The last notes ring until the piece ends, where it ends later than the bar."""
-        end = self._offset + self._bars * bar_quarters(self._metre)
-        until = self._offset + (self._duration_s - self._start_s) * self._tempo / 60
-        ringing = notes["start"] + notes["duration"] > end - 4 / self._metre[1] + 1e-6
+        end = self._offset + self._timeline.starts[-1]
+        until = self._offset + self._timeline.quarters_at(self._duration_s - self._start_s)
+        beat = 4 / self._timeline.metres[-1][1]
+        ringing = notes["start"] + notes["duration"] > end - beat + 1e-6
         notes["duration"] = np.where(ringing & (until > end), until - notes["start"], notes["duration"])
         return notes
 
     def _seconds_at(self, quarters: np.ndarray) -> np.ndarray:
-        return self._start_s + (quarters - self._offset) * 60 / self._tempo
+        return self._start_s + self._timeline.seconds_at(quarters - self._offset)
 
     def _feed(self, events: np.ndarray, until_s: float) -> Tensor:
         until_s = max(until_s, 0.0)

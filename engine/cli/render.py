@@ -56,6 +56,16 @@ def render(
     density: Annotated[str | None, typer.Option(help="sparse, medium or dense.")] = None,
     drums: Annotated[str | None, typer.Option(help="Of a band: full, light, brushes, sticks or none.")] = None,
     swing: Annotated[float | None, typer.Option(help="Of a band: 0.5 is even, 0.667 a triplet's.")] = None,
+    form: Annotated[
+        str | None, typer.Option(help="AABB, ABA, AA'BA, verse-chorus, 'intro 4, verse 8, chorus 8' ...")
+    ] = None,
+    bars: Annotated[int | None, typer.Option(help="How many in all; intro and outro count.")] = None,
+    intro: Annotated[int | None, typer.Option(help="Bars before the form; 0 for none.")] = None,
+    outro: Annotated[int | None, typer.Option(help="Bars after the form; 0 for none.")] = None,
+    ritardando: Annotated[bool, typer.Option("--ritardando", help="Slow down in the last two bars.")] = False,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Play this sheet (.txt): sections, bars, chords, tempo, players, dynamics.")
+    ] = None,
     section: Annotated[str | None, typer.Option(help="whole, opening, middle or closing.")] = None,
     temperature: Annotated[float | None, typer.Option(help="0 is greedy; higher is bolder.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest tokens only.")] = None,
@@ -101,10 +111,12 @@ def render(
 ) -> None:
     """Write music from a sentence."""
     targets = SongFiles.numbered(SongFiles(output, midi, plot, stems, tuple(score or ())), batch)
-    check_songs(targets, [continue_from, melody, prime, soundfont], loop=loop, listen=listen)
+    check_songs(targets, [continue_from, melody, prime, soundfont, sheet], loop=loop, listen=listen)
     controls = {
         "key": key, "tempo": tempo, "metre": metre, "chords": chords, "instruments": instrument,
         "style": style, "density": density, "section": section, "drums": drums, "swing": swing,
+        "form": form, "bars": bars, "intro": intro, "outro": outro, "ritardando": ritardando or None,
+        "sheet": sheet,
         "temperature": temperature, "top_k": top_k,
         "top_p": top_p, "guidance": guidance, "melody": melody, "padding": padding, "window_s": window,
         "stride_s": stride, "continue_from": continue_from, "seed": seed, "artist": artist, "genre": genre,

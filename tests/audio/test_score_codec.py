@@ -7,6 +7,7 @@ import torch
 from clavilux.audio.codecs import Codec
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.codecs.score import ScoreCodec, ScorePlayer, phrased
+from clavilux.audio.codecs.timeline import Timeline
 from clavilux.audio.harmony import Key
 from clavilux.audio.score import NOTE, Score
 
@@ -32,7 +33,7 @@ def test_sound_cannot_be_encoded():
 
 
 def play(duration_s=4.5, **options):
-    player = ScorePlayer(tempo=120, duration_s=duration_s, metre=(4, 4), num_bars=2, **options)
+    player = ScorePlayer(timeline=Timeline.even((4, 4), 120, 2), duration_s=duration_s, **options)
     tokens = score_tokens()
     pieces = [player.push(int(i)) for i in (*tokens.encode(SCORE), tokens.ids["Bar_None"])]
     return player, torch.cat([p for p in [*pieces, player.finish()] if p is not None], dim=1)

@@ -22,7 +22,9 @@ _MAX_TAKEN = 50
 _SILENT = ("bars", "length", "ensemble", "span")
 _SAME_TEMPO, _SAME_PACE = 1.0, 0.15  # quarters a minute; a share: a tempo is moved a little to fill the time
 # What any music has: a number of beats, "16 bars" or "song" beside words that are not known says nothing of them.
-_GENERIC_SLOTS = frozenset(("tempo", "bars", "length", "metre", "section", "density", "count"))
+_GENERIC_SLOTS = frozenset(
+    ("tempo", "bars", "length", "metre", "section", "density", "count", "form", "intro", "outro", "ritardando")
+)
 _GENERIC_PHRASES = frozenset((("song",), ("songs",), ("ballad",), ("ballads",)))
 _MOST_NEAREST = 5
 
@@ -123,8 +125,8 @@ def _is_kept(claim: Claim, settled: Settled) -> bool:
         return "tempo" not in given and abs(settled.tempo / controls.tempo - 1) < _SAME_PACE
     if slot == "count":
         return len(controls.instruments) == value
-    if slot == "chords":
-        return "chords" not in given
+    if slot in ("chords", "form", "intro", "outro", "ritardando"):
+        return slot not in given and "sheet" not in given
     return {"bars": settled.num_bars, "length": settled.seconds}.get(slot, value) == value
 
 
@@ -157,6 +159,12 @@ def _meaning(claims: tuple[Claim, ...]) -> str:
             parts.append(f"{value} players")
         elif slot == "chords":
             parts.append("these chords")
+        elif slot == "form":
+            parts.append(f"the form {value}")
+        elif slot in ("intro", "outro"):
+            parts.append(f"an {slot} of {value} bars")
+        elif slot == "ritardando":
+            parts.append("slower at the end")
         elif slot == "bars":
             parts.append(f"{value} bars")
         elif slot == "length":

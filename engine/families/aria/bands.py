@@ -6,19 +6,18 @@ Knows controls and lead sheets. The composer writes the melody, under the sheet'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from clavilux.audio.arranging.arranger import DRUM_SETS, Arranger
 from clavilux.audio.arranging.band import Band
-from clavilux.audio.arranging.forms import usual_bars, write_sheet
+from clavilux.audio.arranging.forms import fit_form, with_chords, write_sheet
 from clavilux.audio.arranging.library import ENDING, band_names, load_band
-from clavilux.audio.harmony import Chord
 from clavilux.audio.lead_sheet import LeadSheet
 from clavilux.audio.programs import KIN, PROGRAM_NAMES
 from clavilux.checks import check_number
-from clavilux.families.aria.form import Bar, sections_of
+from clavilux.families.aria.form import Bar, plan_sheet
+from clavilux.families.aria.form_options import FormOptions, named
 from clavilux.families.aria.instruments import INSTRUMENTS, NO_DRUMS, unknown
 from clavilux.families.aria.styles import STYLES, Style
 
@@ -127,16 +126,35 @@ def with_band(controls: Controls, plan: BandPlan) -> Controls:
     return replace(controls, instruments=(plan.written, *playing), unmet=tuple(unmet))
 
 
-def form_decides(parsed: ParsedPrompt, open_length: bool, plan: BandPlan) -> ParsedPrompt:
-    """What was read, with the form's own number of bars where nobody says how long the song is; a band has drums."""
-    parsed = replace(parsed, unmet=tuple(each for each in parsed.unmet if NO_DRUMS not in each))
-    if open_length and parsed.bars is None and parsed.length is None:
-        return replace(parsed, bars=usual_bars(plan.band))
-    return parsed
+def with_drums(parsed: ParsedPrompt) -> ParsedPrompt:
+    """What was read; a band has the drums that the composer does not write."""
+    return replace(parsed, unmet=tuple(each for each in parsed.unmet if NO_DRUMS not in each))
 
 
-def sheet_of(plan: BandPlan, controls: Controls, tempo: float, num_bars: int, seed: int) -> LeadSheet:
-    """Form and chords of the song."""
+def band_of(style: str | None) -> Band | None:
+    """The band of a style that is named; None where there is none. ValueError as `check_style`."""
+    name = style and check_style(style)
+    return load_band(name) if name and name not in STYLES else None
+
+
+def usual_bars(plan: BandPlan, asked: FormOptions) -> int:
+    """How many bars a song has where nobody says: its form's, which is the style's own where none is asked for."""
+    form = plan.band.form
+    if asked.form is not None:
+        return asked.usual(form) or 0
+    ends = (("intro", asked.intro), ("outro", asked.outro))
+    replaced = [name for name, bars in ends if bars is not None]
+    return sum(bars for name, bars in form if name not in replaced) + sum(bars or 0 for _, bars in ends)
+
+
+def sheet_of(
+    plan: BandPlan, asked: FormOptions, controls: Controls, tempo: float, num_bars: int, seed: int
+) -> LeadSheet:
+    """Form and chords of the song: those of the sheet that is asked for, else the style's in the form that is."""
+    if asked.sheet is not None:
+        sheet = with_chords(cast(asked.sheet, plan.band)[0], plan.band, seed)
+        swing = sheet.swing if plan.swing is None else plan.swing
+        return replace(sheet, tempo=tempo, style=plan.band.name, swing=swing)
     return write_sheet(
         plan.band,
         controls.key,
@@ -146,7 +164,54 @@ def sheet_of(plan: BandPlan, controls: Controls, tempo: float, num_bars: int, se
         metre=controls.metre,
         swing=plan.swing,
         chords=controls.chords,
+        form=_asked_form(plan.band, asked, num_bars),
     )
+
+
+def _asked_form(band: Band, asked: FormOptions, num_bars: int) -> list[tuple[str, int, bool]] | None:
+    """(section, bars, whether it is varied) as options have it; None leaves all to the style."""
+    if asked.form is None and asked.intro is None and asked.outro is None:
+        return None
+    if asked.form is not None:
+        parts = asked.parts(num_bars) or []
+        return [(part.name, part.bars or 0, part.varied) for part in parts]
+    replaced = [name for name, bars in (("intro", asked.intro), ("outro", asked.outro)) if bars is not None]
+    own = [part for part in band.form if part[0] not in replaced]
+    inside = fit_form(own, num_bars - (asked.intro or 0) - (asked.outro or 0))
+    before = [("intro", asked.intro)] if asked.intro else []
+    after = [("outro", asked.outro)] if asked.outro else []
+    return [(name, bars, False) for name, bars in (*before, *inside, *after)]
+
+
+def cast(sheet: LeadSheet, band: Band) -> tuple[LeadSheet, list[str]]:
+    """(the sheet with its players as parts of the band and the one who plays the melody, that one's name if named).
+
+    A name is a part of the band ("bass"), an instrument that one plays, or else the melody's.
+
+    Raises:
+        ValueError: several that the band does not have, of which one alone can play the melody.
+    """
+    plays = {part.name: [part.name] for part in band.parts}
+    for part in band.parts:
+        plays.setdefault("drums" if part.kind == "drums" else _named(part.program), []).append(part.name)
+    leads: list[str] = []
+    sections = []
+    for section in sheet.sections:
+        players = None
+        if section.instruments is not None:
+            players = []
+            for name in section.instruments:
+                own = plays.get(name.lower()) or list(named(name))
+                leads += [each for each in own if each not in plays]
+                players += own
+        sections.append(replace(section, instruments=None if players is None else tuple(players)))
+    leads = list(dict.fromkeys(leads))
+    if len(leads) > 1:
+        raise ValueError(
+            f"the sheet has {' and '.join(leads)} beside the band of {band.name} ({', '.join(plays)}); one alone can "
+            "play the melody"
+        )
+    return replace(sheet, sections=tuple(sections)), leads
 
 
 def arranger_of(plan: BandPlan, sheet: LeadSheet, seed: int) -> Arranger:
@@ -154,33 +219,15 @@ def arranger_of(plan: BandPlan, sheet: LeadSheet, seed: int) -> Arranger:
     return Arranger(sheet, plan.band, seed=seed, drums=plan.drums, without=plan.without)
 
 
-def melody_bars(sheet: LeadSheet, shift: int) -> list[Bar]:
-    """What the composer writes, `shift` semitones higher: the melody's bars under the sheet's chords.
+def melody_bars(sheet: LeadSheet, asked: FormOptions) -> list[Bar]:
+    """What the composer writes: the melody's bars under the sheet's chords, whose basses are the band's to play.
 
-    Sections that return return with their melody; the last bar is always written anew, for it ends the piece.
+    Sections that return return with their melody. Where the sheet was not asked for, the melody rests in an intro.
     """
-    names = sections_of(len(sheet.bars))
-    bars: list[Bar] = []
-    first_of: dict[tuple[str, int], int] = {}
-    sounding = Chord((sheet.key.tonic + shift) % 12, "min" if sheet.key.mode == "minor" else "maj")
-    for section in sheet.sections:
-        first = first_of.setdefault((section.name, len(section.bars)), len(bars))
-        for index, bar in enumerate(section.bars):
-            chords = _plain(bar.chords, shift)
-            if not chords or chords[0][0] > 0:
-                chords = ((0.0, sounding), *chords)
-            sounding = chords[-1][1]
-            last = len(bars) + 1 == len(sheet.bars)
-            rests = section.name in _SILENT_LEAD and not last
-            again = first + index
-            anew = rests or last or section.varied or again == len(bars) or bars[again].chords != chords
-            bars.append(Bar(bar.metre, names[len(bars)], chords, rests=rests, returns=None if anew else again))
-    return bars
-
-
-def _plain(chords: Sequence[tuple[float, Chord]], shift: int) -> tuple[tuple[float, Chord], ...]:
-    """Chords without their basses, which are the band's to play."""
-    return tuple((time, Chord((chord.root + shift) % 12, chord.quality)) for time, chord in chords)
+    bars = plan_sheet(sheet, () if asked.sheet is not None else _SILENT_LEAD)
+    return [
+        replace(bar, chords=bar.chords and tuple((at, replace(c, bass=None)) for at, c in bar.chords)) for bar in bars
+    ]
 
 
 def _named(program: int) -> str:
@@ -195,5 +242,4 @@ def _named(program: int) -> str:
 def account_of(plan: BandPlan, sheet: LeadSheet) -> dict[str, Any]:
     """What a receipt says of the band."""
     swing = plan.band.swing if sheet.swing is None else sheet.swing
-    form = ", ".join(f"{section.name} {len(section.bars)}" for section in sheet.sections)
-    return {"form": form, "drums": plan.drums, "swing": round(swing, 4), "lead": PROGRAM_NAMES[plan.lead]}
+    return {"drums": plan.drums, "swing": round(swing, 4), "lead": PROGRAM_NAMES[plan.lead]}

@@ -18,6 +18,7 @@ from clavilux.audio.chart import read_chart
 from clavilux.audio.harmony import Chord, Key
 from clavilux.checks import check_number
 from clavilux.families.aria.bands import check_style, habits_of
+from clavilux.families.aria.form_names import FORMS, MOST_BARS, MOST_OF_ENDS
 from clavilux.families.aria.instruments import INSTRUMENTS, NO_DRUMS, instruments_named, unknown
 from clavilux.families.aria.lexicon import PACES
 from clavilux.families.aria.literals import TEMPO_RANGE, no_metre
@@ -43,6 +44,12 @@ ACCEPTS: dict[str, Any] = {
     "section": list(SECTIONS),
     "drums": list(DRUM_SETS),
     "swing": "0.5 (even) to 0.75 for a band: where the second of two eighths falls",
+    "form": "letters, AABB or AA'BA; " + ", ".join(FORMS) + "; or sections with their bars, 'verse 8, chorus 8'",
+    "bars": f"1 to {MOST_BARS}, intro and outro among them",
+    "intro": f"bars before the form, 0 to {MOST_OF_ENDS}",
+    "outro": f"bars after the form, 0 to {MOST_OF_ENDS}",
+    "ritardando": "yes, to slow down in the last bars",
+    "sheet": "a text file with a song's sections, bars and chords",
     "soundfont": "a SoundFont file (.sf2, .sf3) whose instruments play",
     "anything": "yes, to make a piece even of a prompt of which nothing is understood",
 }

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,6 @@ from clavilux.audio.clip import Audio
 from clavilux.audio.codecs import Codec
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.codecs.score import ScoreCodec, ScorePlayer
-from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.score import Score
 from clavilux.audio.soundfont import SoundFont
 from clavilux.checks import short
@@ -35,10 +34,12 @@ from clavilux.families.aria.continuation import (
     read_continuation,
     recording_samples,
 )
-from clavilux.families.aria.controls import ACCEPTS, DENSITIES, Bars, Controls, resolve
-from clavilux.families.aria.form import fit_asked, fit_bars, plan_bars
+from clavilux.families.aria.controls import ACCEPTS, DENSITIES, Controls, resolve
+from clavilux.families.aria.form import moved, writers
+from clavilux.families.aria.form_options import OPTIONS, FormOptions, players_of
 from clavilux.families.aria.grammar import ScoreGrammar
-from clavilux.families.aria.parts import lead_of, parts_of
+from clavilux.families.aria.outline import outline_of
+from clavilux.families.aria.parts import lead_of, parts_of, programs_of
 from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixConditioner, PrefixControls, shift_to_c, tempo_bin
 from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.families.aria.refusal import check_understood
@@ -190,10 +191,11 @@ class Aria:
         controls.pop("anything", None)
         soundfont = SoundFont.given(controls.pop("soundfont", None))
         tempo_is_free = parsed.tempo is None and "tempo" not in controls
-        resolved, plan = settled(parsed, request.seed, controls)
-        if plan is not None:
-            parsed = bands.form_decides(parsed, request.open_length, plan)
-        return ScoreGeneration(self, request, parsed, resolved, given, notes, tempo_is_free, soundfont, plan)
+        settlement = settled(parsed, request.seed, controls)
+        if settlement.plan is not None:
+            parsed = bands.with_drums(parsed)
+        tempo_is_free &= settlement.asked.sheet is None
+        return ScoreGeneration(self, request, parsed, settlement, given, notes, tempo_is_free, soundfont)
 
 
 class ScoreGeneration:
@@ -204,54 +206,37 @@ class ScoreGeneration:
         aria: Aria,
         request: Request,
         parsed: ParsedPrompt,
-        controls: Controls,
+        settlement: Settlement,
         given: Continuation | None,
         notes: list[str],
         tempo_is_free: bool,
         soundfont: SoundFont | None = None,
-        plan: bands.BandPlan | None = None,
     ) -> None:
+        controls, plan, asked = settlement
         before_s = given.duration_s if given is not None else 0.0
-        seconds, num_bars, tempo, unmet = fit_asked(
-            parsed, request.seconds, controls.metre, controls.tempo,
-            before_s=before_s, open_length=request.open_length, tempo_is_free=tempo_is_free,
-        )  # fmt: skip
-        request, controls = replace(request, seconds=seconds), replace(controls, unmet=controls.unmet + unmet)
-        if before_s >= request.seconds:
-            raise ValueError(
-                f"seconds is {request.seconds:g}, and what is to be continued lasts {before_s:.1f} s "
-                "already; ask for more"
-            )
-        self._controls, self._seconds = controls, request.seconds
-        if num_bars is None:
-            num_bars, tempo = fit_bars(
-                request.seconds - before_s, controls.metre, controls.tempo, tempo_is_free=tempo_is_free
-            )
-        self._tempo = tempo
+        outline = outline_of(request, parsed, controls, plan, asked, before_s=before_s, tempo_is_free=tempo_is_free)
+        length, sheet = outline.length, outline.sheet
+        request = replace(request, seconds=length.seconds)
+        controls = replace(controls, unmet=controls.unmet + length.unmet)
+        self._controls, self._seconds = controls, length.seconds
         shift = shift_to_c(controls.key.tonic)
-        sheet = None if plan is None else bands.sheet_of(plan, controls, tempo, num_bars, request.seed)
-        bars = (
-            plan_bars(
-                num_bars,
-                controls.metre,
-                section=controls.section,
-                chords=_shifted(controls.chords, controls.key),
-                key=controls.key.transposed(shift_to_c(controls.key.tonic)),
-                continues=given is not None,
-            )
-            if sheet is None
-            else bands.melody_bars(sheet, shift)
-        )
         self._transposition = Transposition(shift)
         parts, programs = parts_of(controls.instruments, shift) if plan is None else lead_of(plan, shift)
         self.prompt = prompt_tokens(given, shift, aria.windows.context // 2)
+        written = programs_of(controls.instruments if plan is None else (plan.written,), programs)
         self.grammar: Grammar | None = ScoreGrammar(
-            score_tokens(), bars, parts, None if self.prompt.shape[2] else tempo
+            score_tokens(),
+            moved(outline.bars, shift),
+            parts,
+            None if self.prompt.shape[2] else length.tempo,
+            [written(names) for names in writers(outline.bars)],
         )
+        heard = [written(bar.players) for bar in outline.bars]
+        heard = [names if names is None else frozenset(programs[program] for program in names) for names in heard]
         prefix = PrefixControls(
             style=aria.styles.index(controls.style if plan is None else plan.band.composer),
             mode=MODES.index(controls.key.mode),
-            tempo=tempo_bin(tempo),
+            tempo=tempo_bin(length.tempo),
             density=DENSITIES.index(controls.density),
             programs=tuple(part.program for part in parts),
         )
@@ -263,18 +248,20 @@ class ScoreGeneration:
         self._recording = recording_samples(recording)
         self._recording_s = before_s if recording is not None else 0.0
         self._player = ScorePlayer(
-            tempo=tempo,
+            timeline=outline.timeline(tuple(heard)),
             duration_s=request.seconds - self._recording_s,
-            metre=controls.metre,
-            num_bars=num_bars,
             semitones=-shift,
             programs=programs,
             before=given.score if given is not None else None,
             soundfont=soundfont,
             band=None if plan is None or sheet is None else bands.arranger_of(plan, sheet, request.seed),
         )
-        account = Settled(controls, tempo, num_bars, request.seconds, frozenset(_options(request, given)))
+        account = Settled(controls, length.tempo, length.bars, request.seconds, frozenset(_options(request, given)))
         self.receipt = _receipt(aria, request, parsed, account, notes, soundfont)
+        self.receipt["controls"] |= {"form": outline.form} if outline.form else {}
+        self.receipt["controls"] |= {"ritardando": True} if outline.ritardando else {}
+        if asked.sheet is not None:
+            self.receipt["controls"]["chords"] = "as the sheet has them"
         if plan is not None and sheet is not None:
             self.receipt["controls"]["band"] = bands.account_of(plan, sheet)
 
@@ -328,19 +315,27 @@ def _unknown(parsed: ParsedPrompt) -> list[str]:
     return words + ([f"{parsed.unread} characters were not read"] if parsed.unread else [])
 
 
-def _shifted(chords: Bars | None, key: Key) -> list[list[Chord]] | None:
-    """Asked chords in the composer's key, which is C."""
-    if chords is None:
-        return None
-    return [[chord.transposed(shift_to_c(key.tonic)) for chord in bar] for bar in chords]
+class Settlement(NamedTuple):
+    """Every control, the band where the style has one, and what is asked of the form."""
+
+    controls: Controls
+    plan: bands.BandPlan | None
+    asked: FormOptions
 
 
-def settled(parsed: ParsedPrompt, seed: int, options: dict[str, Any]) -> tuple[Controls, bands.BandPlan | None]:
-    """Every control, and the band where the style has one. ValueError, TypeError as `resolve`."""
-    own: dict[str, Any] = {name: options[name] for name in ("drums", "swing") if name in options}
-    controls = resolve(parsed, seed=seed, **{name: value for name, value in options.items() if name not in own})
+def settled(parsed: ParsedPrompt, seed: int, options: dict[str, Any]) -> Settlement:
+    """Settle what options, a sheet and words say. ValueError, TypeError as `resolve` and `FormOptions.of`."""
+    asked = FormOptions.of(parsed, options)
+    options = asked.controls() | {name: value for name, value in options.items() if name not in OPTIONS}
+    own: dict[str, Any] = {name: options.pop(name) for name in ("drums", "swing") if name in options}
+    if asked.sheet is not None:
+        band = bands.band_of(options.get("style") or parsed.style)
+        names = players_of(asked.sheet)[1] if band is None else bands.cast(asked.sheet, band)[1]
+        options |= {"instruments": names} if names else {}
+    controls = resolve(parsed, seed=seed, **options)
     plan = bands.plan_of(controls.style, parsed, controls, own)
-    return (controls, None) if plan is None else (bands.with_band(controls, plan), plan)
+    controls = replace(controls, unmet=controls.unmet + asked.played_as)
+    return Settlement(controls if plan is None else bands.with_band(controls, plan), plan, asked)
 
 
 def _options(request: Request, given: Continuation | None) -> dict[str, Any]:

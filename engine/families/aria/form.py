@@ -1,36 +1,56 @@
-"""The form of a piece: how many bars, what part of the piece each is, and which chords were asked for.
+"""The plan of a piece, bar by bar: what part of the piece each bar is, which chords were asked for, what returns.
 
-Knows bars and time. Does not know tokens (`grammar`) or words (`prompt`).
+Every composer and every band follows the same `Bar`s. Knows bars, sections and cadences. Does not know tokens
+(`grammar`), words (`prompt`), or how long the piece is to be (`lengths`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from clavilux.audio.chart import spread
 from clavilux.audio.harmony import Chord, Key
-from clavilux.audio.score import bar_quarters
-from clavilux.families.aria.literals import LONGEST_S
-from clavilux.families.aria.prompt import ParsedPrompt
+from clavilux.audio.lead_sheet import LeadSheet, SheetSection
+from clavilux.audio.score import Events, bar_quarters
+from clavilux.families.aria.form_names import FormPart
 
-FREE_TEMPO_SHARE = 0.25  # how far a tempo that nobody asked for may move so that bars fill the time
-SLOWEST_FREE, FASTEST_FREE = 36.0, 240.0  # to which a tempo moves that bars and seconds settle
-RING_S, RING_SHARE = 1.5, 0.08  # time left for the last chord to ring, where the tempo is free
+Metre = tuple[int, int]
+Placed = tuple[tuple[float, Chord], ...]  # (quarters from the bar's start, chord)
+_CADENCE_BARS = 4  # of a section whose last bar but one is planned too
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar to write: its metre, its section, and its chords as (quarters from the bar's start, chord), the
-    first at 0; None lets the model choose them. A bar that `rests` has no notes; one that `returns` has those of the
-    earlier bar of that index.
+    """One bar of a plan, at its sounding pitch.
+
+    Attributes:
+        metre: (numerator, denominator).
+        section: where in the piece it stands: "opening", "middle", "closing" or "last".
+        chords: (quarters from the bar's start, chord), the first at 0; None lets the composer choose them.
+        rests: it has no notes of the composer's.
+        returns: the index of the earlier bar whose notes it has.
+        varies: the index of the earlier bar whose chords it has, where the composer chose those.
+        name: of the part of the form that it belongs to, "A" or "chorus"; "" where there is no form.
+        number: of the bar in that part, from 0.
+        varied: its part was to return with other notes.
+        players: names of those who are heard in it; None is everybody.
+        dynamic: "ppp" to "fff"; None leaves it to who plays.
     """
 
-    metre: tuple[int, int]
+    metre: Metre
     section: str
-    chords: tuple[tuple[float, Chord], ...] | None = None
+    chords: Placed | None = None
     rests: bool = False
     returns: int | None = None
+    varies: int | None = None
+    name: str = ""
+    number: int = 0
+    varied: bool = False
+    players: tuple[str, ...] | None = None
+    dynamic: str | None = None
 
 
 def sections_of(num_bars: int, *, opens: bool = True, closes: bool = True) -> list[str]:
@@ -43,104 +63,180 @@ def sections_of(num_bars: int, *, opens: bool = True, closes: bool = True) -> li
     return names
 
 
-def fit_bars(seconds: float, metre: tuple[int, int], tempo: float, *, tempo_is_free: bool) -> tuple[int, float]:
-    """(number of bars, tempo) for a piece of `seconds`.
-
-    An asked tempo stands, and the bars are as many as fit; a free one moves a little, so that the bars end
-    shortly before the piece does.
-    """
-    bar_s = bar_quarters(metre) * 60 / tempo
-    if tempo_is_free:
-        room_s = seconds - min(RING_S, RING_SHARE * seconds)
-        below = max(1, int(room_s / bar_s))
-        pace = {bars: bar_quarters(metre) * 60 * bars / room_s for bars in (below, below + 1)}
-        num_bars = min(pace, key=lambda bars: abs(pace[bars] / tempo - 1))
-        if abs(pace[num_bars] / tempo - 1) <= FREE_TEMPO_SHARE and 20 <= pace[num_bars] <= 300:
-            return num_bars, _plain(pace[num_bars], room_s, seconds)
-    return max(1, int(seconds / bar_s + 1e-6)), tempo
-
-
-def _plain(pace: float, bars_s: float, seconds: float) -> float:
-    """The tempo with the fewest decimals, near `pace`, at which bars that last `bars_s` at it still fill the time:
-    52 rather than 51.89. They may end 0.1 s earlier, or take half of the time in which the last chord rings.
-    """
-    earliest, latest = bars_s - 0.1, (bars_s + seconds) / 2
-    for digits in (0, 1):
-        step = 10.0**-digits
-        near = round(pace, digits)
-        for tempo in (near, round(near + (step if near < pace else -step), digits)):
-            if tempo > 0 and earliest <= bars_s * pace / tempo <= latest:
-                return tempo
-    return round(pace, 2)
-
-
-def fit_asked(
-    parsed: ParsedPrompt,
-    seconds: float,
-    metre: tuple[int, int],
-    tempo: float,
-    *,
-    before_s: float,
-    open_length: bool,
-    tempo_is_free: bool,
-) -> tuple[float, int | None, float, tuple[str, ...]]:
-    """(seconds, number of bars if it is settled, tempo, what cannot be done) for a length that words ask for.
-
-    `seconds` count from the beginning of what is given before, which lasts `before_s`; bars count from its end. Where
-    nobody gave a length (`open_length`) the words settle it; where one was given a free tempo moves until the bars
-    fill it.
-
-    Raises:
-        ValueError: the bars would last longer than a piece may.
-    """
-    if parsed.length is not None and open_length:
-        seconds, open_length = parsed.length, False
-    elif parsed.length is not None and parsed.length != seconds:
-        return seconds, None, tempo, (f"{parsed.length:g} s (an option says {seconds:g} s)",)
-    if parsed.bars is None:
-        return seconds, None, tempo, ()
-    quarters = parsed.bars * bar_quarters(metre)
-    if open_length:
-        bars_s = quarters * 60 / tempo
-        total = round(before_s + bars_s + min(RING_S, RING_SHARE * bars_s), 2)
-        if total > LONGEST_S:
-            raise ValueError(
-                f"{parsed.bars} bars at {tempo:g} last {bars_s:.0f} s; a piece lasts up to {LONGEST_S:g} s"
-            )
-        return total, parsed.bars, tempo, ()
-    room_s = seconds - before_s
-    bars_s = room_s - min(RING_S, RING_SHARE * room_s)
-    pace = quarters * 60 / bars_s if room_s > 0 else 0.0
-    if tempo_is_free and SLOWEST_FREE <= pace <= FASTEST_FREE:
-        return seconds, parsed.bars, _plain(pace, bars_s, room_s), ()
-    held = max(1, int(room_s * tempo / 60 / bar_quarters(metre) + 1e-6))
-    if held == parsed.bars:
-        return seconds, held, tempo, ()
-    return seconds, None, tempo, (f"{parsed.bars} bars ({room_s:g} s at {tempo:g} quarters a minute are {held})",)
-
-
 def plan_bars(
     num_bars: int,
-    metre: tuple[int, int],
+    metre: Metre,
     *,
     section: str = "whole",
     chords: Sequence[Sequence[Chord]] | None = None,
     key: Key | None = None,
     continues: bool = False,
 ) -> list[Bar]:
-    """The bars of a piece. Asked `chords` (a list a bar) come round again until the end; without them, a
-    piece that closes ends on its tonic. Raises ValueError for more chords in a bar than it has half-beats.
+    """The bars of a piece without a form. Asked `chords` (a list a bar) come round again until the end; without them,
+    a piece that closes ends on its tonic. Raises ValueError for more chords in a bar than it has half-beats.
     """
-    opens = section in ("whole", "opening") and not continues
     closes = section in ("whole", "closing")
-    names = sections_of(num_bars, opens=opens, closes=closes)
+    names = sections_of(num_bars, opens=section in ("whole", "opening") and not continues, closes=closes)
     bars = []
     for index, name in enumerate(names):
-        asked = None
-        if chords is not None:
-            bar = chords[index % len(chords)]  # one without chords is the model's own
-            asked = tuple(zip(spread(len(bar), metre), bar, strict=True)) or None
-        elif name == "last" and key is not None:
-            asked = ((0.0, Chord(key.tonic, "maj" if key.mode == "major" else "min")),)
+        asked = None if chords is None else _asked(chords, index, metre)
+        if chords is None and key is not None and name == "last":
+            asked = ((0.0, tonic_of(key)),)
         bars.append(Bar(metre, name, asked))
     return bars
+
+
+def plan_form(
+    parts: Sequence[FormPart],
+    metre: Metre,
+    key: Key,
+    *,
+    seed: int,
+    chords: Sequence[Sequence[Chord]] | None = None,
+    continues: bool = False,
+) -> list[Bar]:
+    """The bars of a piece in a form, whose parts have their bars.
+
+    A part that returns does so note for note; one that is varied returns with its chords alone. Asked `chords` begin
+    anew with each part, and come round in it. Without them the composer chooses the chords but at the ends of parts: a
+    part that is repeated at once ends on the dominant the first time and on the tonic the second, a middle part that
+    leads back ends on the dominant, the others on the tonic, after a dominant. The last bar ends the piece, so it is
+    never another one again.
+    """
+    names = sections_of(sum(part.bars or 0 for part in parts), opens=not continues)
+    bars: list[Bar] = []
+    for place, part in enumerate(parts):
+        assert part.bars is not None, "`Form.sections` says how many"
+        for number in range(part.bars):
+            if chords is None:
+                asked = _cadence(parts, place, number, metre, key, seed)
+            else:
+                asked = _asked(chords, number, metre)
+            bars.append(Bar(metre, names[len(bars)], asked, name=part.name, number=number, varied=part.varied))
+    return linked(bars)
+
+
+def plan_sheet(sheet: LeadSheet, silent: Sequence[str] = (), *, continues: bool = False) -> list[Bar]:
+    """The bars of a sheet. A bar without chords has those before it; a section without any leaves them to the composer.
+
+    `silent` names sections in which the composer's own part rests.
+    """
+    names = sections_of(len(sheet.bars), opens=not continues)
+    bars: list[Bar] = []
+    sounding = tonic_of(sheet.key)
+    for section in sheet.sections:
+        for number, (metre, chords) in enumerate(_chords_of(section, sounding)):
+            last = len(bars) + 1 == len(sheet.bars)
+            asked = ((0.0, tonic_of(sheet.key)),) if chords is None and last else chords
+            sounding = asked[-1][1] if asked else sounding
+            players = () if section.name in silent and not last else section.instruments
+            bars.append(
+                Bar(
+                    metre, names[len(bars)], asked, name=section.name, number=number, varied=section.varied,
+                    players=players, dynamic=section.dynamic,
+                )
+            )  # fmt: skip
+    return linked(bars)
+
+
+def linked(bars: Sequence[Bar]) -> list[Bar]:
+    """The bars with what each returns or varies; those in which nobody is heard, nor where they return, rest."""
+    found: list[Bar] = []
+    before: dict[tuple[str, int], list[int]] = {}
+    heard: dict[int, bool] = {}
+    for index, bar in enumerate(bars):
+        earlier = [at for at in before.get((bar.name, bar.number), ()) if bars[at].metre == bar.metre]
+        same = [at for at in earlier if bars[at].chords == bar.chords]
+        anew = bar.varied or index + 1 == len(bars) or not bar.name
+        returns = found[same[0]].returns if same and found[same[0]].returns is not None else same[0] if same else None
+        varies = same[0] if same and bar.chords is None and anew else None
+        found.append(replace(bar, returns=None if anew else returns, varies=varies))
+        before.setdefault((bar.name, bar.number), []).append(index)
+        root = index if found[-1].returns is None else found[-1].returns
+        assert root is not None, "a bar is its own where it returns no other"
+        heard[root] = heard.get(root, False) or bar.players != ()
+    return [replace(bar, rests=not heard[i if bar.returns is None else bar.returns]) for i, bar in enumerate(found)]
+
+
+def writers(bars: Sequence[Bar]) -> list[tuple[str, ...] | None]:
+    """For whom the composer writes each bar: all who are heard in it or where it returns; None is everybody."""
+    found: dict[int, tuple[str, ...] | None] = {}
+    for index, bar in enumerate(bars):
+        root = index if bar.returns is None else bar.returns
+        own, others = bar.players, found.get(root, ())
+        found[root] = None if own is None or others is None else tuple(dict.fromkeys((*others, *own)))
+    return [found[index if bar.returns is None else bar.returns] for index, bar in enumerate(bars)]
+
+
+def starts_of(bars: Sequence[Bar]) -> list[float]:
+    """The quarter at which each bar begins, and that of the end."""
+    return list(itertools.accumulate((bar_quarters(bar.metre) for bar in bars), initial=0.0))
+
+
+def parts_begun(bars: Sequence[Bar]) -> Events[str]:
+    """(quarter, name) where a part of the form begins."""
+    starts = starts_of(bars)
+    return tuple((starts[i], bar.name) for i, bar in enumerate(bars) if bar.name and bar.number == 0)
+
+
+def quarters_to_end(bars: Sequence[Bar], index: int) -> float:
+    """From the start of a bar to the end of its part of the form, over which no note is held."""
+    following = (at for at in range(index + 1, len(bars)) if bars[at].name and bars[at].number == 0)
+    return sum(bar_quarters(bar.metre) for bar in bars[index : next(following, len(bars))])
+
+
+def tonic_of(key: Key) -> Chord:
+    """The chord on which a piece in that key ends."""
+    return Chord(key.tonic, "min" if key.mode == "minor" else "maj")
+
+
+def moved(bars: Sequence[Bar], semitones: int) -> list[Bar]:
+    """The bars under chords so many semitones higher."""
+    return [
+        bar
+        if bar.chords is None
+        else replace(bar, chords=tuple((at, chord.transposed(semitones)) for at, chord in bar.chords))
+        for bar in bars
+    ]
+
+
+def _asked(chords: Sequence[Sequence[Chord]], index: int, metre: Metre) -> Placed | None:
+    bar = chords[index % len(chords)]  # one without chords is the composer's own
+    return tuple(zip(spread(len(bar), metre), bar, strict=True)) or None
+
+
+def _chords_of(section: SheetSection, sounding: Chord) -> Iterator[tuple[Metre, Placed | None]]:
+    leaves = not any(bar.chords for bar in section.bars)
+    for bar in section.bars:
+        chords = bar.chords
+        if not chords or chords[0][0] > 0:
+            chords = ((0.0, sounding), *chords)
+        sounding = chords[-1][1]
+        yield bar.metre, None if leaves else chords
+
+
+def _cadence(parts: Sequence[FormPart], place: int, number: int, metre: Metre, key: Key, seed: int) -> Placed | None:
+    """The chords of a bar that ends a part, or leads to its end; None for the others."""
+    part = parts[place]
+    assert part.bars is not None, "`Form.sections` says how many"
+    minor = key.mode == "minor"
+    dominant = Chord((key.tonic + 7) % 12, "maj")
+    leads_back = _leads_back(parts, part.name)
+    if number + 1 == part.bars:
+        again = place + 1 < len(parts) and parts[place + 1].name == part.name and part.bars >= _CADENCE_BARS
+        return ((0.0, dominant if again or leads_back else tonic_of(key)),)
+    if number + 2 < part.bars or part.bars < _CADENCE_BARS or leads_back:
+        return None
+    fourth = Chord((key.tonic + 5) % 12, "min" if minor else "maj")
+    second = Chord((key.tonic + 2) % 12, "hdim7" if minor else "min")
+    before: tuple[Chord, ...] = random.Random(f"{seed}:cadence:{part.name}").choice(((), (fourth,), (second,)))
+    chords = (*before, Chord(dominant.root, "7"))
+    return tuple(zip(spread(len(chords), metre), chords, strict=True))
+
+
+def _leads_back(parts: Sequence[FormPart], name: str) -> bool:
+    """Whether a part is a middle one: an earlier part follows its first time, and it does not end the piece."""
+    names = [part.name for part in parts]
+    first = names.index(name)
+    middle = name == "bridge" or len(name) == 1
+    return middle and names[-1] != name and names[first + 1] in names[:first]

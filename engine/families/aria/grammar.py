@@ -17,7 +17,7 @@ from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, grid_quarters
 from clavilux.audio.codecs.remi import ScoreTokens
 from clavilux.audio.harmony import Chord
 from clavilux.audio.score import bar_quarters
-from clavilux.families.aria.form import Bar
+from clavilux.families.aria.form import Bar, quarters_to_end
 
 MOST_NOTES_AT_ONCE = 10  # begun at one position by all parts together
 BASS_SPAN = 23  # semitones above a part's lowest note in which a bass that was asked for lies
@@ -55,10 +55,19 @@ class ScoreGrammar:
         bars: what to write, bar by bar.
         parts: who plays.
         tempo: quarters a minute, written at the first bar's start; None where the piece is under way.
+        playing: of each bar the programs of those who play in it, None for all of them; all in every bar if None.
     """
 
-    def __init__(self, tokens: ScoreTokens, bars: Sequence[Bar], parts: Sequence[Part], tempo: float | None) -> None:
-        self._tokens, self._bars, self._parts = tokens, list(bars), {part.program: part for part in parts}
+    def __init__(
+        self,
+        tokens: ScoreTokens,
+        bars: Sequence[Bar],
+        parts: Sequence[Part],
+        tempo: float | None,
+        playing: Sequence[frozenset[int] | None] | None = None,
+    ) -> None:
+        self._tokens, self._bars, self._all = tokens, list(bars), {part.program: part for part in parts}
+        self._playing = playing
         self._kinds, self._values = tokens.kinds, tokens.values
         pitches = tokens.of_kind("Pitch")
         self._first_pitch, self._pitch_ids = int(tokens.values[pitches[0]]), pitches
@@ -68,7 +77,7 @@ class ScoreGrammar:
         self._mask = np.zeros(len(tokens), dtype=bool)
         self._index = -1
         self._bodies: list[list[int]] = []  # of each bar the tokens after its head
-        self._silent = dict.fromkeys(self._parts, 0)  # bars since each part played
+        self._silent = dict.fromkeys(self._all, 0)  # bars since each part played
         self._chord: Chord | None = None
         self.done = False
         self._open_bar(tempo)
@@ -77,14 +86,21 @@ class ScoreGrammar:
         """Force the head of the next bar: nothing is free in it but, where none was asked for, its first chord."""
         self._index += 1
         bar = self._bars[self._index]
-        self._quarters_left = sum(bar_quarters(b.metre) for b in self._bars[self._index :])
+        self._quarters_left = quarters_to_end(self._bars, self._index)
+        playing = self._playing[self._index] if self._playing is not None else None
+        self._parts = {p: part for p, part in self._all.items() if playing is None or p in playing}
         tokens = self._tokens
         _, self._unit = WRITTEN_METRES[bar.metre]
         self._positions = np.round(grid_quarters(bar.metre) * 3 * self._unit).astype(int)  # twelfths of a beat
         self._position_ids = np.array([tokens.ids[f"Position_{p}"] for p in self._positions])
         self._due = {round(q * 3 * self._unit): tokens.chord_id(c) for q, c in bar.chords or ()}
+        if bar.varies is not None:
+            self._due = self._chords_of(bar.varies)
         self._bass_at = {round(q * 3 * self._unit): c.bass for q, c in bar.chords or () if c.bass is not None}
-        self._free = bar.chords is None
+        self._free = not self._due
+        self._latest = self._positions[-1]
+        if bar.section == "last":  # what begins late does not end with the others
+            self._latest = max(bar_quarters(bar.metre) * 3 * self._unit / 2, max(self._due, default=0))
         self._forced = [
             tokens.metre_id(bar.metre),
             tokens.ids[f"Section_{bar.section}"],
@@ -100,14 +116,26 @@ class ScoreGrammar:
         self._bodies.append([])
         if bar.returns is not None:
             self._forced += self._bodies[bar.returns]
-        self._known = bar.rests or bar.returns is not None  # nothing is open in it
+        self._known = bar.rests or bar.returns is not None or not self._parts  # nothing is open in it
         self._position, self._program, self._notes, self._last = 0, _NO_PROGRAM, 0, ""
         self._at_position: dict[int, int] = {}
         self._lowest = self._floor = 0
-        for program in self._silent:
+        for program in self._parts:
             self._silent[program] += not self._known
         due = self._index % ENTRY_BARS == min(2, len(self._bars) - 1)
-        self._entering = {p for p, bars in self._silent.items() if due and bars >= min(ENTRY_BARS, self._index + 1)}
+        self._entering = {p for p in self._parts if due and self._silent[p] >= min(ENTRY_BARS, self._index + 1)}
+        if bar.section == "last":
+            self._entering = set(self._parts)  # nobody is missing where the piece ends
+
+    def _chords_of(self, index: int) -> dict[int, int]:
+        """The chords that were drawn in an earlier bar: position -> token."""
+        found, position = {}, 0
+        for token in self._bodies[index]:
+            if self._kinds[token] == "Position":
+                position = self._values[token]
+            elif self._kinds[token] == "Chord":
+                found[position] = token
+        return found
 
     def allowed(self) -> torch.Tensor:
         """int64 [1] for a token that must come, bool [1, V] otherwise."""
@@ -206,8 +234,9 @@ class ScoreGrammar:
             if part and here < part.most_notes and max(self._lowest, self._floor) <= part.high:
                 self._allow_pitches()
             others = self._entering or self._parts
+            room = 11 if self._bars[self._index].section == "last" else 0  # an octave, which holds the chord's notes
             for program in others:
-                reaches = self._parts[program].high >= self._floor
+                reaches = self._parts[program].high >= self._floor + room
                 if program not in self._at_position and program != self._program and reaches:
                     mask[self._program_ids[program]] = True
         if self._last == "Position":
@@ -218,7 +247,7 @@ class ScoreGrammar:
         if self._entering and self._position == 0 and mask[list(self._program_ids.values())].any():
             return
         until = min(self._due, default=10**6)
-        later = (self._positions > self._position) & (self._positions <= until)
+        later = (self._positions > self._position) & (self._positions <= min(until, self._latest))
         mask[self._position_ids[later]] = True
         if not self._due and self._notes:
             mask[self._bar_id] = True

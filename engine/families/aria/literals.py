@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from clavilux.audio.chart import parse_chords
 from clavilux.audio.harmony import Key
+from clavilux.families.aria.form_names import MOST_OF_ENDS
 from clavilux.families.aria.instruments import fold
 from clavilux.families.aria.lexicon import EXACT, WORD, Claim
 from clavilux.families.aria.styles import METRES
@@ -52,10 +53,24 @@ _TEMPI = (
     re.compile(rf"\bat {_NUMBER}(?!\s?[\w/%°])", re.IGNORECASE),
 )
 _METRE = re.compile(r"(?<![\d/.])(\d{1,3})\s?/\s?(\d{1,3})(?![\d/])|(?<![\d.])(\d{1,2})[ -](\d{1,2}) time\b")
-_BAR_NUMBERS = {"eight": 8, "twelve": 12, "sixteen": 16, "twenty-four": 24, "thirty-two": 32}
+_BAR_NUMBERS = {"two": 2, "four": 4, "eight": 8, "twelve": 12, "sixteen": 16, "twenty-four": 24, "thirty-two": 32}
 _BARS = re.compile(
     rf"(?<![\w.,/])(\d{{1,4}}|{'|'.join(_BAR_NUMBERS)})[ -]?"
     r"(?:bars?|measures?|takte?n?|mesures?|battute|compases|compassos|maten|такт(?:а|ов)?)(?!\w)",
+    re.IGNORECASE,
+)
+_COUNT = r"\d{1,4}|two|four|eight|twelve|sixteen"
+_FORM_LETTERS = re.compile(r"(?<![\w#♯♭'’-])((?:A['’]?)(?:[A-D]['’]?){2,15})(?![\w#♯♭-])( form)?")
+_FORM_NAMES = re.compile(
+    r"\b((?:verse|chorus)(?:[ -](?:verse|prechorus|chorus|bridge|solo)){1,9})(?: form)?\b", re.IGNORECASE
+)
+_ENDS = re.compile(
+    rf"\b(?:with )?(?:(?:an? )?({_COUNT})[ -]bars? |(?:with an? ))(intro|introduction|outro|coda)\b"
+    rf"(?: of ({_COUNT}) bars?)?",
+    re.IGNORECASE,
+)
+_SLOWING = re.compile(
+    r"\b(?:with an? )?(?:ritardando|ritard\.?|rallentando|(?:slows?|slowing) down at the end|slower at the end)(?!\w)",
     re.IGNORECASE,
 )
 _SECONDS = re.compile(
@@ -87,12 +102,33 @@ def exact_spans(text: str) -> list[Span]:
     """Everything that is written exactly in `text`, in order, without overlaps."""
     found: list[Span] = []
     taken = bytearray(len(text))
-    for reader in (_chords, _tempi, _lengths, _metres, _keys):
+    for reader in (_forms, _chords, _tempi, _lengths, _metres, _keys):
         for span in reader(text):
             if not any(taken[span.start : span.end]):
                 taken[span.start : span.end] = b"\1" * (span.end - span.start)
                 found.append(span)
     return sorted(found, key=lambda span: span.start)
+
+
+def _forms(text: str) -> Iterator[Span]:
+    for match in _FORM_LETTERS.finditer(text):
+        letters = match[1].replace("’", "'")
+        order = [letter for i, letter in enumerate(letters) if letter.isalpha() and letter not in letters[:i]]
+        returns = len(order) < len(letters.replace("'", ""))
+        if order == sorted(order) and len(order) == ord(order[-1]) - 64 and (match[2] or returns and letters != "ABBA"):
+            yield Span(match.start(), match.end(), (("form", letters, EXACT),))
+    for match in _FORM_NAMES.finditer(text):
+        yield Span(match.start(), match.end(), (("form", "-".join(re.split(r"[\s-]+", match[1].lower())), EXACT),))
+    for match in _ENDS.finditer(text):
+        count, name = match[1] or match[3], match[2].lower()
+        bars = 4 if count is None else _BAR_NUMBERS.get(count.lower()) or int(count)
+        name = {"introduction": "intro", "coda": "outro"}.get(name, name)
+        if 0 <= bars <= MOST_OF_ENDS:
+            yield Span(match.start(), match.end(), ((name, bars, EXACT),))
+        else:
+            yield Span(match.start(), match.end(), (), f"an {name} has at most {MOST_OF_ENDS} bars")
+    for match in _SLOWING.finditer(text):
+        yield Span(match.start(), match.end(), (("ritardando", True, EXACT),))
 
 
 def _chords(text: str) -> Iterator[Span]:

@@ -5,6 +5,7 @@ Knows ranges and hands. Does not know tokens (`grammar`) or styles.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from clavilux.families.aria import bands
@@ -34,6 +35,22 @@ def parts_of(names: tuple[str, ...], shift: int) -> tuple[list[Part], dict[int, 
         programs[written] = instrument.program
         parts.append(Part(written, low + shift, high + shift, most))
     return parts, programs
+
+
+def programs_of(
+    names: tuple[str, ...], programs: dict[int, int]
+) -> Callable[[tuple[str, ...] | None], frozenset[int] | None]:
+    """Which programs those of `names` are written as, for `programs` as `parts_of` has them; None for everybody."""
+    found: dict[str, int] = {}
+    for name in names:
+        instrument = INSTRUMENTS[name]
+        own = instrument.written_as if programs.get(instrument.written_as) == instrument.program else instrument.program
+        found[name] = own if own in programs else instrument.written_as
+
+    def of(players: tuple[str, ...] | None) -> frozenset[int] | None:
+        return None if players is None else frozenset(found[name] for name in players if name in found)
+
+    return of
 
 
 def lead_of(plan: bands.BandPlan, shift: int) -> tuple[list[Part], dict[int, int]]:

@@ -50,7 +50,8 @@ class ParsedPrompt:
     first `MAX_LISTED` different words that were not understood, of `unknown_count` in all; `hints` are
     (unknown word, known word that is spelled nearly so). `unmet` are sentences' parts on what was understood
     and cannot be done. `blank` is a prompt with nothing in it; `definite` one that says which music is meant.
-    `bars` and `length` are how long the piece is to be, in bars or in seconds. `unread` is the number of
+    `bars` and `length` are how long the piece is to be, in bars or in seconds; `form` is text for `read_form`, `intro`
+    and `outro` are bars, `ritardando` slows down at the end. `unread` is the number of
     characters beyond `MAX_READ`.
     """
 
@@ -79,6 +80,10 @@ class ParsedPrompt:
     bars: int | None = None
     length: float | None = None
     unread: int = 0
+    form: str | None = None
+    intro: int | None = None
+    outro: int | None = None
+    ritardando: bool = False
 
 
 def parse_prompt(prompt: str) -> ParsedPrompt:
@@ -131,6 +136,10 @@ def parse_prompt(prompt: str) -> ParsedPrompt:
         bars=values.get("bars"),
         length=values.get("length"),
         unread=max(0, len(prompt) - MAX_READ),
+        form=values.get("form"),
+        intro=values.get("intro"),
+        outro=values.get("outro"),
+        ritardando=bool(values.get("ritardando")),
     )
 
 

@@ -1,32 +1,18 @@
-"""Bars and time: how many bars fit, which part each is, and where asked chords stand."""
+"""The plan of bars: sections, endings, cadences, what returns, who plays; and forms by name."""
 
 import pytest
 
 from clavilux.audio.chart import parse_chords
 from clavilux.audio.harmony import Chord, Key
-from clavilux.families.aria.form import fit_asked, fit_bars, plan_bars, sections_of
-from clavilux.families.aria.prompt import parse_prompt
+from clavilux.audio.sheet_text import read_sheet
+from clavilux.families.aria.form import plan_bars, plan_form, plan_sheet, quarters_to_end, sections_of, writers
+from clavilux.families.aria.form_names import FORMS, read_form
+
+G = Key.parse("G")
 
 
-def test_an_asked_tempo_stands():
-    assert fit_bars(20, (3, 4), 72, tempo_is_free=False) == (8, 72)
-    assert fit_bars(20, (4, 4), 90, tempo_is_free=False) == (7, 90)
-    assert fit_bars(0.5, (4, 4), 60, tempo_is_free=False) == (1, 60)
-
-
-@pytest.mark.parametrize("seconds", [6, 8, 20, 61])
-@pytest.mark.parametrize("metre", [(4, 4), (3, 4), (6, 8)])
-def test_a_free_tempo_moves_until_bars_end_shortly_before_the_piece(seconds, metre):
-    bars, tempo = fit_bars(seconds, metre, 80, tempo_is_free=True)
-    end = bars * metre[0] * 4 / metre[1] * 60 / tempo
-    assert seconds - 1.6 <= end <= seconds
-    assert abs(tempo / 80 - 1) <= 0.25
-
-
-def test_a_tempo_that_nobody_asked_for_is_a_plain_number():
-    tempos = [fit_bars(20, (4, 4), tempo, tempo_is_free=True)[1] for tempo in range(44, 200, 3)]
-    assert all(tempo == round(tempo) for tempo in tempos) and len(set(tempos)) > 10
-    assert fit_bars(20, (2, 4), 52, tempo_is_free=True) == (8, 52)  # 51.89 would fill the time
+def planned(form, bars, metre=(4, 4), key=G, **options):
+    return plan_form(read_form(form).sections(bars), metre, key, seed=1, **options)
 
 
 def test_sections():
@@ -53,29 +39,81 @@ def test_too_many_chords_in_a_bar():
 
 
 @pytest.mark.parametrize(
-    ("prompt", "open_length", "tempo_is_free", "expected"),
+    ("text", "bars", "expected"),
     [
-        ("16 bars", True, True, (33.5, 16, 120.0)),  # 32 s, and time to ring
-        ("16 bars", False, True, (20.0, 16, 208.0)),
-        ("16 bars", False, False, (20.0, None, 120.0)),
-        ("10 bars", False, False, (20.0, 10, 120.0)),
-        ("30 seconds", True, True, (30.0, None, 120.0)),
-        ("16 bars, 40 seconds", True, True, (40.0, 16, 100.0)),
-        ("piano", True, True, (20.0, None, 120.0)),
+        ("AABB", 16, "A4 A4 B4 B4"),
+        ("AABB", 18, "A4 A4 B5 B5"),
+        ("ABA", 16, "A4 B8 A4"),
+        ("aa'ba", 32, None),
+        ("AA'BA", 32, "A8 A8' B8 A8"),
+        ("verse-chorus", 32, "verse8 chorus8 verse8 chorus8"),
+        ("Verse, chorus, bridge, chorus", 32, "verse8 chorus8 bridge8 chorus8"),
+        ("theme and variations", 16, "A4 A4' A4' A4'"),
+        ("intro 4, verse 8, chorus 8", 20, "intro4 verse8 chorus8"),
+        ("AABB", 15, ""),
+        ("AABB", 3, ""),
+        ("intro 4, A 8", 13, ""),
     ],
 )
-def test_bars_and_seconds_that_words_ask_for(prompt, open_length, tempo_is_free, expected):
-    words = {"before_s": 0.0, "open_length": open_length, "tempo_is_free": tempo_is_free}
-    *got, unmet = fit_asked(parse_prompt(prompt), 20.0, (4, 4), 120.0, **words)
-    assert tuple(got) == expected
-    assert bool(unmet) == (expected == (20.0, None, 120.0) and prompt != "piano")
+def test_a_form_has_exactly_so_many_bars(text, bars, expected):
+    if expected is None:
+        with pytest.raises(ValueError, match='form is "aa\'ba"; it should be letters such as AABB'):
+            read_form(text)
+        return
+    parts = read_form(text).sections(bars)
+    said = " ".join(f"{part.name}{part.bars}" + "'" * part.varied for part in parts or ())
+    assert said == expected and (not parts or sum(part.bars for part in parts) == bars)
 
 
-def test_lengths_that_cannot_be():
-    words = {"open_length": True, "tempo_is_free": True}
-    with pytest.raises(ValueError, match="999 bars at 36 last 6660 s; a piece lasts up to 3600 s"):
-        fit_asked(parse_prompt("999 bars"), 20.0, (4, 4), 36.0, before_s=0.0, **words)
-    asked = parse_prompt("30 seconds")
-    *_, unmet = fit_asked(asked, 20.0, (4, 4), 120.0, before_s=0.0, open_length=False, tempo_is_free=True)
-    assert unmet == ("30 s (an option says 20 s)",)
-    assert fit_asked(parse_prompt("8 bars"), 20.0, (4, 4), 120.0, before_s=10.0, **words)[:2] == (27.28, 8)
+def test_named_forms_are_forms():
+    for name in FORMS:
+        form = read_form(name)
+        assert form.usual() == 8 * len(form.parts) and form.sections(form.usual())
+    assert read_form("AABB").usual([("A", 16)]) == 48
+
+
+@pytest.mark.parametrize("text", ["", "A", "AXB", "sonata", "verse 0", "verse 8; chorus 8", "A 8, A 4", "A 10000"])
+def test_what_is_no_form_is_one_sentence(text):
+    with pytest.raises(ValueError, match="^form (is|has) .*[;,] .*(should|as before)") as caught:
+        read_form(text)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_repeated_part_has_a_first_and_a_second_ending():
+    bars = planned("AABB", 16)
+    tonic, dominant = ((0.0, Chord(7, "maj")),), ((0.0, Chord(2, "maj")),)
+    assert [bars[i].chords for i in (3, 7, 11, 15)] == [dominant, tonic, dominant, tonic]
+    assert [bar.returns for bar in bars[4:8]] == [0, 1, 2, None]
+    assert [bar.returns for bar in bars[12:]] == [8, 9, 10, None]
+    assert bars[6].chords[-1][1].root == 2 and bars[2].chords == bars[6].chords, "a dominant leads to the end"
+    assert bars[15].section == "last" and bars[0].chords is None
+    assert quarters_to_end(bars, 5) == 12
+
+
+def test_a_middle_part_leads_back_and_a_varied_one_keeps_its_chords():
+    bars = planned("ABA", 12)
+    assert bars[7].chords == ((0.0, Chord(2, "maj")),) and bars[3].chords == ((0.0, Chord(7, "maj")),)
+    assert [bar.returns for bar in bars[8:]] == [0, 1, 2, None]
+    varied = planned("AA'", 8)
+    assert [bar.returns for bar in varied[4:]] == [None] * 4
+    assert [bar.varies for bar in varied[4:]] == [0, 1, None, None], "the others' chords are planned"
+
+
+def test_asked_chords_begin_anew_with_each_part():
+    bars = planned("AABB", 16, chords=parse_chords("Am | F G | C"))
+    assert [len(bar.chords) for bar in bars] == [1, 2, 1, 1] * 4
+    assert [bar.returns for bar in bars[4:8]] == [0, 1, 2, 3] and bars[-1].returns is None
+
+
+def test_a_sheet_says_who_plays_and_what_returns():
+    sheet = read_sheet(
+        "key: A minor\n[A]\ninstruments: guitar\n| Am | . |\n[B]\nbars: 2\n[A]\ndynamics: p\n[A varied]\n[B]\n"
+    ).sheet
+    bars = plan_sheet(sheet)
+    assert [bar.returns for bar in bars] == [None, None, None, None, 0, 1, None, None, 2, None]
+    assert bars[1].chords == ((0.0, Chord(9, "min")),), "a bar without chords goes on with those before"
+    assert bars[2].chords is None and bars[9].chords == ((0.0, Chord(9, "min")),)
+    assert bars[0].players == ("guitar",) and writers(bars)[0] is None, "everybody plays it when it returns"
+    assert bars[4].dynamic == "p" and not any(bar.rests for bar in bars)
+    silent = plan_sheet(sheet, ("A",))
+    assert silent[0].rests and silent[4].rests and not silent[2].rests

@@ -1,0 +1,139 @@
+"""A piece before its notes: how long it is and what is planned of each bar, for whoever composes and plays it.
+
+Knows controls, forms, sheets and bands. Does not know tokens or sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from clavilux.audio.codecs.timeline import Timeline
+from clavilux.audio.lead_sheet import LeadSheet
+from clavilux.audio.score import bar_quarters
+from clavilux.families.aria import bands
+from clavilux.families.aria.controls import Controls
+from clavilux.families.aria.form import Bar, parts_begun, plan_bars, plan_form, plan_sheet
+from clavilux.families.aria.form_options import FormOptions, players_of
+from clavilux.families.aria.lengths import Asked, Length, quarters_slowed, settle_length, tempos_of
+from clavilux.families.aria.prompt import ParsedPrompt
+from clavilux.family import Request
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is planned.
+
+    Attributes:
+        length: seconds, bars and tempo.
+        bars: one for each bar, at their sounding pitch.
+        ritardando: the last bars slow down.
+        sheet: what a band plays; None where there is no band.
+    """
+
+    length: Length
+    bars: tuple[Bar, ...]
+    ritardando: bool
+    sheet: LeadSheet | None
+
+    def timeline(self, programs: tuple[frozenset[int] | None, ...] = ()) -> Timeline:
+        """When the bars are played; `programs` are heard in each of them."""
+        metres = [bar.metre for bar in self.bars]
+        return Timeline(
+            tuple(metres),
+            tempos_of(metres, self.length.tempo, self.ritardando),
+            parts_begun(self.bars),
+            programs,
+            tuple(bar.dynamic for bar in self.bars),
+        )
+
+    @property
+    def form(self) -> str:
+        """The parts of the form with their bars: "A 8, A 8, B 8"; "" where there is none."""
+        counts: list[tuple[str, int]] = []
+        for bar in self.bars:
+            if bar.name and bar.number == 0:
+                counts.append((f"{bar.name}'" if bar.varied else bar.name, 0))
+            if counts:
+                counts[-1] = (counts[-1][0], counts[-1][1] + 1)
+        return ", ".join(f"{name} {bars}" for name, bars in counts)
+
+
+def outline_of(
+    request: Request,
+    parsed: ParsedPrompt,
+    controls: Controls,
+    plan: bands.BandPlan | None,
+    asked: FormOptions,
+    *,
+    before_s: float,
+    tempo_is_free: bool,
+) -> Outline:
+    """Settle the length, and plan every bar.
+
+    `before_s` is how long what is continued lasts.
+
+    Raises:
+        ValueError: a length, bars and a tempo that cannot be had together, or bars that the form cannot have.
+    """
+    wanted = _wanted(request, parsed, controls, plan, asked, before_s, tempo_is_free)
+    length = settle_length(wanted, _quarters_of(controls, asked))
+    continues = before_s > 0
+    sheet = None
+    if plan is not None:
+        sheet = bands.sheet_of(plan, asked, controls, length.tempo, length.bars, request.seed)
+        bars = bands.melody_bars(sheet, asked)
+    elif asked.sheet is not None:
+        bars = plan_sheet(players_of(asked.sheet)[0], continues=continues)
+    elif asked.shaped:
+        parts = asked.parts(length.bars)
+        assert parts is not None, "its length fits"
+        bars = plan_form(
+            parts, controls.metre, controls.key, seed=request.seed, chords=controls.chords, continues=continues
+        )
+    else:
+        bars = plan_bars(
+            length.bars, controls.metre, section=controls.section, chords=controls.chords, key=controls.key,
+            continues=continues,
+        )  # fmt: skip
+    return Outline(length, tuple(bars), asked.ritardando, sheet)
+
+
+def _quarters_of(controls: Controls, asked: FormOptions) -> Callable[[int], float]:
+    own = () if asked.sheet is None else tuple(bar.metre for bar in asked.sheet.bars)
+
+    def quarters_of(bars: int) -> float:
+        if not own and not asked.ritardando:
+            return bars * bar_quarters(controls.metre)
+        metres = [*own[:bars], *[own[-1] if own else controls.metre] * (bars - len(own))]
+        return quarters_slowed(metres, asked.ritardando)
+
+    return quarters_of
+
+
+def _wanted(
+    request: Request, parsed: ParsedPrompt, controls: Controls, plan: bands.BandPlan | None, asked: FormOptions,
+    before_s: float, tempo_is_free: bool,
+) -> Asked:  # fmt: skip
+    bars, form = asked.bars, asked.form
+    if asked.sheet is not None:
+        bars, form = len(asked.sheet.bars), None
+    elif form is not None and all(part.bars is not None for part in form.parts):
+        own = asked.usual()
+        if bars not in (None, own):
+            raise ValueError(f"bars is {bars}, and {asked.name} has {own}; leave out one of the two")
+        bars = own
+    usual = asked.usual() if plan is None else bands.usual_bars(plan, asked)
+    return Asked(
+        seconds=request.seconds,
+        open_length=request.open_length,
+        tempo=controls.tempo,
+        tempo_is_free=tempo_is_free,
+        before_s=before_s,
+        bars=bars,
+        said_bars=None if bars is not None and asked.sheet is not None else parsed.bars,
+        said_seconds=parsed.length,
+        fits=(lambda n: asked.parts(n) is not None) if asked.shaped else (lambda n: True),
+        usual=usual,
+        form=asked.name,
+    )
