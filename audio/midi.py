@@ -19,6 +19,8 @@ from clavilux.audio.midi_tracks import (
     KEY_SIGNATURE,
     MARKER,
     METRE,
+    OWN_DATA,
+    OWN_DATA_HEAD,
     TEMPO,
     MetaEvent,
     Track,
@@ -44,6 +46,7 @@ class MidiFile:
     notes, controls: `PART_NOTE` and `CONTROL` records
     tempos: (quarter, microseconds a quarter); metres: (quarter, (numerator, denominator))
     signature: (sharps, minor); markers: (quarter, text)
+    own_data: the first text that was left in it here, which holds a receipt
     note_ons: how many notes the file begins, of which `notes` holds what can be kept
     damage: what is missing or broken, and was read around
     remarks: what is otherwise than it is written, or is not played
@@ -55,6 +58,7 @@ class MidiFile:
     metres: dict[float, tuple[int, int]]
     signature: tuple[int, bool] | None
     markers: list[tuple[float, str]]
+    own_data: str
     note_ons: int
     damage: list[str]
     remarks: list[str]
@@ -107,6 +111,7 @@ def read_midi(path: PathLike) -> MidiFile:
         metres=_metres(metas, ticks, damage),
         signature=_signature(metas),
         markers=[(tick / ticks, _text(data)) for tick, kind, data in metas if kind == MARKER],
+        own_data=next((_text(data.removeprefix(OWN_DATA_HEAD)) for _, kind, data in metas if kind == OWN_DATA), ""),
         note_ons=sum(track.note_ons for track in tracks),
         damage=damage,
         remarks=remarks,

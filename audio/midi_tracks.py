@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 MOST_EVENTS = 2_000_000
 NOTE_OFF, NOTE_ON, KEY_PRESSURE, CONTROLLER, PROGRAM, PRESSURE, WHEEL = 0x80, 0x90, 0xA0, 0xB0, 0xC0, 0xD0, 0xE0
-TEMPO, METRE, KEY_SIGNATURE, MARKER = 0x51, 0x58, 0x59, 0x06
+TEMPO, METRE, KEY_SIGNATURE, MARKER, OWN_DATA = 0x51, 0x58, 0x59, 0x06, 0x7F
+OWN_DATA_HEAD = b"\x7dClavilux "  # of a sequencer's own data: 7D is nobody's number, then whose data it is
 _PORT, _END, _META, _SYSEX, _ESCAPE = 0x21, 0x2F, 0xFF, 0xF0, 0xF7
 _KEPT_METAS = (TEMPO, METRE, KEY_SIGNATURE, MARKER)
 _SYSTEM_DATA = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # bytes behind messages that have no place in a file
@@ -186,7 +187,7 @@ def _read_system(data: bytes, at: int, tick: int, track: Track) -> int:
         return -1
     if kind == _PORT and size:
         track.port = data[start]
-    elif kind in _KEPT_METAS:
+    elif kind in _KEPT_METAS or kind == OWN_DATA and data[start:end].startswith(OWN_DATA_HEAD):
         track.metas.append((tick, kind, data[start:end]))
     elif kind is None:
         message = data[start:end]

@@ -6,12 +6,15 @@ Knows bytes, channels and ports. The same score gives the same bytes.
 from __future__ import annotations
 
 import itertools
+import json
 import struct
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from clavilux.audio.midi_parts import DRUM_CHANNEL
+from clavilux.audio.midi_tracks import OWN_DATA, OWN_DATA_HEAD
 from clavilux.audio.notes import BANK, BEND
 from clavilux.audio.programs import program_name
 
@@ -27,8 +30,16 @@ Part = tuple[bool, int, int]  # (drum, program, number)
 Move = tuple[float, int, float]  # (time, kind, value) of a controller
 
 
-def midi_bytes(score: Score) -> bytes:
-    """The bytes of a file of format 1. Raises ValueError for more than 15 programs beside the drums."""
+def midi_bytes(score: Score, receipt: Mapping[str, Any] | None = None) -> bytes:
+    """The bytes of a file of format 1.
+
+    Args:
+        score: what is written.
+        receipt: how it was made, as JSON values; it goes into an event that players and notation programs pass over.
+
+    Raises:
+        ValueError: more than 15 programs beside the drums.
+    """
     parts = sorted(set(score.notes[["drum", "program", "part"]].tolist()))
     programs = {program for drum, program, _ in parts if not drum}
     if len(programs) > _MOST_PITCHED:
@@ -37,6 +48,9 @@ def midi_bytes(score: Score) -> bytes:
             f"and this score has {len(programs)}."
         )
     tracks = [_conductor(score)]
+    if receipt:
+        text = json.dumps({"clavilux": receipt}, sort_keys=True)
+        tracks[0].append((0, _EARLY, _meta(OWN_DATA, OWN_DATA_HEAD + text.encode())))
     names = part_names(parts)
     for part, name, (port, channel) in zip(parts, names, _ports_and_channels(score, parts), strict=True):
         tracks.append(_part(score, part, name, port, channel))

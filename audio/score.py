@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.midi import MidiFile, read_midi
 from clavilux.audio.midi_writer import OWN_MARKER, midi_bytes
 from clavilux.audio.notes import CONTROL, NOTE, as_parts, tidy_controls, tidy_notes
+from clavilux.audio.reading import receipt_from
 from clavilux.files import PathLike, atomic_path
 
 __all__ = ["NOTE", "Score", "bar_quarters"]
@@ -45,6 +46,7 @@ class Score:
         remarks: what was damaged in the file that it was read from, was read otherwise than it is written, or is not
             played; sentences without their end.
         sections: (quarter, name) where a part of the form begins, "verse".
+        receipt: how the file that it was read from was made; {} where that is not said.
 
     Raises:
         ValueError: times that are not finite or go back, MIDI values outside 0 to 127, a tempo or metre that there is
@@ -61,6 +63,7 @@ class Score:
     controls: np.ndarray = field(default_factory=lambda: np.empty(0, CONTROL))
     remarks: tuple[str, ...] = ()
     sections: Events[str] = ()
+    receipt: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         notes = tidy_notes(as_parts(self.notes))
@@ -267,6 +270,7 @@ class Score:
             file.controls,
             (*file.damage, *file.remarks, *remarks),
             sections,
+            receipt_from(file.own_data),
         )
         last_bar = float(score.bar_starts()[-1])
         return replace(score, length=last_bar + bar_quarters(score.metre_at(last_bar)))

@@ -90,6 +90,9 @@ def test_the_readme_in_the_shell(tmp_path):
 @pytest.mark.parametrize("page", pages_with(None), ids=name_of)
 def test_pages(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLAVILUX_DATA", str(tmp_path / "data"))
+    if page.stem == "provenance":  # the other pages' files are not signed, as in all tests
+        monkeypatch.setenv("CLAVILUX_CREDENTIALS", "1")
     run_page(page, None)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from clavilux.audio.midi_writer import midi_bytes
 from clavilux.audio.score import Score
 from clavilux.files import MIDI_ENDINGS, PAGE_ENDINGS, SCORE_ENDINGS, PathLike, atomic_path, check_ending
-from clavilux.stamp import Stamp
+from clavilux.stamp import Stamp, public
 
 
 def save_score(
@@ -26,7 +26,7 @@ def save_score(
         score: with at least one note, for notation.
         path: where to.
         title: of the piece, for notation.
-        receipt: how it was made.
+        receipt: how it was made; a MIDI file keeps it.
         stamp: called with the finished file.
 
     Raises:
@@ -34,7 +34,8 @@ def save_score(
         OSError: writing failed; nothing is left behind.
     """
     ending = check_ending(path, (*SCORE_ENDINGS, *PAGE_ENDINGS))
-    data = midi_bytes(score) if ending in MIDI_ENDINGS else score_bytes(score, ending, title)
+    kept = public(stamp, receipt)
+    data = midi_bytes(score, kept) if ending in MIDI_ENDINGS else score_bytes(score, ending, title)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
         if stamp is not None:

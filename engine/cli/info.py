@@ -13,6 +13,7 @@ from typing import Any
 from clavilux.audio.programs import program_name
 from clavilux.checkpoint import GENERATORS, PRETRAINED, bundled, bundled_generators, find
 from clavilux.checkpoint_io import open_safetensors, read_json
+from clavilux.families.model_card import data_of
 from clavilux.families.registry import JUKEBOX, LLAMAGEN, folder_of_file
 from clavilux.files import NOTATION_READ, check_readable, is_midi
 
@@ -130,12 +131,19 @@ def _model_facts(path: Path, seconds: float, batch: int) -> dict[str, Any]:
     if (path / "job.json").is_file():
         return journal.facts(path)
     if path.is_dir() and _is_generator(path):
-        return {name: value for name, value in generator_facts(path).items() if name != "accepts"}
+        facts = {name: value for name, value in generator_facts(path).items() if name != "accepts"}
+        return facts | _data_facts(path)
     if path.is_dir():
-        return info_models.checkpoint_facts(path, seconds, batch)
+        return info_models.checkpoint_facts(path, seconds, batch) | _data_facts(path)
     if path.suffix == LLAMAGEN and path.name.startswith("vq"):
         return info_models.picture_codec_facts(path)
     return info_models.checkpoint_facts(folder_of_file(path), seconds, batch)
+
+
+def _data_facts(folder: Path) -> dict[str, Any]:
+    """What the model learned from, and under which licences, as its card says."""
+    found = data_of(folder)
+    return {"learned_from": {str(number): each for number, each in enumerate(found, 1)}} if found else {}
 
 
 def _is_generator(folder: Path) -> bool:
@@ -182,7 +190,7 @@ def score_facts(path: Path, kind: str, strict: bool = False) -> dict[str, Any]:
         facts["chords"] = [chord.name(score.key) for _, chord in score.chords]
     if score.remarks:
         facts["remarks"] = list(score.remarks)
-    return facts
+    return facts | ({"receipt": score.receipt} if score.receipt else {})
 
 
 def sound_facts(path: Path, strict: bool = False) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def play(
     receipt: dict[str, Any] = {"played": file.name, "instrument": instrument, "replaced_programs": replaced}
     receipt |= {"soundfont": soundfont.name} if soundfont is not None else {}
     remarks = [*tune.remarks, *_not_held(tune, font)]
-    receipt |= {"remarks": remarks} if remarks else {}
+    receipt |= ({"remarks": remarks} if remarks else {}) | ({"of": tune.receipt} if tune.receipt else {})
     stamp = stamp_of(played=file)
     song: Song
     if loop or stems is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 
@@ -23,6 +24,19 @@ def licence(folder: Path) -> str:
         lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
         return next((line for line in lines if line), "not stated")
     return "not stated"
+
+
+def data_of(folder: Path) -> list[str]:
+    """What a folder's model card says of the data that the model learned from: the paragraphs and list items below its
+    heading "Data", each as one line; nothing without such a card.
+    """
+    card = folder / "README.md"
+    if not card.is_file():
+        return []
+    _, _, rest = card.read_text(encoding="utf-8", errors="replace").partition("\n## Data\n")
+    section = rest.partition("\n## ")[0]
+    found = re.split(r"\n\s*\n|\n(?=- )", section)
+    return [" ".join(each.split()).removeprefix("- ") for each in found if each.strip()]
 
 
 def model_name(folder: Path) -> str:

@@ -83,8 +83,8 @@ def source_type(receipt: Mapping[str, Any], ingredients: Sequence[Ingredient]) -
         return next((each for each in found if each is not None), None)
     if receipt.get("verb") in ("dream", "style"):
         return COMPOSITE
-    if "model" not in receipt and "verb" not in receipt:
-        return None
+    if "model" not in receipt and "verb" not in receipt:  # what plays notes that a model wrote is made with them
+        return COMPOSITE if isinstance(receipt.get("of"), dict) and source_type(receipt["of"], ()) else None
     return COMPOSITE if has_parent(ingredients) else TRAINED
 
 

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from commands import call
 from PIL import Image
 
 import clavilux
 from clavilux.audio.clip import Audio
+from clavilux.audio.notes import NOTE
+from clavilux.audio.score import Score
 from clavilux.image.animation import write_animation
 from clavilux.image.picture import Picture
 from clavilux.provenance.signing import signing
@@ -189,6 +192,21 @@ def test_what_was_only_played_claims_no_generation(tmp_path):
     found = clavilux.verify(tmp_path / "a.wav")
     assert found.credentials.valid and found.credentials.made == ""
     assert "no claim of having been generated" in found.says
+
+
+def test_notes_that_a_model_wrote_are_known_when_they_are_played(tmp_path):
+    rows = [(0, 1, 60, 90, 0, False), (1, 3, 64, 90, 0, False)]
+    song = clip()
+    song.score = Score(np.array(rows, NOTE))
+    song.save(tmp_path / "song.mid")
+    assert Score.from_midi(tmp_path / "song.mid").receipt == song.receipt
+    assert Score.from_midi(tmp_path / "song.mid").remarks == ()
+    call("play", tmp_path / "song.mid", "-q", "-o", tmp_path / "a.wav")
+    found = clavilux.verify(tmp_path / "a.wav").credentials
+    assert found.made == "compositeWithTrainedAlgorithmicMedia" and found.receipt["of"] == song.receipt
+    song.score.save_midi(tmp_path / "plain.mid")
+    call("play", tmp_path / "plain.mid", "-q", "-o", tmp_path / "b.wav")
+    assert clavilux.verify(tmp_path / "b.wav").credentials.made == ""
 
 
 def test_side_files(tmp_path):
