@@ -15,7 +15,7 @@ from clavilux.conditioning import Conditioning
 from clavilux.context_window import ContextWindow, room_of
 from clavilux.decoder import Decoder
 from clavilux.layout import OPEN, Layout
-from clavilux.sampling import Grammar, Sampler, SamplingSpec
+from clavilux.sampling import Grammar, OrderedGrammar, Sampler, SamplingSpec
 from clavilux.threads import one_thread
 from clavilux.windows import Windows
 
@@ -73,7 +73,7 @@ def generate_tokens(
         plan: int64 [B or 1, K, S] instead of num_steps, such as `Layout.arrange` gives: ids that must come,
             and `OPEN` for those to draw.
         grammars: one a row, whose steps end when its grammar is done; without num_steps or a plan, the loop
-            ends when all are done.
+            ends when all are done. Codebooks of an `OrderedGrammar` are drawn one after another.
         layout: restricts each step to the ids that its frames may have.
         conditioning: R * B rows, block after block (`Conditioning.stack`).
         windows: for sequences longer than the context; None: that is an error.
@@ -118,6 +118,8 @@ def generate_tokens(
         total=total,
     )  # fmt: skip
     sampler = Sampler(sampling, batch, codebooks, decoder.spec.num_outputs, prompt.device)
+    ordered = [grammar for grammar in grammars or () if isinstance(grammar, OrderedGrammar)]
+    assert not ordered or len(ordered) == batch, "the grammars of a batch are of one kind"
     pending, step = [prompt], 0
     while (num_steps is None or step < num_steps) and not (grammars and all(grammar.done for grammar in grammars)):
         asked = [_asked(grammar, codebooks, pad) for grammar in grammars or ()]
@@ -127,8 +129,11 @@ def generate_tokens(
             logits = window.read(torch.cat(pending, 2))
             pending = [prompt[:, :, :0]]
         if open_places.any():
-            drawn = sampler.draw(logits, step, _allowed(asked, layout, step, logits[:batch]))
-            tokens = torch.where(open_places, drawn, tokens)
+            if ordered:
+                tokens = _drawn_in_order(sampler, logits, step, tokens.cpu(), ordered).to(prompt.device)
+            else:
+                drawn = sampler.draw(logits, step, _allowed(asked, layout, step, logits[:batch]))
+                tokens = torch.where(open_places, drawn, tokens)
         for row, grammar in enumerate(grammars or ()):
             if not grammar.done:
                 grammar.advance(tokens[row].cpu())
@@ -250,6 +255,25 @@ def _known(
                 raise ValueError(f"a grammar gives tokens {tuple(tokens.shape)}; they should be ({codebooks},)")
             known[row] = tokens
     return known.to(device)
+
+
+def _drawn_in_order(
+    sampler: Sampler, logits: torch.Tensor, step: int, known: torch.Tensor, grammars: Sequence[OrderedGrammar]
+) -> torch.Tensor:
+    """int64 [B, K] on the host: what is known [B, K], and what is drawn, a codebook after another."""
+    tokens = known.clone()
+    for book in grammars[0].order:
+        rows = [row for row in range(len(tokens)) if known[row, book] == OPEN]
+        if not rows:
+            continue
+        allowed = torch.ones(len(tokens), 1, logits.shape[-1], dtype=torch.bool)
+        for row in rows:
+            allowed[row, 0] = grammars[row].choices(book)
+        drawn = sampler.draw(logits, step, allowed.to(logits.device), book)[:, 0].tolist()
+        for row in rows:
+            tokens[row, book] = drawn[row]
+            grammars[row].take(book, drawn[row])
+    return tokens
 
 
 def _allowed(

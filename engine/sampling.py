@@ -7,7 +7,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -27,6 +27,25 @@ class Grammar(Protocol):
 
     def advance(self, tokens: torch.Tensor) -> None:
         """Take note of the tokens, int64 [K], that came next."""
+
+
+@runtime_checkable
+class OrderedGrammar(Grammar, Protocol):
+    """A grammar whose codebooks are drawn one after another, because what one may be depends on those before it.
+
+    Its `allowed` gives int64 [K] alone: the tokens that must come, and `OPEN` where one is to be drawn. All grammars of
+    a batch have the same order.
+    """
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The codebooks, each once, in the order in which those of one step are drawn."""
+
+    def choices(self, book: int) -> torch.Tensor:
+        """bool [V], True for each token that an open codebook may have; asked once, then `take` is called."""
+
+    def take(self, book: int, token: int) -> None:
+        """Take note of what was drawn for an open codebook; `advance` is told of all tokens all the same."""
 
 
 @dataclass(frozen=True)
@@ -177,19 +196,26 @@ class Sampler:
             offset = step - self._block_start
         return self._block[offset]
 
-    def draw(self, logits: torch.Tensor, step: int, allowed: torch.Tensor | None = None) -> torch.Tensor:
+    def draw(
+        self, logits: torch.Tensor, step: int, allowed: torch.Tensor | None = None, book: int | None = None
+    ) -> torch.Tensor:
         """Draw int64 [B, K] from logits [R * B, K, V] with the noise of `step`.
 
         Args:
             logits: R blocks of B rows, R the number of guidance weights.
             step: the number of the draw.
             allowed: bool [B, K, V], or a shape that expands to it; only True tokens can be drawn.
+            book: the codebook that is drawn alone, with the noise that it has among the others; K is then 1 in
+                `allowed` and in what is drawn.
 
         Raises:
             ValueError: as `clavilux.kernels.sample.sample`.
         """
         spec = self.spec
         noise = None if spec.temperature == 0 else self.noise(step)
+        if book is not None:
+            logits = logits[:, book : book + 1]
+            noise = None if noise is None else noise[:, book : book + 1]
         return sample(
             logits,
             noise,

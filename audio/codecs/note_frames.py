@@ -18,6 +18,7 @@ written: it is forced and never drawn.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -52,6 +53,9 @@ NO_LENGTH, NO_SECTION, _FIRST_SECTION = len(DURATIONS), 63, 64  # in `length`, a
 NO_FORCE, FORCES = 0, 16  # in `force`: no velocity, then velocities in steps of 8
 MOST_LEFT = 64  # bars to the end, that one included, which are counted
 LEFT_UNSAID = FORCES + 1
+CHORD_IDS = range(_FIRST_CHORD, _FIRST_RETURN)  # in `what`
+LAST_FRAME = (END, 0, 0, NO_LENGTH, NO_FORCE)
+WHO = {program: row for row, program in enumerate((*PROGRAMS, DRUMS))}  # of each program
 _FIRST_LEFT = LEFT_UNSAID  # one bar left is the id after it
 
 
@@ -82,6 +86,18 @@ class BarHead:
         return BAR, metre, _FIRST_RETURN + RETURNS.index(self.returns), section, left
 
 
+def vocabulary_hash() -> str:
+    """SHA-256 of what the ids of frames mean, for the config of a checkpoint that writes them."""
+    sizes = (IDS, STEPS, BAR, END, CHORD, LETTERS, SECTION_BARS, FORCES, MOST_LEFT)
+    meant = (PROGRAMS, PITCH_RANGE, DURATIONS, _METRES, _QUALITIES, RETURNS, sizes)
+    return hashlib.sha256(repr(meant).encode()).hexdigest()
+
+
+def chord_frame(at: int, chord: Chord) -> tuple[int, int, int, int, int]:
+    """The frame of a chord at a position."""
+    return at, CHORD, _FIRST_CHORD + _QUALITIES.index(chord.quality) * 12 + chord.root, NO_LENGTH, NO_FORCE
+
+
 def encode_frames(score: Score, heads: Sequence[BarHead], *, velocities: bool = True) -> np.ndarray:
     """A score as frames, uint8 [5, T].
 
@@ -99,7 +115,7 @@ def encode_frames(score: Score, heads: Sequence[BarHead], *, velocities: bool = 
     rows = [np.array([(i, -1, -1, 0, 0, *head.frame()) for i, head in enumerate(heads)])]
     rows.append(_chord_rows(score, starts, heads))
     rows.append(_note_rows(score, starts, heads, velocities))
-    rows.append(np.array([(len(heads), -1, -1, 0, 0, END, 0, 0, NO_LENGTH, NO_FORCE)]))
+    rows.append(np.array([(len(heads), -1, -1, 0, 0, *LAST_FRAME)]))
     table = np.concatenate(rows)  # [T, 10]: bar, position, rank, who, what; then the frame
     order = np.lexsort(table[:, 4::-1].T)
     return np.ascontiguousarray(table[order, 5:].T.astype(np.uint8))
@@ -116,8 +132,7 @@ def _chord_rows(score: Score, starts: np.ndarray, heads: Sequence[BarHead]) -> n
             here.setdefault(0, sounding)
         for at in sorted(here):
             sounding = here[at]
-            what = _FIRST_CHORD + _QUALITIES.index(sounding.quality) * 12 + sounding.root
-            rows.append((bar, at, 0, 0, 0, at, CHORD, what, NO_LENGTH, NO_FORCE))
+            rows.append((bar, at, 0, 0, 0, *chord_frame(at, sounding)))
     return np.array(rows, dtype=np.int64).reshape(-1, 10)
 
 
@@ -155,12 +170,11 @@ def _note_rows(score: Score, starts: np.ndarray, heads: Sequence[BarHead], veloc
     durations = np.array(DURATIONS)
     middle = (durations[1:] + durations[:-1]) / 2
     length = np.searchsorted(middle, np.maximum(steps, 1))
-    who_of = {program: row for row, program in enumerate((*PROGRAMS, DRUMS))}
     programs = np.where(notes["drum"], DRUMS, notes["program"])
-    unknown = set(np.unique(programs).tolist()) - set(who_of)
+    unknown = set(np.unique(programs).tolist()) - set(WHO)
     if unknown:
         raise ValueError(f"program {min(unknown)} cannot be written as note frames; use one of {PROGRAMS}")
-    who = np.array([who_of[program] for program in programs.tolist()], dtype=np.int64)
+    who = np.array([WHO[program] for program in programs.tolist()], dtype=np.int64)
     low, high = PITCH_RANGE
     pitch = notes["pitch"].astype(np.int64)
     while ((pitch < low) | (pitch > high)).any():  # by octaves into the range

@@ -1,4 +1,4 @@
-"""The score codec: score tokens into the sound of sampled instruments, whole or bar by bar.
+"""The score codecs: a composer's tokens into the sound of sampled instruments, whole or bar by bar.
 
 Knows how a score is phrased when it is played. Does not know who wrote it.
 """
@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from clavilux.audio.arranging.arranger import LEVEL_OF, Arranger
+from clavilux.audio.codecs.bar_readers import BarReader, RemiBars
+from clavilux.audio.codecs.note_frames import BOOKS, IDS, decode_frames, readable
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.codecs.timeline import Timeline
 from clavilux.audio.harmony import Chord, Key
@@ -35,18 +37,35 @@ class ScoreCodec:
     def vocabulary(self) -> int:
         return len(score_tokens())
 
+    def score(self, tokens: Tensor) -> Score:
+        """What tokens int64 [K, T] say, as it is played. ValueError where they say no score."""
+        score = score_tokens().decode(tokens[0].cpu())
+        return replace(score, notes=phrased(score.notes, score))
+
     def encode(self, samples: Tensor) -> Tensor:
         """Always a ValueError: notes cannot be read from sound. `ScoreTokens.encode` reads a `Score`."""
         raise ValueError("sound cannot be written back as notes; give the score or its MIDI file instead")
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """tokens int64 [B, 1, T] -> samples float32 [B, 2, N], shorter rows followed by silence."""
-        rows = []
-        for row in tokens[:, 0]:
-            score = score_tokens().decode(row.cpu())
-            rows.append(render_score(replace(score, notes=phrased(score.notes, score)), SAMPLE_RATE))
+        """tokens int64 [B, K, T] -> samples float32 [B, 2, N], shorter rows followed by silence."""
+        rows = [render_score(self.score(row), SAMPLE_RATE) for row in tokens]
         length = max(row.shape[1] for row in rows)
         return torch.stack([torch.nn.functional.pad(row, (0, length - row.shape[1])) for row in rows])
+
+
+class FrameCodec(ScoreCodec):
+    """The same, of note frames (`note_frames`), whose notes have velocities of their own."""
+
+    codebooks = len(BOOKS)
+
+    @property
+    def vocabulary(self) -> int:
+        return IDS
+
+    def score(self, tokens: Tensor) -> Score:
+        """What frames int64 [5, T] say, without those whose ids do not belong together. ValueError for none."""
+        frames = tokens.cpu().numpy()
+        return decode_frames(frames[:, readable(frames)])
 
 
 def phrased(notes: np.ndarray, score: Score, first_bar: int = 0) -> np.ndarray:
@@ -78,7 +97,7 @@ class ScorePlayer:
         timeline: the bars that come, their metres where the tokens' are stand-ins, and their exact tempo (tokens know
             whole ones only). The notes that end the last bar ring on until the sound ends.
         duration_s: the exact length of all the sound.
-        semitones: what the tokens are transposed by.
+        reader: of the tokens; of REMI tokens as they are if None.
         programs: written program -> the one that plays it.
         before: a score that comes first, untouched.
         soundfont: whose instruments play; the bundled one if None.
@@ -90,14 +109,14 @@ class ScorePlayer:
         *,
         timeline: Timeline,
         duration_s: float,
-        semitones: int = 0,
+        reader: BarReader | None = None,
         programs: Mapping[int, int] | None = None,
         before: Score | None = None,
         soundfont: SoundFont | None = None,
         band: Arranger | None = None,
     ):
-        self._tokens, self._timeline, self._before = score_tokens(), timeline, before
-        self._table = self._tokens.transposition(semitones)
+        self._timeline, self._before = timeline, before
+        self._reader: BarReader = RemiBars() if reader is None else reader
         self._programs = dict(programs or {})
         self._offset = before.length if before is not None else 0.0
         self._start_s = before.duration_s if before is not None else 0.0
@@ -117,11 +136,9 @@ class ScorePlayer:
             programs=self._played.programs,
             controls=controls,
         )
-        self._bar: list[int] = []
         self._bars = 0
         self._notes: list[np.ndarray] = []
         self._chords: list[tuple[float, Chord]] = []
-        self.drawn: list[int] = []
         self._given = before is None
 
     @property
@@ -129,19 +146,20 @@ class ScorePlayer:
         """Seconds that are written so far."""
         return self._start_s + float(self._timeline.seconds_at(np.array(self._timeline.starts[self._bars])))
 
-    def push(self, token: int) -> Tensor | None:
-        """Take a token; the samples float32 [2, N] that a finished bar settles, or None."""
-        if token == self._tokens.ids["Bar_None"] and self._bar:
-            samples = self._finish_bar()
-            self._bar = [token]
-            return samples
-        if token != self._tokens.pad:
-            self._bar.append(token)
-        return None
+    @property
+    def drawn(self) -> Tensor:
+        """int64 [K, T], the tokens of the bars that were played, at their sounding pitch."""
+        return self._reader.drawn
+
+    def push(self, tokens: Tensor) -> Tensor | None:
+        """Take a step's tokens int64 [K]; the samples float32 [2, N] that a finished bar settles, or None."""
+        bar = self._reader.push(tokens)
+        return None if bar is None else self._finish_bar(bar)
 
     def finish(self) -> Tensor:
         """The rest of the sound."""
-        first = self._finish_bar() if len(self._bar) > 1 else self._feed_before()
+        bar = self._reader.finish()
+        first = self._finish_bar(bar) if bar is not None else self._feed_before()
         return torch.cat([first, self._renderer.finish()], dim=1)
 
     def score(self, key: Key | None) -> Score:
@@ -168,14 +186,11 @@ class ScorePlayer:
         self._given = True
         return self._feed(self._before_events, self._start_s)
 
-    def _finish_bar(self) -> Tensor:
+    def _finish_bar(self, bar: Score) -> Tensor:
         before = self._feed_before()
-        ids = self._table[np.array(self._bar)]
-        self.drawn.extend(ids.tolist())
-        bar = self._tokens.decode(ids)
         metre, begins = self._timeline.metres[self._bars], self._timeline.starts[self._bars]
         bar = replace(bar, metres=((0.0, metre),), length=max(bar_quarters(metre), bar.length))
-        notes = phrased(bar.notes, bar, first_bar=self._bars)
+        notes = bar.notes if self._reader.velocities else phrased(bar.notes, bar, first_bar=self._bars)
         if self._programs:
             notes["program"] = [self._programs.get(int(p), int(p)) for p in notes["program"]]
         for quarter, chord in bar.chords:

@@ -24,10 +24,11 @@ from clavilux.breeding.breeder import Genes, Mix
 from clavilux.breeding.kept_bars import KeptBars
 from clavilux.breeding.score_picture import score_picture
 from clavilux.checks import short
-from clavilux.families.aria.continuation import encode_score, read_continuation
+from clavilux.families.aria.continuation import read_continuation, score_to_encode, written
 from clavilux.families.aria.controls import DENSITIES, Controls, resolve
 from clavilux.families.aria.family import Aria, ScoreGeneration
 from clavilux.families.aria.form import Bar, sections_of
+from clavilux.families.aria.formats import RemiFormat
 from clavilux.families.aria.grammar import RANGES
 from clavilux.families.aria.parts import parts_of
 from clavilux.families.aria.prefix import shift_to_c
@@ -158,7 +159,7 @@ class AriaBreeder:
             parse_prompt(""), seed=0, style="folk", density="medium", instruments=names, key=given.key,
             tempo=given.tempo, metre=found["metre"],
         )  # fmt: skip
-        tokens = [int(token) for token in encode_score(given.score)[0]]
+        tokens = [int(token) for token in RemiFormat().encode(written(score_to_encode(given.score)))[0]]
         bars = self._split(tokens)
         if len(bars) > MOST_BARS:
             raise ValueError(f"{str(path)!r} has {len(bars)} bars; a score that is bred may have {MOST_BARS}")

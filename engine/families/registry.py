@@ -103,6 +103,8 @@ def detect(folder: Path) -> tuple[str, dict[str, Any]]:
         config = read_json(path)
         if "family" in config:
             return str(config["family"]), config
+        if "frames" in config:  # as training wrote it before it named its family
+            return "aria", config
         kind = config.get("model_type")
         if isinstance(kind, str) and kind in TRANSFORMERS:
             return TRANSFORMERS[kind], config

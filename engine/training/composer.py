@@ -24,7 +24,8 @@ from torch.nn.functional import cross_entropy
 from clavilux.audio.codecs.remi import DRUMS, score_tokens
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import DecoderSpec
-from clavilux.families.aria.family import Composer, vocabulary_hash
+from clavilux.families.aria.family import Composer
+from clavilux.families.aria.formats import vocabulary_hash
 from clavilux.families.aria.prefix import PREFIX_LENGTH, PrefixControls, tempo_bin
 from clavilux.training import data
 

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from clavilux.audio.codecs.note_frames import BOOKS, IDS
+from clavilux.audio.codecs.note_frames import BOOKS, IDS, vocabulary_hash
 from clavilux.conditioning import Conditioning
 from clavilux.decoder import DecoderSpec
 from clavilux.families.aria.family import Composer
@@ -207,8 +207,10 @@ class ComposerLearner:
             save_file(weights, temporary)
         edges = dict(zip(LABELS, self.train.density_edges.tolist(), strict=True))
         config = {
+            "family": "aria",
+            "name": "aria",
             "licence": "Apache-2.0",
-            "frames": {"books": BOOKS, "delays": self.spec.delays, "ids": IDS},
+            "frames": {"books": BOOKS, "delays": self.spec.delays, "ids": IDS, "sha256": vocabulary_hash()},
             "decoder": self.spec.decoder().to_dict(),
             "styles": LABELS,
             "training": training,

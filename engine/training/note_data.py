@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from clavilux.audio.codecs.bar_grid import regular_bars
-from clavilux.audio.codecs.note_frames import BarHead, encode_frames, is_note, transposed
+from clavilux.audio.codecs.note_frames import encode_frames, is_note, transposed
 from clavilux.audio.harmony import Chord
 from clavilux.audio.score import Score
+from clavilux.families.aria.heads import heads_of
 from clavilux.families.aria.prefix import shift_to_c
-from clavilux.training import sections
 from clavilux.training.data import QUARTETS, in_parts, read_index, read_score, split
 from clavilux.training.labels import LABELS, label_of
 
@@ -96,18 +96,6 @@ _PLAINER = {
     "min7": (0, "min"), "maj7": (0, "maj"), "hdim7": (3, "min"), "dim": (8, "7"), "dim7": (8, "7"), "aug": (0, "maj"),
     "sus4": (0, "maj"),
 }  # fmt: skip
-
-
-def heads_of(score: Score) -> list[BarHead]:
-    """What the heads of a score's bars say, found in its notes."""
-    likeness = sections.bar_likeness(score)
-    source = sections.returns(likeness)
-    named = sections.letters(source)
-    heads = []
-    for bar, (start, (letter, number)) in enumerate(zip(score.bar_starts(), named, strict=True)):
-        how = "new" if source[bar] == bar else "exact" if likeness[bar, source[bar]] > 0.999 else "varied"
-        heads.append(BarHead(score.metre_at(start), letter, number, how, len(named) - bar))
-    return heads
 
 
 def _piece(score: Score, file: str, label: str, velocities: bool) -> FramePiece:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from clavilux.audio.codecs import Codec
+from clavilux.audio.codecs.bar_readers import RemiBars
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.codecs.score import ScoreCodec, ScorePlayer, phrased
 from clavilux.audio.codecs.timeline import Timeline
@@ -35,7 +36,7 @@ def test_sound_cannot_be_encoded():
 def play(duration_s=4.5, **options):
     player = ScorePlayer(timeline=Timeline.even((4, 4), 120, 2), duration_s=duration_s, **options)
     tokens = score_tokens()
-    pieces = [player.push(int(i)) for i in (*tokens.encode(SCORE), tokens.ids["Bar_None"])]
+    pieces = [player.push(torch.tensor([i])) for i in (*tokens.encode(SCORE), tokens.ids["Bar_None"])]
     return player, torch.cat([p for p in [*pieces, player.finish()] if p is not None], dim=1)
 
 
@@ -50,7 +51,7 @@ def test_a_player_gives_the_exact_length_and_the_score():
 
 
 def test_a_player_transposes_and_changes_instruments():
-    player, _ = play(semitones=5, programs={0: 19})
+    player, _ = play(reader=RemiBars(5), programs={0: 19})
     score = player.score(None)
     assert score.notes["pitch"].tolist() == (NOTES["pitch"] + 5).tolist()
     assert set(score.notes["program"].tolist()) == {19}

@@ -8,6 +8,7 @@ import torch
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.codecs.score import ScorePlayer
+from clavilux.audio.codecs.timeline import Timeline
 from clavilux.audio.notes import CONTROL, PART_NOTE, VOLUME
 from clavilux.audio.score import Score
 from clavilux.audio.stem_files import save_stems
@@ -76,11 +77,11 @@ def test_what_a_player_lets_ring_over_the_bar_is_in_the_stems():
     """A score cuts a note where its pitch is struck again; a player that gives bars out has played it to its end."""
     tokens = score_tokens()
     bars = [Score(np.array([(2.0, 4.0, 60, 80, 0, False, 0)], PART_NOTE), length=4.0)] * 2
-    player = ScorePlayer(tempo=240.0, duration_s=3.0, metre=(4, 4), num_bars=2)
+    player = ScorePlayer(timeline=Timeline.even((4, 4), 240.0, 2), duration_s=3.0)
     pieces = []
     for bar in bars:
         for token in tokens.encode(bar).tolist():
-            pieces.append(player.push(token))
+            pieces.append(player.push(torch.tensor([token])))
     samples = torch.cat([piece for piece in [*pieces, player.finish()] if piece is not None], dim=1)
     song = Audio(samples, 44100, score=player.score(None), performance=player.performance())
     assert difference_dbfs(samples, {name: stem.samples for name, stem in song.stems().items()}) == -np.inf

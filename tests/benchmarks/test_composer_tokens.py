@@ -11,6 +11,7 @@ import pytest
 
 from clavilux.audio.codecs.note_frames import BAR, BOOKS, IDS
 from clavilux.audio.score import NOTE, Score
+from clavilux.families.aria.heads import heads_of
 from clavilux.training import note_data
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -21,7 +22,7 @@ SCORE = Score(np.array([(i / 2, 0.5, 60 + i % 8, 80, 40 * (i % 16 == 0), False) 
 
 @pytest.fixture
 def frames() -> np.ndarray:
-    return note_data.encode_frames(SCORE, note_data.heads_of(SCORE), velocities=False)
+    return note_data.encode_frames(SCORE, heads_of(SCORE), velocities=False)
 
 
 def test_flat_ids_say_what_changes(frames):

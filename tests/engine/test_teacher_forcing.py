@@ -6,7 +6,7 @@ import torch
 import clavilux
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.remi import score_tokens
-from clavilux.families.aria.transposition import Transposition
+from clavilux.families.aria.formats import RemiFormat
 from clavilux.image.picture import Picture
 from clavilux.sampling import Sampler
 
@@ -116,7 +116,7 @@ def test_notes_are_seen_as_the_loop_saw_them(aria, drawn):
 @pytest.mark.parametrize("semitones", [-5, 0, 3])
 def test_a_transposition_keeps_every_probability(semitones):
     """Of two pitches that sound as one the probabilities are added, also where one of them is tiny."""
-    between = Transposition(semitones)
+    between = RemiFormat().moved(semitones)
     logits = 30 * torch.randn(4, 803, generator=torch.Generator().manual_seed(semitones + 9))
     sounding = between.to_sounding(logits)
     torch.testing.assert_close(sounding.logsumexp(-1), logits.logsumexp(-1))

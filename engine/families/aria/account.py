@@ -140,9 +140,13 @@ def _holds(claim: Claim, winners: dict[str, Claim]) -> bool:
     return held == value or (slot == "key" and held.tonic == value)
 
 
+def _is_named(claim: Claim) -> bool:
+    return claim[0] != "kind"  # the words themselves say it
+
+
 def _meaning(claims: tuple[Claim, ...]) -> str:
     parts = []
-    for slot, value, _ in claims:
+    for slot, value, _ in filter(_is_named, claims):
         if slot == "instruments":
             parts.append(", ".join(dict.fromkeys(value)))
         elif slot == "metre":

@@ -6,13 +6,11 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from clavilux.audio.clip import Audio
-from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, regular_bars
-from clavilux.audio.codecs.remi import PROGRAMS, score_tokens, written_program
+from clavilux.audio.codecs.bar_grid import WRITTEN_METRES
+from clavilux.audio.codecs.remi import PROGRAMS, written_program
 from clavilux.audio.codecs.score import ScoreCodec
 from clavilux.audio.harmony import Key
 from clavilux.audio.harmony_analysis import find_chords, find_key
@@ -104,16 +102,8 @@ def _given_score(score: Score, notes: list[str]) -> Continuation:
     return Continuation(key, tempo, metre, score=score)
 
 
-def prompt_tokens(given: Continuation | None, shift: int, most: int) -> Tensor:
-    """The end of the given score as tokens in C, at most so many: int64 [1, 1, T]."""
-    if given is None or given.score is None:
-        return torch.zeros(1, 1, 0, dtype=torch.int64)
-    ids = score_tokens().transposition(shift)[_ids_of(given.score)][-most:]
-    return torch.from_numpy(np.ascontiguousarray(ids))[None, None]
-
-
-def encode_score(source: Audio | Score | PathLike) -> Tensor:
-    """The tokens int64 [1, T] of a score in whole bars, at their sounding pitch, with its chords or those it implies.
+def score_to_encode(source: Audio | Score | PathLike) -> Score:
+    """A score in whole bars, with its chords or those it implies.
 
     Raises:
         ValueError: a file that is no MIDI file, an Audio without a score, or a metre that cannot be written.
@@ -132,14 +122,13 @@ def encode_score(source: Audio | Score | PathLike) -> Tensor:
         )
     whole = _given_score(score, []).score
     assert whole is not None, "a score goes on as one"
-    return torch.from_numpy(_ids_of(whole))[None]
+    return whole
 
 
-def _ids_of(score: Score) -> np.ndarray:
-    """int64 [T] of a score whose instruments may be any."""
+def written(score: Score) -> Score:
+    """A score whose instruments may be any, for those that tokens can say."""
     font = SoundFont.bundled()
-    programs = {p: p if p in PROGRAMS else written_program(font.nearest(p)) for p in range(128)}
-    return score_tokens().encode(regular_bars(score.with_programs(programs)))
+    return score.with_programs({p: p if p in PROGRAMS else written_program(font.nearest(p)) for p in range(128)})
 
 
 def recording_samples(clip: Audio | None) -> Tensor | None:

@@ -6,7 +6,6 @@ neural player over codec tokens, will stand after the composer.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,6 @@ from torch import Tensor, nn
 
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs import Codec
-from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.codecs.score import ScoreCodec, ScorePlayer
 from clavilux.audio.score import Score
 from clavilux.audio.soundfont import SoundFont
@@ -29,29 +27,27 @@ from clavilux.families.aria import bands
 from clavilux.families.aria.account import Settled, kept
 from clavilux.families.aria.continuation import (
     Continuation,
-    encode_score,
-    prompt_tokens,
     read_continuation,
     recording_samples,
+    score_to_encode,
+    written,
 )
 from clavilux.families.aria.controls import ACCEPTS, DENSITIES, Controls, resolve
 from clavilux.families.aria.form import moved, writers
 from clavilux.families.aria.form_options import OPTIONS, FormOptions, players_of
-from clavilux.families.aria.grammar import ScoreGrammar
+from clavilux.families.aria.formats import Task, TokenFormat, format_of
 from clavilux.families.aria.outline import outline_of
 from clavilux.families.aria.parts import lead_of, parts_of, programs_of
 from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixConditioner, PrefixControls, shift_to_c, tempo_bin
 from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.families.aria.refusal import check_understood
-from clavilux.families.aria.transposition import Transposition
 from clavilux.families.configs import describing, section
 from clavilux.families.model_card import size_bytes
 from clavilux.families.tensors import count_elements, read_weights
 from clavilux.family import Request, Stage
 from clavilux.files import PathLike, sha256_of
-from clavilux.layout import parallel
 from clavilux.precision import BYTES, held_bytes, prepare, usual
-from clavilux.sampling import Grammar, SamplingSpec
+from clavilux.sampling import Grammar
 from clavilux.skeleton import skeletons
 from clavilux.windows import Windows
 
@@ -70,17 +66,16 @@ class Composer(nn.Module):
 
 def load(folder: Path, config: Mapping[str, Any], device: torch.device, dtype: str) -> Aria:
     """Read `config.json` and `model.safetensors`. CheckpointError for what is missing, extra or misshapen."""
-    tokens = score_tokens()
-    if config.get("vocabulary_sha256") != vocabulary_hash():
-        raise CheckpointError(
-            f"{str(folder)!r} was made for another score vocabulary; it needs the MidiTok that it was trained with"
-        )
     with describing(repr(str(folder / "config.json")), "composer"):
+        writing = format_of(config)
         spec, styles = DecoderSpec.from_dict(section(config, "decoder")), _styles(config["styles"])
-    if spec.vocabulary != len(tokens):
+    layout = writing.layout
+    ids = layout.vocabulary + (layout.special is not None)
+    if (spec.codebooks, spec.vocabulary, spec.num_outputs) != (layout.codebooks, ids, layout.vocabulary):
         raise CheckpointError(
-            f"{str(folder / 'config.json')!r} gives the decoder {spec.vocabulary} ids; the score vocabulary that it "
-            f"names has {len(tokens)}"
+            f"{str(folder / 'config.json')!r} gives the decoder {spec.codebooks} codebooks that read {spec.vocabulary} "
+            f"ids and write {spec.num_outputs}; the score vocabulary that it names has {layout.codebooks}, {ids} and "
+            f"{layout.vocabulary}"
         )
     with skeletons():
         composer = Composer(spec, len(styles))
@@ -89,8 +84,8 @@ def load(folder: Path, config: Mapping[str, Any], device: torch.device, dtype: s
     composer.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=True, assign=True)
     composer.decoder.make_tables()
     settled = prepare(composer, composer.decoder, device, dtype)
-    digest = sha256_of(path)[:16]
-    return Aria(composer, styles, {"model": config.get("name", folder.name), "model_sha256": digest, **settled})
+    identity = {"model": config.get("name", folder.name), "model_sha256": sha256_of(path)[:16], **settled}
+    return Aria(composer, writing, styles, identity)
 
 
 def _styles(names: Any) -> tuple[str, ...]:
@@ -147,36 +142,33 @@ def _described(folder: Path, config: Mapping[str, Any]) -> tuple[DecoderSpec, in
     return spec, sum(elements.values())
 
 
-def vocabulary_hash() -> str:
-    """SHA-256 of the score vocabulary's names, which a checkpoint's config has."""
-    return hashlib.sha256("\n".join(score_tokens().names).encode()).hexdigest()
-
-
 class Aria:
     """The family's side of a loaded model (`clavilux.family.Family`)."""
 
     name = "aria"
     accepts = ACCEPTS
-    sampling = SamplingSpec(temperature=1.05, top_p=0.99)
 
-    def __init__(self, composer: Composer, styles: tuple[str, ...], identity: dict[str, Any]) -> None:
-        self.composer, self.styles, self.identity = composer, styles, identity
+    def __init__(
+        self, composer: Composer, writing: TokenFormat, styles: tuple[str, ...], identity: dict[str, Any]
+    ) -> None:
+        self.composer, self.writing, self.styles, self.identity = composer, writing, styles, identity
+        self.sampling = writing.sampling
         context = composer.decoder.spec.max_positions - PREFIX_LENGTH
         self.windows = Windows(context, context * 3 // 8)
-        self.stage: Stage[Codec] = Stage(composer.decoder, parallel(1, len(score_tokens())), self.windows, ScoreCodec())
+        self.stage: Stage[Codec] = Stage(composer.decoder, writing.layout, self.windows, writing.codec)
 
     def begin(self, requests: list[Request]) -> list[ScoreGeneration]:
         """A piece for each request; none depends on the others."""
         return [self.generation(request) for request in requests]
 
     def encode(self, source: Audio | Score | PathLike) -> Tensor:
-        """The tokens int64 [1, T] of a score, as `continuation.encode_score`."""
-        return encode_score(source)
+        """The tokens int64 [K, T] of a score, as `continuation.score_to_encode` reads it."""
+        return self.writing.encode(written(score_to_encode(source)))
 
     def decode(self, tokens: Tensor) -> Audio:
-        """Tokens int64 [1, T] as they are played, and as a score. ValueError for what says none."""
+        """Tokens int64 [K, T] as they are played, and as a score. ValueError for what says none."""
         try:
-            score = score_tokens().decode(tokens[0])
+            score = self.writing.decode(tokens)
         except ValueError as error:
             raise ValueError(f"the tokens say no score that could be played: {error}") from None
         samples = self.stage.codec.decode(tokens[None])[0]
@@ -220,21 +212,24 @@ class ScoreGeneration:
         controls = replace(controls, unmet=controls.unmet + length.unmet)
         self._controls, self._seconds = controls, length.seconds
         shift = shift_to_c(controls.key.tonic)
-        self._transposition = Transposition(shift)
+        self._moved = aria.writing.moved(shift)
         parts, programs = parts_of(controls.instruments, shift) if plan is None else lead_of(plan, shift)
-        self.prompt = prompt_tokens(given, shift, aria.windows.context // 2)
-        written = programs_of(controls.instruments if plan is None else (plan.written,), programs)
-        self.grammar: Grammar | None = ScoreGrammar(
-            score_tokens(),
+        names_of = programs_of(controls.instruments if plan is None else (plan.written,), programs)
+        before = written(given.score) if given is not None and given.score is not None else None
+        task = Task(
             moved(outline.bars, shift),
             parts,
-            None if self.prompt.shape[2] else length.tempo,
-            [written(names) for names in writers(outline.bars)],
+            [names_of(names) for names in writers(outline.bars)],
+            length.tempo,
         )
-        heard = [written(bar.players) for bar in outline.bars]
+        self.grammar: Grammar | None
+        self.prompt, self.grammar = aria.writing.begin(task, before, shift, aria.windows.context // 2)
+        heard = [names_of(bar.players) for bar in outline.bars]
         heard = [names if names is None else frozenset(programs[program] for program in names) for names in heard]
         prefix = PrefixControls(
-            style=aria.styles.index(controls.style if plan is None else plan.band.composer),
+            style=aria.writing.style(
+                aria.styles, controls.style if plan is None else plan.band.composer, parsed.kind, leads=plan is not None
+            ),
             mode=MODES.index(controls.key.mode),
             tempo=tempo_bin(length.tempo),
             density=DENSITIES.index(controls.density),
@@ -250,7 +245,7 @@ class ScoreGeneration:
         self._player = ScorePlayer(
             timeline=outline.timeline(tuple(heard)),
             duration_s=request.seconds - self._recording_s,
-            semitones=-shift,
+            reader=aria.writing.reader(-shift),
             programs=programs,
             before=given.score if given is not None else None,
             soundfont=soundfont,
@@ -272,15 +267,15 @@ class ScoreGeneration:
 
     def to_decoder(self, tokens: Tensor) -> Tensor:
         """The composer's ids, in C."""
-        return self._transposition.to_composer(tokens)
+        return self._moved.to_composer(tokens)
 
     def from_decoder(self, logits: Tensor) -> Tensor:
         """Logits of ids at their sounding pitch."""
-        return self._transposition.to_sounding(logits)
+        return self._moved.to_sounding(logits)
 
     def push(self, tokens: Tensor) -> Tensor | None:
-        """Take a step's token, int64 [1]; the samples of a finished bar, after the given recording."""
-        samples = self._player.push(int(tokens[0]))
+        """Take a step's tokens, int64 [K]; the samples of a finished bar, after the given recording."""
+        samples = self._player.push(tokens)
         return None if samples is None else self._after_recording(samples)
 
     def finish(self) -> Tensor:
@@ -294,7 +289,7 @@ class ScoreGeneration:
             samples[:, :total],
             ScoreCodec.sample_rate,
             score=self._player.score(self._controls.key),
-            tokens=torch.tensor(self._player.drawn)[None],
+            tokens=self._player.drawn,
             receipt=self.receipt,
             performance=None if self._recording_s else self._player.performance(),
         )

@@ -103,9 +103,17 @@ def _form(
     span: tuple[float, float] | None = None,
     *claims: Claim,
 ) -> tuple[str, tuple[Claim, ...]]:
-    implied = (("metre", metre, FORM), ("span", span, FORM), ("style", style, FORM))
+    named = words.split(",")[0]
+    kind = named if named in KINDS else None
+    implied = (("metre", metre, FORM), ("span", span, FORM), ("style", style, FORM), ("kind", kind, FORM))
     return words, (*claims, *(claim for claim in implied if claim[1] is not None))
 
+
+# Forms that a composer may have learned as styles of their own, with the style that each belongs to.
+KINDS = {
+    "jig": "folk", "slip jig": "folk", "reel": "folk", "hornpipe": "folk", "strathspey": "folk", "polka": "folk",
+    "waltz": "romantic", "mazurka": "romantic", "polonaise": "romantic", "minuet": "classical", "hymn": "chorale",
+}  # fmt: skip
 
 # Words of a form, and what it implies: style, metre, usual tempi in quarters a minute, further claims.
 _FORMS = (
@@ -264,6 +272,7 @@ def _table() -> dict[Phrase, tuple[Claim, ...]]:
         ("style", "quartet", GENRE_HINT))  # fmt: skip
     for name, asking in band_words().items():
         add([words_of(word) for word in asking], ("style", name, GENRE))
+    add([("hymn",), ("hymnal",), ("hymn", "tune")], ("kind", "hymn", FORM))
     for style in STYLES.values():
         period = style.name in ("renaissance", "baroque", "classical", "romantic")
         add([words_of(word) for word in style.words], ("style", style.name, PERIOD if period else GENRE))

@@ -51,8 +51,8 @@ class ParsedPrompt:
     (unknown word, known word that is spelled nearly so). `unmet` are sentences' parts on what was understood
     and cannot be done. `blank` is a prompt with nothing in it; `definite` one that says which music is meant.
     `bars` and `length` are how long the piece is to be, in bars or in seconds; `form` is text for `read_form`, `intro`
-    and `outro` are bars, `ritardando` slows down at the end. `unread` is the number of
-    characters beyond `MAX_READ`.
+    and `outro` are bars, `ritardando` slows down at the end. `kind` is one of `lexicon.KINDS`. `unread` is the number
+    of characters beyond `MAX_READ`.
     """
 
     style: str | None = None
@@ -79,6 +79,7 @@ class ParsedPrompt:
     definite: bool = False
     bars: int | None = None
     length: float | None = None
+    kind: str | None = None
     unread: int = 0
     form: str | None = None
     intro: int | None = None
@@ -135,6 +136,7 @@ def parse_prompt(prompt: str) -> ParsedPrompt:
         definite=is_definite(events),
         bars=values.get("bars"),
         length=values.get("length"),
+        kind=values.get("kind"),
         unread=max(0, len(prompt) - MAX_READ),
         form=values.get("form"),
         intro=values.get("intro"),

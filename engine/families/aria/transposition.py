@@ -1,14 +1,13 @@
 """The composer writes in C: its tokens and logits for those of a piece in another key.
 
-Knows the score vocabulary. Does not know what key a piece has.
+Knows tables of ids. Does not know what they mean (`formats`) or what key a piece has.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
-
-from clavilux.audio.codecs.remi import score_tokens
 
 
 class Transposition:
@@ -18,15 +17,13 @@ class Transposition:
     the sum of theirs, and pitches that none sounds as have the logit -inf.
     """
 
-    def __init__(self, semitones: int) -> None:
-        """`semitones` take the sounding pitch to the composer's."""
-        tokens = score_tokens()
-        self._read = torch.from_numpy(tokens.transposition(semitones))  # sounding -> composer's
-        sounds_as = torch.from_numpy(tokens.transposition(-semitones))  # composer's -> sounding
-        ids = torch.arange(len(tokens))
-        self._silent = (sounds_as[self._read] != ids).nonzero().flatten()
-        self._others = (self._read[sounds_as] != ids).nonzero().flatten()  # the composer's that sound as another does
-        self._as = sounds_as[self._others]
+    def __init__(self, read: np.ndarray, sounds_as: np.ndarray) -> None:
+        """`read` [V] takes sounding ids to the composer's, `sounds_as` [V] those to the sounding ones."""
+        self._read, composers = torch.from_numpy(np.array(read)), torch.from_numpy(np.array(sounds_as))
+        ids = torch.arange(len(self._read))
+        self._silent = (composers[self._read] != ids).nonzero().flatten()
+        self._others = (self._read[composers] != ids).nonzero().flatten()  # the composer's that sound as another does
+        self._as = composers[self._others]
 
     def to_composer(self, tokens: Tensor) -> Tensor:
         """Sounding ids int64 of any shape -> the composer's."""

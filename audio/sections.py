@@ -5,6 +5,8 @@ Knows bars as sets of what begins in them. Does not know tokens, or what a secti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from clavilux.audio.score import Score
@@ -59,7 +61,7 @@ def returns(likeness: np.ndarray) -> np.ndarray:
     return source
 
 
-def letters(source: np.ndarray) -> list[tuple[int, int]]:
+def letters(source: np.ndarray | Sequence[int]) -> list[tuple[int, int]]:
     """(letter, number of the bar in its section) of each bar, from what `returns` found.
 
     A section begins where a return begins or ends, and where the bars begin or end that it returns as.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from clavilux.audio.score import NOTE, Score
-from clavilux.training.sections import bar_likeness, letters, returns
+from clavilux.audio.sections import bar_likeness, letters, returns
 
 TUNES = np.random.default_rng(3).integers(55, 80, (5, 8, 8))  # five sections of eight bars of eight notes
 

@@ -1,0 +1,365 @@
+"""What may be written next of a piece in note frames: bars, metres, returns and asked chords stand where they must, and
+only notes that the instruments can play can be drawn.
+
+Knows the order of frames (`clavilux.audio.codecs.note_frames`) and their delay: a frame's ids are drawn one step after
+another, so that of the frames before the one that begins less and less is known. Does not know why a bar's plan is as
+it is (`form`) or how likely an id is (the decoder).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from clavilux.audio.codecs.bar_grid import WRITTEN_METRES
+from clavilux.audio.codecs.note_frames import (
+    BAR,
+    CHORD,
+    CHORD_IDS,
+    DURATIONS,
+    END,
+    FORCES,
+    IDS,
+    IN_QUARTER,
+    LAST_FRAME,
+    NO_FORCE,
+    NO_LENGTH,
+    STEPS,
+    WHO,
+    BarHead,
+    chord_frame,
+)
+from clavilux.audio.codecs.remi import PITCH_RANGE
+from clavilux.audio.score import bar_quarters
+from clavilux.families.aria.form import Bar, quarters_to_end
+from clavilux.families.aria.grammar import BASS_SPAN, ENTRY_BARS, MOST_NOTES_AT_ONCE, Part
+from clavilux.layout import OPEN, Delay
+
+WHEN, WHOSE, WHAT, LENGTH, FORCE = range(5)
+DELAYS = (0, 1, 2, 3, 4)  # that the grammar is written for: what it knows at each draw follows from them
+
+Frame = list[int]  # of five ids; OPEN for one that is still to be drawn
+
+
+@dataclass
+class _Open:
+    """What is known of the bar that is being written; positions as in a frame's `when`.
+
+    plan: what is asked of it.
+    parts: who plays in it, by row of `WHO`.
+    left: steps from its start to the end of its part of the form, over which no note is held.
+    known: nothing is open in it.
+    chords: those still to come, by their position.
+    free: the composer may write others.
+    bass: pitch class of the bass that was asked for, by position.
+    due: rows of `WHO` that begin a note there, by position.
+    """
+
+    index: int
+    plan: Bar
+    parts: dict[int, Part]
+    left: int
+    known: bool
+    chords: dict[int, Frame] = field(default_factory=dict)
+    free: bool = True
+    bass: dict[int, int] = field(default_factory=dict)
+    due: dict[int, frozenset[int]] = field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        return round(bar_quarters(self.plan.metre) * STEPS)
+
+    @property
+    def latest(self) -> int:
+        """The last position at which a note may begin: what begins late in a last bar does not end with the others."""
+        changes = [round(q * STEPS) for q, _ in self.plan.chords or ()]
+        return max([self.length // 2, *changes]) if self.plan.section == "last" else self.length
+
+    @property
+    def lowest(self) -> int:
+        """The row of the part that reaches lowest."""
+        return min(self.parts, key=lambda row: self.parts[row].low)
+
+    @property
+    def beat(self) -> int:
+        return STEPS * 4 // WRITTEN_METRES[self.plan.metre][1]
+
+
+class FrameGrammar:
+    """The ids that may follow, for one row: `clavilux.sampling.OrderedGrammar`.
+
+    Args:
+        layout: with `DELAYS`.
+        bars: what to write, bar by bar.
+        heads: of each bar.
+        parts: who plays.
+        before: frames int64 [5, T] that the piece goes on from; steps 0 to T - 1 of theirs are read already.
+        kept: of each bar its frames after the head, int64 [5, n], or None for one that is to be written.
+        playing: of each bar the programs of those who play in it, None for all of them; all in every bar if None.
+    """
+
+    order = (FORCE, LENGTH, WHAT, WHOSE, WHEN)  # older frames first, as they would be without delays
+
+    def __init__(
+        self,
+        layout: Delay,
+        bars: Sequence[Bar],
+        heads: Sequence[BarHead],
+        parts: Sequence[Part],
+        before: np.ndarray | None = None,
+        *,
+        kept: Sequence[np.ndarray | None] | None = None,
+        playing: Sequence[frozenset[int] | None] | None = None,
+    ) -> None:
+        assert layout.delays == DELAYS and layout.special is not None, "the format checks them"
+        assert all(part.program in WHO for part in parts), "parts are written as programs of frames"
+        self._special, self._bars, self._heads = layout.special, list(bars), list(heads)
+        self._parts = {WHO[part.program]: part for part in sorted(parts, key=lambda part: WHO[part.program])}
+        self._frames: list[Frame] = [] if before is None else [list(map(int, frame)) for frame in before.T]
+        self._bar_of = [0] * len(self._frames)  # of those before nothing is drawn
+        self._kept = kept if kept is not None else [None] * len(self._bars)
+        self._playing = playing if playing is not None else [None] * len(self._bars)
+        self._bodies: list[list[Frame]] = []  # of each bar the frames after its head
+        self._silent = dict.fromkeys(self._parts, 0)  # bars since each part played
+        self._queue: list[Frame] = []
+        self._step, self._end = len(self._frames), 10**9
+        self._opens: list[_Open] = []
+        self._queue.insert(0, self._opened(0))
+        self.done = False
+
+    # The loop's side.
+
+    def allowed(self) -> torch.Tensor:
+        """int64 [5]: the ids that must come, `OPEN` for those to draw."""
+        if len(self._frames) == self._step and self._step < self._end:
+            self._begin_frame()
+        return torch.tensor([self._id(book) for book in range(5)])
+
+    def choices(self, book: int) -> torch.Tensor:
+        """bool [256], the ids that an open book of this step may have."""
+        at = self._step - DELAYS[book]
+        mask = np.zeros(IDS, dtype=bool)
+        mask[(self._whens, self._whos, self._whats, self._lengths, self._forces)[book](at)] = True
+        return torch.from_numpy(mask)
+
+    def take(self, book: int, token: int) -> None:
+        """Take note of an id that was drawn."""
+        at = self._step - DELAYS[book]
+        frame = self._frames[at]
+        frame[book] = token
+        if book == WHEN:
+            self._placed(frame)
+        elif book == WHOSE and token == CHORD:
+            frame[LENGTH], frame[FORCE] = NO_LENGTH, NO_FORCE
+        elif book == WHOSE:
+            self._silent[token] = 0
+
+    def advance(self, tokens: torch.Tensor) -> None:
+        """Take note of a step's ids [5]."""
+        self._step += 1
+        self.done = self._step >= self._end + DELAYS[-1]  # the last note's velocity is drawn
+
+    # Frames and bars.
+
+    def _id(self, book: int) -> int:
+        at = self._step - DELAYS[book]
+        return self._special if not 0 <= at <= self._end else self._frames[at][book]
+
+    def _begin_frame(self) -> None:
+        """The frame that begins at this step: one that is known, or an open one."""
+        if not self._queue and self._bar.known:
+            self._queue.insert(0, self._closed())
+        self._add(self._queue.pop(0) if self._queue else [OPEN] * 5)
+
+    def _add(self, frame: Frame) -> None:
+        self._frames.append(frame)
+        self._bar_of.append(self._bar.index)
+        if frame[WHEN] == END:
+            self._end = len(self._frames) - 1
+        elif frame[WHEN] != BAR:
+            self._bodies[-1].append(frame)
+
+    def _placed(self, frame: Frame) -> None:
+        """A frame whose position was drawn: where that says more, all of it."""
+        when = frame[WHEN]
+        if when in (BAR, END):
+            self._bodies[-1].pop()
+            frame[:] = self._closed()
+            self._bar_of[-1] = self._bar.index
+            if frame[WHEN] == END:
+                self._end = len(self._frames) - 1
+        elif when in self._bar.chords:
+            frame[:] = self._bar.chords.pop(when)
+
+    def _closed(self) -> Frame:
+        """What ends the bar: the next one's head, or the piece's end."""
+        following = self._bar.index + 1
+        return self._opened(following) if following < len(self._bars) else list(LAST_FRAME)
+
+    def _opened(self, index: int) -> Frame:
+        """The head of a bar that begins; what is known of the bar is queued behind it."""
+        bar = self._bars[index]
+        kept, returns = self._kept[index], bar.returns
+        chords = {round(q * STEPS): list(chord_frame(round(q * STEPS), chord)) for q, chord in bar.chords or ()}
+        if bar.varies is not None:
+            chords = {frame[WHEN]: frame for frame in self._bodies[bar.varies] if frame[WHOSE] == CHORD}
+        playing = self._playing[index]
+        parts = {row: part for row, part in self._parts.items() if playing is None or part.program in playing}
+        known = bar.rests or returns is not None or kept is not None or not parts
+        left = round(quarters_to_end(self._bars, index) * STEPS)
+        self._bar = _Open(index, bar, parts, left, known)
+        self._opens.append(self._bar)
+        queue = self._queue
+        if kept is not None:
+            queue.extend(list(map(int, frame)) for frame in kept.T)
+        elif bar.rests or not parts:
+            queue.extend(chords.values())
+        elif returns is not None:
+            # The frames themselves: ids that are open now are drawn before they are read again, a bar later.
+            body = self._bodies[returns]
+            own = [chords[0]] if chords and body[:1] and body[0][WHOSE] == CHORD else []
+            queue.extend([*own, *body[len(own) :]])
+        else:
+            self._bar.free = not chords
+            self._bar.chords = chords
+            queue.append(chords.pop(0, None) or [0, CHORD, OPEN, NO_LENGTH, NO_FORCE])
+            self._bar.bass = {round(q * STEPS): c.bass for q, c in bar.chords or () if c.bass is not None}
+            self._bar.due = {at: frozenset((self._bar.lowest,)) for at in self._bar.bass}
+            self._bar.due[0] = self._bar.due.get(0, frozenset()) | self._entering(self._bar)
+        self._bodies.append([])
+        return list(self._heads[index].frame())
+
+    def _entering(self, bar: _Open) -> frozenset[int]:
+        """Parts that begin a note where a bar to be written begins: those long silent, and in the last bar all."""
+        for row in bar.parts:
+            self._silent[row] += 1
+        if bar.plan.section == "last":
+            return frozenset(list(bar.parts)[:MOST_NOTES_AT_ONCE])
+        if bar.index % ENTRY_BARS != min(2, len(self._bars) - 1):
+            return frozenset()
+        return frozenset(row for row in bar.parts if self._silent[row] >= min(ENTRY_BARS, bar.index + 1))
+
+    # What may come.
+
+    def _whens(self, at: int) -> list[int]:
+        """Positions of an open frame, or the bar's end."""
+        bar, last = self._bar, self._frames[at - 1]
+        here = self._notes_until(at)
+        if self._due_at(bar, last[WHEN], here):
+            return [last[WHEN]]
+        until = min([*bar.chords, bar.latest])
+        found = [p for p in _grid(bar.length) if last[WHEN] < p <= until]
+        if self._rows(bar, last[WHEN], here):
+            found.append(last[WHEN])
+        if not bar.chords and any(frame[WHOSE] < CHORD for frame in self._bodies[-1][:-1]):
+            found.append(BAR if bar.index + 1 < len(self._bars) else END)
+        return found
+
+    def _whos(self, at: int) -> list[int]:
+        """Who may play at the position of a frame; a chord that nobody asked for where a beat begins."""
+        frame, bar = self._frames[at], self._opens[self._bar_of[at]]
+        found = self._rows(bar, frame[WHEN], self._notes_until(at))
+        new = self._frames[at - 1][WHEN] != frame[WHEN]
+        if bar.free and new and frame[WHEN] % bar.beat == 0:
+            found.append(CHORD)
+        return found
+
+    def _whats(self, at: int) -> list[int]:
+        """Pitches of a part, or chords; where another note is to begin here, one that leaves it room."""
+        frame = self._frames[at]
+        if frame[WHOSE] == CHORD:
+            return list(CHORD_IDS)
+        bar, here = self._opens[self._bar_of[at]], self._notes_until(at)
+        found = self._pitches(bar, frame[WHOSE], frame[WHEN], here)
+        if at + 1 < len(self._frames) and self._frames[at + 1][WHEN] == frame[WHEN]:
+            while len(found) > 1 and not self._rows(bar, frame[WHEN], [*here, (frame[WHOSE], found[-1])]):
+                found.pop()
+        return [pitch - PITCH_RANGE[0] for pitch in found]
+
+    def _lengths(self, at: int) -> list[int]:
+        """Lengths that end with the piece at the latest, and of a single voice where its next note begins."""
+        frame = self._frames[at]
+        most = self._opens[self._bar_of[at]].left - frame[WHEN]
+        if self._parts[frame[WHOSE]].most_notes == 1:
+            for later in self._frames[at + 1 :]:
+                if later[WHEN] >= BAR or later[WHEN] == OPEN:
+                    break
+                if later[WHOSE] == frame[WHOSE] and later[WHEN] > frame[WHEN]:
+                    most = max(DURATIONS[0], min(most, later[WHEN] - frame[WHEN]))
+                    break
+        return [i for i, steps in enumerate(DURATIONS) if steps <= most]
+
+    def _forces(self, at: int) -> list[int]:
+        return list(range(NO_FORCE + 1, FORCES + 1))
+
+    def _notes_until(self, at: int) -> list[tuple[int, int]]:
+        """(row, pitch) of the notes before a frame that begin with the one before it or, if its position is known, with
+        it. A pitch that is still to be drawn counts as the lowest that it can be.
+        """
+        bar, when = self._opens[self._bar_of[at]], self._frames[at][WHEN]
+        when = self._frames[at - 1][WHEN] if when == OPEN else when
+        first = at
+        while first and self._frames[first - 1][WHEN] == when:
+            first -= 1
+        here: list[tuple[int, int]] = []
+        for frame in self._frames[first:at]:
+            if frame[WHOSE] == CHORD:
+                continue
+            pitch = frame[WHAT] + PITCH_RANGE[0]
+            if frame[WHAT] == OPEN:
+                pitch = min(self._pitches(bar, frame[WHOSE], when, here), default=PITCH_RANGE[1])
+            here.append((frame[WHOSE], pitch))
+        return here
+
+    def _due_at(self, bar: _Open, when: int, here: list[tuple[int, int]]) -> set[int]:
+        """Rows that have to begin a note there and have not."""
+        missing = bar.due.get(when, frozenset()) - {row for row, _ in here}
+        return {row for row in missing if self._pitches(bar, row, when, here)}
+
+    def _rows(self, bar: _Open, when: int, here: list[tuple[int, int]]) -> list[int]:
+        """Parts that can begin the next note of a position: in their order, as long as hands and pitches last."""
+        if len(here) >= MOST_NOTES_AT_ONCE:
+            return []
+        due = self._due_at(bar, when, here)
+        last = here[-1][0] if here else -1
+        crowded = len(here) + len(due) >= MOST_NOTES_AT_ONCE
+        found = []
+        for row, part in bar.parts.items():
+            if row < last or row > min(due, default=row) or (crowded and row not in due):
+                continue
+            if sum(other == row for other, _ in here) < part.most_notes and self._pitches(bar, row, when, here):
+                found.append(row)
+        return found
+
+    def _pitches(self, bar: _Open, row: int, when: int, here: list[tuple[int, int]]) -> list[int]:
+        """Pitches of a part's next note there, ascending: above those it has, none below a bass that was asked for, and
+        in a last bar whose chord is given that chord's alone.
+        """
+        part, chords = bar.parts[row], bar.plan.chords
+        low, high = max(part.low, PITCH_RANGE[0]), min(part.high, PITCH_RANGE[1])
+        bass = bar.bass.get(when)
+        own = [pitch for other, pitch in here if other == row]
+        if bass is not None:
+            given = [pitch for other, pitch in here if other == bar.lowest]
+            span = _bass_pitches(bar.parts[bar.lowest], bass)
+            if row == bar.lowest and not given:
+                return [pitch for pitch in span if all(pitch <= other for _, other in here)]
+            low = max(low, given[0] if given else span[0] if span else low)
+        low = max(low, own[-1] + 1) if own else low
+        found = list(range(low, high + 1))
+        if bar.plan.section == "last" and chords:
+            sounding = [chord for q, chord in chords if round(q * STEPS) <= when][-1]
+            found = [pitch for pitch in found if pitch % 12 in sounding.pitch_classes]
+        return found
+
+
+def _bass_pitches(part: Part, bass: int) -> list[int]:
+    low, high = max(part.low, PITCH_RANGE[0]), min(part.high, part.low + BASS_SPAN, PITCH_RANGE[1])
+    return [pitch for pitch in range(low, high + 1) if pitch % 12 == bass]
+
+
+def _grid(length: int) -> list[int]:
+    return [beat + step for beat in range(0, length, STEPS) for step in IN_QUARTER if beat + step < length]
