@@ -71,8 +71,11 @@ class TokenFormat(Protocol):
     """How a composer writes. Scores that it is given are of whole bars, their programs among `remi.PROGRAMS`."""
 
     layout: Delay
-    codec: ScoreCodec
     sampling: SamplingSpec  # the usual one
+
+    @property
+    def codec(self) -> ScoreCodec:
+        """Plays tokens."""
 
     def begin(self, task: Task, before: Score | None, shift: int, most: int) -> tuple[Tensor, Grammar]:
         """(the end of the score that bars go on from, in the composer's key, int64 [1, K, T], at most so many steps;
@@ -174,7 +177,7 @@ class FrameFormat:
     def style(self, known: Sequence[str], name: str, kind: str | None, *, leads: bool) -> int:
         if leads and _LEAD in known:
             return known.index(_LEAD)
-        return known.index(kind if kind in known and KINDS[kind] == name else name)
+        return known.index(kind if kind is not None and kind in known and KINDS[kind] == name else name)
 
     def moved(self, shift: int) -> FrameTransposition:
         return FrameTransposition(shift)

@@ -225,7 +225,7 @@ class FrameGrammar:
         else:
             self._bar.free = not chords
             self._bar.chords = chords
-            queue.append(chords.pop(0, None) or [0, CHORD, OPEN, NO_LENGTH, NO_FORCE])
+            queue.append(chords.pop(0, [0, CHORD, OPEN, NO_LENGTH, NO_FORCE]))
             self._bar.bass = {round(q * STEPS): c.bass for q, c in bar.chords or () if c.bass is not None}
             self._bar.due = {at: frozenset((self._bar.lowest,)) for at in self._bar.bass}
             self._bar.due[0] = self._bar.due.get(0, frozenset()) | self._entering(self._bar)
