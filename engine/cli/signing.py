@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +31,24 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 }  # fmt: skip
 
 
+@contextmanager
+def _said_as_a_note() -> Iterator[None]:
+    """Have the warning that files are not signed look like the command's other notes."""
+    from clavilux.provenance.stamp import Unsigned
+
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, Unsigned):
+                typer.echo(f"note: {message}", err=True)
+            else:
+                usual(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
+
+
 def signs(command: Callable[..., None]) -> Callable[..., None]:
     """The command with these options; what it writes is signed as they say."""
 
@@ -40,7 +60,9 @@ def signs(command: Callable[..., None]) -> Callable[..., None]:
         if unsigned and side_files:
             raise ValueError("--side-file signs, and --no-credentials does not; leave one of the two out")
         credentials = False if unsigned else None
-        with signing(credentials=credentials, identity=identity, private=private, side_files=side_files):
+        with _said_as_a_note(), signing(
+            credentials=credentials, identity=identity, private=private, side_files=side_files
+        ):  # fmt: skip
             command(*args, **given)
 
     own = inspect.signature(command, eval_str=True)

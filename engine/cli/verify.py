@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from clavilux.provenance.verdict import Verdict
 
 
+_MADE = {"trainedAlgorithmicMedia": "by a model", "compositeWithTrainedAlgorithmicMedia": "by a model, from a file"}
+
+
 def verify(
     path: Annotated[Path, typer.Argument(help="A sound, a picture, a score; or a folder of them.")],
     trust: Annotated[Path | None, typer.Option(help="A PEM file with certificates to trust besides your own.")] = None,
@@ -58,7 +61,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
     if "error" in row:
         return ["cannot be read", "", ""]
     found = row["credentials"]
-    return [found["state"], _signer(found), found["made"]]
+    signer = "you" if found["trusted"] == "own" else _signer(found)
+    return [found["state"], signer, _MADE.get(found["made"], found["made"])]
 
 
 def _signer(found: dict[str, Any]) -> str:

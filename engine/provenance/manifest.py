@@ -105,7 +105,7 @@ def manifest_of(
         version: Clavilux's.
     """
     agent = {"name": str(receipt.get("model") or receipt.get("verb") or "Clavilux")}
-    if fingerprint := receipt.get("fingerprint"):
+    if fingerprint := receipt.get("fingerprint") or receipt.get("model_sha256"):
         agent["version"] = str(fingerprint)
     if made is None:
         opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": [instance(_parent(ingredients))]}}

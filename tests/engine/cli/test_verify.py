@@ -1,6 +1,9 @@
 """`clavilux verify` and `clavilux keys`, and the options of what writes files."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from commands import call, refuse
@@ -57,9 +60,11 @@ def test_a_changed_file_is_told_in_words(painted, tmp_path):
     assert "credentials: valid" in call("verify", painted / "a.png").stdout
 
 
-def test_a_folder_is_a_table_and_still_one_object(painted):
+def test_a_folder_is_a_table_and_still_one_object(painted, monkeypatch):
     said = call("verify", painted).stdout
-    assert "trainedAlgorithmicMedia" in said and said.count(".png") == 4
+    assert said.count("by a model") == said.count("(not known)") == 3 and said.count(".png") == 4
+    monkeypatch.setenv("CLAVILUX_DATA", str(painted / ".data"))
+    assert [line.split()[2] for line in call("verify", painted).stdout.splitlines()[1:4]] == ["you"] * 3
     found = json.loads(call("verify", painted, "--json").stdout)
     assert [row["credentials"]["valid"] for row in found["files"]] == [True, True, True, False]
 
@@ -98,3 +103,16 @@ def test_keys(tmp_path):
     assert third["id"] == first["id"] and third["former"] == [second["id"]]
     assert "there is no folder" in refuse("keys", "export", "-o", tmp_path / "no" / "me.pem")
     assert "there is no file" in refuse("keys", "import", tmp_path / "no.pem")
+
+
+def test_a_home_that_cannot_be_written_is_one_note(tmp_path):
+    (tmp_path / "blocked").touch()
+    program = "from clavilux.cli import main; main()"
+    run = subprocess.run(
+        [sys.executable, "-c", program, "paint", "red apple", "--seeds", "1,2", "-q", "-o", str(tmp_path / "a.png")],
+        env=os.environ | {"CLAVILUX_DATA": str(tmp_path / "blocked" / "data")}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0 and run.stdout == ""
+    assert run.stderr.startswith("note: files are saved without credentials: no key can be kept in ")
+    assert run.stderr.count("\n") == 1
+    assert verified(tmp_path / "a-2.png")["credentials"]["state"] == "absent"
