@@ -379,6 +379,18 @@ def pitch(samples: np.ndarray, sample_rate: int, lowest_hz: float, highest_hz: f
     return librosa.yin(samples, fmin=lowest_hz, fmax=highest_hz, sr=sample_rate, frame_length=frame)
 
 
+def sung_pitch(
+    samples: np.ndarray, sample_rate: int, hop: int, lowest_hz: float, highest_hz: float, *, step: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(Hz, whether a pitch is heard) of each frame of one voice, by pyin; `step` in semitones."""
+    import librosa
+
+    hz, heard, _ = librosa.pyin(
+        samples, fmin=lowest_hz, fmax=highest_hz, sr=sample_rate, hop_length=hop, resolution=step
+    )
+    return hz, heard
+
+
 def mel_frequencies(count: int, highest_hz: float) -> np.ndarray:
     """`count` frequencies from 0 Hz to the highest, equally far apart on the slaney scale."""
     import librosa

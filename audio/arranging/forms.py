@@ -111,7 +111,7 @@ def write_sheet(
             here = asked or own
             bars.append(SheetBar(metre, tuple(zip(spread(len(here), metre), here, strict=True))))
         at += count
-        sections.append(SheetSection(name, tuple(bars), _dynamic(band, name), varied=varied))
+        sections.append(SheetSection(name, tuple(bars), usual_dynamic(band, name), varied=varied))
     if not chords:
         sections[-1] = _closed(band, sections[-1], key, _numerals(band, key, sections[-1].name, seed))
     return LeadSheet(key, tempo, tuple(sections), style=band.name, swing=swing)
@@ -129,12 +129,13 @@ def with_chords(sheet: LeadSheet, band: Band, seed: int) -> LeadSheet:
                 SheetBar(bar.metre, tuple(zip(spread(len(here), bar.metre), here, strict=True)))
                 for bar, here in zip(bars, own, strict=True)
             )
-        dynamic = section.dynamic or _dynamic(band, section_kind(section.name))
+        dynamic = section.dynamic or usual_dynamic(band, section_kind(section.name))
         sections.append(replace(section, bars=bars, dynamic=dynamic))
     return replace(sheet, sections=tuple(sections))
 
 
-def _dynamic(band: Band, name: str) -> str:
+def usual_dynamic(band: Band, name: str) -> str:
+    """How loud a section of a style is."""
     return band.dynamics.get(name) or _DYNAMICS.get(name, "mf")
 
 
@@ -155,3 +156,15 @@ def _closed(band: Band, section: SheetSection, key: Key, numerals: tuple[tuple[s
         before = chord_of("V7", key)
         bars[-2] = SheetBar(bars[-2].metre, ((0.0, before),))
     return SheetSection(section.name, tuple(bars), section.dynamic, section.instruments, section.varied)
+
+
+def section_bars(
+    band: Band, key: Key, section: str, count: int, metre: tuple[int, int], seed: int
+) -> tuple[SheetBar, ...]:
+    """So many bars with the style's own chords for a section, the same as `write_sheet` has there."""
+    numerals = _numerals(band, key, section, seed)
+    bars = []
+    for index in range(count):
+        chords = [chord_of(numeral, key) for numeral in numerals[index % len(numerals)]]
+        bars.append(SheetBar(metre, tuple(zip(spread(len(chords), metre), chords, strict=True))))
+    return tuple(bars)

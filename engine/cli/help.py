@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 HEADINGS = {
     "Song": (
         "seconds", "seed", "key", "tempo", "metre", "chords", "instrument", "style", "density", "section",
+        "melody",
     ),
     "Picture": ("size", "seeds", "sheet", "class_id", "mask"),
     "Dream": (
@@ -25,7 +26,7 @@ HEADINGS = {
     "Style": ("like", "painting", "fine", "content", "strength", "original_colors", "stroke", "steady"),
     "Going on from a file": ("continue_from", "keep", "vary"),
     "Drawing of tokens": ("temperature", "top_k", "top_p", "guidance"),
-    "MusicGen": ("melody", "padding", "window", "stride"),
+    "MusicGen": ("padding", "window", "stride"),
     "Jukebox": (
         "artist", "genre", "lyrics", "labels", "song_seconds", "levels", "hop", "temperatures", "parallel_windows",
         "prime", "prime_seconds", "tokens", "job",

@@ -71,7 +71,10 @@ def render(
     top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest tokens only.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens that make up p.")] = None,
     guidance: Annotated[float | None, typer.Option(help="How strictly the words are followed; 1 is freely.")] = None,
-    melody: Annotated[Path | None, typer.Option(help="MusicGen-melody: a sound file whose tune is followed.")] = None,
+    melody: Annotated[
+        Path | None,
+        typer.Option(help="A tune, as notes or hummed, that aria's band plays; MusicGen-melody follows it."),
+    ] = None,
     padding: Annotated[str | None, typer.Option(help="MusicGen: masked, or unmasked as audiocraft has it.")] = None,
     window: Annotated[float | None, typer.Option(help="MusicGen: seconds that are seen at once.")] = None,
     stride: Annotated[float | None, typer.Option(help="MusicGen: seconds by which that window moves on.")] = None,

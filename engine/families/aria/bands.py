@@ -53,7 +53,7 @@ def habits_of(style: str) -> Style:
     return Style(
         name=band.name,
         words=(),
-        ensembles=tuple((1, (_named(_PROGRAMS[lead]),)) for lead in band.lead),
+        ensembles=tuple((1, (named_of(_PROGRAMS[lead]),)) for lead in band.lead),
         metres=((band.metre, 1),),
         tempo=band.tempo,
         tempos=((band.metre, band.tempo),),
@@ -104,9 +104,9 @@ def plan_of(style: str, parsed: ParsedPrompt, controls: Controls, options: dict[
     players = parsed.players or len(band.parts) + 1
     without = tuple(part.name for part in band.parts[max(1, players - 1) :])
     refused = {value for slot, value in parsed.avoid if slot == "instrument"}
-    without += tuple(part.name for part in band.parts if part.kind != "drums" and _named(part.program) in refused)
+    without += tuple(part.name for part in band.parts if part.kind != "drums" and named_of(part.program) in refused)
     written = controls.instruments[0]
-    own = {_named(_PROGRAMS[lead]): _PROGRAMS[lead] for lead in reversed(band.lead)}
+    own = {named_of(_PROGRAMS[lead]): _PROGRAMS[lead] for lead in reversed(band.lead)}
     lead = own.get(written, INSTRUMENTS[written].program)
     return BandPlan(band, lead, written, drums, swing, without)
 
@@ -116,7 +116,7 @@ def with_band(controls: Controls, plan: BandPlan) -> Controls:
     unmet.
     """
     playing = [
-        "drums" if part.kind == "drums" else _named(part.program)
+        "drums" if part.kind == "drums" else named_of(part.program)
         for part in plan.band.parts
         if part.name not in plan.without and not (part.kind == "drums" and plan.drums == "none")
     ]
@@ -193,7 +193,7 @@ def cast(sheet: LeadSheet, band: Band) -> tuple[LeadSheet, list[str]]:
     """
     plays = {part.name: [part.name] for part in band.parts}
     for part in band.parts:
-        plays.setdefault("drums" if part.kind == "drums" else _named(part.program), []).append(part.name)
+        plays.setdefault("drums" if part.kind == "drums" else named_of(part.program), []).append(part.name)
     leads: list[str] = []
     sections = []
     for section in sheet.sections:
@@ -230,7 +230,12 @@ def melody_bars(sheet: LeadSheet, asked: FormOptions) -> list[Bar]:
     ]
 
 
-def _named(program: int) -> str:
+def leads_of_band(band: Band) -> list[int]:
+    """The programs that play a style's melodies."""
+    return [_PROGRAMS[name] for name in band.lead]
+
+
+def named_of(program: int) -> str:
     """The instrument whose music a program plays."""
     by_program = {instrument.program: name for name, instrument in reversed(INSTRUMENTS.items())}
     for near in (program, *KIN[program]):
@@ -239,7 +244,17 @@ def _named(program: int) -> str:
     return "piano"
 
 
-def account_of(plan: BandPlan, sheet: LeadSheet) -> dict[str, Any]:
-    """What a receipt says of the band."""
+def put_account(controls: dict[str, Any], plan: BandPlan, sheet: LeadSheet) -> None:
+    """Write what a receipt's controls say of the band, who plays under the names of General MIDI; what only a composer
+    by itself goes by goes.
+    """
     swing = plan.band.swing if sheet.swing is None else sheet.swing
-    return {"drums": plan.drums, "swing": round(swing, 4), "lead": PROGRAM_NAMES[plan.lead]}
+    form = ", ".join(f"{section.name} {len(section.bars)}" for section in sheet.sections)
+    lead = PROGRAM_NAMES[plan.lead]
+    playing = [part for part in plan.band.parts if part.name not in plan.without]
+    names = [PROGRAM_NAMES[part.program] for part in playing if part.kind != "drums"]
+    drums = ["drums"] if plan.drums != "none" and len(names) < len(playing) else []
+    for name in ("density", "section"):
+        controls.pop(name, None)
+    controls["instruments"] = [lead, *names, *drums]
+    controls["band"] = {"form": form, "drums": plan.drums, "swing": round(swing, 4), "lead": lead}

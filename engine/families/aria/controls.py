@@ -50,6 +50,7 @@ ACCEPTS: dict[str, Any] = {
     "outro": f"bars after the form, 0 to {MOST_OF_ENDS}",
     "ritardando": "yes, to slow down in the last bars",
     "sheet": "a text file with a song's sections, bars and chords",
+    "melody": "a file of notes or of sound, or an Audio, whose tune a band plays",
     "soundfont": "a SoundFont file (.sf2, .sf3) whose instruments play",
     "anything": "yes, to make a piece even of a prompt of which nothing is understood",
 }
@@ -112,14 +113,14 @@ def resolve(
     names, unmet = (parsed.instruments, ()) if instruments is None else _pitched(instruments_named(instruments))
     style = check_style(style) if style is not None else parsed.style
     habits = habits_of(style) if style else _style_for(names, parsed, seed)
-    settled_metre = _metre(metre) if metre is not None else parsed.metre
+    settled_metre = metre_given(metre) if metre is not None else parsed.metre
     settled_metre = settled_metre or _weighted(_allowed(habits.metres, parsed, "metre"), seed, "metre")
-    pace = _tempo(tempo) if tempo is not None else parsed.tempo
+    pace = tempo_given(tempo) if tempo is not None else parsed.tempo
     chart, played_as = _chords(chords if chords is not None else parsed.chords)
     return Controls(
         style=style or habits.name,
         instruments=names or _usual_instruments(habits, parsed, seed),
-        key=_key(key) if key is not None else parsed.key or _usual_key(habits, parsed, chart, seed),
+        key=key_given(key) if key is not None else parsed.key or _usual_key(habits, parsed, chart, seed),
         tempo=pace if pace is not None else _usual_tempo(habits, settled_metre, parsed, seed),
         metre=settled_metre,
         density=_one_of("density", density, DENSITIES) if density is not None else _density(parsed),
@@ -252,19 +253,22 @@ def _one_of(kind: str, given: str, valid: tuple[str, ...]) -> str:
     return given.strip().lower()
 
 
-def _key(given: str | Key) -> Key:
+def key_given(given: str | Key) -> Key:
+    """A key as an option gives it. ValueError, TypeError."""
     if not isinstance(given, (str, Key)):
         raise TypeError(f"key is {given!r}; it should be a text such as 'G minor'")
     return given if isinstance(given, Key) else Key.parse(given)
 
 
-def _tempo(given: float) -> float:
+def tempo_given(given: float) -> float:
+    """A tempo as an option gives it. ValueError, TypeError."""
     if not SLOWEST <= check_number("tempo", given, "quarters a minute") <= FASTEST:  # a NaN is not in range either
         raise ValueError(f"tempo is {given:g}; it should be from {SLOWEST:g} to {FASTEST:g} quarters a minute")
     return float(given)
 
 
-def _metre(given: str | Metre) -> Metre:
+def metre_given(given: str | Metre) -> Metre:
+    """A metre as an option gives it. ValueError."""
     text = "/".join(map(str, given)) if isinstance(given, tuple) else str(given)
     match = re.fullmatch(r"\s*(\d{1,3})\s*/\s*(\d{1,3})\s*", text)
     metre = (int(match[1]), int(match[2])) if match else None

@@ -6,7 +6,7 @@ neural player over codec tokens, will stand after the composer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +38,7 @@ from clavilux.families.aria.form_options import OPTIONS, FormOptions, players_of
 from clavilux.families.aria.formats import Task, TokenFormat, format_of
 from clavilux.families.aria.outline import outline_of
 from clavilux.families.aria.parts import lead_of, parts_of, programs_of
+from clavilux.families.aria.melody_song import MelodySong, check_melody
 from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixConditioner, PrefixControls, shift_to_c, tempo_bin
 from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.families.aria.refusal import check_understood
@@ -104,7 +105,11 @@ def check_controls(folder: Path, config: Mapping[str, Any], prompt: str, control
     """Refuse what a render would refuse of this prompt and these controls. ValueError, TypeError as `resolve`."""
     controls = dict(controls)
     SoundFont.given(controls.pop("soundfont", None))
-    settled(check_understood(prompt, controls.pop("anything", False)), 0, controls)
+    parsed = check_understood(prompt, controls.pop("anything", False))
+    if controls.get("melody") is not None:
+        check_melody(parsed, controls)
+    else:
+        settled(parsed, 0, controls)
 
 
 def memory_needed(folder: Path, config: Mapping[str, Any], seconds: float, batch: int = 1, dtype: str = "auto") -> int:
@@ -157,7 +162,7 @@ class Aria:
         self.windows = Windows(context, context * 3 // 8)
         self.stage: Stage[Codec] = Stage(composer.decoder, writing.layout, self.windows, writing.codec)
 
-    def begin(self, requests: list[Request]) -> list[ScoreGeneration]:
+    def begin(self, requests: list[Request]) -> Sequence[ScoreGeneration | MelodySong]:
         """A piece for each request; none depends on the others."""
         return [self.generation(request) for request in requests]
 
@@ -174,9 +179,11 @@ class Aria:
         samples = self.stage.codec.decode(tokens[None])[0]
         return Audio(samples, ScoreCodec.sample_rate, score=score, tokens=tokens)
 
-    def generation(self, request: Request) -> ScoreGeneration:
+    def generation(self, request: Request) -> ScoreGeneration | MelodySong:
         """Read the prompt, settle every control, plan the bars. ValueError where nothing was understood."""
         parsed = check_understood(request.prompt, request.controls.get("anything", False))
+        if "melody" in request.controls:
+            return self._around(request, parsed)
         notes: list[str] = []
         given = read_continuation(request.continue_from, notes)
         controls = _options(request, given)
@@ -188,6 +195,22 @@ class Aria:
             parsed = bands.with_drums(parsed)
         tempo_is_free &= settlement.asked.sheet is None
         return ScoreGeneration(self, request, parsed, settlement, given, notes, tempo_is_free, soundfont)
+
+    def _around(self, request: Request, parsed: ParsedPrompt) -> MelodySong:
+        """A song around a given melody."""
+        unconditioned = Conditioning(prefix=self.composer.conditioner([PrefixControls(-1, -1, -1, -1, ())]))
+        song = MelodySong(request, parsed, score_tokens().ids["Bar_None"], self.windows, unconditioned)
+        parsed = bands.with_drums(parsed)
+        given = frozenset((*request.controls, "key", "tempo", "metre"))
+        account = Settled(song.controls, song.sheet.tempo, song.num_bars, song.seconds, given)
+        asked = replace(request, seconds=song.seconds)
+        song.receipt.update(_receipt(self, asked, parsed, account, song.notes, song.soundfont))
+        bands.put_account(song.receipt["controls"], song.band_plan, song.sheet)
+        song.receipt["controls"] |= {
+            "melody": song.source_name,
+            **({} if song.controls.chords else {"chords": "found"}),
+        }
+        return song
 
 
 class ScoreGeneration:
@@ -258,7 +281,7 @@ class ScoreGeneration:
         if asked.sheet is not None:
             self.receipt["controls"]["chords"] = "as the sheet has them"
         if plan is not None and sheet is not None:
-            self.receipt["controls"]["band"] = bands.account_of(plan, sheet)
+            bands.put_account(self.receipt["controls"], plan, sheet)
 
     @property
     def at_s(self) -> float:
