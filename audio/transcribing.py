@@ -36,8 +36,8 @@ _LEVEL_SAMPLES = 1024
 _QUIET_DB = -38.0  # against the loudest: breath between notes
 TEMPI = np.exp(np.arange(np.log(50), np.log(200), 0.005))  # quarters a minute
 _USUAL_TEMPO, _TEMPO_SPREAD = 100.0, 0.45  # of a lognormal prior
-_GRID = 4  # positions of a quarter, and 6 where eighths are of triplets
-_PULL = 0.25  # how far the grid follows a singer's time, a note
+_GRID = 4  # positions of a quarter
+_PULL, _PACE = 0.35, 0.12  # how far the grid follows a singer's time and tempo, a note
 _METRES = ((4, 4), (3, 4))
 
 
@@ -193,13 +193,15 @@ def find_tempo(starts: np.ndarray, ends: np.ndarray) -> float:
 def on_grid(starts: np.ndarray, ends: np.ndarray, tempo: float) -> tuple[np.ndarray, np.ndarray]:
     """(starts, lengths) in quarters on sixteenths, the first at 0: the grid follows a time that drifts."""
     beat = 60 / tempo
-    at, origin = [0.0], float(starts[0])
+    at, here_s = [0.0], float(starts[0])  # where the last note stands, and when the grid has that place
     for start in starts[1:]:
-        exact = (start - origin) / beat
+        exact = at[-1] + (start - here_s) / beat
         place = max(round(exact * _GRID) / _GRID, at[-1] + 1 / _GRID)
-        origin += _PULL * (exact - place) * beat
+        late, moved = exact - place, place - at[-1]
+        here_s += moved * beat + _PULL * late * beat
+        beat *= 1 + float(np.clip(_PACE * late / moved, -0.02, 0.02))
         at.append(place)
-    begins = np.array(at)
+    begins, beat = np.array(at), 60 / tempo
     rooms = np.append(np.diff(begins), np.inf)
     lengths = np.maximum(np.round((ends - starts) / beat * _GRID) / _GRID, 1 / _GRID)
     full = lengths > 0.6 * rooms  # a breath before the next note is no rest

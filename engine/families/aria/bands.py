@@ -249,7 +249,6 @@ def put_account(controls: dict[str, Any], plan: BandPlan, sheet: LeadSheet) -> N
     by itself goes by goes.
     """
     swing = plan.band.swing if sheet.swing is None else sheet.swing
-    form = ", ".join(f"{section.name} {len(section.bars)}" for section in sheet.sections)
     lead = PROGRAM_NAMES[plan.lead]
     playing = [part for part in plan.band.parts if part.name not in plan.without]
     names = [PROGRAM_NAMES[part.program] for part in playing if part.kind != "drums"]
@@ -257,4 +256,4 @@ def put_account(controls: dict[str, Any], plan: BandPlan, sheet: LeadSheet) -> N
     for name in ("density", "section"):
         controls.pop(name, None)
     controls["instruments"] = [lead, *names, *drums]
-    controls["band"] = {"form": form, "drums": plan.drums, "swing": round(swing, 4), "lead": lead}
+    controls["band"] = {"drums": plan.drums, "swing": round(swing, 4), "lead": lead}

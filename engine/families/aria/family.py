@@ -36,9 +36,9 @@ from clavilux.families.aria.controls import ACCEPTS, DENSITIES, Controls, resolv
 from clavilux.families.aria.form import moved, writers
 from clavilux.families.aria.form_options import OPTIONS, FormOptions, players_of
 from clavilux.families.aria.formats import Task, TokenFormat, format_of
+from clavilux.families.aria.melody_song import MelodySong, check_melody
 from clavilux.families.aria.outline import outline_of
 from clavilux.families.aria.parts import lead_of, parts_of, programs_of
-from clavilux.families.aria.melody_song import MelodySong, check_melody
 from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixConditioner, PrefixControls, shift_to_c, tempo_bin
 from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.families.aria.refusal import check_understood
@@ -199,7 +199,7 @@ class Aria:
     def _around(self, request: Request, parsed: ParsedPrompt) -> MelodySong:
         """A song around a given melody."""
         unconditioned = Conditioning(prefix=self.composer.conditioner([PrefixControls(-1, -1, -1, -1, ())]))
-        song = MelodySong(request, parsed, score_tokens().ids["Bar_None"], self.windows, unconditioned)
+        song = MelodySong(request, parsed, self.writing.layout.codebooks, self.windows, unconditioned)
         parsed = bands.with_drums(parsed)
         given = frozenset((*request.controls, "key", "tempo", "metre"))
         account = Settled(song.controls, song.sheet.tempo, song.num_bars, song.seconds, given)
@@ -207,6 +207,7 @@ class Aria:
         song.receipt.update(_receipt(self, asked, parsed, account, song.notes, song.soundfont))
         bands.put_account(song.receipt["controls"], song.band_plan, song.sheet)
         song.receipt["controls"] |= {
+            "form": song.form,
             "melody": song.source_name,
             **({} if song.controls.chords else {"chords": "found"}),
         }

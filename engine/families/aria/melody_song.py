@@ -29,8 +29,8 @@ from clavilux.checks import whole_number
 from clavilux.conditioning import Conditioning
 from clavilux.families.aria import bands
 from clavilux.families.aria.controls import Controls, key_given, metre_given, resolve, tempo_given
-from clavilux.families.aria.form import RING_S, RING_SHARE
 from clavilux.families.aria.grammar import RANGES
+from clavilux.families.aria.lengths import RING_S, RING_SHARE
 from clavilux.families.aria.literals import LONGEST_S
 from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.families.aria.styles import STYLES
@@ -113,13 +113,13 @@ def _beats(metre: tuple[int, int]) -> tuple[int, bool]:
 
 
 class MelodySong:
-    """One piece: a melody in its band (`clavilux.family.Generation`). The composer's tokens are its bars alone."""
+    """One piece: a melody in its band (`clavilux.family.Generation`). The composer draws nothing."""
 
     plan: Tensor | None = None
     unconditional: Conditioning | None = None
 
     def __init__(
-        self, request: Request, parsed: ParsedPrompt, bar_token: int, windows: Windows, conditioning: Conditioning
+        self, request: Request, parsed: ParsedPrompt, codebooks: int, windows: Windows, conditioning: Conditioning
     ) -> None:
         options = dict(request.controls)
         _check_alone(request.continue_from, options)
@@ -139,12 +139,13 @@ class MelodySong:
         self.sheet, self.num_bars = sheet, len(sheet.bars)
         arranger = bands.arranger_of(self.band_plan, sheet, request.seed)
         self._player = SheetPlayer(arranger, self.band_plan.lead, duration_s=self.seconds, soundfont=soundfont)
+        self.form = ", ".join(f"{section.name} {len(section.bars)}" for section in sheet.sections)
         self.soundfont = soundfont
         self.source_name = "an Audio" if isinstance(source, Audio) else Path(source).name
         self.notes.append(_said(melody, turns))
         self.windows, self.conditioning = windows, conditioning
-        self.prompt = torch.zeros(1, 1, 0, dtype=torch.int64)
-        self.grammar = _Bars(bar_token, self.num_bars)
+        self.prompt = torch.zeros(1, codebooks, 0, dtype=torch.int64)
+        self.grammar = _Bars(codebooks, self.num_bars)
         self.receipt: dict[str, Any] = {}  # the family writes it
 
     @property
@@ -158,7 +159,7 @@ class MelodySong:
         return logits
 
     def push(self, tokens: Tensor) -> Tensor | None:
-        """A bar's token; its samples."""
+        """A bar's step; its samples."""
         return self._player.bar() if self._player.at_s < self.seconds else None
 
     def finish(self) -> Tensor:
@@ -176,17 +177,17 @@ class MelodySong:
 
 
 class _Bars:
-    """A grammar of bars alone."""
+    """A grammar of one forced step a bar, so that the decoder computes nothing."""
 
-    def __init__(self, token: int, num_bars: int) -> None:
-        self._token, self._left = torch.tensor([token]), num_bars
+    def __init__(self, codebooks: int, num_bars: int) -> None:
+        self._step, self._left = torch.zeros(codebooks, dtype=torch.int64), num_bars
 
     @property
     def done(self) -> bool:
         return not self._left
 
     def allowed(self) -> Tensor:
-        return self._token
+        return self._step
 
     def advance(self, tokens: Tensor) -> None:
         self._left -= 1

@@ -47,7 +47,7 @@ def test_without_a_style_the_nearest_is_said_and_seconds_are_exact(aria, tune):
     song = aria.generate("", melody=tune, seconds=16, seed=2)
     assert song.samples.shape[1] == 16 * 44100
     assert any(note.startswith("the nearest style to the melody is ") for note in song.receipt["notes"])
-    assert len(lead_of(song)) == 30 and song.receipt["controls"]["band"]["form"].startswith("intro 2")
+    assert len(lead_of(song)) == 30 and song.receipt["controls"]["form"].startswith("intro 2")
     jig = aria.generate("baroque in E minor at 100 bpm", melody=tune, seed=2)
     assert str(jig.score.key) == "E minor" and jig.score.tempos[0][1] == 100
     assert any("baroque has no band" in note for note in jig.receipt["notes"])
