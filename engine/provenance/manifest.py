@@ -21,10 +21,10 @@ STAYS = {
     "continue_from": True, "prime": True, "source": True, "picture": True, "played": True, "tokens": True,
     "melody": False, "guide": False, "painting": False, "mask": False, "lyrics": False, "parent": True,
 }  # fmt: skip
-# Fields of a receipt, at any depth, that hold or quote what somebody wrote.
+# Fields of a receipt, at any depth, that hold or quote what somebody wrote, or name a file.
 _WORDS = frozenset((
     "prompt", "unknown", "unmet", "taken", "notes", "lyrics", "artist", "genres", "words", "played", "genome", "file",
-    "remarks",
+    "remarks", "melody", "guide", "paintings", "soundfont", "source",
 ))  # fmt: skip
 
 
