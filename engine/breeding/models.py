@@ -19,7 +19,7 @@ from clavilux.errors import CheckpointError
 from clavilux.files import PathLike, sha256_of
 
 Model = Breeder | PathLike
-DEFAULT = "lumia"
+DEFAULT = "gan"
 BREEDERS = {  # family -> the module whose `load(name, folder, model_sha256)` gives its breeder
     "lumia": "clavilux.breeding.lumia",
     "aria": "clavilux.breeding.aria",
