@@ -5,7 +5,9 @@ are, so that composers with other tokens compare. Time includes the bars' lines,
 is neither (chords) stands in a column of its own, for it tells of the notes that come; "all" is the sum. What the
 grammar of a model always forces (metre, section, tempo) is not counted.
 
-A composer of another kind is measured by another `Scorer`: a function from a row of the index to `Told`.
+A composer of another kind is measured by another `Scorer`: a function from a row of the index to `Told`. Of one that
+writes note frames the heads of bars say the metre alone, as REMI's do, unless `--heads` lets them say what they can:
+which bars return, and how many are left. The end of the piece, which REMI has no token for, is not counted.
 """
 
 from __future__ import annotations
@@ -25,12 +27,23 @@ from corpus import LABELS, Song, chosen, label_of, read_songs
 from quality import commit
 from torch.nn.functional import cross_entropy
 
-from clavilux.audio.codecs.remi import score_tokens
+from clavilux.audio.codecs.note_frames import (
+    BAR,
+    CHORD,
+    LEFT_UNSAID,
+    NO_SECTION,
+    RETURN_UNSAID,
+    is_drawn,
+    is_note,
+)
+from clavilux.audio.codecs.remi import DRUMS, PROGRAMS, score_tokens
 from clavilux.conditioning import Conditioning
 from clavilux.families.aria.family import Aria
+from clavilux.families.aria.formats import FrameFormat
 from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixControls, tempo_bin
 from clavilux.loading import load
 from clavilux.training.data import Piece, read_index, tokenize
+from clavilux.training.note_data import FramePiece, read_chords, read_frames
 
 PARTS = ("time", "instrument", "pitch", "length", "structure")
 PART_OF_KIND = {
@@ -52,11 +65,67 @@ class Told:
 Scorer = Callable[[dict[str, str]], Told | None]  # None for a piece that its tokens cannot say
 
 
-def remi_scorer(model: str, scores: Path, bars: int = LONGEST_BARS) -> Scorer:
-    """The scorer of a checkpoint of the family "aria", whose tokens are REMI. ValueError for another family's."""
+def scorer_of(model: str, scores: Path, bars: int = LONGEST_BARS, heads: bool = False) -> Scorer:
+    """The scorer of a checkpoint of the family "aria". ValueError for another family's."""
     aria = getattr(load(model), "family", None)
     if not isinstance(aria, Aria):
-        raise ValueError(f"{model!r} is no composer with REMI tokens; give a checkpoint of the family aria")
+        raise ValueError(f"{model!r} is no composer of notes; give a checkpoint of the family aria")
+    if isinstance(aria.writing, FrameFormat):
+        return frame_scorer(aria, scores, bars, heads)
+    return remi_scorer(aria, scores, bars)
+
+
+def frame_scorer(aria: Aria, scores: Path, bars: int, heads: bool) -> Scorer:
+    """The scorer of a composer that writes note frames."""
+    named = read_chords(scores)
+
+    def told(row: dict[str, str]) -> Told | None:
+        pieces = read_frames(scores, row, named.get(row["file"], ()))
+        return _told_in_frames(aria, pieces[0], bars, heads) if pieces else None
+
+    return told
+
+
+def _told_in_frames(aria: Aria, piece: FramePiece, bars: int, heads: bool) -> Told:
+    frames = piece.frames[:, :-1].astype(np.int64)  # without its end
+    starts = np.flatnonzero(frames[0] == BAR)
+    frames = frames[:, : starts[bars]] if len(starts) > bars else frames
+    if not heads:
+        unsaid = np.array([RETURN_UNSAID, NO_SECTION, LEFT_UNSAID])
+        frames[2:, frames[0] == BAR] = unsaid[:, None]
+    notes = is_note(frames)
+    used = tuple((*PROGRAMS, DRUMS)[row] for row in np.unique(frames[1, notes]).tolist())
+    style = aria.styles.index(piece.label) if piece.label in aria.styles else -1
+    controls = PrefixControls(style, int(piece.minor), tempo_bin(piece.tempo), -1, used)
+    losses = frame_nats(aria, frames, controls) * is_drawn(frames)
+    each = {name: float(losses[book, notes].sum()) for book, name in ((1, "instrument"), (2, "pitch"), (3, "length"))}
+    structure = float(losses[1:3, (frames[1] == CHORD) & (frames[0] < BAR)].sum())
+    return Told({"time": float(losses[0].sum()), **each, "structure": structure}, int(notes.sum()))
+
+
+@torch.no_grad()
+def frame_nats(aria: Aria, frames: np.ndarray, controls: PrefixControls) -> np.ndarray:
+    """Nats of every id of frames [5, T], as `token_nats`; a window begins with the head of a bar where it can."""
+    decoder, layout, prefix = aria.composer.decoder, aria.writing.layout, aria.composer.conditioner([controls])
+    length = decoder.spec.max_positions - PREFIX_LENGTH - max(layout.delays)
+    heads = np.flatnonzero(frames[0] == BAR)
+    nats, done, start = np.zeros(frames.shape), 1, 0
+    while done < frames.shape[1]:
+        window = torch.from_numpy(frames[None, :, start : start + length])
+        logits = decoder(layout.arrange(window)[:, :, :-1], conditioning=Conditioning(prefix=prefix))[0].float()
+        end = start + window.shape[2]
+        for book, delay in enumerate(layout.delays):
+            first = done - start
+            seen = logits[book, delay + first - 1 : delay + end - start - 1]
+            nats[book, done:end] = cross_entropy(seen, window[0, book, first:], reduction="none").numpy()
+        done = end
+        before = heads[(heads > start) & (heads <= max(start + 1, end - length // 2))]
+        start = int(before[-1]) if len(before) else end - length // 2
+    return nats
+
+
+def remi_scorer(aria: Aria, scores: Path, bars: int) -> Scorer:
+    """The scorer of a composer whose tokens are REMI."""
 
     def told(row: dict[str, str]) -> Told | None:
         pieces = tokenize(scores, row)
@@ -143,12 +212,13 @@ def main() -> None:
     parser.add_argument("--model", default="aria", help="a checkpoint of the family aria")
     parser.add_argument("--each", type=int, default=EACH, help="held-out pieces of a kind")
     parser.add_argument("--bars", type=int, default=LONGEST_BARS, help="the first bars of a piece that are scored")
+    parser.add_argument("--heads", action="store_true", help="heads of note frames say returns and bars left")
     parser.add_argument("--cache", type=Path, help="npz file in which the read scores are kept (as songs.py's)")
     parser.add_argument("--json", type=Path, help="write the table here")
     args = parser.parse_args()
     if args.each < 1 or args.bars < 1:
         parser.error("--each and --bars should be 1 or more")
-    scorer = remi_scorer(args.model, args.scores, args.bars)
+    scorer = scorer_of(args.model, args.scores, args.bars, args.heads)
     told = []
     for row in asked_rows(args.scores, read_songs(args.scores, args.cache)[1], args.each):
         piece, label = scorer(row), label_of(row)
@@ -159,7 +229,8 @@ def main() -> None:
     if args.json:
         facts = {"date": date.today().isoformat(), "commit": commit(), "machine": platform.machine()}
         args.json.write_text(
-            json.dumps({**facts, "model": args.model, "bars": args.bars, "table": table}, indent=2) + "\n"
+            json.dumps({**facts, "model": args.model, "bars": args.bars, "heads": args.heads, "table": table}, indent=2)
+            + "\n"
         )
 
 

@@ -24,6 +24,7 @@ from clavilux.breeding.breeder import Genes, Mix
 from clavilux.breeding.kept_bars import KeptBars
 from clavilux.breeding.score_picture import score_picture
 from clavilux.checks import short
+from clavilux.errors import CheckpointError
 from clavilux.families.aria.continuation import read_continuation, score_to_encode, written
 from clavilux.families.aria.controls import DENSITIES, Controls, resolve
 from clavilux.families.aria.family import Aria, ScoreGeneration
@@ -55,6 +56,8 @@ def load(name: str, folder: Path, model_sha256: str) -> AriaBreeder:
     """As `clavilux.breeding.models.BREEDERS` has it. CheckpointError."""
     model = load_model(folder, device="cpu", dtype="float32")
     assert isinstance(model, MusicModel) and isinstance(model.family, Aria), "its config says so"
+    if not isinstance(model.family.writing, RemiFormat):
+        raise CheckpointError(f"{name} writes note frames, and scores are bred as REMI tokens; use a model that does")
     return AriaBreeder(name, model_sha256, model.family)
 
 

@@ -7,14 +7,20 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import clavilux
+from clavilux.audio.codecs.note_frames import encode_frames
 from clavilux.audio.codecs.remi import score_tokens
+from clavilux.audio.score import NOTE, Score
 from clavilux.conditioning import Conditioning
+from clavilux.families.aria.family import Aria, Composer
+from clavilux.families.aria.formats import FrameFormat
+from clavilux.families.aria.heads import heads_of
 from clavilux.families.aria.prefix import PrefixControls
+from clavilux.training.note_composer import ComposerSpec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import note_nats
-from note_nats import PARTS, Told, by_label, token_nats
+from note_nats import PARTS, Told, by_label, frame_nats, token_nats
 
 NOTHING = PrefixControls(-1, -1, -1, -1, ())
 
@@ -61,5 +67,28 @@ def test_nats_are_of_a_note_by_kind():
 
 
 def test_another_family_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="'lumia' is no composer with REMI tokens"):
-        note_nats.remi_scorer("lumia", tmp_path)
+    with pytest.raises(ValueError, match="'lumia' is no composer of notes"):
+        note_nats.scorer_of("lumia", tmp_path)
+
+
+def test_ids_of_frames_are_judged_in_their_own_steps():
+    """As `Aria.logits`, which undoes the delays, sees them."""
+    torch.manual_seed(0)
+    spec = ComposerSpec(width=16, layers=1, heads=2, ffn_width=16, context=40)
+    aria = Aria(Composer(spec.decoder(), 2).eval(), FrameFormat(), ("reel", "jig"), {})
+    aria.composer.decoder.make_tables()
+    notes = [(i / 2, 0.5, 60 + i % 8, 80, 40, False) for i in range(24)]
+    score = Score(np.array(notes, NOTE), length=12.0)
+    frames = encode_frames(score, heads_of(score)).astype(np.int64)[:, :-1]
+    found = frame_nats(aria, frames, NOTHING)
+    steps = aria.writing.layout.arrange(torch.from_numpy(frames)[None])
+    prefix = Conditioning(prefix=aria.composer.conditioner([NOTHING]))
+    with torch.no_grad():
+        logits = aria.composer.decoder(steps[:, :, :-1], conditioning=prefix)
+    first = torch.zeros_like(logits[:, :, :1])
+    log_p = aria.writing.layout.restore_logits(torch.cat([first, logits], 2)).log_softmax(-1)
+    expected = -log_p[0].gather(-1, torch.from_numpy(frames)[..., None])[..., 0].numpy()
+    assert frames.shape[1] < 40 and (found[:, 0] == 0).all()
+    np.testing.assert_allclose(found[:, 1:], expected[:, 1:], rtol=1e-4, atol=1e-4)
+    longer = np.concatenate([frames] * 3, axis=1)  # three windows: each id once, none for nothing
+    assert (frame_nats(aria, longer, NOTHING)[:, 1:] > 0).all()
