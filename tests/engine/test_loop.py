@@ -286,3 +286,53 @@ def test_a_window_begins_with_the_layouts_special_ids():
         assert (tokens[0, 1, :2] == 13).all() and (tokens[0, 0] != 13).all() and (tokens[0, 1, 2:] != 13).all()
     with pytest.raises(ValueError, match="they should share as many"):
         run(decoder, SamplingSpec(), start, plan=plan, layout=layout, windows=Windows(9, 7, 1))
+
+
+class Rising:
+    """An ordered grammar of three codebooks: the last is drawn first, and each other one is above the one before it."""
+
+    order = (2, 1, 0)
+
+    def __init__(self, steps, known=()):
+        self.steps, self.known, self.heard, self.here = steps, dict(known), [], {}
+
+    @property
+    def done(self):
+        return len(self.heard) == self.steps
+
+    def allowed(self):
+        self.here = {}
+        return torch.tensor([OPEN, OPEN, self.known.get(len(self.heard), OPEN)])
+
+    def choices(self, book):
+        at = len(self.heard)
+        above = -1 if book == 2 else self.here.get(book + 1, self.known.get(at, -1))
+        mask = torch.zeros(13, dtype=torch.bool)
+        mask[above + 1 : 11 + (2 - book)] = True
+        return mask
+
+    def take(self, book, token):
+        self.here[book] = token
+
+    def advance(self, tokens):
+        self.heard.append(tokens.tolist())
+
+
+def test_codebooks_in_order_see_what_was_drawn_in_their_own_step():
+    decoder = drawing_decoder(codebooks=3)
+    prompt = torch.zeros(2, 3, 1, dtype=torch.int64)
+    grammars = [Rising(12), Rising(7, {3: 4})]
+    given = run(decoder, SamplingSpec(seed=(5, 6)), prompt, grammars=grammars, pad=12)
+    assert given.shape == (2, 3, 12) and (given[1, :, 7:] == 12).all() and int(given[1, 2, 3]) == 4
+    for row, grammar in enumerate(grammars):
+        assert given[row, :, : grammar.steps].T.tolist() == grammar.heard
+        assert all(first > second > third for first, second, third in grammar.heard)
+    alone = run(decoder, SamplingSpec(seed=6), prompt[:1], grammars=[Rising(7, {3: 4})])
+    assert torch.equal(alone[0], given[1, :, :7])
+
+
+def test_a_codebook_alone_is_drawn_as_among_the_others():
+    sampler = Sampler(SamplingSpec(seed=3), 2, 3, 13)
+    logits = torch.randn(2, 3, 13, generator=torch.Generator().manual_seed(0))
+    whole = sampler.draw(logits, 5)
+    assert torch.equal(torch.cat([sampler.draw(logits, 5, book=book) for book in range(3)], 1), whole)
