@@ -21,6 +21,7 @@ from clavilux.decoder import Decoder
 from clavilux.files import PathLike
 from clavilux.layout import Layout
 from clavilux.loop import Drawable
+from clavilux.marking import MarkedTokens
 from clavilux.sampling import SamplingSpec
 from clavilux.windows import Windows
 
@@ -98,6 +99,10 @@ class Family(Protocol):
     sampling: SamplingSpec  # its defaults
     stage: Stage[Codec]
     identity: dict[str, Any]  # model, hash and dtype, for receipts
+
+    @property
+    def marked(self) -> MarkedTokens:
+        """Which tokens a mark is drawn in."""
 
     def begin(self, requests: list[Request]) -> Sequence[Generation]:
         """A generation a row, made side by side. Raises ValueError or TypeError for what the family cannot do."""

@@ -18,7 +18,10 @@ from clavilux.family import Stage
 from clavilux.image.codecs import Codec
 from clavilux.image.picture import Picture
 from clavilux.layout import FrameReader
+from clavilux.marking import MarkedTokens
 from clavilux.sampling import Grammar, SamplingSpec
+
+LARGEST = 2048  # pixels a side
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,26 @@ class PictureFamily(Protocol):
     size: int  # pixels a side that it was trained on
     sizes: str | None  # why no other size can be painted; None: any can
 
+    @property
+    def marked(self) -> MarkedTokens:
+        """Which tokens a mark is drawn in."""
+
     def begin(self, requests: list[PictureRequest]) -> Sequence[PictureGeneration]:
         """A generation a request, all of a size. Raises ValueError or TypeError for what the family cannot do."""
+
+
+def checked_size(family: PictureFamily, size: int | None) -> int:
+    """Pixels a side of a family's pictures, its own if None. ValueError, TypeError for what it cannot paint."""
+    patch = family.stage.codec.downsampling
+    if size is None:
+        return family.size
+    if type(size) is not int:
+        raise TypeError(f"size is {size!r}; it should be a whole number of pixels")
+    if not patch <= size <= LARGEST or size % patch:
+        raise ValueError(f"size is {size}; it should be a multiple of {patch} pixels, up to {LARGEST}")
+    if family.sizes is not None and size != family.size:
+        raise ValueError(f"size is {size}; it should be {family.size}: {family.sizes}")
+    return size
 
 
 class PictureGeneration:

@@ -17,10 +17,11 @@ from clavilux.checks import whole_number
 from clavilux.decoder import Decoder
 from clavilux.files import PathLike
 from clavilux.image.picture import Picture
-from clavilux.image_family import PictureFamily, PictureGeneration, PictureRequest
+from clavilux.image_family import PictureFamily, PictureGeneration, PictureRequest, checked_size
 from clavilux.inpainting import Box, plan_of, tokens_of
 from clavilux.layout import OPEN
 from clavilux.loop import group_by_prefix_length, sample_rows
+from clavilux.mark_key import MarkChoice
 from clavilux.model import Model
 from clavilux.provenance.stamp import stamped
 from clavilux.sampling import SamplingSpec, Schedule, guidance_of
@@ -28,7 +29,6 @@ from clavilux.surprisal import SurprisalMaps, surprisal_maps
 from clavilux.teacher_forcing import checked_tokens, forced_logits, forced_scores
 from clavilux.timings import Timings
 
-LARGEST = 2048  # pixels a side
 PictureProgress = Callable[[int, int], None]
 _SETTINGS = ("temperature", "guidance")  # that change what the model thinks, not only what is drawn
 
@@ -37,7 +37,8 @@ class ImageModel(Model):
     """A loaded checkpoint that makes pictures. Made by `clavilux.load`."""
 
     OPTIONS = frozenset(
-        ("seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "keep", "vary", "progress")
+        {"seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "keep", "vary"}
+        | {"mark", "progress"}
     )
     family: PictureFamily
 
@@ -46,7 +47,8 @@ class ImageModel(Model):
         self, prompt: str = "", *, size: int | None = None, seed: int | None = None, temperature: float | None = None,
         top_k: int | None = None, top_p: float | None = None, guidance: float | str | None = None,
         batch: Literal[1] = 1, continue_from: Picture | PathLike | None = None, keep: Box | None = None,
-        vary: float | None = None, progress: PictureProgress | None = None, **controls: Any,
+        vary: float | None = None, mark: MarkChoice = None, progress: PictureProgress | None = None,
+        **controls: Any,
     ) -> Picture: ...  # fmt: skip
 
     @overload
@@ -55,7 +57,8 @@ class ImageModel(Model):
         temperature: float | None = None, top_k: int | None = None, top_p: float | None = None,
         guidance: float | str | None = None, batch: int = 1,
         continue_from: Picture | PathLike | None = None, keep: Box | None = None,
-        vary: float | None = None, progress: PictureProgress | None = None, **controls: Any,
+        vary: float | None = None, mark: MarkChoice = None, progress: PictureProgress | None = None,
+        **controls: Any,
     ) -> Picture | list[Picture]: ...  # fmt: skip
 
     def generate(
@@ -72,6 +75,7 @@ class ImageModel(Model):
         continue_from: Picture | PathLike | None = None,
         keep: Box | None = None,
         vary: float | None = None,
+        mark: MarkChoice = None,
         progress: PictureProgress | None = None,
         **controls: Any,
     ) -> Picture | list[Picture]:
@@ -92,6 +96,8 @@ class ImageModel(Model):
             continue_from: a picture, or its file: the rows that it has are kept, the rest is painted.
             keep: (x, y, width, height) in pixels of the picture: the tokens of `continue_from` there are kept.
             vary: the share of `continue_from`'s tokens, 0 to 1, that is kept; which ones follows from the seed.
+            mark: a mark in what is drawn: True, and None unless the environment has CLAVILUX_MARK=0: of the public key;
+                False: none; the file of a private key, which is made if it is not there.
             progress: called with (tokens painted, tokens in all) after each row.
             controls: the family's own, such as `class_id`: see `accepts`.
 
@@ -107,7 +113,7 @@ class ImageModel(Model):
         with timings.part("text", self.device):
             as_list, generations, sampling = self._prepare(
                 prompt, size, seed, batch, (continue_from, keep, vary), controls,
-                temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
+                temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, mark=mark,
             )  # fmt: skip
         for _ in self._run(generations, sampling, progress, timings):
             pass
@@ -129,6 +135,7 @@ class ImageModel(Model):
         continue_from: Picture | PathLike | None = None,
         keep: Box | None = None,
         vary: float | None = None,
+        mark: MarkChoice = None,
         progress: PictureProgress | None = None,
         **controls: Any,
     ) -> Iterator[Picture] | Iterator[list[Picture]]:
@@ -148,7 +155,7 @@ class ImageModel(Model):
         with timings.part("text", self.device):
             as_list, generations, sampling = self._prepare(
                 prompt, size, seed, batch, (continue_from, keep, vary), controls,
-                temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
+                temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, mark=mark,
             )  # fmt: skip
         pictures = (
             self._pictures(generations, timings, continue_from)
@@ -198,10 +205,10 @@ class ImageModel(Model):
         _, [(text, seed)], taken = self._parse_request(words, 1, receipt.get("seed", 0), controls, _SETTINGS)
         if "anything" in self.family.accepts:
             taken["anything"] = True  # nothing is made here
-        size = self._size(receipt.get("size"))
+        size = checked_size(self.family, receipt.get("size"))
         tokens = tokens_of(stage.codec, picture, size, identity)
         generation = self.family.begin([PictureRequest(text, size, seed, tokens.flatten(1)[None], taken)])[0]
-        sampling = self._drawing([generation], **drawing)
+        sampling = self._drawing([generation], drawn=False, **drawing)
         return SurprisalMaps(picture.fit(size), *surprisal_maps(generation, sampling, stage.layout))
 
     def logits(
@@ -272,7 +279,7 @@ class ImageModel(Model):
             ValueError: a size that is none, or a file that cannot be read.
         """
         picture = source if isinstance(source, Picture) else Picture.load(source)
-        codec, side = self.family.stage.codec, self._size(size)
+        codec, side = self.family.stage.codec, checked_size(self.family, size)
         tokens: Tensor = codec.encode(picture.fit(side).to_floats()[None])[0].cpu()
         return tokens
 
@@ -310,7 +317,7 @@ class ImageModel(Model):
         stage = self.family.stage
         frames, rows = checked_tokens(tokens, stage.codec.codebooks, stage.codec.vocabulary)
         text, own, taken = self._parse_single(prompt, 0, controls, ("prompt", "size", "guidance"))
-        side = self._size(size)
+        side = checked_size(self.family, size)
         places = (side // stage.codec.downsampling) ** 2
         if frames.shape[2] > places:
             raise ValueError(
@@ -318,7 +325,7 @@ class ImageModel(Model):
             )
         unknown = torch.full((1, stage.codec.codebooks, places), OPEN)
         generation = self.family.begin([PictureRequest(text, side, own, unknown, taken)])[0]
-        return (generation.decoder, generation, frames, self._drawing([generation], guidance)), rows
+        return (generation.decoder, generation, frames, self._drawing([generation], guidance, drawn=False)), rows
 
     def _prepare(
         self,
@@ -332,7 +339,7 @@ class ImageModel(Model):
     ) -> tuple[bool, list[PictureGeneration], SamplingSpec]:
         """(whether a list was asked for, a generation a picture, how to draw). Everything is checked here."""
         as_list, rows, taken = self._parse_request(prompt, batch, seed, controls)
-        size, codec = self._size(size), self.family.stage.codec
+        size, codec = checked_size(self.family, size), self.family.stage.codec
         continue_from, keep, vary = source
         requests = []
         for text, own in rows:
@@ -358,18 +365,6 @@ class ImageModel(Model):
                 f"guidance is {guidance}; {self.family.identity['model']} is unconditional, so it should be 1"
             )
         return sampling
-
-    def _size(self, size: int | None) -> int:
-        family, patch = self.family, self.family.stage.codec.downsampling
-        if size is None:
-            return family.size
-        if type(size) is not int:
-            raise TypeError(f"size is {size!r}; it should be a whole number of pixels")
-        if not patch <= size <= LARGEST or size % patch:
-            raise ValueError(f"size is {size}; it should be a multiple of {patch} pixels, up to {LARGEST}")
-        if family.sizes is not None and size != family.size:
-            raise ValueError(f"size is {size}; it should be {family.size}: {family.sizes}")
-        return size
 
     def _pictures(
         self, generations: list[PictureGeneration], timings: Timings, source: Picture | PathLike | None

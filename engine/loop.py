@@ -15,7 +15,8 @@ from clavilux.conditioning import Conditioning
 from clavilux.context_window import ContextWindow, room_of
 from clavilux.decoder import Decoder
 from clavilux.layout import OPEN, Layout
-from clavilux.sampling import Grammar, OrderedGrammar, Sampler, SamplingSpec
+from clavilux.marking import Place
+from clavilux.sampling import Grammar, OrderedGrammar, PlacedGrammar, Sampler, SamplingSpec
 from clavilux.threads import one_thread
 from clavilux.windows import Windows
 
@@ -82,7 +83,8 @@ def generate_tokens(
             were drawn: what follows is then the same to the last bit.
 
     On a GPU, steps that no grammar watches over are one captured graph, replayed (`clavilux.graph`), which stays there
-    for the next call of the same shape (`clavilux.graph_cache`).
+    for the next call of the same shape (`clavilux.graph_cache`). A marked draw is not in that graph: its steps are
+    called one by one, which takes several times as long.
 
     Yields:
         int64 [B, K], the steps in order, known ones included; from a captured graph on the host.
@@ -104,7 +106,7 @@ def generate_tokens(
             f"{known} prompt tokens and {num_steps} steps are asked for; there is room for {room + 1}, windows would "
             "allow more"
         )
-    if grammars is None and _is_captured(prompt.device):
+    if grammars is None and _is_captured(prompt.device) and not sampling.is_marked:
         if plan is None:
             assert num_steps is not None, "one of them is given"
             plan = torch.full((batch, codebooks, num_steps), OPEN)
@@ -132,7 +134,8 @@ def generate_tokens(
             if ordered:
                 tokens = _drawn_in_order(sampler, logits, step, tokens.cpu(), ordered).to(prompt.device)
             else:
-                drawn = sampler.draw(logits, step, _allowed(asked, layout, step, logits[:batch]))
+                places = _places(grammars) if grammars and sampling.is_marked else None
+                drawn = sampler.draw(logits, step, _allowed(asked, layout, step, logits[:batch]), places=places)
                 tokens = torch.where(open_places, drawn, tokens)
         for row, grammar in enumerate(grammars or ()):
             if not grammar.done:
@@ -239,6 +242,13 @@ def _asked(grammar: Grammar, codebooks: int, pad: int) -> torch.Tensor:
     return torch.full((codebooks,), pad) if grammar.done else grammar.allowed()
 
 
+def _places(grammars: Sequence[Grammar]) -> list[Place | None]:
+    """Where each row's marked token stands, before it is drawn."""
+    return [
+        grammar.place() if isinstance(grammar, PlacedGrammar) and not grammar.done else None for grammar in grammars
+    ]
+
+
 def _known(
     plan: torch.Tensor | None,
     step: int,
@@ -269,7 +279,8 @@ def _drawn_in_order(
         allowed = torch.ones(len(tokens), 1, logits.shape[-1], dtype=torch.bool)
         for row in rows:
             allowed[row, 0] = grammars[row].choices(book)
-        drawn = sampler.draw(logits, step, allowed.to(logits.device), book)[:, 0].tolist()
+        places = _places(grammars) if sampler.marks(book) else [None] * len(grammars)
+        drawn = sampler.draw(logits, step, allowed.to(logits.device), book, places)[:, 0].tolist()
         for row in rows:
             tokens[row, book] = drawn[row]
             grammars[row].take(book, drawn[row])

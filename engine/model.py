@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Self
 import torch
 
 from clavilux.graph_cache import GRAPHS
+from clavilux.mark_key import MarkChoice, key_of
+from clavilux.marking import Mark
 from clavilux.precision import device_named
 from clavilux.requests import check_batch, check_taken, seeds_of
 from clavilux.sampling import SamplingSpec, Schedule
@@ -113,13 +115,31 @@ class Model:
         top_k: int | None = None,
         top_p: float | None = None,
         guidance: float | Schedule | None = None,
+        mark: MarkChoice = None,
+        drawn: bool = True,
     ) -> SamplingSpec:
-        """How to draw: what was asked for, else the family's usual settings; every receipt notes it."""
+        """How to draw: what was asked for, else the family's usual settings; every receipt notes it.
+
+        Args:
+            receipts: one a row.
+            temperature, top_k, top_p, guidance: None: the family's own.
+            mark: as for `mark_key.key_of`; receipts note the key's id. No mark is drawn at a temperature of 0, and on
+                a GPU only where it is asked for.
+            drawn: False: nothing will be drawn, so nothing is marked.
+        """
         given = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "guidance": guidance}
         usual = self.family.sampling
         settings: dict[str, Any] = {
             name: getattr(usual, name) if value is None else value for name, value in given.items()
         }
+        key = key_of(mark) if drawn and settings["temperature"] != 0 else None
+        unasked = mark is None and self.device.type == "cuda"  # where a marked step is several times as slow
+        key = None if unasked else key
         for receipt in receipts:
             receipt["settings"] = settings
-        return SamplingSpec(seed=tuple(receipt["seed"] for receipt in receipts), **settings)
+            if key is not None:
+                receipt["mark"] = {"key": key.id}
+            elif mark is False or (unasked and drawn):
+                receipt["mark"] = "none" if mark is False else "none: on a GPU it has to be asked for"
+        made = None if key is None else Mark(key.word(self.family.marked.kind), self.family.marked)
+        return SamplingSpec(seed=tuple(receipt["seed"] for receipt in receipts), mark=made, **settings)

@@ -20,6 +20,7 @@ from clavilux.decoder import Decoder
 from clavilux.family import Family, Generation, Progress, Request
 from clavilux.files import PathLike
 from clavilux.loop import group_by_prefix_length, sample_rows
+from clavilux.mark_key import MarkChoice
 from clavilux.model import Model
 from clavilux.provenance.stamp import stamped
 from clavilux.requests import USUAL_S, check_seconds
@@ -31,7 +32,9 @@ from clavilux.timings import Timings
 class MusicModel(Model):
     """A loaded checkpoint that makes music. Made by `clavilux.load`."""
 
-    OPTIONS = frozenset(("seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "progress"))
+    OPTIONS = frozenset(
+        ("seed", "temperature", "top_k", "top_p", "guidance", "batch", "continue_from", "mark", "progress")
+    )
     family: Family
 
     @overload
@@ -39,7 +42,7 @@ class MusicModel(Model):
         self, prompt: str = "", *, seconds: float | None = None, seed: int | None = None,
         temperature: float | None = None, top_k: int | None = None, top_p: float | None = None,
         guidance: float | None = None, batch: Literal[1] = 1, continue_from: str | Path | Audio | None = None,
-        progress: Progress | None = None, **controls: Any,
+        mark: MarkChoice = None, progress: Progress | None = None, **controls: Any,
     ) -> Audio: ...  # fmt: skip
 
     @overload
@@ -47,7 +50,8 @@ class MusicModel(Model):
         self, prompt: str | Sequence[str] = "", *, seconds: float | None = None,
         seed: int | Sequence[int] | None = None, temperature: float | None = None, top_k: int | None = None,
         top_p: float | None = None, guidance: float | None = None, batch: int = 1,
-        continue_from: str | Path | Audio | None = None, progress: Progress | None = None, **controls: Any,
+        continue_from: str | Path | Audio | None = None, mark: MarkChoice = None,
+        progress: Progress | None = None, **controls: Any,
     ) -> Audio | list[Audio]: ...  # fmt: skip
 
     def generate(
@@ -62,6 +66,7 @@ class MusicModel(Model):
         guidance: float | None = None,
         batch: int = 1,
         continue_from: str | Path | Audio | None = None,
+        mark: MarkChoice = None,
         progress: Progress | None = None,
         **controls: Any,
     ) -> Audio | list[Audio]:
@@ -80,6 +85,8 @@ class MusicModel(Model):
             guidance: how strictly the prompt is followed; 1 is freely. For families that are conditioned on text.
             batch: how many pieces, 1 to 64, with seeds one after another.
             continue_from: a MIDI, MusicXML, ABC or sound file, or an `Audio`, that the piece begins with.
+            mark: a mark in what is drawn: True, and None unless the environment has CLAVILUX_MARK=0: of the public key;
+                False: none; the file of a private key, which is made if it is not there.
             progress: called with (seconds done, seconds in all).
             controls: the family's own, such as `key` or `tempo`: see `accepts`.
 
@@ -96,7 +103,7 @@ class MusicModel(Model):
         with timings.part("text", self.device):
             as_list, generations, sampling = self._prepare(
                 prompt, seconds, seed, batch, continue_from, controls,
-                temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
+                temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, mark=mark,
             )  # fmt: skip
         pieces: list[list[Tensor]] = [[] for _ in generations]
         for row, samples in self._run(generations, sampling, progress, timings):
@@ -117,6 +124,7 @@ class MusicModel(Model):
         top_p: float | None = None,
         guidance: float | None = None,
         continue_from: str | Path | Audio | None = None,
+        mark: MarkChoice = None,
         progress: Progress | None = None,
         **controls: Any,
     ) -> Iterator[Audio]:
@@ -132,7 +140,7 @@ class MusicModel(Model):
         with timings.part("text", self.device):
             _, generations, sampling = self._prepare(
                 prompt, seconds, seed, 1, continue_from, controls,
-                temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
+                temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, mark=mark,
             )  # fmt: skip
         sample_rate = self.family.stage.codec.sample_rate
         pieces = self._run(generations, sampling, progress, timings)

@@ -13,6 +13,7 @@ import torch
 
 from clavilux.checks import check_number
 from clavilux.kernels.sample import gumbel, sample
+from clavilux.marking import KeyedNoise, Mark, Place, nonce_of
 
 
 class Grammar(Protocol):
@@ -27,6 +28,14 @@ class Grammar(Protocol):
 
     def advance(self, tokens: torch.Tensor) -> None:
         """Take note of the tokens, int64 [K], that came next."""
+
+
+@runtime_checkable
+class PlacedGrammar(Grammar, Protocol):
+    """A grammar whose tokens can be marked."""
+
+    def place(self) -> Place | None:
+        """Where a marked token would stand that comes next; None where none is marked. Asked for a mark alone."""
 
 
 @runtime_checkable
@@ -90,6 +99,7 @@ class SamplingSpec:
         top_p: keep the likeliest tokens up to this mass, above 0; 1 keeps all.
         guidance: a scale s for s * conditional + (1 - s) * unconditional rows, 1 for none; or a `Schedule` of such
             scales; or the weight of each block of rows.
+        mark: of what is drawn, at a temperature above 0; None: none.
         seed: -2^63 .. 2^64 - 1; one for all rows (which then differ), or one a row. A row that has a seed
             of its own gets the same tokens alone, or with any others beside it.
 
@@ -102,6 +112,7 @@ class SamplingSpec:
     top_p: float = 1.0
     guidance: float | tuple[float, ...] | Schedule = 1.0
     seed: int | tuple[int, ...] = 0
+    mark: Mark | None = None
 
     def __post_init__(self) -> None:
         if not (_finite("temperature", self.temperature) >= 0):
@@ -122,6 +133,11 @@ class SamplingSpec:
         for seed in seeds:
             if not -(2**63) <= _whole("seed", seed) < 2**64:
                 raise ValueError(f"seed is {seed}; it should be from -2^63 to 2^64 - 1")
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether a mark is drawn: never where the likeliest token always comes."""
+        return self.mark is not None and self.temperature > 0
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -154,8 +170,7 @@ class Sampler:
     """Draws the tokens of `batch` rows, step after step.
 
     The noise of a step depends on the seeds and the step's number alone, so it is computed for many steps
-    at a time, and any step can be drawn again. A later change that biases or keys the draw of each token
-    belongs in `noise`.
+    at a time, and any step can be drawn again. That of a mark depends on its key, the seeds and the token's place.
     """
 
     STEPS_AT_A_TIME = 64
@@ -176,6 +191,7 @@ class Sampler:
         self._seeds, self._rows = (part.to(device) for part in spec.keys(batch))
         self._block: torch.Tensor | None = None
         self._block_start = 0
+        self._marking = _Marking(spec, batch, codebooks, vocabulary, device) if spec.is_marked else None
 
     def noise(self, step: int) -> torch.Tensor:
         """float32 [B, K, V], the Gumbel noise of one step, 0 .. 2^32 - 1."""
@@ -196,8 +212,17 @@ class Sampler:
             offset = step - self._block_start
         return self._block[offset]
 
+    def marks(self, book: int) -> bool:
+        """Whether tokens of a codebook are marked."""
+        return self._marking is not None and self._marking.stream == book
+
     def draw(
-        self, logits: torch.Tensor, step: int, allowed: torch.Tensor | None = None, book: int | None = None
+        self,
+        logits: torch.Tensor,
+        step: int,
+        allowed: torch.Tensor | None = None,
+        book: int | None = None,
+        places: Sequence[Place | None] | None = None,
     ) -> torch.Tensor:
         """Draw int64 [B, K] from logits [R * B, K, V] with the noise of `step`.
 
@@ -207,15 +232,20 @@ class Sampler:
             allowed: bool [B, K, V], or a shape that expands to it; only True tokens can be drawn.
             book: the codebook that is drawn alone, with the noise that it has among the others; K is then 1 in
                 `allowed` and in what is drawn.
+            places: of each row's marked token, None for a row whose token of this step is not marked; None: as the mark
+                says.
 
         Raises:
             ValueError: as `clavilux.kernels.sample.sample`.
         """
         spec = self.spec
         noise = None if spec.temperature == 0 else self.noise(step)
+        groups, keyed = (None, None) if self._marking is None else self._marking.of(step, places)
         if book is not None:
             logits = logits[:, book : book + 1]
             noise = None if noise is None else noise[:, book : book + 1]
+            groups = None if groups is None else groups[:, book : book + 1]
+            keyed = None if keyed is None else keyed[:, book : book + 1]
         return sample(
             logits,
             noise,
@@ -224,7 +254,40 @@ class Sampler:
             top_k=spec.top_k,
             top_p=spec.top_p,
             allowed=allowed,
+            groups=groups,
+            keyed=keyed,
         )
+
+
+class _Marking:
+    """The groups and the keyed noise of each step, as `sample` takes them."""
+
+    def __init__(
+        self, spec: SamplingSpec, batch: int, codebooks: int, vocabulary: int, device: torch.device | str
+    ) -> None:
+        assert spec.mark is not None, "the spec is marked"
+        self._mark, self._batch, self._codebooks = spec.mark, batch, codebooks
+        seeds, rows = (part.tolist() for part in spec.keys(batch))
+        self._nonces = spec.mark.nonces or tuple(nonce_of(s, r) for s, r in zip(seeds, rows, strict=True))
+        if len(self._nonces) != batch:
+            raise ValueError(f"there are {len(self._nonces)} nonces; there should be one for each of {batch} rows")
+        tokens = spec.mark.tokens
+        self.stream = tokens.stream
+        self._noise = KeyedNoise(spec.mark.key, tokens.num_groups)
+        self._groups = torch.full((batch, codebooks, vocabulary), -1, device=device)
+        self._groups[:, tokens.stream, : len(tokens.groups)] = tokens.groups.to(device)
+
+    def of(self, step: int, places: Sequence[Place | None] | None) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """(int64 [B, K, V], float32 [B, K, G]); none where no row's token is marked."""
+        here = self._mark.places(step, self._batch) if places is None else places
+        if all(place is None for place in here):
+            return None, None
+        keyed = self._noise.rows(self._nonces, here).to(self._groups.device)
+        keyed = keyed[:, None].expand(-1, self._codebooks, -1)
+        if all(place is not None for place in here):
+            return self._groups, keyed
+        open_rows = torch.tensor([place is not None for place in here], device=self._groups.device)
+        return self._groups.masked_fill(~open_rows[:, None, None], -1), keyed
 
 
 def _signed(seed: int) -> int:

@@ -8,29 +8,48 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from clavilux.files import PathLike, check_readable, read_text
+from clavilux.files import MIDI_ENDINGS, PathLike, check_readable, read_text
+from clavilux.mark_key import PUBLIC, MarkKey, read_key
 from clavilux.provenance import credentials, keys
 from clavilux.provenance.formats import BESIDE, EMBEDDED
 from clavilux.provenance.identity import blocks
-from clavilux.provenance.verdict import Verdict
+from clavilux.provenance.verdict import Mark, Verdict
 
 
-def verify(path: PathLike, *, trust: PathLike | None = None) -> Verdict:
+def verify(path: PathLike, *, trust: PathLike | None = None, mark_key: PathLike | None = None) -> Verdict:
     """Read the credentials of a sound, a picture or a score, whether or not it can be decoded.
 
     Args:
         path: of the file. Beside an .ogg or .mid file, `song.ogg.c2pa` is looked at.
         trust: a PEM file with certificates that are trusted besides the user's own.
+        mark_key: the file of a private key whose mark is looked for, as the public one's is.
 
     Returns:
         A `Verdict`: `credentials` ("valid", "changed" or "absent", who vouches for the signer, the signed receipt),
         `marks`, and `says`, a sentence on both.
 
     Raises:
-        ValueError: nothing is there, it is empty or no regular file, or `trust` holds no certificate.
+        ValueError: nothing is there, it is empty or no regular file, `trust` holds no certificate, or
+            `mark_key` no key.
     """
     path = check_readable(path, "sound, picture or score")
-    return Verdict(path, credentials.read(path, keys.known(), certificates(trust)))
+    found = credentials.read(path, keys.known(), certificates(trust))
+    searched = [PUBLIC] + ([] if mark_key is None else [read_key(mark_key)])
+    return Verdict(path, found, *_marks(path, searched))
+
+
+def _marks(path: Path, searched: list[MarkKey]) -> tuple[tuple[Mark, ...], tuple[str, ...]]:
+    """(what was found of each key, what could not be looked at). What no decoder reads stops no verdict."""
+    if path.suffix.lower() not in MIDI_ENDINGS:
+        return (), ()
+    from clavilux.audio.score import Score
+    from clavilux.provenance.mark_scores import find_in_score
+
+    try:
+        score = Score.from_midi(path)
+    except ValueError as error:
+        return (), (f"no mark could be looked for: {error}",)
+    return tuple(find_in_score(score, key) for key in searched), ()
 
 
 def media_in(folder: PathLike) -> Iterator[Path]:

@@ -41,8 +41,28 @@ Strict = Annotated[bool, typer.Option("--strict", help="A damaged or shortened f
 Anything = Annotated[
     bool, typer.Option("--anything", help="Bundled models: make one even where none of the words is understood.")
 ]
+Mark = Annotated[
+    bool | None,
+    typer.Option("--mark/--no-mark", help="A mark by which anyone can tell that Clavilux drew it."),
+]
+MarkKeyFile = Annotated[
+    Path | None,
+    typer.Option("--mark-key", help="A mark of your own: the file of its key, made if not there."),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or int8.")]
+
+
+def mark_of(mark: bool | None, key: Path | None) -> bool | Path | None:
+    """What `generate` takes for --mark/--no-mark and --mark-key. ValueError where they contradict each other."""
+    if key is None:
+        return mark
+    if mark is False:
+        raise ValueError("both --no-mark and --mark-key are given; take one of them")
+    from clavilux.mark_key import key_of
+
+    key_of(key)  # a bad file is said, and a new one made, before any work
+    return key
 
 
 def numbered(path: Path, number: int, of: int) -> Path:

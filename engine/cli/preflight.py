@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from clavilux.checkpoint import Checkpoint
 from clavilux.families.registry import FAMILIES
-from clavilux.image_model import LARGEST
+from clavilux.image_family import LARGEST
 from clavilux.requests import check_batch, check_seconds, check_taken, seeds_of
 from clavilux.sampling import SamplingSpec, guidance_of
 

@@ -24,6 +24,8 @@ from clavilux.cli.options import (
     Listen,
     Loop,
     Loudness,
+    Mark,
+    MarkKeyFile,
     Output,
     Plot,
     Quiet,
@@ -31,6 +33,7 @@ from clavilux.cli.options import (
     SoundFontFile,
     Stems,
     Strict,
+    mark_of,
 )
 from clavilux.cli.outputs import SongFiles, check_songs, save_song
 
@@ -95,6 +98,8 @@ def render(
     job: Annotated[Path | None, typer.Option(help="Jukebox: where tokens are kept; beside the song as .job.")] = None,
     continue_from: Annotated[Path | None, typer.Option(help="A file of notes or of sound to carry on from.")] = None,
     anything: Anything = False,
+    mark: Mark = None,
+    mark_key: MarkKeyFile = None,
     strict: Strict = False,
     output: Output = Path("song.wav"),
     midi: Annotated[Path | None, typer.Option(help="Also save the notes as a MIDI file.")] = None,
@@ -126,6 +131,7 @@ def render(
         "lyrics": lyrics, "labels": labels, "song_s": song_seconds, "levels": levels, "hop": hop,
         "temperatures": temperatures, "parallel_windows": parallel_windows, "prime": prime, "prime_s": prime_seconds,
         "tokens": tokens, "job": job, "soundfont": soundfont, "anything": anything or None,
+        "mark": mark_of(mark, mark_key),
     }  # fmt: skip
     given = {name: value for name, value in controls.items() if value is not None}
     sounds = {"--melody": melody, "--prime": prime, "--continue-from": continue_from}

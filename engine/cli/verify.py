@@ -22,6 +22,7 @@ _MADE = {"trainedAlgorithmicMedia": "by a model", "compositeWithTrainedAlgorithm
 def verify(
     path: Annotated[Path, typer.Argument(help="A sound, a picture, a score; or a folder of them.")],
     trust: Annotated[Path | None, typer.Option(help="A PEM file with certificates to trust besides your own.")] = None,
+    mark_key: Annotated[Path | None, typer.Option(help="Also look for the mark of the key in this file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say where a file comes from: whether its credentials are valid, whose they are, what they claim."""
@@ -29,13 +30,13 @@ def verify(
     from clavilux.verifying import verify as verb
 
     if path.is_dir():
-        _verify_folder(path, trust, as_json)
+        _verify_folder(path, trust, mark_key, as_json)
         return
-    found = verb(path, trust=trust)
+    found = verb(path, trust=trust, mark_key=mark_key)
     display.print_json(found.as_dict()) if as_json else display.show_facts(_facts(found))
 
 
-def _verify_folder(folder: Path, trust: Path | None, as_json: bool) -> None:
+def _verify_folder(folder: Path, trust: Path | None, mark_key: Path | None, as_json: bool) -> None:
     from clavilux.cli import display
     from clavilux.verifying import media_in
     from clavilux.verifying import verify as verb
@@ -43,7 +44,7 @@ def _verify_folder(folder: Path, trust: Path | None, as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
     for path in media_in(folder):
         try:
-            rows.append(verb(path, trust=trust).as_dict())
+            rows.append(verb(path, trust=trust, mark_key=mark_key).as_dict())
         except ValueError as error:  # an empty file among others
             rows.append({"file": str(path), "error": str(error)})
     if not rows:

@@ -6,6 +6,7 @@ Knows no family's names of tensors or controls.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -25,6 +26,7 @@ from clavilux.image.codecs.residual import ResidualVQ
 from clavilux.image.codecs.vq import VQ
 from clavilux.image_family import PictureGeneration, PictureRequest
 from clavilux.layout import Layout, parallel
+from clavilux.marking import MarkedTokens
 from clavilux.precision import BYTES, around_bytes, place_codec, prepare, step_bytes
 from clavilux.sampling import SamplingSpec
 from clavilux.skeleton import skeletons
@@ -63,8 +65,19 @@ class GridFamily:
         self.name, self.sampling, self.size, self.identity = name, sampling, size, identity
         self.decoder = decoder
         layout = parallel(1, codec.vocabulary) if layout is None else layout
+        self._codec = codec
         self.stage: Stage[Codec] = Stage(decoder, layout, None, codec)
         self._resized: tuple[int, Decoder] | None = None
+
+    @cached_property
+    def marked(self) -> MarkedTokens:
+        """The first codebook's tokens, in clusters of its vectors."""
+        codec = self._codec
+        if isinstance(codec, ResidualVQ):
+            vectors = codec.codebook[0]
+        else:
+            vectors = codec.codebook if isinstance(codec, VQ) else codec.clusters
+        return MarkedTokens.of_codec(f"picture {codec.family} {codec.vocabulary}", vectors, self.stage.layout)
 
     def begin(self, requests: list[PictureRequest]) -> list[PictureGeneration]:
         """A generation a request; one at a time, as none depends on another."""

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clavilux.mark_key import PUBLIC
+
+FEWEST = 24  # tokens below which a mark's p-value says nothing
+LARGEST_P = 1e-3  # that is taken for a mark
 ABSENT, VALID, CHANGED = "absent", "valid", "changed"
 
 
@@ -98,7 +102,7 @@ class Verdict:
     @property
     def says(self) -> str:
         """One sentence on what this means, and what it does not."""
-        return f"{_of_credentials(self.credentials)}."
+        return "; ".join([_of_credentials(self.credentials), *map(_of_mark, self.marks)]) + "."
 
 
 _MADE = {
@@ -111,6 +115,18 @@ _TRUST = {
     "given": "with a key that you trust",
     "": "with a key that nobody known here vouches for, so who signed is not proven",
 }
+
+
+def _of_mark(found: Mark) -> str:
+    whose = "the public mark of Clavilux" if found.key == PUBLIC.id else f"the mark of the key {found.key}"
+    if found.tokens < FEWEST:
+        return f"for {whose} there is not enough evidence in {found.tokens} tokens"
+    if found.p > LARGEST_P:
+        return f"{whose} was not found, which does not say that no model made it"
+    return (
+        f"{whose} was found: one in {1 / max(found.p, 1e-99):,.3g} files without it would look like that, and one that "
+        "is made to look like it could"
+    )
 
 
 def _of_credentials(found: Credentials) -> str:

@@ -16,6 +16,7 @@ IMPLEMENTATIONS: Mapping[str, Callable[..., tuple[torch.Tensor, bool]]] = {
     "reference": reference.sample,
     "triton": lazy("clavilux.kernels.sample.triton", "sample"),
 }
+MARKED_IMPLEMENTATIONS: Mapping[str, Callable[..., tuple[torch.Tensor, bool]]] = {"reference": reference.sample}
 NOISE_IMPLEMENTATIONS: Mapping[str, Callable[..., torch.Tensor]] = {
     "reference": reference.gumbel,
     "triton": lazy("clavilux.kernels.sample.triton", "gumbel"),
@@ -80,12 +81,15 @@ def sample(
     top_k: int = 0,
     top_p: float = 1.0,
     allowed: torch.Tensor | None = None,
+    groups: torch.Tensor | None = None,
+    keyed: torch.Tensor | None = None,
     backend: str | None = None,
 ) -> torch.Tensor:
     """Draw one token a row and codebook.
 
     In this order: the guided sum of the R blocks of rows, the `allowed` mask, temperature, top-k, top-p (of
-    what top-k left), then the largest of logit + noise (Gumbel-max, an exact draw from the softmax).
+    what top-k left), then the largest of logit + noise (Gumbel-max, an exact draw from the softmax). With groups the
+    group of the token is drawn first, by all its probability and the keyed noise (a mark).
 
     Args:
         logits: [R * B, K, V], floating; block r of B rows has weights[r]. -inf excludes a token; where the
@@ -96,6 +100,9 @@ def sample(
         top_k: keep the k largest, and what equals the least of them; 0, or V and more, keeps all.
         top_p: keep the smallest set of the most probable with at least this mass, above 0; 1 keeps all.
         allowed: bool [B, K, V] or a shape that expands to it; only True tokens can be drawn.
+        groups: int64 [B, K, V] or a shape that expands to it: the group of each token, 0 .. G - 1, or -1 for one that
+            is drawn as without groups. Not where temperature is 0. Only the reference has it, on any device.
+        keyed: float32 [B, K, G], Gumbel noise of the groups; given with them.
         backend: an implementation's name; None chooses by device.
 
     Returns:
@@ -114,9 +121,14 @@ def sample(
         raise ValueError(f"noise is {given}; it should be float32 {expected}")
     if allowed is not None and allowed.dtype != torch.bool:
         raise ValueError(f"allowed is {allowed.dtype}; it should be bool")
-    _check_devices(logits, noise=noise, allowed=allowed)
-    run = choose(IMPLEMENTATIONS, backend, logits.device, fits=expected[2] <= LARGEST_VOCABULARY)
-    tokens, complete = run(logits, weights, temperature, top_k, top_p, allowed, noise)
+    _check_devices(logits, noise=noise, allowed=allowed, groups=groups, keyed=keyed)
+    if groups is None:
+        run = choose(IMPLEMENTATIONS, backend, logits.device, fits=expected[2] <= LARGEST_VOCABULARY)
+        tokens, complete = run(logits, weights, temperature, top_k, top_p, allowed, noise)
+    else:
+        _check_groups(groups, keyed, expected, temperature)
+        run = choose(MARKED_IMPLEMENTATIONS, backend, logits.device)
+        tokens, complete = run(logits, weights, temperature, top_k, top_p, allowed, noise, groups, keyed)
     if not complete:
         raise ValueError("no token can be drawn: the logits hold NaN or infinity, or nothing is allowed")
     return tokens
@@ -200,6 +212,24 @@ def sample_step(
         logits, plan, out, failed, step, seeds, rows, weights, float(temperature), top_k, float(top_p), allowed,
         settings, noise,
     )  # fmt: skip
+
+
+def _check_groups(
+    groups: torch.Tensor, keyed: torch.Tensor | None, expected: tuple[int, ...], temperature: float
+) -> None:
+    if temperature == 0:
+        raise ValueError("groups are given and temperature is 0: what is always the likeliest token has no mark")
+    fits = groups.ndim == 3 and all(a in (1, b) for a, b in zip(groups.shape, expected, strict=True))
+    if groups.dtype != torch.int64 or not fits:
+        raise ValueError(f"groups are {groups.dtype} {tuple(groups.shape)}; they should be int64 {expected}")
+    if keyed is None or keyed.ndim != 3 or keyed.shape[:2] != expected[:2] or keyed.dtype != torch.float32:
+        given = None if keyed is None else f"{keyed.dtype} {tuple(keyed.shape)}"
+        raise ValueError(f"keyed is {given}; it should be float32 ({expected[0]}, {expected[1]}, G)")
+    if not -1 <= int(groups.min()) <= int(groups.max()) < keyed.shape[2]:
+        raise ValueError(
+            f"groups are from {int(groups.min())} to {int(groups.max())}; they should be from -1 to "
+            f"{keyed.shape[2] - 1}, as keyed has noise for {keyed.shape[2]}"
+        )
 
 
 def _check_numbers(temperature: float, top_k: int, top_p: float) -> None:

@@ -43,14 +43,19 @@ def philox(counter: Sequence[Tensor], key: Sequence[Tensor]) -> tuple[Tensor, Te
 def gumbel(seeds: Tensor, rows: Tensor, step: int, num_steps: int, codebooks: int, vocabulary: int) -> Tensor:
     """float32 [num_steps, B, K, V]: token v has word v % 4 of counter (row, step, codebook, v // 4).
 
-    The place for whatever biases or keys the draw of each token; in the kernel it is `noise_of`.
+    In the kernel it is `noise_of`. The noise of a mark is this one's too, with the mark's key for a seed.
     """
-    device = seeds.device
-    groups = torch.arange((vocabulary + 3) // 4, device=device)
-    steps = torch.arange(step, step + num_steps, device=device).view(-1, 1, 1, 1)
-    books = torch.arange(codebooks, device=device).view(-1, 1)
-    counter = torch.broadcast_tensors(rows.view(-1, 1, 1), steps & MASK, books, groups)
-    key = ((seeds & MASK).view(-1, 1, 1), ((seeds >> 32) & MASK).view(-1, 1, 1))
+    steps = torch.arange(step, step + num_steps, device=seeds.device).view(-1, 1, 1)
+    books = torch.arange(codebooks, device=seeds.device)
+    return gumbel_at(seeds.view(-1, 1), rows.view(-1, 1), steps, books, vocabulary)
+
+
+def gumbel_at(seeds: Tensor, rows: Tensor, steps: Tensor, books: Tensor, vocabulary: int) -> Tensor:
+    """float32 [..., V] of `gumbel` for any counters: int64 of shapes that expand to [...]."""
+    groups = torch.arange((vocabulary + 3) // 4, device=seeds.device)
+    parts = (part[..., None] for part in (rows, steps & MASK, books))
+    counter = torch.broadcast_tensors(*parts, groups)
+    key = ((seeds & MASK)[..., None], ((seeds >> 32) & MASK)[..., None])
     words = torch.stack(philox(counter, key), dim=-1).flatten(-2)[..., :vocabulary]
     # 24 bits would cut the tail; log1p(-u) keeps a small u exact; u = 1 would give -inf.
     minus_uniform = words.double().add_(0.5).mul_(-(2**-32)).clamp_(min=-LARGEST_BELOW_ONE)
@@ -82,6 +87,22 @@ def kept(logits: Tensor, top_k: int, top_p: float) -> Tensor:
     return logits
 
 
+def of_drawn_group(scores: Tensor, noise: Tensor, groups: Tensor, keyed: Tensor) -> Tensor:
+    """Scores [B, K, V] with all tokens at -inf but those of one group, drawn by its probability with the keyed noise.
+
+    Gumbel-max in two steps: first over groups, each with its whole mass, then over the tokens of the one that won. To
+    who does not know the key it is a draw from the softmax, whatever the groups. A token of no group (-1) is a group of
+    its own, with its own noise. Sums of integers, in units of 2^-40 of the likeliest token: no order changes them.
+    """
+    named = groups >= 0
+    index = groups.clamp(min=0).expand(scores.shape)
+    units = (scores.double().exp() * 2.0**40).round().long().masked_fill(~named, 0)
+    mass = torch.zeros(keyed.shape, dtype=torch.int64, device=scores.device).scatter_add_(-1, index, units)
+    worth = ((mass.double() * 2.0**-40).log().float() + keyed).gather(-1, index)
+    worth = torch.where(named, worth, scores + noise)
+    return scores.masked_fill(worth < worth.amax(-1, keepdim=True), -torch.inf)
+
+
 def draw(
     logits: Tensor,
     weights: Sequence[float],
@@ -90,6 +111,8 @@ def draw(
     top_p: float,
     allowed: Tensor | None,
     noise: Tensor | None,
+    groups: Tensor | None = None,
+    keyed: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """int64 tokens [B, K], and the float32 score of each: not finite where nothing could be drawn."""
     scores = guided(logits, weights)
@@ -99,7 +122,11 @@ def draw(
         # Less the largest, so that no temperature, however small, overflows.
         scores = (scores - scores.amax(-1, keepdim=True)) / temperature
         assert noise is not None  # the api asks for it
-        scores = kept(scores, top_k, top_p) + noise
+        scores = kept(scores, top_k, top_p)
+        if groups is not None:
+            assert keyed is not None  # the api asks for it
+            scores = of_drawn_group(scores, noise, groups, keyed)
+        scores = scores + noise
     best = scores.max(-1)
     return best.indices, best.values
 
@@ -112,9 +139,11 @@ def sample(
     top_p: float,
     allowed: Tensor | None,
     noise: Tensor | None,
+    groups: Tensor | None = None,
+    keyed: Tensor | None = None,
 ) -> tuple[Tensor, bool]:
     """int64 tokens [B, K], and whether every one of them could be drawn: what `api.sample` asks for."""
-    tokens, scores = draw(logits, weights, temperature, top_k, top_p, allowed, noise)
+    tokens, scores = draw(logits, weights, temperature, top_k, top_p, allowed, noise, groups, keyed)
     return tokens, bool(scores.isfinite().all())
 
 

@@ -27,7 +27,8 @@ LAYERS: tuple[dict[str, tuple[str, ...]], ...] = (
     {"audio": ("audio/",), "image": ("image/",)},
     {"core": tuple(f"engine/{name}.py" for name in (
         "captured_loop", "conditioning", "context_window", "decoder", "graph", "graph_cache", "layers", "layout",
-        "loop", "memory_folding", "packing", "positions", "precision", "sampling", "spec", "state", "teacher_forcing",
+        "loop", "mark_key", "marking", "memory_folding", "packing", "positions", "precision", "sampling", "spec",
+        "state", "teacher_forcing",
         "threads", "windows",
     ))},
     {"provenance": ("engine/provenance/",)},

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from chi_squared import chi_squared
 from philox_vectors import VECTORS
 
 from clavilux.kernels.catalog import cases
@@ -19,15 +20,6 @@ def draws(logits, count, **words):
     """`count` draws from logits [V]: as many rows of one batch, each with a seed of its own."""
     noise = gumbel(torch.arange(count), torch.zeros(count, dtype=torch.int64), 0, 1, 1, len(logits))[0]
     return sample(logits.expand(count, 1, -1), noise, **words)[:, 0]
-
-
-def chi_squared(counts, probabilities):
-    """The statistic, in standard deviations from its mean (df, variance 2 df)."""
-    kept = probabilities > 0
-    assert counts[~kept].sum() == 0
-    expected = probabilities[kept] * counts.sum()
-    df = int(kept.sum()) - 1
-    return (float(((counts[kept] - expected) ** 2 / expected).sum()) - df) / math.sqrt(2 * df)
 
 
 @pytest.mark.parametrize(("counter", "key", "words"), VECTORS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +48,7 @@ from clavilux.families.model_card import size_bytes
 from clavilux.families.tensors import count_elements, read_weights
 from clavilux.family import Request, Stage
 from clavilux.files import PathLike, sha256_of
+from clavilux.marking import MarkedTokens
 from clavilux.precision import BYTES, held_bytes, prepare, usual
 from clavilux.sampling import Grammar
 from clavilux.skeleton import skeletons
@@ -162,6 +164,11 @@ class Aria:
         self.windows = Windows(context, context * 3 // 8)
         self.stage: Stage[Codec] = Stage(composer.decoder, writing.layout, self.windows, writing.codec)
 
+    @cached_property
+    def marked(self) -> MarkedTokens:
+        """The composer's pitches, by their class: an octave is what an editor changes first."""
+        return self.writing.marked
+
     def begin(self, requests: list[Request]) -> Sequence[ScoreGeneration | MelodySong]:
         """A piece for each request; none depends on the others."""
         return [self.generation(request) for request in requests]
@@ -245,6 +252,7 @@ class ScoreGeneration:
             parts,
             [names_of(names) for names in writers(outline.bars)],
             length.tempo,
+            programs,
         )
         self.grammar: Grammar | None
         self.prompt, self.grammar = aria.writing.begin(task, before, shift, aria.windows.context // 2)

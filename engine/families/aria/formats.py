@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,7 +30,7 @@ from clavilux.audio.codecs.note_frames import (
     transposed,
     transposition,
 )
-from clavilux.audio.codecs.remi import score_tokens
+from clavilux.audio.codecs.remi import PITCH_RANGE, score_tokens
 from clavilux.audio.codecs.score import FrameCodec, ScoreCodec
 from clavilux.audio.score import Score
 from clavilux.families.aria.form import Bar
@@ -39,6 +40,7 @@ from clavilux.families.aria.heads import heads_before, heads_of, planned_heads
 from clavilux.families.aria.lexicon import KINDS
 from clavilux.families.aria.transposition import Transposition
 from clavilux.layout import Delay, parallel
+from clavilux.marking import SCORE_KIND, MarkedTokens
 from clavilux.sampling import Grammar, SamplingSpec
 
 _LEAD = "lead sheet"  # the style of a melody under chords
@@ -48,13 +50,15 @@ _LEAD = "lead sheet"  # the style of a melody under chords
 class Task:
     """What is to be written: bars in the composer's key, by which parts, at which tempo in quarters a minute.
 
-    `playing` has of each bar the programs of those who play in it, None for all of them.
+    `playing` has of each bar the programs of those who play in it, None for all of them; `voices` the program that
+    plays what each is written as.
     """
 
     bars: Sequence[Bar]
     parts: Sequence[Part]
     playing: Sequence[frozenset[int] | None]
     tempo: float
+    voices: Mapping[int, int] = field(default_factory=dict)
 
 
 class Moved(Protocol):
@@ -76,6 +80,10 @@ class TokenFormat(Protocol):
     @property
     def codec(self) -> ScoreCodec:
         """Plays tokens."""
+
+    @property
+    def marked(self) -> MarkedTokens:
+        """Its pitches, by their class."""
 
     def begin(self, task: Task, before: Score | None, shift: int, most: int) -> tuple[Tensor, Grammar]:
         """(the end of the score that bars go on from, in the composer's key, int64 [1, K, T], at most so many steps;
@@ -129,13 +137,19 @@ class RemiFormat:
     def __init__(self) -> None:
         self.layout, self.codec = parallel(1, len(score_tokens())), ScoreCodec()
 
+    @cached_property
+    def marked(self) -> MarkedTokens:
+        tokens = score_tokens()
+        pairs = zip(tokens.kinds, tokens.values, strict=True)
+        return MarkedTokens(SCORE_KIND, torch.tensor([value % 12 if kind == "Pitch" else -1 for kind, value in pairs]))
+
     def begin(self, task: Task, before: Score | None, shift: int, most: int) -> tuple[Tensor, ScoreGrammar]:
         tokens, prompt = score_tokens(), torch.zeros(1, 1, 0, dtype=torch.int64)
         if before is not None:
             ids = tokens.transposition(shift)[self.encode(before)[0].numpy()][-most:]
             prompt = torch.from_numpy(np.ascontiguousarray(ids))[None, None]
         return prompt, ScoreGrammar(
-            tokens, task.bars, task.parts, None if prompt.shape[2] else task.tempo, task.playing
+            tokens, task.bars, task.parts, None if prompt.shape[2] else task.tempo, task.playing, task.voices
         )
 
     def style(self, known: Sequence[str], name: str, kind: str | None, *, leads: bool) -> int:
@@ -163,6 +177,12 @@ class FrameFormat:
     def __init__(self) -> None:
         self.layout, self.codec = Delay(len(BOOKS), IDS, DELAYS, special=IDS), FrameCodec()
 
+    @cached_property
+    def marked(self) -> MarkedTokens:
+        whats = torch.arange(IDS)
+        classes = torch.where(whats < CHORD_IDS.start, (whats + PITCH_RANGE[0]) % 12, -1)
+        return MarkedTokens(SCORE_KIND, classes, stream=WHAT)
+
     def begin(self, task: Task, before: Score | None, shift: int, most: int) -> tuple[Tensor, FrameGrammar]:
         heads = planned_heads(task.bars)
         frames = np.zeros((len(BOOKS), 0), dtype=np.int64)
@@ -172,7 +192,9 @@ class FrameFormat:
             frames = _last_bars(whole, most).astype(np.int64)
         # The steps that hold the ends of the last frames are the grammar's: new frames begin in them.
         prompt = self.layout.arrange(torch.from_numpy(frames)[None])[:, :, : frames.shape[1]]
-        return prompt, FrameGrammar(self.layout, task.bars, heads, task.parts, frames, playing=task.playing)
+        return prompt, FrameGrammar(
+            self.layout, task.bars, heads, task.parts, frames, playing=task.playing, voices=task.voices
+        )
 
     def style(self, known: Sequence[str], name: str, kind: str | None, *, leads: bool) -> int:
         if leads and _LEAD in known:

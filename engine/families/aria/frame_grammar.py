@@ -8,7 +8,7 @@ it is (`form`) or how likely an id is (the decoder).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,6 +37,7 @@ from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.form import Bar, quarters_to_end
 from clavilux.families.aria.grammar import BASS_SPAN, ENTRY_BARS, MOST_NOTES_AT_ONCE, Part
 from clavilux.layout import OPEN, Delay
+from clavilux.marking import MOST_CHOICES, TICKS, Place
 
 WHEN, WHOSE, WHAT, LENGTH, FORCE = range(5)
 DELAYS = (0, 1, 2, 3, 4)  # that the grammar is written for: what it knows at each draw follows from them
@@ -99,6 +100,7 @@ class FrameGrammar:
         before: frames int64 [5, T] that the piece goes on from; steps 0 to T - 1 of theirs are read already.
         kept: of each bar its frames after the head, int64 [5, n], or None for one that is to be written.
         playing: of each bar the programs of those who play in it, None for all of them; all in every bar if None.
+        voices: written program -> the one that plays it, where they differ.
     """
 
     order = (FORCE, LENGTH, WHAT, WHOSE, WHEN)  # older frames first, as they would be without delays
@@ -113,9 +115,11 @@ class FrameGrammar:
         *,
         kept: Sequence[np.ndarray | None] | None = None,
         playing: Sequence[frozenset[int] | None] | None = None,
+        voices: Mapping[int, int] | None = None,
     ) -> None:
         assert layout.delays == DELAYS and layout.special is not None, "the format checks them"
         assert all(part.program in WHO for part in parts), "parts are written as programs of frames"
+        self._voices = {row: (voices or {}).get(program, program) for program, row in WHO.items()}
         self._special, self._bars, self._heads = layout.special, list(bars), list(heads)
         self._parts = {WHO[part.program]: part for part in sorted(parts, key=lambda part: WHO[part.program])}
         self._frames: list[Frame] = [] if before is None else [list(map(int, frame)) for frame in before.T]
@@ -156,6 +160,19 @@ class FrameGrammar:
             frame[LENGTH], frame[FORCE] = NO_LENGTH, NO_FORCE
         elif book == WHOSE:
             self._silent[token] = 0
+
+    def place(self) -> Place | None:
+        """Where a pitch would stand that is drawn now: the onset, who plays it, and how many it has there already."""
+        at = self._step - DELAYS[WHAT]
+        if not 0 <= at < len(self._frames) or self._frames[at][WHOSE] == CHORD or self._frames[at][WHEN] >= BAR:
+            return None
+        frame, bar = self._frames[at], self._bar_of[at]
+        first = next((i for i in range(at, 0, -1) if self._bar_of[i - 1] != bar), 0)
+        choice = sum(other[:WHAT] == frame[:WHAT] for other in self._frames[first:at])
+        if choice >= MOST_CHOICES:
+            return None
+        begun = round(sum(bar_quarters(each.metre) for each in self._bars[:bar]) * TICKS)
+        return Place(begun + frame[WHEN] * TICKS // STEPS, self._voices[frame[WHOSE]], choice)
 
     def advance(self, tokens: torch.Tensor) -> None:
         """Take note of a step's ids [5]."""

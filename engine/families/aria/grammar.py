@@ -7,7 +7,7 @@ Knows the order of score tokens (`clavilux.audio.codecs.remi`). Does not know wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from clavilux.audio.codecs.remi import ScoreTokens
 from clavilux.audio.harmony import Chord
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.form import Bar, quarters_to_end
+from clavilux.marking import MOST_CHOICES, TICKS, Place
 
 MOST_NOTES_AT_ONCE = 10  # begun at one position by all parts together
 BASS_SPAN = 23  # semitones above a part's lowest note in which a bass that was asked for lies
@@ -56,6 +57,7 @@ class ScoreGrammar:
         parts: who plays.
         tempo: quarters a minute, written at the first bar's start; None where the piece is under way.
         playing: of each bar the programs of those who play in it, None for all of them; all in every bar if None.
+        voices: written program -> the one that plays it, where they differ.
     """
 
     def __init__(
@@ -65,9 +67,11 @@ class ScoreGrammar:
         parts: Sequence[Part],
         tempo: float | None,
         playing: Sequence[frozenset[int] | None] | None = None,
+        voices: Mapping[int, int] | None = None,
     ) -> None:
         self._tokens, self._bars, self._all = tokens, list(bars), {part.program: part for part in parts}
         self._playing = playing
+        self._voices = dict(voices or {})
         self._kinds, self._values = tokens.kinds, tokens.values
         pitches = tokens.of_kind("Pitch")
         self._first_pitch, self._pitch_ids = int(tokens.values[pitches[0]]), pitches
@@ -86,6 +90,7 @@ class ScoreGrammar:
         """Force the head of the next bar: nothing is free in it but, where none was asked for, its first chord."""
         self._index += 1
         bar = self._bars[self._index]
+        self._begun = sum(bar_quarters(b.metre) for b in self._bars[: self._index])
         self._quarters_left = quarters_to_end(self._bars, self._index)
         playing = self._playing[self._index] if self._playing is not None else None
         self._parts = {p: part for p, part in self._all.items() if playing is None or p in playing}
@@ -154,6 +159,18 @@ class ScoreGrammar:
         else:
             self._allow_content()
         return torch.from_numpy(mask.copy())[None]
+
+    def place(self) -> Place | None:
+        """Where a pitch would stand that came next: the onset, who plays it, and how many it has there already."""
+        choice = self._at_position.get(self._program, 0)
+        if self._program == _NO_PROGRAM or choice >= MOST_CHOICES:
+            return None
+        beats = self._position / 12
+        return Place(
+            round((self._begun + beats * 4 / self._unit) * TICKS),
+            self._voices.get(self._program, self._program),
+            choice,
+        )
 
     def advance(self, tokens: torch.Tensor) -> None:
         """Take note of the token [1] that came."""

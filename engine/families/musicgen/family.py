@@ -7,6 +7,7 @@ from. Knows no file layout.
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from clavilux.families.t5 import TextEncoder
 from clavilux.family import Request, Stage
 from clavilux.files import PathLike, is_midi
 from clavilux.layout import FrameReader
+from clavilux.marking import MarkedTokens
 from clavilux.sampling import Grammar
 from clavilux.timings import part
 from clavilux.windows import Windows
@@ -79,6 +81,12 @@ class MusicGen:
         self.codec = codec
         self.stage: Stage[Codec] = Stage(decoder, sizes.layout, sizes.windows, codec)
         self._conditioner, self._text = conditioner, text
+
+    @cached_property
+    def marked(self) -> MarkedTokens:
+        """The first codebook's tokens, in clusters of its vectors; of stereo the left channel's."""
+        vectors: Tensor = getattr(self.codec, "mono", self.codec).quantizer.vectors[0]
+        return MarkedTokens.of_codec(f"sound {self.codec.family} {self.codec.vocabulary}", vectors, self.stage.layout)
 
     def generation(self, request: Request) -> FrameGeneration:
         """One piece."""

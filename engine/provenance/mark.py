@@ -1,0 +1,80 @@
+"""Whether tokens carry a mark: exact p-values from the groups that stand at their places.
+
+Knows tokens and keys; how a file becomes tokens at places is `mark_scores`', `mark_pictures`' and `mark_sounds`'. Each
+marked token at its place scores -log(1 - u), u the key's number there: under any key that the piece was not drawn with
+that is exponential, and a sum of n gamma of shape n, whatever the piece is, as each place and group counts once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from clavilux.mark_key import MarkKey
+from clavilux.marking import NONCES, Place, noise_at
+from clavilux.provenance.verdict import Mark
+
+_PIECE = 1 << 22  # numbers of noise at once, 32 MiB
+
+
+def group_scores(key: int, places: Sequence[Place], num_groups: int) -> Tensor:
+    """float32 [NONCES, N, G]: -log(1 - u) of every group at N places, for every nonce of a key."""
+    rows = torch.tensor([place.voice << 8 for place in places])
+    ats, choices = (torch.tensor([getattr(place, name) for place in places]) for name in ("at", "choice"))
+    nonces = torch.arange(NONCES)[:, None]
+    found = []
+    for start in range(0, len(places), most := max(1, _PIECE // (NONCES * num_groups))):
+        part = slice(start, start + most)
+        noise = noise_at(key, rows[part] + nonces, ats[part], choices[part], num_groups).double()  # [NONCES, n, G]
+        found.append(-torch.log(-torch.expm1(-torch.exp(-noise))).float())
+    return torch.cat(found, 1)
+
+
+def best_total(scores: Tensor, groups: Sequence[int]) -> float:
+    """The largest sum over tokens, of all nonces: of scores [NONCES, N, G] those of N tokens' groups."""
+    chosen = torch.tensor(groups).expand(len(scores), -1)[..., None]
+    return float(scores.gather(-1, chosen)[..., 0].double().sum(1).max())
+
+
+def distinct(groups: Sequence[int], places: Sequence[Place]) -> tuple[list[int], list[Place]]:
+    """Each group at each place once: what stands there twice has one number, and would count double."""
+    pairs = list(dict.fromkeys(zip(groups, places, strict=True)))
+    return [group for group, _ in pairs], [place for _, place in pairs]
+
+
+def gamma_tail(total: float, shape: int) -> float:
+    """P(a gamma variable of a whole shape >= total), exact to its smallest values: a sum of Poisson's terms."""
+    if total <= 0 or shape < 1:
+        return 1.0
+    log_terms = [k * math.log(total) - total - math.lgamma(k + 1) for k in range(shape)]
+    largest = max(log_terms)
+    return min(1.0, math.exp(largest) * math.fsum(math.exp(term - largest) for term in log_terms))
+
+
+def of_tries(p: float, tries: int) -> float:
+    """The p-value of the best of so many tries, by Sidak's bound."""
+    return -math.expm1(tries * math.log1p(-p)) if p < 1 else 1.0
+
+
+def find_in_tokens(
+    key: MarkKey, kind: str, readings: Sequence[tuple[Sequence[int], Sequence[Place]]], num_groups: int
+) -> Mark:
+    """The best of some readings of a piece, each the groups of its tokens and their places.
+
+    Args:
+        key: whose mark is looked for.
+        kind: of tokens (`MarkedTokens.kind`).
+        readings: at least one; of any lengths.
+        num_groups: G.
+    """
+    best, tokens = 1.0, 0
+    for reading in readings:
+        groups, places = distinct(*reading)
+        tokens = max(tokens, len(groups))
+        if groups:
+            scores = group_scores(key.word(kind), places, num_groups)
+            best = min(best, gamma_tail(best_total(scores, groups), len(groups)))
+    return Mark(key.id, of_tries(best, NONCES * len(readings)), tokens)

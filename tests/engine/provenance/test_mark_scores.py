@@ -1,0 +1,60 @@
+"""The mark in aria's scores: found in a MIDI file, after edits, and not where it is not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import clavilux
+from clavilux.audio.score import NOTE, Score
+from clavilux.mark_key import PUBLIC
+from clavilux.marking import Place
+from clavilux.provenance.mark_scores import find_in_score, marked_notes
+
+
+@pytest.fixture(scope="module")
+def songs():
+    model = clavilux.load("aria")
+    asked = {"seconds": 16, "seed": 5, "temperature": 1.05}
+    return [model.generate("string quartet in D", mark=mark, **asked) for mark in (True, False)]
+
+
+def test_a_marked_score_is_found_in_its_midi_file_and_after_edits(songs, tmp_path):
+    marked, plain = songs
+    assert marked.receipt["mark"] == {"key": PUBLIC.id} and plain.receipt["mark"] == "none"
+    marked.save(tmp_path / "song.mid")
+    score = Score.from_midi(tmp_path / "song.mid")
+    assert find_in_score(score, PUBLIC).p < 1e-6
+    moved = score.notes.copy()
+    moved["pitch"] += 3
+    assert find_in_score(replace(score, notes=moved), PUBLIC).p < 1e-6
+    fewer = score.notes[np.arange(len(score.notes)) % 4 != 0]
+    assert find_in_score(replace(score, notes=fewer), PUBLIC).p < 1e-3
+    assert find_in_score(replace(score, tempos=((0.0, 61.0),)), PUBLIC).p < 1e-6
+    assert find_in_score(score.slice(score.bar_starts()[2], score.length), PUBLIC).p < 1e-3
+
+
+def test_an_unmarked_score_is_not(songs):
+    assert find_in_score(songs[1].score, PUBLIC).p > 1e-3
+
+
+def test_a_receipt_without_a_mark_is_what_a_call_without_one_gives(songs):
+    again = clavilux.load("aria").generate("string quartet in D", seconds=16, seed=5, temperature=1.05)
+    assert "mark" not in again.receipt and np.array_equal(again.tokens, songs[1].tokens)
+
+
+def test_places_are_onsets_programs_and_ranks():
+    notes = np.array(
+        [(0.5, 1, 64, 90, 0, False), (0.5, 1, 60, 90, 0, False), (0.5, 1, 50, 90, 32, False),
+         (1.02, 1, 60, 90, 0, False), (2, 1, 35, 90, 0, True), (3 + 2 / 3, 1, 61, 90, 0, False)],
+        dtype=NOTE,
+    )  # fmt: skip
+    groups, places = marked_notes(Score(notes))
+    assert groups == [0, 4, 2, 1]  # one lies beside the grid, one is a drum's
+    assert places == [Place(12, 0, 0), Place(12, 0, 1), Place(12, 32, 0), Place(88, 0, 0)]
+    assert marked_notes(Score(notes), straight=True)[1][-1] == Place(84, 0, 0)
+
+
+def test_an_empty_score_is_no_evidence():
+    found = find_in_score(Score(np.empty(0, NOTE)), PUBLIC)
+    assert found.p == 1 and found.tokens == 0

@@ -1,0 +1,43 @@
+"""Keys of a mark: ids, words, files that only their owner can read, and no secret in anything that is shown."""
+
+import stat
+
+import pytest
+
+from clavilux.mark_key import PUBLIC, MarkKey, key_of, new_key, read_key
+
+
+def test_ids_and_words_tell_keys_and_kinds_apart_and_stay_as_they_are():
+    assert PUBLIC.id == "a31af279"  # receipts name it
+    assert PUBLIC.word("score") != PUBLIC.word("picture") != MarkKey(bytes(32)).word("picture")
+    assert -(2**63) <= PUBLIC.word("score") < 2**63
+
+
+def test_a_new_key_is_its_owners_alone_and_read_again(tmp_path):
+    path = tmp_path / "own.key"
+    made = key_of(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert key_of(str(path)) == made == read_key(path) and made.id != PUBLIC.id
+    assert made.secret.hex() not in repr(made) and made.secret.hex() not in str(made)
+    with pytest.raises(ValueError, match="cannot be made: File exists"):
+        new_key(path)
+
+
+@pytest.mark.parametrize("held", [b"", b"abc", b"zz" * 32, b"00" * 31, bytes(range(200, 255))])
+def test_a_file_that_is_no_key_is_said_without_what_it_holds(tmp_path, held):
+    path = tmp_path / "bad.key"
+    path.write_bytes(held)
+    with pytest.raises(ValueError, match="is no key of a mark: it should hold 64 hexadecimal digits") as said:
+        key_of(path)
+    assert not held or held.decode("latin-1") not in str(said.value)
+
+
+def test_what_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLAVILUX_MARK", "0")
+    assert key_of(None) is None and key_of(True) is PUBLIC and key_of(False) is None and key_of(PUBLIC) is PUBLIC
+    monkeypatch.delenv("CLAVILUX_MARK")
+    assert key_of(None) is PUBLIC and key_of(False) is None
+    with pytest.raises(TypeError, match="mark is a int; it should be"):
+        key_of(3)
+    with pytest.raises(ValueError, match="cannot be made"):
+        key_of(tmp_path / "no" / "own.key")
