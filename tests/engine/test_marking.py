@@ -50,8 +50,8 @@ def test_rows_without_a_place_are_drawn_as_unmarked_ones():
     spec = SamplingSpec(seed=(1, 2))
     plain = [Sampler(spec, 2, 1, 13).draw(logits, step) for step in range(20)]
     marked = Sampler(SamplingSpec(seed=(1, 2), mark=MARK), 2, 1, 13)
-    some = [marked.draw(logits, step, None, [None, Place(step)]) for step in range(20)]
-    none = [marked.draw(logits, step, None, [None, None]) for step in range(20)]
+    some = [marked.draw(logits, step, places=[None, Place(step)]) for step in range(20)]
+    none = [marked.draw(logits, step, places=[None, None]) for step in range(20)]
     assert all(torch.equal(a, b) for a, b in zip(none, plain, strict=True))
     assert all(a[0] == b[0] for a, b in zip(some, plain, strict=True))
     assert any(a[1] != b[1] for a, b in zip(some, plain, strict=True))
