@@ -141,6 +141,18 @@ class Audio:
             )
         return {name: self._part(samples) for name, samples in parts.items()}
 
+    def as_played(self) -> Audio:
+        """The clip with its score's notes at the times at which they were played: a band's hands are off the grid.
+
+        Raises:
+            ValueError: the clip was not played from a score.
+        """
+        from clavilux.audio import stems  # which imports the renderer, which a clip alone has no use for
+
+        if self.score is None or self.performance is None:
+            raise ValueError("this clip was not played from a score, so there are no played times")
+        return replace(self, score=stems.played_score(self.score, self.performance))
+
     def loop(self, soundfont: SoundFont | None = None) -> Audio:
         """The whole bars of the clip's score as a loop: what rings at the end is heard at the beginning.
 

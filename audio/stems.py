@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from clavilux.audio.soundfont import SoundFont
 
 MOST_DIFFERENCE_DBFS = -80.0  # of the sum from the whole; what floats round away is below -100
+_MOST_AWAY = 0.25  # quarters of a stroke from its note; what lies further off is another
 MOST_STEMS_S = 1200.0  # all of them are in memory at once: 0.7 MB a second for each pair of instruments
 
 
@@ -77,6 +78,25 @@ class Performance:
         rounds = 1 + -(-tail // length)
         once = self.samples(sample_rate, rounds * length)
         return once.reshape(2, rounds, length).sum(dim=1)
+
+
+def played_score(score: Score, performance: Performance) -> Score:
+    """A score with the times at which its notes were played, those of hands, instead of those on its grid.
+
+    Each note has the start of the stroke of its pitch that lies nearest, and keeps its length.
+    """
+    notes = score.notes.copy()
+    events = performance.events
+    played_at = score.quarters_at(events["start"])
+    for voice in set(notes[["drum", "pitch"]].tolist()):
+        mine = np.flatnonzero((notes["drum"] == voice[0]) & (notes["pitch"] == voice[1]))
+        strokes = played_at[(events["drum"] == voice[0]) & (events["pitch"] == voice[1])]
+        if len(strokes):
+            away = np.abs(notes["start"][mine][:, None] - strokes[None])
+            nearest = away.argmin(axis=1)
+            near = away[np.arange(len(mine)), nearest] < _MOST_AWAY
+            notes["start"][mine] = np.where(near, np.maximum(strokes[nearest], 0.0), notes["start"][mine])
+    return replace(score, notes=notes)
 
 
 def joined_events(events: Iterable[np.ndarray]) -> np.ndarray:

@@ -36,8 +36,8 @@ HEADINGS = {
         "free_bits", "perceptual", "augment",
     ),
     "Files": (
-        "output", "name", "licence", "batch", "midi", "score", "stems", "loop", "listen", "soundfont", "plot",
-        "preview", "explain", "loudness", "strict",
+        "output", "name", "licence", "batch", "midi", "midi_timing", "score", "stems", "loop", "listen", "soundfont",
+        "plot", "preview", "explain", "loudness", "strict",
     ),
     "Credentials": ("identity", "private", "side_file", "no_credentials"),
     "Model": ("model", "codec", "device", "dtype"),

@@ -84,6 +84,7 @@ class SongFiles:
     plot: Path | None = None
     stems: Path | None = None
     scores: tuple[Path, ...] = ()
+    played: bool = False  # the MIDI file has the times of hands
 
     @classmethod
     def numbered(cls, files: SongFiles, count: int) -> list[SongFiles]:
@@ -99,6 +100,7 @@ class SongFiles:
                 None if files.plot is None else one(files.plot, number),
                 None if files.stems is None else one(files.stems, number),
                 tuple(one(path, number) for path in files.scores),
+                files.played,
             )
             for number in range(1, count + 1)
         ]
@@ -140,7 +142,7 @@ def save_song(
         if kind == "plot":
             analysis.plot(song, path)
         else:
-            song.save(path, loudness=loudness)
+            (song.as_played() if kind == "midi" and files.played else song).save(path, loudness=loudness)
         written[kind] = str(path)
         note_written(ctx, path)
     remarks = [seam_remark(song)] if song.loops else []

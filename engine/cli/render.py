@@ -103,6 +103,9 @@ def render(
     strict: Strict = False,
     output: Output = Path("song.wav"),
     midi: Annotated[Path | None, typer.Option(help="Also save the notes as a MIDI file.")] = None,
+    midi_timing: Annotated[
+        str, typer.Option(help="Of --midi: grid, or played, with the small delays of hands.")
+    ] = "grid",
     score: Scores = None,
     stems: Stems = None,
     loop: Loop = False,
@@ -118,7 +121,12 @@ def render(
     dtype: Dtype = "auto",
 ) -> None:
     """Write music from a sentence."""
-    targets = SongFiles.numbered(SongFiles(output, midi, plot, stems, tuple(score or ())), batch)
+    if midi_timing not in ("grid", "played"):
+        raise ValueError(f"midi timing is {midi_timing!r}; it should be grid or played")
+    if midi_timing == "played" and midi is None:
+        raise ValueError("--midi-timing played is of the file that --midi names; name one")
+    played = midi_timing == "played"
+    targets = SongFiles.numbered(SongFiles(output, midi, plot, stems, tuple(score or ()), played), batch)
     check_songs(targets, [continue_from, melody, prime, soundfont, sheet], loop=loop, listen=listen)
     controls = {
         "key": key, "tempo": tempo, "metre": metre, "chords": chords, "instruments": instrument,

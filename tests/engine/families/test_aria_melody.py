@@ -38,6 +38,8 @@ def test_the_melody_is_kept_and_a_band_plays(aria, tune, style):
     assert np.abs(lead["start"] - np.arange(15)).max() < 1e-6  # beats are never swung
     assert song.score.key == melody_of(Score.from_midi(tune)).key and song.score.tempos == ((0.0, 150.0),)
     assert len(set(song.score.notes["part"].tolist())) >= 3 and len(song.score.chords) >= 2
+    late = song.as_played().score.notes["start"] - song.score.notes["start"]
+    assert len(late) == len(song.score.notes) and 0 < np.abs(late).max() * 60 / 150 < 0.08
     controls = song.receipt["controls"]
     assert controls["style"] == style and controls["melody"] == "tune.mid" and controls["bars"] == 4
     assert aria.generate("", melody=tune, style=style, seed=1).samples.equal(song.samples)
