@@ -166,7 +166,8 @@ class MelodySong:
         return self._player.finish()
 
     def complete(self, samples: Tensor) -> Audio:
-        """The piece with its score and its receipt; it has no tokens, for none were drawn."""
+        """The piece with its score and its receipt; it has no tokens, for none were drawn, and so no mark."""
+        self.receipt.pop("mark", None)
         return Audio(
             samples[:, : round(self.seconds * SAMPLE_RATE)],
             SAMPLE_RATE,
