@@ -110,7 +110,8 @@ class MusicModel(Model):
             pieces[row].append(samples)
         songs = [each.complete(torch.cat(parts, dim=1)) for each, parts in zip(generations, pieces, strict=True)]
         timings.note(songs)
-        stamped(songs, continue_from=continue_from, melody=controls.get("melody"))
+        followed = "tune" if self.family.name == "aria" else "melody"  # aria plays it, MusicGen only follows it
+        stamped(songs, continue_from=continue_from, **{followed: controls.get("melody")})
         return songs if as_list else songs[0]
 
     def stream(

@@ -19,7 +19,7 @@ TRAINED, COMPOSITE = "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmic
 # What a file is made from -> whether what is heard or seen of it stays in the result.
 STAYS = {
     "continue_from": True, "prime": True, "source": True, "picture": True, "played": True, "tokens": True,
-    "melody": False, "guide": False, "painting": False, "mask": False, "lyrics": False, "parent": True,
+    "tune": True, "melody": False, "guide": False, "painting": False, "mask": False, "lyrics": False, "parent": True,
 }  # fmt: skip
 # Fields of a receipt, at any depth, that hold or quote what somebody wrote, or name a file.
 _WORDS = frozenset((

@@ -7,6 +7,7 @@ how they get into it `credentials`'.
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def _ingredients(sources: Mapping[str, object]) -> list[Ingredient]:
 
 
 def _ingredient(use: str, source: Any) -> Ingredient:
-    path = Path(source) if isinstance(source, (str, Path)) else getattr(source, "origin", None)
+    path = Path(source) if isinstance(source, (str, os.PathLike)) else getattr(source, "origin", None)
     if path is not None and path.is_file():
         return Ingredient.of_file(use, path)
     content: torch.Tensor = getattr(source, "pixels", getattr(source, "samples", source))

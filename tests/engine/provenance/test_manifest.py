@@ -25,6 +25,7 @@ def of(use):
     [
         (PAINTED, [], TRAINED),
         (PAINTED, of("melody"), TRAINED),
+        (PAINTED, of("tune"), COMPOSITE),
         (PAINTED, of("continue_from"), COMPOSITE),
         ({"model": "jukebox"}, of("prime"), COMPOSITE),
         ({"verb": "dream"}, of("picture"), COMPOSITE),
