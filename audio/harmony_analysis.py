@@ -15,6 +15,8 @@ from clavilux.audio.harmony import QUALITIES, Chord, Key
 if TYPE_CHECKING:
     from clavilux.audio.score import Score
 
+Harmony = tuple[tuple[float, Chord], ...]  # of a bar: (quarters from its start, chord), the first at 0
+
 # Albrecht and Shanahan, "The Use of Large Corpora to Train a New Type of Key-Finding Algorithm",
 # Music Perception 31 (2013).
 KEY_PROFILES = {
@@ -201,3 +203,20 @@ def _viterbi(evidence: np.ndarray, costs: np.ndarray) -> np.ndarray:
         stays = best[s - 1, labels[s]] >= best[s - 1].max() - costs[s]
         labels[s - 1] = labels[s] if stays else best[s - 1].argmax()
     return labels
+
+
+def harmony_of(score: Score) -> list[Harmony]:
+    """The chords of each bar; one without any has those before it, and the first the key's tonic."""
+    starts = score.bar_starts()
+    key = score.key or Key(0, "major")
+    last = Chord(key.tonic, "maj" if key.mode == "major" else "min")
+    found: list[Harmony] = []
+    for start in starts:
+        numerator, denominator = score.metre_at(start)
+        end = start + numerator * 4.0 / denominator
+        inside = [(quarter - start, chord) for quarter, chord in score.chords if start - 1e-6 <= quarter < end - 1e-6]
+        if not inside or inside[0][0] > 1e-6:
+            inside.insert(0, (0.0, last))
+        found.append(tuple((float(max(quarter, 0.0)), chord) for quarter, chord in inside))
+        last = inside[-1][1]
+    return found

@@ -95,7 +95,7 @@ class ScorePlayer:
 
     Args:
         timeline: the bars that come, their metres where the tokens' are stand-ins, and their exact tempo (tokens know
-            whole ones only). The notes that end the last bar ring on until the sound ends.
+            whole ones only). The notes that end the last bar are heard until the sound ends.
         duration_s: the exact length of all the sound.
         reader: of the tokens; of REMI tokens as they are if None.
         programs: written program -> the one that plays it.
@@ -204,10 +204,9 @@ class ScorePlayer:
             notes = self._band.with_melody(self._bars, as_parts(notes))
         notes["start"] += self._offset
         self._bars += 1
-        if self._bars == len(self._timeline.metres):
-            notes = self._held(notes)
         self._notes.append(notes)
-        played = notes if self._band is None else self._played_by_band(notes)
+        played = self._held(notes) if self._bars == len(self._timeline.metres) else notes
+        played = played if self._band is None else self._played_by_band(played)
         events = events_of(played, self._seconds_at)
         events["part"] = NO_PART  # the controllers of what came before are at rest here, as in `Score.concat`
         return torch.cat([before, self._feed(events, self.at_s)], dim=1)
@@ -241,7 +240,8 @@ class ScorePlayer:
         return notes
 
     def _held(self, notes: np.ndarray) -> np.ndarray:
-        """The last notes ring until the piece ends, where it ends later than the bar."""
+        """The last notes as they sound: until the piece ends, where it ends later than the bar."""
+        notes = notes.copy()
         end = self._offset + self._timeline.starts[-1]
         until = self._offset + self._timeline.quarters_at(self._duration_s - self._start_s)
         beat = 4 / self._timeline.metres[-1][1]

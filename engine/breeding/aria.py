@@ -17,11 +17,11 @@ import torch
 
 from clavilux.audio.codecs.remi import PITCH_RANGE, score_tokens
 from clavilux.audio.harmony import Chord
+from clavilux.audio.harmony_analysis import Harmony, harmony_of
 from clavilux.audio.score import Score
 from clavilux.breeding import reharmonizing
 from clavilux.breeding.arithmetic import uniforms
 from clavilux.breeding.breeder import Genes, Mix
-from clavilux.breeding.kept_bars import KeptBars
 from clavilux.breeding.score_picture import score_picture
 from clavilux.checks import short
 from clavilux.errors import CheckpointError
@@ -31,6 +31,7 @@ from clavilux.families.aria.family import Aria, ScoreGeneration
 from clavilux.families.aria.form import Bar, sections_of
 from clavilux.families.aria.formats import RemiFormat
 from clavilux.families.aria.grammar import RANGES
+from clavilux.families.aria.kept_bars import KeptBars
 from clavilux.families.aria.parts import parts_of
 from clavilux.families.aria.prefix import shift_to_c
 from clavilux.families.aria.prompt import parse_prompt
@@ -114,7 +115,7 @@ class AriaBreeder:
         progressions = []
         for score in scores:
             assert score.key is not None, "`score` names it"
-            moved = reharmonizing.transposed(reharmonizing.harmony_of(score), key.tonic - score.key.tonic)
+            moved = reharmonizing.transposed(harmony_of(score), key.tonic - score.key.tonic)
             metre = score.metres[0][1]
             progressions.append(reharmonizing.fitted(moved, len(moved), metre, controls.metre))
         progression = reharmonizing.joined(progressions, style)
@@ -134,7 +135,7 @@ class AriaBreeder:
         kept: list[Sequence[int] | None] = list[Sequence[int] | None](_bars(genes))
         for number in self._chosen(bars, max(1, round(strength * bars)), seed):
             kept[number] = None
-        plan = self._plan(controls, reharmonizing.harmony_of(self.score(genes)))
+        plan = self._plan(controls, harmony_of(self.score(genes)))
         return Genes(self._composed(controls, plan, kept, seed), genes.classes)
 
     def between(self, first: Genes, second: Genes, share: float) -> Genes:
@@ -205,7 +206,7 @@ class AriaBreeder:
         words = _classes(controls) | {"section": "whole", "anything": True}
         return self._family.generation(Request(f"{bars} bars", USUAL_S, seed, None, words, open_length=True))
 
-    def _plan(self, controls: Controls, harmony: Sequence[reharmonizing.Harmony | None]) -> list[Bar]:
+    def _plan(self, controls: Controls, harmony: Sequence[Harmony | None]) -> list[Bar]:
         """The bars in the composer's key, which is C; without a harmony the piece ends on its tonic."""
         shift = shift_to_c(controls.key.tonic)
         tonic = Chord(controls.key.tonic, "maj" if controls.key.mode == "major" else "min")

@@ -9,26 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from clavilux.audio.harmony import Chord, Key
+from clavilux.audio.harmony_analysis import Harmony, harmony_of
 from clavilux.audio.score import Score, bar_quarters
 
-Harmony = tuple[tuple[float, Chord], ...]  # of a bar: (quarters from its start, chord), the first at 0
 CADENCE = 2  # bars at the end of a progression that end a piece of another length, too
-
-
-def harmony_of(score: Score) -> list[Harmony]:
-    """The chords of each bar; one without any has those before it, and the first the key's tonic."""
-    starts = score.bar_starts()
-    key = score.key or Key(0, "major")
-    last = Chord(key.tonic, "maj" if key.mode == "major" else "min")
-    found: list[Harmony] = []
-    for start in starts:
-        end = start + bar_quarters(score.metre_at(start))
-        inside = [(quarter - start, chord) for quarter, chord in score.chords if start - 1e-6 <= quarter < end - 1e-6]
-        if not inside or inside[0][0] > 1e-6:
-            inside.insert(0, (0.0, last))
-        found.append(tuple((float(max(quarter, 0.0)), chord) for quarter, chord in inside))
-        last = inside[-1][1]
-    return found
 
 
 def fitted(harmony: Sequence[Harmony], bars: int, old: tuple[int, int], new: tuple[int, int]) -> list[Harmony]:

@@ -24,6 +24,7 @@ from clavilux.cli.options import AsJson, Plot, Quiet, Strict
 from clavilux.cli.outputs import check_outputs
 from clavilux.cli.paint import paint
 from clavilux.cli.play import play
+from clavilux.cli.regenerate import regenerate
 from clavilux.cli.render import render
 from clavilux.cli.signing import signs
 from clavilux.cli.style import style
@@ -163,6 +164,7 @@ for command in (
     signs(paint),
     signs(dream),
     signs(style),
+    signs(regenerate),
     signs(play),
     signs(resume),
     align,

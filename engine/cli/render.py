@@ -7,6 +7,7 @@ Knows arguments and files; how music is made is the model's. torch is imported i
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,6 +98,9 @@ def render(
     tokens: Annotated[Path | None, typer.Option(help="Jukebox: tokens of a level to begin with.")] = None,
     job: Annotated[Path | None, typer.Option(help="Jukebox: where tokens are kept; beside the song as .job.")] = None,
     continue_from: Annotated[Path | None, typer.Option(help="A file of notes or of sound to carry on from.")] = None,
+    vary: Annotated[
+        float | None, typer.Option(help="0 to 1: write this share of --continue-from's bars anew instead of going on.")
+    ] = None,
     anything: Anything = False,
     mark: Mark = None,
     mark_key: MarkKeyFile = None,
@@ -132,7 +136,7 @@ def render(
         "key": key, "tempo": tempo, "metre": metre, "chords": chords, "instruments": instrument,
         "style": style, "density": density, "section": section, "drums": drums, "swing": swing,
         "form": form, "bars": bars, "intro": intro, "outro": outro, "ritardando": ritardando or None,
-        "sheet": sheet,
+        "sheet": sheet, "vary": vary,
         "temperature": temperature, "top_k": top_k,
         "top_p": top_p, "guidance": guidance, "melody": melody, "padding": padding, "window_s": window,
         "stride_s": stride, "continue_from": continue_from, "seed": seed, "artist": artist, "genre": genre,
@@ -144,15 +148,44 @@ def render(
     given = {name: value for name, value in controls.items() if value is not None}
     sounds = {"--melody": melody, "--prime": prime, "--continue-from": continue_from}
 
+    making = Making(prompt, seconds, given, sounds, targets, batch, model, device, dtype, anything, strict)
+    make_songs(ctx, making, loop=loop, listen=listen, loudness=loudness, as_json=as_json, quiet=quiet)
+
+
+@dataclass(frozen=True)
+class Making:
+    """What is made, of what and where to: as the options of `render` have it."""
+
+    prompt: str
+    seconds: float | None
+    given: dict[str, Any]
+    sounds: dict[str, Path | None]
+    targets: list[SongFiles]
+    batch: int = 1
+    model: str = "aria"
+    device: str = "auto"
+    dtype: str = "auto"
+    anything: bool = False
+    strict: bool = False
+
+
+def make_songs(
+    ctx: typer.Context, making: Making, *, loop: bool, listen: bool, loudness: bool, as_json: bool, quiet: bool
+) -> None:
+    """Check all that can be checked, make the songs, write their files and say what was done."""
+    prompt, seconds, given, sounds, targets = (
+        making.prompt, making.seconds, making.given, making.sounds, making.targets
+    )  # fmt: skip
     inputs.check(sounds)
-    found = find(model)
-    found.check_prompt(prompt, anything)
-    remarks = inputs.remarks_on(sounds, strict)
+    found = find(making.model)
+    found.check_prompt(prompt, making.anything)
+    remarks = inputs.remarks_on(sounds, making.strict)
     notes = [path for each in targets for path in (each.of_notes or [each.output] * loop)]
-    _check_request(found, prompt, seconds, given | {"batch": batch}, notes, device, dtype)
-    loaded = _load(found, device, dtype)
-    jobs.keep(ctx, found, given, model, output, loudness)
-    songs, elapsed_s = _generate(loaded, prompt, {"seconds": seconds, "batch": batch, **given}, quiet or as_json)
+    _check_request(found, prompt, seconds, given | {"batch": making.batch}, notes, making.device, making.dtype)
+    loaded = _load(found, making.device, making.dtype)
+    jobs.keep(ctx, found, given, making.model, targets[0].output, loudness)
+    options = {"seconds": seconds, "batch": making.batch, **given}
+    songs, elapsed_s = _generate(loaded, prompt, options, quiet or as_json)
     saving_since = time.perf_counter()
     if loop:
         songs = [song.loop() for song in songs]

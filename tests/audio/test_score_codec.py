@@ -46,7 +46,8 @@ def test_a_player_gives_the_exact_length_and_the_score():
     score = player.score(Key.parse("C"))
     assert score.notes["start"].tolist() == list(range(8))
     assert score.notes["pitch"].tolist() == NOTES["pitch"].tolist()
-    assert score.notes["duration"][-1] == pytest.approx(2.0)  # the last note rings on to the end: 9 quarters
+    assert score.notes["duration"][-1] == 1.0
+    assert player.performance().events["duration"][-1] == pytest.approx(1.0)  # s: it is heard to the end, 9 quarters
     assert score.duration_s == pytest.approx(4.5)
 
 

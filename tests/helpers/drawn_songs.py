@@ -7,6 +7,7 @@ from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.synth import ScoreRenderer
 from clavilux.decoder import DecoderSpec
 from clavilux.families.aria.family import Aria, Composer
+from clavilux.families.aria.formats import RemiFormat
 from clavilux.families.aria.styles import STYLES
 from clavilux.family import Request
 
@@ -18,7 +19,7 @@ def toy_aria():
     )
     composer = Composer(spec, len(STYLES))
     composer.decoder.make_tables()
-    return Aria(composer, tuple(STYLES), {"model": "toy"})
+    return Aria(composer, RemiFormat(), tuple(STYLES), {"model": "toy"})
 
 
 def silence(monkeypatch):

@@ -67,7 +67,7 @@ def read_continuation(source: Any, notes: list[str]) -> Continuation | None:
         score = read_score(source)
         notes.extend(f"of the score that is continued: {remark}" for remark in score.remarks)
     if score is not None:
-        return _given_score(score, notes)
+        return given_score(score, notes)
     clip = source if isinstance(source, Audio) else Audio.load(source)
     from clavilux.audio.analysis import analyze  # librosa is slow to import
 
@@ -84,7 +84,8 @@ def read_continuation(source: Any, notes: list[str]) -> Continuation | None:
     return Continuation(key, tempo, None, recording=clip)
 
 
-def _given_score(score: Score, notes: list[str]) -> Continuation:
+def given_score(score: Score, notes: list[str]) -> Continuation:
+    """A score that goes on, with its key and chords, found where it names none. ValueError for a metre unknown."""
     tempo, metre = score.tempos[-1][1], score.metre_at(score.bar_starts()[-1])
     if metre not in WRITTEN_METRES:
         raise ValueError(
@@ -120,7 +121,7 @@ def score_to_encode(source: Audio | Score | PathLike) -> Score:
         raise TypeError(
             f"source is {type(source).__name__}; it should be a Score, a MIDI file or an Audio with a score"
         )
-    whole = _given_score(score, []).score
+    whole = given_score(score, []).score
     assert whole is not None, "a score goes on as one"
     return whole
 

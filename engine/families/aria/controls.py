@@ -51,6 +51,8 @@ ACCEPTS: dict[str, Any] = {
     "ritardando": "yes, to slow down in the last bars",
     "sheet": "a text file with a song's sections, bars and chords",
     "melody": "a file of notes or of sound, or an Audio, whose tune a band plays",
+    "vary": "0 to 1: the share of the bars of `continue_from` that is written anew, in place of going on",
+    "regenerate": "the bars of `continue_from` that are written anew, '9-12'",
     "soundfont": "a SoundFont file (.sf2, .sf3) whose instruments play",
     "anything": "yes, to make a piece even of a prompt of which nothing is understood",
 }

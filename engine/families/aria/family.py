@@ -43,6 +43,8 @@ from clavilux.families.aria.parts import lead_of, parts_of, programs_of
 from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixConditioner, PrefixControls, shift_to_c, tempo_bin
 from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.families.aria.refusal import check_understood
+from clavilux.families.aria.rewriting import OPTIONS as REWRITING
+from clavilux.families.aria.rewriting import Rewriting, check_rewriting
 from clavilux.families.configs import describing, section
 from clavilux.families.model_card import size_bytes
 from clavilux.families.tensors import count_elements, read_weights
@@ -106,6 +108,8 @@ def accepts_of(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
 def check_controls(folder: Path, config: Mapping[str, Any], prompt: str, controls: dict[str, Any]) -> None:
     """Refuse what a render would refuse of this prompt and these controls. ValueError, TypeError as `resolve`."""
     controls = dict(controls)
+    if check_rewriting(controls):
+        controls = {name: value for name, value in controls.items() if name not in REWRITING}
     SoundFont.given(controls.pop("soundfont", None))
     parsed = check_understood(prompt, controls.pop("anything", False))
     if controls.get("melody") is not None:
@@ -169,9 +173,12 @@ class Aria:
         """The composer's pitches, by their class: an octave is what an editor changes first."""
         return self.writing.marked
 
-    def begin(self, requests: list[Request]) -> Sequence[ScoreGeneration | MelodySong]:
+    def begin(self, requests: list[Request]) -> Sequence[ScoreGeneration | MelodySong | Rewriting]:
         """A piece for each request; none depends on the others."""
-        return [self.generation(request) for request in requests]
+        return [
+            self._part(request) if check_rewriting(request.controls) else self.generation(request)
+            for request in requests
+        ]
 
     def encode(self, source: Audio | Score | PathLike) -> Tensor:
         """The tokens int64 [K, T] of a score, as `continuation.score_to_encode` reads it."""
@@ -219,6 +226,10 @@ class Aria:
             **({} if song.controls.chords else {"chords": "found"}),
         }
         return song
+
+    def _part(self, request: Request) -> Rewriting:
+        parsed = check_understood(request.prompt, request.controls.get("anything", False))
+        return Rewriting(self, request, parsed, SoundFont.given(request.controls.get("soundfont")))
 
 
 class ScoreGeneration:

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from clavilux.audio.harmony import Chord
+from clavilux.audio.harmony_analysis import harmony_of
 from clavilux.breeding import between, cross, mutate, replay
 from clavilux.breeding.breeder import Genes
 from clavilux.breeding.models import load_breeder
-from clavilux.breeding.reharmonizing import fitted, harmony_of, joined, nearest
+from clavilux.breeding.reharmonizing import fitted, joined, nearest
 from clavilux.breeding.verbs import random_genome
 
 

@@ -18,7 +18,7 @@ class KeptBars(ScoreGrammar):
     """`ScoreGrammar` whose kept bars are forced, token by token.
 
     Args:
-        tokens, bars, parts, tempo: as for `ScoreGrammar`.
+        tokens, bars, parts, tempo, playing: as for `ScoreGrammar`.
         kept: of each bar its tokens in the composer's key, the Bar token first, or None for one that is to be written.
     """
 
@@ -29,9 +29,10 @@ class KeptBars(ScoreGrammar):
         parts: Sequence[Part],
         tempo: float | None,
         kept: Sequence[Sequence[int] | None],
+        playing: Sequence[frozenset[int] | None] | None = None,
     ) -> None:
         self._kept = kept
-        super().__init__(tokens, bars, parts, tempo)
+        super().__init__(tokens, bars, parts, tempo, playing)
 
     def _open_bar(self, tempo: float | None = None) -> None:
         super()._open_bar(tempo)
