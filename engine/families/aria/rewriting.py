@@ -271,7 +271,6 @@ class Rewriting:
             found.append(self._placed(phrased(said.notes, said, index), begin, old[inside]))
         kept = old[stays]
         new = _beside(np.concatenate([np.empty(0, PART_NOTE), *found]), kept)
-        new = new[new["duration"] > 0]
         return replace(self._score, notes=np.concatenate([kept, new]))
 
     def _placed(self, notes: np.ndarray, begin: float, before: np.ndarray) -> np.ndarray:
@@ -397,4 +396,4 @@ def _beside(new: np.ndarray, kept: np.ndarray) -> np.ndarray:
         later = same["start"][same["start"] > note["start"] + 1e-6]
         if len(later):
             note["duration"] = min(float(note["duration"]), float(later.min() - note["start"]))
-    return new
+    return new[new["duration"] > 0]
