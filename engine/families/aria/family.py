@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,12 +33,11 @@ from clavilux.families.aria.continuation import (
     score_to_encode,
     written,
 )
-from clavilux.families.aria.controls import ACCEPTS, DENSITIES, Controls, resolve
+from clavilux.families.aria.controls import ACCEPTS, DENSITIES
 from clavilux.families.aria.form import moved, writers
-from clavilux.families.aria.form_options import OPTIONS, FormOptions, players_of
 from clavilux.families.aria.formats import Task, TokenFormat, format_of
 from clavilux.families.aria.melody_song import MelodySong, check_melody
-from clavilux.families.aria.outline import outline_of
+from clavilux.families.aria.outline import Settlement, outline_of, settled
 from clavilux.families.aria.parts import lead_of, parts_of, programs_of
 from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixConditioner, PrefixControls, shift_to_c, tempo_bin
 from clavilux.families.aria.prompt import ParsedPrompt
@@ -351,29 +350,6 @@ def _unknown(parsed: ParsedPrompt) -> list[str]:
     more = parsed.unknown_count - len(parsed.unknown)
     words += [f"and {more} more"] if more > 0 else []
     return words + ([f"{parsed.unread} characters were not read"] if parsed.unread else [])
-
-
-class Settlement(NamedTuple):
-    """Every control, the band where the style has one, and what is asked of the form."""
-
-    controls: Controls
-    plan: bands.BandPlan | None
-    asked: FormOptions
-
-
-def settled(parsed: ParsedPrompt, seed: int, options: dict[str, Any]) -> Settlement:
-    """Settle what options, a sheet and words say. ValueError, TypeError as `resolve` and `FormOptions.of`."""
-    asked = FormOptions.of(parsed, options)
-    options = asked.controls() | {name: value for name, value in options.items() if name not in OPTIONS}
-    own: dict[str, Any] = {name: options.pop(name) for name in ("drums", "swing") if name in options}
-    if asked.sheet is not None:
-        band = bands.band_of(options.get("style") or parsed.style)
-        names = players_of(asked.sheet)[1] if band is None else bands.cast(asked.sheet, band)[1]
-        options |= {"instruments": names} if names else {}
-    controls = resolve(parsed, seed=seed, **options)
-    plan = bands.plan_of(controls.style, parsed, controls, own)
-    controls = replace(controls, unmet=controls.unmet + asked.played_as)
-    return Settlement(controls if plan is None else bands.with_band(controls, plan), plan, asked)
 
 
 def _options(request: Request, given: Continuation | None) -> dict[str, Any]:

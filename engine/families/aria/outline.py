@@ -6,15 +6,16 @@ Knows controls, forms, sheets and bands. Does not know tokens or sound.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from clavilux.audio.codecs.timeline import Timeline
 from clavilux.audio.lead_sheet import LeadSheet
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria import bands
-from clavilux.families.aria.controls import Controls
+from clavilux.families.aria.controls import Controls, resolve
 from clavilux.families.aria.form import Bar, parts_begun, plan_bars, plan_form, plan_sheet
-from clavilux.families.aria.form_options import FormOptions, players_of
+from clavilux.families.aria.form_options import OPTIONS, FormOptions, players_of
 from clavilux.families.aria.lengths import Asked, Length, quarters_slowed, settle_length, tempos_of
 from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.family import Request
@@ -97,6 +98,29 @@ def outline_of(
             continues=continues,
         )  # fmt: skip
     return Outline(length, tuple(bars), asked.ritardando, sheet)
+
+
+class Settlement(NamedTuple):
+    """Every control, the band where the style has one, and what is asked of the form."""
+
+    controls: Controls
+    plan: bands.BandPlan | None
+    asked: FormOptions
+
+
+def settled(parsed: ParsedPrompt, seed: int, options: dict[str, Any]) -> Settlement:
+    """Settle what options, a sheet and words say. ValueError, TypeError as `resolve` and `FormOptions.of`."""
+    asked = FormOptions.of(parsed, options)
+    options = asked.controls() | {name: value for name, value in options.items() if name not in OPTIONS}
+    own: dict[str, Any] = {name: options.pop(name) for name in ("drums", "swing") if name in options}
+    if asked.sheet is not None:
+        band = bands.band_of(options.get("style") or parsed.style)
+        names = players_of(asked.sheet)[1] if band is None else bands.cast(asked.sheet, band)[1]
+        options |= {"instruments": names} if names else {}
+    controls = resolve(parsed, seed=seed, **options)
+    plan = bands.plan_of(controls.style, parsed, controls, own)
+    controls = replace(controls, unmet=controls.unmet + asked.played_as)
+    return Settlement(controls if plan is None else bands.with_band(controls, plan), plan, asked)
 
 
 def _quarters_of(controls: Controls, asked: FormOptions) -> Callable[[int], float]:
