@@ -132,12 +132,12 @@ def melody_of(
     skipped = int(np.searchsorted(np.cumsum([bar_quarters(each) for each in metres]), notes["start"].min() + 1e-6,
                                   side="right"))  # fmt: skip
     notes["start"] -= sum(bar_quarters(each) for each in metres[:skipped])
-    metres = _as_many_as_needed(metres[skipped:], notes)
+    kept = _as_many_as_needed(metres[skipped:], notes)
     named = score.key or (find_key(replace(score, notes=notes, length=0.0)) if key is None else None)
     settled = key or named
     assert settled is not None, "one of them is there"
-    pickup = len(metres) > 1 and float(notes["start"].min()) > bar_quarters(metres[0]) / 2 - 1e-6
-    return Melody(notes, metres, int(pickup), settled, float(tempo or score.tempos[0][1]), tuple(remarks))
+    pickup = len(kept) > 1 and float(notes["start"].min()) > bar_quarters(kept[0]) / 2 - 1e-6
+    return Melody(notes, kept, int(pickup), settled, float(tempo or score.tempos[0][1]), tuple(remarks))
 
 
 def _highest_part(notes: np.ndarray, remarks: list[str]) -> np.ndarray:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from clavilux.files import PathLike
 
-MARKS = "CLAVILUX_MARK"  # in the environment: 0 for no mark where none is asked for
+MARKS = "CLAVILUX_MARK"  # in the environment: 1 for the public key's mark where nothing is said
 _DIGITS = 64
 
 
@@ -49,7 +49,7 @@ def key_of(mark: MarkChoice) -> MarkKey | None:
 
     Args:
         mark: a key; the file of a private one, which is made if it does not exist; True: the public key; False: none;
-            None: the public key, or none where the environment has CLAVILUX_MARK=0.
+            None: none, or the public key where the environment has CLAVILUX_MARK=1.
 
     Raises:
         ValueError: a file that is no key, or cannot be read or made.
@@ -58,7 +58,7 @@ def key_of(mark: MarkChoice) -> MarkKey | None:
     if isinstance(mark, MarkKey):
         return mark
     if mark is None:
-        return None if os.environ.get(MARKS, "").strip() == "0" else PUBLIC
+        return PUBLIC if os.environ.get(MARKS, "").strip() == "1" else None
     if isinstance(mark, bool):
         return PUBLIC if mark else None
     if isinstance(mark, (str, Path)):

@@ -204,7 +204,9 @@ class AriaBreeder:
     def _generation(self, controls: Controls, bars: int, seed: int) -> ScoreGeneration:
         """A piece of so many bars, in which every control is settled."""
         words = _classes(controls) | {"section": "whole", "anything": True}
-        return self._family.generation(Request(f"{bars} bars", USUAL_S, seed, None, words, open_length=True))
+        made = self._family.generation(Request(f"{bars} bars", USUAL_S, seed, None, words, open_length=True))
+        assert isinstance(made, ScoreGeneration), "no melody is given"
+        return made
 
     def _plan(self, controls: Controls, harmony: Sequence[Harmony | None]) -> list[Bar]:
         """The bars in the composer's key, which is C; without a harmony the piece ends on its tonic."""

@@ -43,7 +43,7 @@ Anything = Annotated[
 ]
 Mark = Annotated[
     bool | None,
-    typer.Option("--mark/--no-mark", help="A mark by which anyone can tell that Clavilux drew it."),
+    typer.Option("--mark/--no-mark", help="A mark by which anyone can tell that Clavilux drew it. [default: none]"),
 ]
 MarkKeyFile = Annotated[
     Path | None,

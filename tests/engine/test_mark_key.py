@@ -33,9 +33,9 @@ def test_a_file_that_is_no_key_is_said_without_what_it_holds(tmp_path, held):
 
 
 def test_what_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setenv("CLAVILUX_MARK", "0")
+    monkeypatch.delenv("CLAVILUX_MARK", raising=False)
     assert key_of(None) is None and key_of(True) is PUBLIC and key_of(False) is None and key_of(PUBLIC) is PUBLIC
-    monkeypatch.delenv("CLAVILUX_MARK")
+    monkeypatch.setenv("CLAVILUX_MARK", "1")
     assert key_of(None) is PUBLIC and key_of(False) is None
     with pytest.raises(TypeError, match="mark is a int; it should be"):
         key_of(3)

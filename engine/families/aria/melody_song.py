@@ -63,7 +63,7 @@ def read_melody(source: Any, parsed: ParsedPrompt, options: dict[str, Any]) -> M
         return melody_of(score, key=key, tempo=tempo, metre=metre)
     from clavilux.audio.transcribing import transcribe  # librosa is slow to import
 
-    clip = source if isinstance(source, Audio) else Audio.load(source)  # type: ignore[arg-type]
+    clip = source if isinstance(source, Audio) else Audio.load(source)
     heard = transcribe(clip, tempo=tempo, metre=metre)
     melody = melody_of(heard, key=key, tempo=tempo, metre=metre)
     found = f"{plural(len(melody.notes), 'note')} were heard in {clip.duration_s:.1f} s"
@@ -221,7 +221,7 @@ def _settled(
         why = f"{style} has no band, and " if style else ""
         notes.append(f"{why}the nearest style to the melody is {near}")
         style = near
-    own = {name: options[name] for name in ("drums", "swing") if name in options}
+    own: dict[str, Any] = {name: options[name] for name in ("drums", "swing") if name in options}
     usual = {name: value for name, value in options.items() if name not in own}
     metre = f"{melody.metre[0]}/{melody.metre[1]}"
     usual |= {"style": style, "key": str(melody.key), "tempo": melody.tempo, "metre": metre}

@@ -85,7 +85,8 @@ class MusicGen:
     @cached_property
     def marked(self) -> MarkedTokens:
         """The first codebook's tokens, in clusters of its vectors; of stereo the left channel's."""
-        vectors: Tensor = getattr(self.codec, "mono", self.codec).quantizer.vectors[0]
+        encodec: Any = getattr(self.codec, "mono", self.codec)
+        vectors: Tensor = encodec.quantizer.vectors[0]
         return MarkedTokens.of_codec(f"sound {self.codec.family} {self.codec.vocabulary}", vectors, self.stage.layout)
 
     def generation(self, request: Request) -> FrameGeneration:
