@@ -231,7 +231,7 @@ _IDLE = ("non troppo", "ma non troppo", "non tanto", "not only", "grand", "no ma
 STRANGE = frozenset(
     words_of(words)
     for words in (
-        "drum and bass", "drum n bass", "drum & bass", "classic rock", "acid jazz", "electronic dance music",
+        "drum and bass", "drum n bass", "classic rock", "acid jazz", "electronic dance music",
         "classical trance", "swing house", "horn house", "dance pop", "dance punk", "bass house", "bass boosted",
         "french house", "japanese pop", "piano house",
     )

@@ -33,7 +33,7 @@ from clavilux.families.aria.literals import exact_spans
 MAX_READ = 20_000  # characters; what follows is counted, not read
 MAX_LISTED = 20  # unknown words that are kept by name, of however many there are
 
-_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]")
+_TOKEN = re.compile(r"\b[^\W_]&[^\W_]\b|[^\W_]+(?:['’][^\W_]+)*|[^\w\s]")  # "r&b" is a word
 
 
 @dataclass(frozen=True)
@@ -187,6 +187,8 @@ def _invisible(token: str) -> bool:
 @lru_cache(4096)
 def _word(token: str) -> str | None:
     """A token as the tables know it; None for punctuation, which no phrase crosses."""
+    if token == "&":
+        return "and"
     if token.isascii() and not token.isalnum() and len(token) == 1:
         return None
     return fold(token).replace("’", "'")

@@ -47,6 +47,18 @@ def test_words_and_options_settle_who_plays():
 
 
 @pytest.mark.parametrize(
+    ("prompt", "style", "bars"),
+    [
+        ("slow R&B in Eb", "soul", None), ("rock & roll", "rock", None), ("drum & bass", "drum and bass", None),
+        ("12 bar blues in A", "blues shuffle", 12),
+    ],
+)  # fmt: skip
+def test_names_with_signs_and_numbers(prompt, style, bars):
+    parsed = parse_prompt(prompt)
+    assert (parsed.style, parsed.bars, parsed.unknown, parsed.unmet) == (style, bars, (), ())
+
+
+@pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"style": "bosa nova"}, r"unknown style 'bosa nova' \(did you mean 'bossa nova'\?\)"),
