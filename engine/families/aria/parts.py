@@ -17,6 +17,8 @@ _HANDS = {
     0: 6, 4: 6, 6: 6, 8: 4, 10: 4, 11: 4, 12: 4, 16: 6, 19: 6, 21: 5, 24: 5, 25: 5, 46: 5, 48: 5, 61: 4, 105: 4,
 }  # fmt: skip
 _CHOIR_NOTES = 4
+# Pitches of a band's melody, and the semitones that it has at least; left alone it sinks among the chords.
+_LOWEST_LEAD, _HIGHEST_LEAD, _LEAD_SPAN = 60, 82, 19
 
 
 def parts_of(names: tuple[str, ...], shift: int) -> tuple[list[Part], dict[int, int]]:
@@ -54,6 +56,8 @@ def programs_of(
 
 
 def lead_of(plan: bands.BandPlan, shift: int) -> tuple[list[Part], dict[int, int]]:
-    """As `parts_of` for the one who plays the melody of a band: a single voice, on the style's own instrument."""
+    """As `parts_of` for a band's melody: a single voice, on the style's own instrument, above the band's chords."""
     (part, *_), programs = parts_of((plan.written,), shift)
-    return [replace(part, most_notes=1)], dict.fromkeys(programs, plan.lead)
+    high = min(part.high, _HIGHEST_LEAD + shift)
+    low = max(part.low, min(_LOWEST_LEAD + shift, high - _LEAD_SPAN))
+    return [replace(part, low=low, high=high, most_notes=1)], dict.fromkeys(programs, plan.lead)

@@ -6,6 +6,7 @@ from clavilux.audio.arranging.library import band_names, band_words, load_band
 from clavilux.families.aria.controls import ACCEPTS
 from clavilux.families.aria.family import check_controls
 from clavilux.families.aria.family import settled as settle
+from clavilux.families.aria.parts import lead_of
 from clavilux.families.aria.prompt import parse_prompt
 from clavilux.families.aria.styles import STYLES
 
@@ -115,3 +116,9 @@ def test_a_melody_returns_with_its_section(aria):
         return [(round(float(note["start"]) - bar * 4, 3), int(note["pitch"])) for note in inside]
 
     assert tune(first) and tune(first) == tune(second)
+
+
+def test_a_melody_stands_above_the_chords():
+    """The harmonica's range goes down to the bass."""
+    [part], _ = lead_of(controls_of("blues")[1], 0)
+    assert (part.low, part.high, part.most_notes) == (60, 82, 1)
