@@ -33,8 +33,8 @@ def drawn(monkeypatch):
     """[(step, logits of all blocks [R * B, K, V], tokens [B, K])] of each draw while a test runs."""
     found, draw = [], Sampler.draw
 
-    def recording(self, logits, step, *arguments):
-        tokens = draw(self, logits, step, *arguments)
+    def recording(self, logits, step, *arguments, **named):
+        tokens = draw(self, logits, step, *arguments, **named)
         found.append((step, logits.clone().float(), tokens.clone()))
         return tokens
 

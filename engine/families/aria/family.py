@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs import Codec
 from clavilux.audio.codecs.score import ScoreCodec, ScorePlayer
+from clavilux.audio.midi_tracks import plural
 from clavilux.audio.score import Score
 from clavilux.audio.soundfont import SoundFont
 from clavilux.checks import short
@@ -77,9 +78,9 @@ def load(folder: Path, config: Mapping[str, Any], device: torch.device, dtype: s
     ids = layout.vocabulary + (layout.special is not None)
     if (spec.codebooks, spec.vocabulary, spec.num_outputs) != (layout.codebooks, ids, layout.vocabulary):
         raise CheckpointError(
-            f"{str(folder / 'config.json')!r} gives the decoder {spec.codebooks} codebooks that read {spec.vocabulary} "
-            f"ids and write {spec.num_outputs}; the score vocabulary that it names has {layout.codebooks}, {ids} and "
-            f"{layout.vocabulary}"
+            f"{str(folder / 'config.json')!r} gives the decoder {plural(spec.codebooks, 'codebook')} of "
+            f"{spec.vocabulary} ids, {spec.num_outputs} of them drawn; the score vocabulary that it names has "
+            f"{layout.codebooks} of {ids}, {layout.vocabulary} of them drawn"
         )
     with skeletons():
         composer = Composer(spec, len(styles))

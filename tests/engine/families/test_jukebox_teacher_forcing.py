@@ -25,9 +25,9 @@ def drawn(monkeypatch):
     """The logits [B, V] of each draw while a test runs."""
     found, draw = [], Sampler.draw
 
-    def recording(self, logits, step, *arguments):
+    def recording(self, logits, step, *arguments, **named):
         found.append(logits[:, 0].clone().float())
-        return draw(self, logits, step, *arguments)
+        return draw(self, logits, step, *arguments, **named)
 
     monkeypatch.setattr(Sampler, "draw", recording)
     return found

@@ -132,7 +132,7 @@ def test_rates_rise_and_fall_with_the_step_alone():
 def test_the_width_of_pixels_follows_what_is_left():
     """Its own rate: with the others' it would take thousands of steps to where the bound is best."""
     ours = learner(VAETraining(batch=4, rate=2e-3, warmup=5))
-    for number in range(80):
+    for number in range(120):
         ours.step(number)
     pixels = ours._pixels(ours.pictures.taught)
     with torch.no_grad():
