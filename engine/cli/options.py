@@ -15,6 +15,13 @@ import typer
 Output = Annotated[
     Path, typer.Option("--output", "-o", help="Where to: .wav, .flac, .ogg, .mp3; notes: .mid, .musicxml, .abc.")
 ]
+Temperature = Annotated[float | None, typer.Option(help="0 is greedy; higher is bolder.")]
+TopK = Annotated[int | None, typer.Option(help="Draw from the k likeliest tokens only.")]
+TopP = Annotated[float | None, typer.Option(help="Draw from the likeliest tokens that make up p.")]
+ModelName = Annotated[str, typer.Option(help="Bundled, a folder, a file or a hub id.")]
+Style = Annotated[str | None, typer.Option(help="One of the styles that `clavilux models` lists.")]
+Density = Annotated[str | None, typer.Option(help="sparse, medium or dense.")]
+Midi = Annotated[Path | None, typer.Option(help="Also save the notes as a MIDI file.")]
 Plot = Annotated[Path | None, typer.Option(help="Also draw the sound and the notes (.png, .svg, .pdf).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a machine-readable report and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]

@@ -19,6 +19,7 @@ from clavilux.cli import inputs, jobs
 from clavilux.cli.options import (
     Anything,
     AsJson,
+    Density,
     Device,
     Dtype,
     Instruments,
@@ -27,6 +28,8 @@ from clavilux.cli.options import (
     Loudness,
     Mark,
     MarkKeyFile,
+    Midi,
+    ModelName,
     Output,
     Plot,
     Quiet,
@@ -34,6 +37,10 @@ from clavilux.cli.options import (
     SoundFontFile,
     Stems,
     Strict,
+    Style,
+    Temperature,
+    TopK,
+    TopP,
     mark_of,
 )
 from clavilux.cli.outputs import SongFiles, check_songs, save_song
@@ -56,8 +63,8 @@ def render(
     metre: Annotated[str | None, typer.Option(help="3/4, 4/4, 6/8 ...")] = None,
     chords: Annotated[str | None, typer.Option(help='A chord a bar, "Gm Cm D7"; or "Gm Cm | D7".')] = None,
     instrument: Instruments = None,
-    style: Annotated[str | None, typer.Option(help="One of the styles that `clavilux models` lists.")] = None,
-    density: Annotated[str | None, typer.Option(help="sparse, medium or dense.")] = None,
+    style: Style = None,
+    density: Density = None,
     drums: Annotated[str | None, typer.Option(help="Of a band: full, light, brushes, sticks or none.")] = None,
     swing: Annotated[float | None, typer.Option(help="Of a band: 0.5 is even, 0.667 a triplet's.")] = None,
     form: Annotated[
@@ -71,9 +78,9 @@ def render(
         Path | None, typer.Option(help="Play this sheet (.txt): sections, bars, chords, tempo, players, dynamics.")
     ] = None,
     section: Annotated[str | None, typer.Option(help="whole, opening, middle or closing.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="0 is greedy; higher is bolder.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest tokens only.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens that make up p.")] = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
     guidance: Annotated[float | None, typer.Option(help="How strictly the words are followed; 1 is freely.")] = None,
     melody: Annotated[
         Path | None,
@@ -106,7 +113,7 @@ def render(
     mark_key: MarkKeyFile = None,
     strict: Strict = False,
     output: Output = Path("song.wav"),
-    midi: Annotated[Path | None, typer.Option(help="Also save the notes as a MIDI file.")] = None,
+    midi: Midi = None,
     midi_timing: Annotated[
         str, typer.Option(help="Of --midi: grid, or played, with the small delays of hands.")
     ] = "grid",
@@ -120,7 +127,7 @@ def render(
     loudness: Loudness = True,
     as_json: AsJson = False,
     quiet: Quiet = False,
-    model: Annotated[str, typer.Option(help="Bundled, a folder, a file or a hub id.")] = "aria",
+    model: ModelName = "aria",
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
