@@ -58,6 +58,6 @@ def programs_of(
 def lead_of(plan: bands.BandPlan, shift: int) -> tuple[list[Part], dict[int, int]]:
     """As `parts_of` for a band's melody: a single voice, on the style's own instrument, above the band's chords."""
     (part, *_), programs = parts_of((plan.written,), shift)
-    high = min(part.high, _HIGHEST_LEAD + shift)
+    high = min(part.high, max(_HIGHEST_LEAD + shift, part.low + _LEAD_SPAN))  # a piccolo begins high
     low = max(part.low, min(_LOWEST_LEAD + shift, high - _LEAD_SPAN))
     return [replace(part, low=low, high=high, most_notes=1)], dict.fromkeys(programs, plan.lead)
