@@ -42,8 +42,10 @@ from clavilux.families.aria.family import Aria
 from clavilux.families.aria.formats import FrameFormat
 from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixControls, tempo_bin
 from clavilux.loading import load
-from clavilux.training.data import Piece, read_index, tokenize
-from clavilux.training.note_data import FramePiece, read_chords, read_frames
+from clavilux.training.data import read_chords, read_index, taught_scores
+from clavilux.training.labels import STYLE_OF_LABEL
+from clavilux.training.note_data import FramePiece, framed
+from clavilux.training.token_data import STYLE_NAMES, Piece, tokenized
 
 PARTS = ("time", "instrument", "pitch", "length", "structure")
 PART_OF_KIND = {
@@ -80,8 +82,8 @@ def frame_scorer(aria: Aria, scores: Path, bars: int, heads: bool) -> Scorer:
     named = read_chords(scores)
 
     def told(row: dict[str, str]) -> Told | None:
-        pieces = read_frames(scores, row, named.get(row["file"], ()))
-        return _told_in_frames(aria, pieces[0], bars, heads) if pieces else None
+        taught = taught_scores(scores, row, named.get(row["file"], ()))
+        return _told_in_frames(aria, framed(taught[0]), bars, heads) if taught else None
 
     return told
 
@@ -126,10 +128,11 @@ def frame_nats(aria: Aria, frames: np.ndarray, controls: PrefixControls) -> np.n
 
 def remi_scorer(aria: Aria, scores: Path, bars: int) -> Scorer:
     """The scorer of a composer whose tokens are REMI."""
+    named = read_chords(scores)
 
     def told(row: dict[str, str]) -> Told | None:
-        pieces = tokenize(scores, row)
-        return _told(aria, pieces[0], bars) if pieces else None
+        taught = taught_scores(scores, row, named.get(row["file"], ()))
+        return _told(aria, tokenized(taught[0]), bars) if taught and taught[0].label in STYLE_NAMES else None
 
     return told
 
@@ -168,7 +171,8 @@ def _controls(aria: Aria, piece: Piece, ids: np.ndarray) -> PrefixControls:
     """All that training would have said of the piece, but how dense it is."""
     tokens = score_tokens()
     programs = {tokens.values[i] for i in np.unique(ids) if tokens.kinds[i] == "Program"}
-    style = aria.styles.index(piece.style) if piece.style in aria.styles else -1
+    style = piece.style if piece.style in aria.styles else STYLE_OF_LABEL[piece.style]
+    style = -1 if style is None else aria.styles.index(style)
     return PrefixControls(style, MODES.index(piece.mode), tempo_bin(piece.tempo), -1, tuple(sorted(programs)))
 
 

@@ -2,14 +2,14 @@
 
 Reads the folder of scores once into a cache, trains the shared decoder on windows of score tokens under a
 prefix of controls, writes a checkpoint every few minutes and goes on from it when run again. The learning
-rate follows the time spent, not the number of steps, so a run ends when it was asked to on any machine.
+rate follows the time spent, not the number of steps: of the processor, so that a run in the background learns as much
+as one alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -27,7 +27,11 @@ from clavilux.decoder import DecoderSpec
 from clavilux.families.aria.family import Composer
 from clavilux.families.aria.formats import vocabulary_hash
 from clavilux.families.aria.prefix import PREFIX_LENGTH, PrefixControls, tempo_bin
-from clavilux.training import data
+from clavilux.training import token_data
+from clavilux.training.image_dataset import Clock, autocast, save_state, train_loop
+from clavilux.training.labels import STYLE_OF_LABEL
+from clavilux.training.muon import optimizers_of
+from clavilux.training.token_data import STYLE_NAMES
 
 FORCED_KINDS = ("TimeSig", "Section", "Tempo", "PAD")  # the grammar always says these, so they teach nothing
 CONDITION_DROPOUT = 0.1
@@ -46,13 +50,29 @@ Measured = tuple[int, float, float, float]  # step, seconds spent, nats a token 
 class TrainSpec:
     """How a run goes: windows of `context` positions (the prefix included), `batch` of them a step."""
 
-    context: int = 512
-    batch: int = 12
-    muon_rate: float = 0.02
+    context: int = 1024
+    batch: int = 6
+    muon_rate: float = 0.01
     adam_rate: float = 3e-3
     weight_decay: float = 0.02
     warmup_share: float = 0.02
     seed: int = 0
+
+
+def begin_with(folder: Path) -> dict[str, Tensor]:
+    """The weights of a checkpoint with as many layers, for the styles here: one that it does not know begins as the
+    style that it belongs to, and as no style where there is none.
+    """
+    weights = load_file(folder / "model.safetensors")
+    known = json.loads((folder / "config.json").read_text(encoding="utf-8"))["styles"]
+    rows = [known.index(n) if n in known else len(known) for n in (_nearest(name, known) for name in STYLE_NAMES)]
+    table = weights["conditioner.style.weight"]
+    weights["conditioner.style.weight"] = table[[*rows, len(known)]]
+    return {name: tensor.float() for name, tensor in weights.items()}
+
+
+def _nearest(name: str, known: list[str]) -> str | None:
+    return name if name in known else STYLE_OF_LABEL[name]
 
 
 def composer_spec(vocabulary: int, context: int) -> DecoderSpec:
@@ -99,11 +119,11 @@ class Windows:
         self.random = np.random.default_rng(seed)
         weight = (self.ends - self.starts)[self.chosen].astype(float)
         style = self.arrays["style"][self.chosen]
-        share = np.bincount(style, weight, minlength=len(data.STYLE_NAMES))
+        share = np.bincount(style, weight, minlength=len(STYLE_NAMES))
         # Rare styles are seen more often than their share of the notes: by its square root.
         self.weight = weight * np.where(share[style] > 0, share[style], 1) ** -0.5
         self.weight /= self.weight.sum()
-        self.density_edges = np.zeros((len(data.STYLE_NAMES), 2))
+        self.density_edges = np.zeros((len(STYLE_NAMES), 2))
         tokens = score_tokens()
         kinds = np.array(tokens.kinds)
         self.is_pitch = np.isin(kinds, ("Pitch", "PitchDrum"))
@@ -113,7 +133,7 @@ class Windows:
 
     def measure_density(self, samples: int = 4000) -> np.ndarray:
         """Terciles of notes a quarter in each style's windows, [styles, 2]."""
-        found: dict[int, list[float]] = {i: [] for i in range(len(data.STYLE_NAMES))}
+        found: dict[int, list[float]] = {i: [] for i in range(len(STYLE_NAMES))}
         for _ in range(samples):
             piece, start, stop = self._window()
             found[int(self.arrays["style"][piece])].append(self._density(start, stop))
@@ -154,7 +174,7 @@ class Windows:
             return window
         used = np.unique(self.program_values[window[self.is_program[window]]])
         table = np.arange(len(self.is_program))
-        if data.STYLE_NAMES[style] == "chorale" and len(used) == 1 and used[0] != DRUMS:
+        if STYLE_NAMES[style] in ("chorale", "hymn") and len(used) == 1 and used[0] != DRUMS:
             table[self.program_ids[int(used[0])]] = self.program_ids[int(self.random.choice(CHOIRS))]
             return table[window]
         for program, other in exchanged(used.tolist(), self.random).items():
@@ -178,7 +198,9 @@ class Windows:
 class Run:
     """A training run in a folder: state, log, and going on from where it stopped."""
 
-    def __init__(self, cache: Path, out: Path, spec: TrainSpec):
+    def __init__(
+        self, cache: Path, out: Path, spec: TrainSpec, seconds: float, begin: Path | None = None, compiled: bool = False
+    ):
         torch.manual_seed(spec.seed)
         self.spec, self.out = spec, out
         tokens = score_tokens()
@@ -186,17 +208,16 @@ class Run:
         self.train = Windows(cache, False, length, spec.seed)
         self.held_out = Windows(cache, True, length, spec.seed + 1)
         self.train.density_edges = self.held_out.density_edges = self.train.measure_density()
-        self.model = Composer(composer_spec(len(tokens), spec.context), len(data.STYLE_NAMES))
+        self.model = Composer(composer_spec(len(tokens), spec.context), len(STYLE_NAMES))
         self.teaches = torch.tensor([kind not in FORCED_KINDS for kind in tokens.kinds])
-        matrices = [p for n, p in self.model.decoder.named_parameters() if p.ndim == 2 and "layers" in n]
-        chosen = {id(p) for p in matrices}
-        others = [p for p in self.model.parameters() if id(p) not in chosen]
-        self.optimizers = [
-            torch.optim.Muon(matrices, lr=spec.muon_rate, weight_decay=spec.weight_decay),
-            torch.optim.AdamW(others, lr=spec.adam_rate, betas=(0.9, 0.98), weight_decay=0.0),
-        ]
+        self.logits = torch.compile(self._logits, dynamic=False) if compiled else self._logits
+        if begin is not None:
+            self.model.load_state_dict(begin_with(begin))
+        self.optimizers = optimizers_of(
+            self.model, self.model.decoder, spec.muon_rate, spec.adam_rate, spec.weight_decay
+        )
         self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
-        self.step, self.spent_s = 0, 0.0
+        self.step, self.clock = 0, Clock(seconds)
         self.log: list[Measured] = []
         self.held_out_batches = [self.held_out.batch(spec.batch) for _ in range(12)]
         if (out / "state.pt").exists():
@@ -206,17 +227,20 @@ class Run:
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        self.step, self.spent_s, self.log = state["step"], state["spent_s"], state["log"]
+        self.step, self.log = state["step"], state["log"]
+        self.clock = Clock(self.clock.seconds, state["spent_s"])
         self.train.random = np.random.default_rng(self.spec.seed + self.step)
 
     def loss(self, tokens: Tensor, controls: list[PrefixControls]) -> Tensor:
         """Mean nats a token that the grammar leaves open."""
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            conditioning = Conditioning(prefix=self.model.conditioner(controls))
-            logits = self.model.decoder(tokens[:, None], conditioning=conditioning)[:, 0, :-1]
+        with autocast():
+            logits = self.logits(tokens, self.model.conditioner(controls))
         following = tokens[:, 1:]
         teaches = self.teaches[following]
         return cross_entropy(logits[teaches].float(), following[teaches])
+
+    def _logits(self, tokens: Tensor, prefix: Tensor) -> Tensor:
+        return self.model.decoder(tokens[:, None], conditioning=Conditioning(prefix=prefix))[:, 0, :-1]
 
     def train_step(self, share: float) -> float:
         """One step at `share` (0 to 1) of the run: warm-up, then a straight line to zero."""
@@ -243,33 +267,27 @@ class Run:
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
-            "spent_s": self.spent_s,
+            "spent_s": self.clock.spent_s,
             "log": self.log,
             "spec": asdict(self.spec),
             "density_edges": self.train.density_edges.tolist(),
         }
-        part = self.out / "state.pt.part"
-        torch.save(state, part)
-        part.replace(self.out / "state.pt")
+        save_state(state, self.out / "state.pt")
         (self.out / "log.json").write_text(json.dumps(self.log))
         plot_log(self.log, self.out / "curves.png")
 
-    def go(self, seconds: float, report: Callable[[Run, float], None]) -> None:
-        """Train until `seconds` have been spent in all; `report(run, train_loss)` about every ten seconds."""
-        recent, last_report, last_checkpoint = [], 0.0, time.monotonic()
-        while self.spent_s < seconds:
-            began = time.monotonic()
-            recent.append(self.train_step(self.spent_s / seconds))
-            self.spent_s += time.monotonic() - began
-            now = time.monotonic()
-            if now - last_report > 10:
-                report(self, float(np.mean(recent[-50:])))
-                last_report = now
-            if now - last_checkpoint > 240 or self.spent_s >= seconds:
-                train_loss = float(np.mean(recent[-200:]))
-                self.log.append((self.step, self.spent_s, train_loss, self.held_out_loss()))
-                self.checkpoint()
-                last_checkpoint = time.monotonic()
+    def go(self, report: Callable[[Run, float], None]) -> None:
+        """Train until the time is spent; `report(run, train_loss)` every few seconds."""
+
+        def measure(losses: list[float]) -> None:
+            spent = self.clock.spent_s
+            self.log.append((self.step, spent, float(np.mean(losses[-200:])), self.held_out_loss()))
+            self.checkpoint()
+
+        self.clock = Clock(self.clock.seconds, self.clock.spent_s)  # what came before the first step does not count
+        losses = train_loop(self.clock, self.train_step, lambda each: report(self, float(np.mean(each[-50:]))), measure)
+        if losses:
+            measure(losses)
 
 
 def export(run: Path, folder: Path) -> None:
@@ -281,10 +299,10 @@ def export(run: Path, folder: Path) -> None:
         "name": "aria",
         "licence": "Apache-2.0",
         "decoder": spec.to_dict(),
-        "styles": data.STYLE_NAMES,
+        "styles": STYLE_NAMES,
         "vocabulary_sha256": vocabulary_hash(),
         "training": {**state["spec"], "steps": state["step"], "seconds": round(state["spent_s"])},
-        "density_edges": dict(zip(data.STYLE_NAMES, state["density_edges"], strict=True)),
+        "density_edges": dict(zip(STYLE_NAMES, state["density_edges"], strict=True)),
     }
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.to(torch.float16).contiguous() for name, tensor in state["model"].items()}
@@ -312,27 +330,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scores", type=Path, help="folder with index.tsv and the MIDI files it names")
     parser.add_argument("--out", type=Path, default=Path("runs/composer"), help="checkpoints, log and curves")
-    parser.add_argument("--minutes", type=float, default=60.0, help="training time in all")
+    parser.add_argument(
+        "--minutes", type=float, default=60.0, help="training time in all, of the processor: a thread's share"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--begin", type=Path, help="a checkpoint folder of aria's whose weights to begin with")
+    parser.add_argument("--muon-rate", type=float, default=TrainSpec.muon_rate, help="of the matrices")
+    parser.add_argument("--adam-rate", type=float, default=TrainSpec.adam_rate, help="of all else")
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the decoder's step: a quarter faster; needs a C++ compiler"
+    )
     parser.add_argument("--export", type=Path, help="when done, write the checkpoint into this folder")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
     cache = args.out / "tokens.npz"
     if not cache.exists():
-        data.build(args.scores, cache, progress=lambda d, n: print(f"\rreading {d}/{n}", end="", flush=True))
+        token_data.build(args.scores, cache, progress=lambda d, n: print(f"\rreading {d}/{n}", end="", flush=True))
         print()
-    run = Run(cache, args.out, TrainSpec())
+    spec = TrainSpec(muon_rate=args.muon_rate, adam_rate=args.adam_rate)
+    run = Run(cache, args.out, spec, args.minutes * 60, args.begin, args.compile)
     size = sum(p.numel() for p in run.model.parameters())
     print(f"{size / 1e6:.2f} M parameters, {len(run.train.chosen)} pieces, {len(run.held_out.chosen)} held out")
-    started, first = time.monotonic(), run.step
 
     def report(run: Run, loss: float) -> None:
-        rate = (run.step - first) * run.spec.batch * run.spec.context / (time.monotonic() - started)
-        left = args.minutes - run.spent_s / 60
-        print(f"step {run.step}  loss {loss:.3f}  {rate:.0f} tokens/s  {left:.1f} min left", flush=True)
+        left = args.minutes - run.clock.spent_s / 60
+        print(f"step {run.step}  loss {loss:.3f}  {left:.1f} min of the processor left", flush=True)
 
-    run.go(args.minutes * 60, report)
+    run.go(report)
     print(f"held out {run.log[-1][3]:.3f} nats a token")
     if args.export:
         export(args.out, args.export)

@@ -1,7 +1,7 @@
-"""From a folder of MIDI files with an `index.tsv` to the composer's training tokens.
+"""From a folder of MIDI files with an `index.tsv` to the scores that a composer is taught from.
 
-Knows which files belong together, which are held out, what instruments a file means, and how a piece is
-brought to C. Does not know the decoder. One row of the index: file, title, composer, style, gm_programs, ...
+Knows which files belong together and which are copies of one another, which are held out, what instruments a file
+means and where its chords come from. Does not know tokens. One row of the index: file, title, composer, style, ...
 """
 
 from __future__ import annotations
@@ -9,22 +9,27 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from clavilux.audio.codecs.bar_grid import regular_bars
-from clavilux.audio.codecs.remi import score_tokens, written_program
+from clavilux.audio.codecs.remi import written_program
+from clavilux.audio.harmony import Chord
 from clavilux.audio.harmony_analysis import find_chords, find_key
 from clavilux.audio.score import Score
-from clavilux.families.aria.form import sections_of
-from clavilux.families.aria.prefix import shift_to_c
-from clavilux.families.aria.styles import STYLES, style_of
+from clavilux.training.labels import label_of
 
 HELD_OUT_SHARE = 0.04
+LEAST_NOTES = 32
+SHINGLE = 8  # intervals of the highest line that are compared at once
+COPY_SHARE = 0.5  # of the shorter piece's shingles that another has, above which one is a copy
+T = TypeVar("T")
 
 # Many engravings leave the program at 0 (piano) and name the instrument in the title's brackets.
 _BRACKETS = (
@@ -39,17 +44,12 @@ QUARTETS = ((56, 60, 57, 58), (40, 40, 41, 42), (73, 68, 71, 70))
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One training piece, its pitches brought to C: tokens uint16 [T], quarters float32 [T] (each token's bar
-    and position from the start), and what conditions it.
-    """
+class TaughtScore:
+    """A score of whole bars as a composer is taught it, at its own pitch. `label` is one of `labels.LABELS`."""
 
     file: str
-    style: str
-    mode: str
-    tempo: float
-    tokens: np.ndarray
-    quarters: np.ndarray
+    label: str
+    score: Score
 
 
 def read_index(folder: str | Path) -> list[dict[str, str]]:
@@ -99,54 +99,54 @@ def read_score(folder: str | Path, row: dict[str, str]) -> Score:
     return replace(score, key=key, chords=find_chords(score, key))
 
 
-def tokenize(folder: str | Path, row: dict[str, str]) -> list[Piece]:
-    """The training pieces that a file makes: itself, and four-part chorales once more for each quartet."""
+def taught_scores(
+    folder: str | Path, row: dict[str, str], chords: Sequence[tuple[float, Chord]] = ()
+) -> list[TaughtScore]:
+    """The scores that a file makes: itself, and hymns and chorales for one instrument once more for each quartet.
+
+    `chords` are those that the source names; without them they are found in the notes. A file whose bars have none of
+    our metres, or with fewer than `LEAST_NOTES` notes, makes none.
+    """
+    label = label_of(row)
     try:
-        score = regular_bars(read_score(folder, row))
+        if label == "drums":
+            score = regular_bars(Score.from_midi(Path(folder) / row["file"]).merged())
+        else:
+            read = read_score(folder, row)
+            if chords:
+                read = replace(read, chords=tuple(chords))
+            elif len(np.unique(read.notes["start"])) == len(read.notes):
+                read = replace(read, chords=plain_chords(read.chords))
+            score = regular_bars(read)
     except ValueError:
-        return []  # a handful of files hold no notes, or bars that no metre of ours can hold
-    if len(score.notes) < 32:
         return []
-    style = style_of(row)
-    pieces = [_piece(score, row, style)]
+    if len(score.notes) < LEAST_NOTES:
+        return []
+    made = [TaughtScore(row["file"], label, score)]
     notes = score.notes
-    if style == "chorale" and len(set(notes["program"].tolist())) == 1 and not notes["drum"].any():
-        pieces += [_piece(in_parts(score, q), row, style) for q in QUARTETS]
-    return pieces
+    if label in ("chorale", "hymn") and len(set(notes["program"].tolist())) == 1 and not notes["drum"].any():
+        made += [TaughtScore(row["file"], label, in_parts(score, parts)) for parts in QUARTETS]
+    return made
 
 
-def _piece(score: Score, row: dict[str, str], style: str) -> Piece:
-    assert score.key is not None, "`read_score` finds one"
-    tokens = score_tokens()
-    starts = score.bar_starts()
-    ids = tokens.encode(score, sections_of(len(starts)))
-    ids = tokens.transposition(shift_to_c(score.key.tonic))[ids]
-    return Piece(
-        file=row["file"],
-        style=style,
-        mode=score.key.mode,
-        tempo=score.tempos[0][1],
-        tokens=ids.astype(np.uint16),
-        quarters=quarters_of(ids),
-    )
+def plain_chords(chords: Sequence[tuple[float, Chord]]) -> tuple[tuple[float, Chord], ...]:
+    """Chords as triads and sevenths of the dominant: a line alone does not say more.
+
+    A half-diminished chord is the minor one on its third, a diminished one the dominant's seventh below it.
+    """
+    plain: list[tuple[float, Chord]] = []
+    for at, chord in chords:
+        up, quality = _PLAINER.get(chord.quality, (0, chord.quality))
+        simple = Chord((chord.root + up) % 12, quality)
+        if not plain or plain[-1][1] != simple:
+            plain.append((at, simple))
+    return tuple(plain)
 
 
-def quarters_of(ids: np.ndarray) -> np.ndarray:
-    """Quarter notes from the first bar to each token's position, float32 [T]."""
-    tokens = score_tokens()
-    out = np.zeros(len(ids), dtype=np.float32)
-    bar = length = at = 0.0
-    unit = 4
-    for i, token in enumerate(ids):
-        kind, value = tokens.kinds[token], tokens.values[token]
-        if kind == "Bar":
-            bar = at = bar + length
-        elif kind == "TimeSig":
-            length, unit = value[0] * 4 / value[1], value[1]
-        elif kind == "Position":
-            at = bar + value / 12 * 4 / unit
-        out[i] = at
-    return out
+_PLAINER = {
+    "min7": (0, "min"), "maj7": (0, "maj"), "hdim7": (3, "min"), "dim": (8, "7"), "dim7": (8, "7"), "aug": (0, "maj"),
+    "sus4": (0, "maj"),
+}  # fmt: skip
 
 
 def in_parts(score: Score, programs: tuple[int, ...]) -> Score:
@@ -167,53 +167,110 @@ def _part(pitch: int) -> int:
     return 0 if pitch >= 67 else 1 if pitch >= 60 else 2 if pitch >= 52 else 3
 
 
-def _tokenize_star(job: tuple[str | Path, dict[str, str]]) -> list[Piece]:
-    return tokenize(*job)
+def _line(score: Score) -> np.ndarray:
+    """Hashes of runs of intervals in the highest line, each once."""
+    notes = score.notes
+    starts, first = np.unique(np.round(notes["start"], 3), return_inverse=True)
+    top = np.zeros(len(starts), dtype=np.int64)
+    np.maximum.at(top, first, notes["pitch"].astype(np.int64))
+    steps = np.diff(top) + 128
+    if len(steps) < SHINGLE:
+        return np.zeros(0, dtype=np.int64)
+    runs = np.lib.stride_tricks.sliding_window_view(steps, SHINGLE)
+    return np.unique((runs * 257 ** np.arange(SHINGLE - 1, -1, -1, dtype=np.int64)).sum(axis=1))
 
 
-def build(
-    folder: str | Path, cache: str | Path, workers: int = 2, progress: Callable[[int, int], None] | None = None
-) -> None:
-    """Tokenise a folder of scores into `cache` (npz): training and held-out pieces, exact duplicates dropped.
+def find_copies(lines: Sequence[np.ndarray]) -> list[int | None]:
+    """For each piece the earlier one that it is a copy of, in any key and edition, or None.
 
-    `progress(done, total)` is called as files are read.
+    A copy shares `COPY_SHARE` of the shorter's runs of intervals with it. Pieces without runs are never copies.
     """
-    train, held_out = split(read_index(folder))
-    jobs = [(folder, row) for row in train + held_out]
-    pieces: list[list[Piece]] = []
+    holders: dict[int, list[int]] = defaultdict(list)
+    found: list[int | None] = []
+    for index, line in enumerate(lines):
+        shared: Counter[int] = Counter()
+        for run in line.tolist():
+            shared.update(holders[run])
+        copies = [o for o, n in shared.items() if n >= COPY_SHARE * min(len(line), len(lines[o]))]
+        found.append(max(copies, key=lambda other: (shared[other], -other)) if copies else None)
+        if not copies:
+            for run in line.tolist():
+                holders[run].append(index)
+    return found
+
+
+def read_chords(folder: str | Path) -> dict[str, list[tuple[float, Chord]]]:
+    """The chords that sources name, by file, from `chords.tsv`; without extras in brackets and slashed basses.
+
+    A name that is none of ours, such as C6 or C9, is read as the chord that it extends; {} without the file.
+    """
+    path = Path(folder) / "chords.tsv"
+    out: dict[str, list[tuple[float, Chord]]] = defaultdict(list)
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+                chord = _plain_chord(row["chord"])
+                at = float(row["quarter"])
+                if chord is not None and (not out[row["file"]] or out[row["file"]][-1][0] < at):
+                    out[row["file"]].append((at, chord))
+    return dict(out)
+
+
+_EXTENDED = (("m6", "m"), ("6", ""), ("m9", "m7"), ("maj9", "maj7"), ("9", "7"), ("m11", "m7"), ("11", "7"),
+             ("13", "7"), ("7#5", "aug"), ("7b5", "7"), ("sus2", "sus4"), ("7sus4", "sus4"), ("5", ""))  # fmt: skip
+
+
+def _plain_chord(name: str) -> Chord | None:
+    plain = name.split("(")[0].split("/")[0].strip()
+    try:
+        return Chord.parse(plain)
+    except ValueError:
+        root = plain[:2] if plain[1:2] in ("#", "b") else plain[:1]
+        ending = dict(_EXTENDED).get(plain[len(root) :])
+        try:
+            return None if ending is None else Chord.parse(root + ending)
+        except ValueError:
+            return None
+
+
+def collected(
+    folder: str | Path, make: Callable[[TaughtScore], T], workers: int = 2,
+    progress: Callable[[int, int], None] | None = None, without: Collection[str] = (),
+) -> tuple[list[T], list[bool]]:  # fmt: skip
+    """(what `make` makes of every score of a folder that is no copy of another, which of them are held out).
+
+    Where a held-out piece has copies, those are dropped; else the longest stays. What is held out stands once, without
+    its quartets. `make` is called in other processes. `progress(done, total)` is called as files are read. Files of
+    the labels `without` are left out.
+    """
+    train, held_out = split(row for row in read_index(folder) if label_of(row) not in without)
+    named = read_chords(folder)
+    jobs = [(folder, row, named.get(row["file"], ()), make) for row in held_out + train]
+    pieces: list[tuple[np.ndarray, list[T]]] = []
     with ProcessPoolExecutor(workers) as pool:
-        for made in pool.map(_tokenize_star, jobs, chunksize=16):
+        for made in pool.map(_made, jobs, chunksize=8):
             pieces.append(made)
             if progress is not None:
                 progress(len(pieces), len(jobs))
-    seen, kept, is_held_out = set(), [], []
-    # Held-out pieces go first: a duplicate that crosses the split is dropped from training.
-    order = list(range(len(train), len(jobs))) + list(range(len(train)))
-    for index in order:
-        for piece in pieces[index]:
-            name = hashlib.sha256(piece.tokens[16:4096].tobytes()).digest()
-            if name not in seen:
-                seen.add(name)
-                kept.append(piece)
-                is_held_out.append(index >= len(train))
-    save(cache, kept, is_held_out)
+    read = [index for index, (_, made) in enumerate(pieces) if made]
+    read.sort(key=lambda index: (index >= len(held_out), -len(pieces[index][0]), index))
+    copies = find_copies([pieces[index][0] for index in read])
+    kept: list[T] = []
+    is_held_out: list[bool] = []
+    for index, copy in zip(read, copies, strict=True):
+        if copy is None:
+            alone = index < len(held_out)
+            versions = pieces[index][1][:1] if alone else pieces[index][1]
+            kept += versions
+            is_held_out += [alone] * len(versions)
+    return kept, is_held_out
 
 
-def save(path: str | Path, pieces: list[Piece], is_held_out: list[bool]) -> None:
-    """Write pieces as one npz."""
-    ends = np.cumsum([len(p.tokens) for p in pieces])
-    np.savez(
-        path,
-        tokens=np.concatenate([p.tokens for p in pieces]),
-        quarters=np.concatenate([p.quarters for p in pieces]),
-        ends=ends,
-        style=np.array([STYLE_NAMES.index(p.style) for p in pieces]),
-        minor=np.array([p.mode == "minor" for p in pieces]),
-        tempo=np.array([p.tempo for p in pieces]),
-        files=np.array([p.file for p in pieces]),
-        held_out=np.array(is_held_out),
-        vocabulary=np.array(score_tokens().names),
-    )
-
-
-STYLE_NAMES = tuple(sorted(STYLES))
+def _made(
+    job: tuple[str | Path, dict[str, str], Sequence[tuple[float, Chord]], Callable[[TaughtScore], T]],
+) -> tuple[np.ndarray, list[T]]:
+    folder, row, chords, make = job
+    scores = taught_scores(folder, row, chords)
+    # Drums by themselves have no line, and are never copies.
+    line = _line(scores[0].score) if scores and scores[0].label != "drums" else np.zeros(0, dtype=np.int64)
+    return line, [make(each) for each in scores]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clavilux.audio.codecs.note_frames import BAR, BOOKS, IDS
+from clavilux.audio.codecs.note_frames import BAR, BOOKS, IDS, encode_frames
 from clavilux.audio.score import NOTE, Score
 from clavilux.families.aria.heads import heads_of
 from clavilux.training import note_data
@@ -22,7 +22,7 @@ SCORE = Score(np.array([(i / 2, 0.5, 60 + i % 8, 80, 40 * (i % 16 == 0), False) 
 
 @pytest.fixture
 def frames() -> np.ndarray:
-    return note_data.encode_frames(SCORE, heads_of(SCORE), velocities=False)
+    return encode_frames(SCORE, heads_of(SCORE), velocities=False)
 
 
 def test_flat_ids_say_what_changes(frames):
@@ -51,7 +51,7 @@ def test_pairs_are_shorter_and_keep_bars_apart(frames, monkeypatch):
 
 @pytest.mark.parametrize("way", ["flat", "pairs", "chain", "delay-01222"])
 def test_each_way_is_measured(frames, way, tmp_path, monkeypatch):
-    pieces = [note_data.FramePiece(f"{n}.mid", "reel", False, 120.0, frames, np.zeros(0, np.int64)) for n in range(4)]
+    pieces = [note_data.FramePiece(f"{n}.mid", "reel", False, 120.0, frames) for n in range(4)]
     note_data.save(tmp_path / "frames.npz", pieces, [True, False, False, False])
     small = replace(composer_tokens.SPEC, width=16, layers=1, heads=2, ffn_width=16, context=64)
     for name, value in (

@@ -40,7 +40,15 @@ from clavilux.families.aria.formats import Task, TokenFormat, format_of
 from clavilux.families.aria.melody_song import MelodySong, check_melody
 from clavilux.families.aria.outline import Settlement, outline_of, settled
 from clavilux.families.aria.parts import lead_of, parts_of, programs_of
-from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixConditioner, PrefixControls, shift_to_c, tempo_bin
+from clavilux.families.aria.prefix import (
+    MODES,
+    PREFIX_LENGTH,
+    PrefixConditioner,
+    PrefixControls,
+    shift_to_c,
+    style_index,
+    tempo_bin,
+)
 from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.families.aria.refusal import check_understood
 from clavilux.families.aria.rewriting import OPTIONS as REWRITING
@@ -270,7 +278,7 @@ class ScoreGeneration:
         heard = [names_of(bar.players) for bar in outline.bars]
         heard = [names if names is None else frozenset(programs[program] for program in names) for names in heard]
         prefix = PrefixControls(
-            style=aria.writing.style(
+            style=style_index(
                 aria.styles, controls.style if plan is None else plan.band.composer, parsed.kind, leads=plan is not None
             ),
             mode=MODES.index(controls.key.mode),

@@ -37,13 +37,10 @@ from clavilux.families.aria.form import Bar
 from clavilux.families.aria.frame_grammar import DELAYS, WHAT, FrameGrammar
 from clavilux.families.aria.grammar import Part, ScoreGrammar
 from clavilux.families.aria.heads import heads_before, heads_of, planned_heads
-from clavilux.families.aria.lexicon import KINDS
 from clavilux.families.aria.transposition import Transposition
 from clavilux.layout import Delay, parallel
 from clavilux.marking import SCORE_KIND, MarkedTokens
 from clavilux.sampling import Grammar, SamplingSpec
-
-_LEAD = "lead sheet"  # the style of a melody under chords
 
 
 @dataclass(frozen=True)
@@ -88,12 +85,6 @@ class TokenFormat(Protocol):
     def begin(self, task: Task, before: Score | None, shift: int, most: int) -> tuple[Tensor, Grammar]:
         """(the end of the score that bars go on from, in the composer's key, int64 [1, K, T], at most so many steps;
         what may be written of the bars after it). `shift` semitones take the sounding pitch to the composer's.
-        """
-
-    def style(self, known: Sequence[str], name: str, kind: str | None, *, leads: bool) -> int:
-        """Which of the styles that a composer knows is meant by one of `STYLES`, and a kind out of `KINDS` or None.
-
-        `leads`: a band plays, and what is written is its melody.
         """
 
     def moved(self, shift: int) -> Moved:
@@ -152,9 +143,6 @@ class RemiFormat:
             tokens, task.bars, task.parts, None if prompt.shape[2] else task.tempo, task.playing, task.voices
         )
 
-    def style(self, known: Sequence[str], name: str, kind: str | None, *, leads: bool) -> int:
-        return known.index(name)
-
     def moved(self, shift: int) -> Transposition:
         tokens = score_tokens()
         return Transposition(tokens.transposition(shift), tokens.transposition(-shift))
@@ -195,11 +183,6 @@ class FrameFormat:
         return prompt, FrameGrammar(
             self.layout, task.bars, heads, task.parts, frames, playing=task.playing, voices=task.voices
         )
-
-    def style(self, known: Sequence[str], name: str, kind: str | None, *, leads: bool) -> int:
-        if leads and _LEAD in known:
-            return known.index(_LEAD)
-        return known.index(kind if kind is not None and kind in known and KINDS[kind] == name else name)
 
     def moved(self, shift: int) -> FrameTransposition:
         return FrameTransposition(shift)

@@ -6,6 +6,7 @@ force (`grammar`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,10 +14,12 @@ from torch import Tensor, nn
 
 from clavilux.audio.codecs.remi import DRUMS, PROGRAMS
 from clavilux.families.aria.controls import DENSITIES
+from clavilux.families.aria.lexicon import KINDS
 
 MODES = ("major", "minor")
 TEMPO_EDGES = (54.0, 66.0, 76.0, 88.0, 100.0, 112.0, 126.0, 144.0, 168.0)  # quarters a minute
 PREFIX_LENGTH = 5
+_LEAD = "lead sheet"  # the style of a melody under chords
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,16 @@ def tempo_bin(quarters_per_minute: float) -> int:
 def shift_to_c(tonic: int) -> int:
     """Semitones, -6 to 5, that bring a tonic to C."""
     return (-tonic + 6) % 12 - 6
+
+
+def style_index(known: Sequence[str], name: str, kind: str | None, *, leads: bool) -> int:
+    """Which of the styles that a composer knows is meant by one of `STYLES`, and a kind out of `KINDS` or None.
+
+    `leads`: a band plays, and what is written is its melody.
+    """
+    if leads and _LEAD in known:
+        return known.index(_LEAD)
+    return known.index(kind if kind is not None and kind in known and KINDS[kind] == name else name)
 
 
 class PrefixConditioner(nn.Module):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from clavilux.audio.codecs.note_frames import BAR, BOOKS, IDS
+from clavilux.audio.codecs.note_frames import BAR, BOOKS, IDS, encode_frames
 from clavilux.audio.score import NOTE, Score
 from clavilux.decoder import DecoderSpec
 from clavilux.families.aria.heads import heads_of
@@ -36,8 +36,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pitches = [60 + number + step for step in (0, 2, 4, 5, 7, 5, 4, 2)] * 6
         notes = [(i / 2, 0.5, pitch, 50 + 10 * number, 0, False) for i, pitch in enumerate(pitches)]
         score = Score(np.array(notes, NOTE), length=24.0)
-        frames = note_data.encode_frames(score, heads_of(score))
-        piece = note_data.FramePiece(f"{number}.mid", "reel", False, 120.0, frames, np.zeros(0, np.int64))
+        frames = encode_frames(score, heads_of(score))
+        piece = note_data.FramePiece(f"{number}.mid", "reel", False, 120.0, frames)
         pieces.append(piece)
     note_data.save(folder / "frames.npz", pieces, [number == 0 for number in range(6)])
     return folder / "frames.npz"

@@ -12,7 +12,7 @@ from clavilux.audio.codecs.note_frames import BAR, END, RETURN_UNSAID, is_drawn,
 from clavilux.audio.harmony import Chord
 from clavilux.audio.score import NOTE, Score
 from clavilux.families.aria.styles import STYLES
-from clavilux.training import note_data
+from clavilux.training import data, note_data
 from clavilux.training.labels import LABELS, STYLE_OF_LABEL, label_of
 from clavilux.training.note_windows import NoteWindows
 
@@ -47,7 +47,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cache(scores: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pieces = [note_data.read_frames(scores, row)[0] for row in note_data.read_index(scores)[:10]]
+    pieces = [note_data.framed(data.taught_scores(scores, row)[0]) for row in data.read_index(scores)[:10]]
     path = tmp_path_factory.mktemp("cache") / "frames.npz"
     note_data.save(path, pieces, [number < 2 for number in range(10)])
     return path
@@ -61,32 +61,32 @@ def test_a_copy_in_another_key_is_dropped(scores, tmp_path):
     assert ("oneill/10.mid" in files) != ("oneill/11.mid" in files)
     assert {f"oneill/{n}.mid" for n in range(10)} < set(files)
     assert said[-1] == (13, 13)
-    train, held_out = note_data.split(note_data.read_index(scores))
+    train, held_out = data.split(data.read_index(scores))
     for file, alone in zip(files, arrays["held_out"], strict=True):
         assert file in {row["file"] for row in (held_out if alone else train)}
 
 
 def test_a_hymn_for_one_instrument_is_taught_for_quartets_too(scores):
-    row = next(row for row in note_data.read_index(scores) if row["file"].startswith("hymns"))
-    made = note_data.read_frames(scores, row)
+    row = next(row for row in data.read_index(scores) if row["file"].startswith("hymns"))
+    made = [note_data.framed(each) for each in data.taught_scores(scores, row)]
     assert len(made) == 4 and {piece.label for piece in made} == {"hymn"}
     assert len(np.unique(made[2].frames[1, is_note(made[2].frames)])) > 1
     assert not is_drawn(made[0].frames)[4].any(), "a hymn's file has no velocities of its own"
 
 
 def test_chords_that_the_source_names_are_read(scores):
-    assert note_data.read_chords(scores) == {"hymns/h.mid": [(0.0, Chord(0, "maj")), (8.0, Chord(7, "7"))]}
-    assert note_data.read_chords(scores / "oneill") == {}
+    assert data.read_chords(scores) == {"hymns/h.mid": [(0.0, Chord(0, "maj")), (8.0, Chord(7, "7"))]}
+    assert data.read_chords(scores / "oneill") == {}
 
 
 def test_chords_found_in_a_line_alone_are_plain():
     found = ((0.0, Chord(11, "hdim7")), (2.0, Chord(2, "min")), (4.0, Chord(11, "dim")), (6.0, Chord(0, "maj7")))
-    assert note_data.plain_chords(found) == ((0.0, Chord(2, "min")), (4.0, Chord(7, "7")), (6.0, Chord(0, "maj")))
+    assert data.plain_chords(found) == ((0.0, Chord(2, "min")), (4.0, Chord(7, "7")), (6.0, Chord(0, "maj")))
 
 
 def test_copies_are_found_by_what_they_share():
     lines = [np.arange(100), np.arange(60, 160), np.arange(40, 140), np.zeros(0, np.int64), np.zeros(0, np.int64)]
-    assert note_data.find_copies(lines) == [None, None, 1, None, None]
+    assert data.find_copies(lines) == [None, None, 1, None, None]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,86 @@
+"""The training of the composer whose tokens are REMI: where it begins, that it learns and goes on, what it exports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import clavilux
+from clavilux.audio.harmony import Key
+from clavilux.audio.score import NOTE, Score
+from clavilux.training import composer, token_data
+from clavilux.training.composer import Run, TrainSpec, begin_with, export
+from clavilux.training.data import TaughtScore
+from clavilux.training.token_data import STYLE_NAMES
+
+SMALL = TrainSpec(context=64, batch=2)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scales, up and down, in several keys, two of them held out."""
+    pieces = []
+    for number in range(6):
+        pitches = [60 + number + step for step in (0, 2, 4, 5, 7, 5, 4, 2)] * 6
+        notes = [(i / 2, 0.5, pitch, 80, 40, False) for i, pitch in enumerate(pitches)]
+        score = Score(np.array(notes, NOTE), length=24.0, key=Key(number, "major"))
+        pieces.append(token_data.tokenized(TaughtScore(f"{number}.mid", "reel", score)))
+    path = tmp_path_factory.mktemp("cache") / "tokens.npz"
+    token_data.save(path, pieces, [number < 2 for number in range(6)])
+    return path
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder of one narrow layer."""
+    spec = composer.composer_spec(803, 64).to_dict() | {
+        "width": 16, "layers": 1, "heads": 2, "head_dim": 8, "ffn_width": 16,
+    }  # fmt: skip
+    monkeypatch.setattr(composer, "composer_spec", lambda *_: composer.DecoderSpec.from_dict(spec))
+
+
+def test_pieces_are_brought_to_c(cache):
+    arrays = np.load(cache)
+    pieces = np.split(arrays["tokens"], arrays["ends"][:-1])
+    assert all(np.array_equal(piece, pieces[0]) for piece in pieces)
+
+
+def test_styles_begin_as_what_they_belong_to():
+    folder = Path(composer.__file__).parents[1] / "pretrained" / "aria"
+    before = load_file(folder / "model.safetensors")["conditioner.style.weight"].float()
+    known = json.loads((folder / "config.json").read_text())["styles"]
+    after = begin_with(folder)["conditioner.style.weight"]
+    assert after.shape == (len(STYLE_NAMES) + 1, before.shape[1])
+    for name, row in zip(STYLE_NAMES, after, strict=False):
+        if name in known:
+            assert torch.equal(row, before[known.index(name)])
+    assert torch.equal(after[-1], before[-1]), "no style stays no style"
+
+
+def test_a_run_learns_goes_on_and_is_exported(cache, tmp_path, small):
+    run = Run(cache, tmp_path, SMALL, 1e9)
+    first = run.held_out_loss()
+    for _ in range(12):
+        run.train_step(0.05)
+    assert run.held_out_loss() < first - 0.5
+    run.log.append((run.step, 1.0, 1.0, 1.0))
+    run.checkpoint()
+    again = Run(cache, tmp_path, SMALL, 1e9)
+    assert again.step == 12 and again.log == run.log
+    assert again.held_out_loss() == run.held_out_loss()
+    export(tmp_path, tmp_path / "model")
+    song = clavilux.load(tmp_path / "model").generate("reel on the fiddle", seconds=4, seed=1)
+    assert len(song.score.notes)
+
+
+def test_a_cache_of_other_tokens_is_refused(cache, tmp_path):
+    arrays = dict(np.load(cache))
+    arrays["vocabulary"] = arrays["vocabulary"][:-1]
+    np.savez(tmp_path / "tokens.npz", **arrays)
+    with pytest.raises(ValueError, match="another vocabulary"):
+        Run(tmp_path / "tokens.npz", tmp_path, SMALL, 1.0)
