@@ -168,7 +168,8 @@ class Audio:
             raise ValueError("this clip has no score, so its bars are not known, and it makes no loop")
         if soundfont is None and self.performance is not None:
             soundfont = self.performance.soundfont
-        score, played, samples = looping.looped(self.score, self.sample_rate, soundfont)
+        mark = None if self.performance is None else self.performance.mark
+        score, played, samples = looping.looped(self.score, self.sample_rate, soundfont, mark)
         return replace(self, samples=samples, score=score, tokens=None, performance=played, loops=True)
 
     @property

@@ -49,13 +49,16 @@ class Looped(NamedTuple):
     samples: torch.Tensor
 
 
-def looped(score: Score, sample_rate: int = SAMPLE_RATE, soundfont: SoundFont | None = None) -> Looped:
+def looped(
+    score: Score, sample_rate: int = SAMPLE_RATE, soundfont: SoundFont | None = None, mark: int | None = None
+) -> Looped:
     """The whole bars of a score as a loop.
 
     Args:
         score: with at least one whole bar.
         sample_rate: Hz.
         soundfont: whose instruments play; the bundled one if None.
+        mark: 64 bits of a key whose mark the sound carries; None: none.
 
     Returns:
         N is the bars' seconds to the nearest sample, and they sound at the level of the instruments.
@@ -67,7 +70,7 @@ def looped(score: Score, sample_rate: int = SAMPLE_RATE, soundfont: SoundFont | 
     if score.duration_s > LONGEST_LOOP_S:
         raise ValueError(f"the bars last {score.duration_s:,.0f} s; a loop may have {LONGEST_LOOP_S:,.0f}")
     length = max(1, round(score.duration_s * sample_rate))
-    played = Performance.of_score(score, soundfont)
+    played = Performance.of_score(score, soundfont, mark)
     return Looped(score, played, played.around(sample_rate, length))
 
 

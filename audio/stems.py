@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,18 +37,20 @@ class Performance:
         controls: `CONTROL` records, their times in seconds; None where there are none.
         programs: all that the music uses, as `ScoreRenderer` was told them.
         soundfont: whose instruments play; the bundled one if None.
+        mark: 64 bits of a key whose mark the sound carries; None: none. Not shown: it is what finds the mark.
     """
 
     events: np.ndarray
     controls: np.ndarray | None = None
     programs: tuple[int, ...] | None = None
     soundfont: SoundFont | None = None
+    mark: int | None = field(default=None, repr=False)
 
     @classmethod
-    def of_score(cls, score: Score, soundfont: SoundFont | None = None) -> Performance:
+    def of_score(cls, score: Score, soundfont: SoundFont | None = None, mark: int | None = None) -> Performance:
         """As `stream_score` plays a score."""
         events, controls = score_events(score)
-        return cls(events, controls, programs_of(events), soundfont)
+        return cls(events, controls, programs_of(events), soundfont, mark)
 
     def parts(self) -> dict[str, Performance]:
         """The share of each part, by the name that its track has in a MIDI file: "violin 1", "drums"."""
@@ -58,7 +60,7 @@ class Performance:
         for name, (drum, program, part) in zip(part_names(parts), parts, strict=True):
             mine = self.events["drum"] == drum
             mine &= (self.events["program"] == program) & (self.events["part"] == part)
-            found[name] = Performance(self.events[mine], self.controls, self.programs, self.soundfont)
+            found[name] = replace(self, events=self.events[mine])
         return found
 
     def samples(self, sample_rate: int, num_samples: int) -> torch.Tensor:
@@ -69,6 +71,7 @@ class Performance:
             soundfont=self.soundfont,
             programs=self.programs,
             controls=self.controls,
+            mark=self.mark,
         )
         return torch.cat([renderer.feed(self.events, math.inf), renderer.finish()], dim=1)
 

@@ -17,11 +17,13 @@ import numpy as np
 import torch
 
 from clavilux.audio.controllers import sounding_durations
+from clavilux.audio.events import EVENT, PART_EVENT, EventTuple, checked_events
 from clavilux.audio.expression import NoteBend, PartExpression, part_expressions
-from clavilux.audio.notes import BANK, CONTROL, NOTE, NOTE_FIELDS, PART_NOTE
+from clavilux.audio.notes import BANK, CONTROL
 from clavilux.audio.programs import DRUM_KEYS, program_name
 from clavilux.audio.room import DRUMS, Reverb, Seat, pan_gains, seat_of
 from clavilux.audio.sampler import Note, Sampler
+from clavilux.audio.sound_mark import SoundMark
 from clavilux.audio.soundfont import SoundFont
 
 if TYPE_CHECKING:
@@ -40,11 +42,7 @@ __all__ = [
 
 SAMPLE_RATE = 44100  # Hz, that of most of the samples
 
-# As a score's `NOTE` and `PART_NOTE`, but start and duration are in seconds. An `EVENT` has no part and no controllers.
-EVENT, PART_EVENT = NOTE, PART_NOTE
-EventTuple = tuple[float, float, int, int, int, bool]  # an `EVENT`'s values
 Amplitude = np.float32 | np.ndarray
-NO_PART = -1
 BLOCK = 8192
 END_FADE_S = 0.04
 MASTER = 0.25  # leaves a full orchestra below full scale; saving brings a clip to its loudness anyway
@@ -104,6 +102,7 @@ class ScoreRenderer:
         soundfont: whose instruments play; the bundled one if None.
         programs: the programs that the music uses, if they are known: a single instrument sits in the middle.
         controls: `CONTROL` records of all the music, their times in seconds; they move the notes of their part.
+        mark: 64 bits of a key whose mark the sound carries (`sound_mark`); None: none.
     """
 
     def __init__(
@@ -114,6 +113,7 @@ class ScoreRenderer:
         soundfont: SoundFont | None = None,
         programs: Iterable[int] | None = None,
         controls: np.ndarray | None = None,
+        mark: int | None = None,
     ) -> None:
         if not 8000 <= sample_rate <= 192000 or sample_rate != int(sample_rate):
             raise ValueError(f"The sample rate must be whole and from 8000 to 192000 Hz, not {sample_rate}.")
@@ -127,8 +127,10 @@ class ScoreRenderer:
         self._moves = part_expressions(np.empty(0, CONTROL) if controls is None else controls, self.sample_rate)
         self._waiting: list[np.void] = []
         self._voices: list[_Voice] = []
+        self._mark = None if mark is None else SoundMark(mark, self.sample_rate)
         self._blocks = 0  # rendered so far
         self._kept = np.zeros((2, 0), np.float32)  # rendered and not given out
+        self._given = 0  # samples
         self._fed_s = 0.0
         self._last = 0  # the sample at which the last key so far is let go
         self._finished = False
@@ -151,7 +153,7 @@ class ScoreRenderer:
             raise ValueError("This renderer has finished; make another one.")
         if not until_s >= self._fed_s:
             raise ValueError(f"until_s must not go back: {until_s} is before {self._fed_s}.")
-        events = _checked(notes, self._fed_s, until_s)
+        events = checked_events(notes, self._fed_s, until_s)
         self._waiting += list(events)
         self._fed_s = float(until_s)
         if len(events):
@@ -171,7 +173,7 @@ class ScoreRenderer:
         self._finished = True
         if self._total is None:
             return self._give(self._ring_out())
-        self._render_until(-(-self._total // BLOCK))
+        self._render_until(-(-self._total // BLOCK), last=True)
         rest = self._kept[:, : self._total - self._given].copy()
         fade = min(self._fade, rest.shape[1])
         rest[:, rest.shape[1] - fade :] *= _fade_out(fade)
@@ -181,11 +183,8 @@ class ScoreRenderer:
     def _fade(self) -> int:
         return round(END_FADE_S * self.sample_rate)
 
-    @property
-    def _given(self) -> int:
-        return self._blocks * BLOCK - self._kept.shape[1]
-
     def _give(self, samples: np.ndarray) -> torch.Tensor:
+        self._given += samples.shape[1]
         self._kept = self._kept[:, samples.shape[1] :]
         return torch.from_numpy(np.ascontiguousarray(samples))
 
@@ -194,7 +193,7 @@ class ScoreRenderer:
         latest = self._last + round(LONGEST_TAIL_S * self.sample_rate)
         self._render_until(-(-(self._last + 1) // BLOCK))
         ends = [voice.end for voice in self._voices] + [self._last]
-        self._render_until(-(-min(latest, max(ends) + self._reverb.num_samples) // BLOCK))
+        self._render_until(-(-min(latest, max(ends) + self._reverb.num_samples) // BLOCK), last=True)
         loud = np.flatnonzero(np.abs(self._kept).max(axis=0, initial=0) > _INAUDIBLE)
         audible = int(loud[-1]) + 1 if len(loud) else 0
         end = min(self._kept.shape[1], max(self._last - self._given, audible))
@@ -203,11 +202,14 @@ class ScoreRenderer:
         rest[:, end - fade :] *= _fade_out(fade)
         return rest
 
-    def _render_until(self, block: int) -> None:
+    def _render_until(self, block: int, *, last: bool = False) -> None:
         rendered = [self._kept]
         while self._blocks < block:
-            rendered.append(self._render_block())
+            samples = self._render_block()
+            rendered.append(samples if self._mark is None else self._mark.push(samples))
             self._blocks += 1
+        if last and self._mark is not None:
+            rendered.append(self._mark.finish())
         self._kept = np.concatenate(rendered, axis=1)
 
     def _render_block(self) -> np.ndarray:
@@ -278,6 +280,7 @@ def render_score(
     sample_rate: int = SAMPLE_RATE,
     duration_s: float | None = None,
     soundfont: SoundFont | None = None,
+    mark: int | None = None,
 ) -> torch.Tensor:
     """The sound of a score; without notes it is silence.
 
@@ -286,6 +289,7 @@ def render_score(
         sample_rate: Hz, 8000 to 192000.
         duration_s: the exact length, faded out over the last 40 ms; None lets the last notes ring out.
         soundfont: whose instruments play; the bundled one if None.
+        mark: as for `ScoreRenderer`.
 
     Returns:
         float32 [2, N], at the level of the instruments: `Audio.save` brings it to a loudness.
@@ -293,7 +297,7 @@ def render_score(
     Raises:
         ValueError: a rate or duration outside its range.
     """
-    return torch.cat(list(stream_score(score, sample_rate, duration_s, soundfont)), dim=1)
+    return torch.cat(list(stream_score(score, sample_rate, duration_s, soundfont, mark)), dim=1)
 
 
 def stream_score(
@@ -301,6 +305,7 @@ def stream_score(
     sample_rate: int = SAMPLE_RATE,
     duration_s: float | None = None,
     soundfont: SoundFont | None = None,
+    mark: int | None = None,
 ) -> Iterator[torch.Tensor]:
     """`render_score` in pieces of about `PIECE_S` seconds: a long score takes no more memory than a short one.
 
@@ -316,6 +321,7 @@ def stream_score(
         soundfont=soundfont,
         programs=programs_of(events),
         controls=controls,
+        mark=mark,
     )
     ends_s = max(played_s(score), float(events["start"].max(initial=0)) + 1e-6)
     for until_s in [*np.arange(PIECE_S, ends_s, PIECE_S).tolist(), ends_s]:
@@ -353,36 +359,6 @@ def events_of(notes: np.ndarray, seconds_at: Callable[[np.ndarray], np.ndarray])
     events["start"] = seconds_at(notes["start"])
     events["duration"] = seconds_at(notes["start"] + notes["duration"]) - events["start"]
     return events
-
-
-def _checked(notes: np.ndarray | Iterable[EventTuple], from_s: float, until_s: float) -> np.ndarray:
-    """Notes as `PART_EVENT` records in one fixed order, whatever the order that they came in."""
-    events = _with_parts(notes if isinstance(notes, np.ndarray) else list(notes))
-    if not len(events):
-        return events
-    if not (np.isfinite(events["start"]).all() and np.isfinite(events["duration"]).all()):
-        raise ValueError("A note's start and duration must be numbers of seconds, not NaN or infinite.")
-    if events["start"].min() < from_s or events["start"].max() >= until_s:
-        raise ValueError(
-            f"Notes must start from {from_s} s on and before {until_s} s; these start between "
-            f"{events['start'].min()} and {events['start'].max()} s."
-        )
-    for field in ("pitch", "velocity", "program"):
-        wrong = events[field][(events[field] < 0) | (events[field] > 127)]
-        if len(wrong):
-            raise ValueError(f"A note's {field} must lie between 0 and 127, not at {wrong[0]}.")
-    fields = ("part", "duration", "velocity", "pitch", "program", "drum", "start")  # the last is the first to sort by
-    return events[np.lexsort([events[field] for field in fields])]
-
-
-def _with_parts(notes: np.ndarray | list[EventTuple]) -> np.ndarray:
-    if isinstance(notes, np.ndarray) and notes.dtype == PART_EVENT:
-        return notes.reshape(-1)
-    events = np.asarray(notes, EVENT).reshape(-1)
-    whole = np.full(len(events), NO_PART, PART_EVENT)
-    for field, _ in NOTE_FIELDS:
-        whole[field] = events[field]
-    return whole
 
 
 def _fade_out(num_samples: int) -> np.ndarray:

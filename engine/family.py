@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -89,6 +89,14 @@ class Generation(Drawable, Protocol):
 
     def complete(self, samples: Tensor) -> Audio:
         """The whole piece, with its score, tokens and receipt."""
+
+
+@runtime_checkable
+class FromNotes(Protocol):
+    """A `Generation` that is played from notes, where no codec's tokens could be found again."""
+
+    def mark_sound(self, word: int) -> None:
+        """Mark the sound (`audio.sound_mark`) with 64 bits of a key; before anything is pushed."""
 
 
 class Family(Protocol):

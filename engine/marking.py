@@ -24,6 +24,7 @@ NONCES = 256  # of a key: a detector tries them all, which costs it 5.5 nats of 
 PLACES_TOGETHER = 64  # whose noise is made at once
 TICKS = 24  # of a quarter, in which an onset is counted
 SCORE_KIND = "score"  # pitches by their class, whoever composes
+PLAYED_KIND = "played"  # no tokens: the sound of notes, which has a mark of its own (`audio.sound_mark`)
 MOST_CHOICES = 4  # marked draws at one place of one voice
 GROUPS = 64  # of a codec's tokens
 _ROUNDS = 30  # of k-means

@@ -17,10 +17,11 @@ from clavilux.audio.clip import Audio
 from clavilux.audio.score import Score
 from clavilux.checks import check_number
 from clavilux.decoder import Decoder
-from clavilux.family import Family, Generation, Progress, Request
+from clavilux.family import Family, FromNotes, Generation, Progress, Request
 from clavilux.files import PathLike
 from clavilux.loop import group_by_prefix_length, sample_rows
-from clavilux.mark_key import MarkChoice
+from clavilux.mark_key import MarkChoice, key_of
+from clavilux.marking import PLAYED_KIND
 from clavilux.model import Model
 from clavilux.provenance.stamp import stamped
 from clavilux.requests import USUAL_S, check_seconds
@@ -269,7 +270,12 @@ class MusicModel(Model):
         length = float(check_seconds(USUAL_S if seconds is None else seconds))
         requests = [Request(text, length, own, continue_from, taken, seconds is None) for text, own in rows]
         generations = list(self.family.begin(requests))
-        return as_list, generations, self._sampling_spec([each.receipt for each in generations], **drawing)
+        sampling = self._sampling_spec([each.receipt for each in generations], **drawing)
+        if sampling.is_marked and (key := key_of(drawing.get("mark"))) is not None:
+            for each in generations:
+                if isinstance(each, FromNotes):
+                    each.mark_sound(key.word(PLAYED_KIND))
+        return as_list, generations, sampling
 
     def _run(
         self, generations: list[Generation], sampling: SamplingSpec, progress: Progress | None, timings: Timings

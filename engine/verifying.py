@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from clavilux.audio import io
 from clavilux.files import MIDI_ENDINGS, PathLike, check_readable, read_text
 from clavilux.mark_key import PUBLIC, MarkKey, read_key
 from clavilux.provenance import credentials, keys
@@ -40,16 +41,30 @@ def verify(path: PathLike, *, trust: PathLike | None = None, mark_key: PathLike 
 
 def _marks(path: Path, searched: list[MarkKey]) -> tuple[tuple[Mark, ...], tuple[str, ...]]:
     """(what was found of each key, what could not be looked at). What no decoder reads stops no verdict."""
-    if path.suffix.lower() not in MIDI_ENDINGS:
-        return (), ()
+    ending = path.suffix.lower()
+    try:
+        if ending in MIDI_ENDINGS:
+            return _in_notes(path, searched), ()
+        if ending in io.FORMATS:
+            return _in_sound(path, searched), ()
+    except ValueError as error:
+        return (), (f"no mark could be looked for: {error}",)
+    return (), ()
+
+
+def _in_notes(path: Path, searched: list[MarkKey]) -> tuple[Mark, ...]:
     from clavilux.audio.score import Score
     from clavilux.provenance.mark_scores import find_in_score
 
-    try:
-        score = Score.from_midi(path)
-    except ValueError as error:
-        return (), (f"no mark could be looked for: {error}",)
-    return tuple(find_in_score(score, key) for key in searched), ()
+    score = Score.from_midi(path)
+    return tuple(find_in_score(score, key) for key in searched)
+
+
+def _in_sound(path: Path, searched: list[MarkKey]) -> tuple[Mark, ...]:
+    from clavilux.audio.clip import Audio
+    from clavilux.provenance.mark_sounds import find_in_sound
+
+    return find_in_sound(Audio.load(path), searched)
 
 
 def media_in(folder: PathLike) -> Iterator[Path]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,12 +18,13 @@ from clavilux.audio.codecs.bar_readers import BarReader, RemiBars
 from clavilux.audio.codecs.note_frames import BOOKS, IDS, decode_frames, readable
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.codecs.timeline import Timeline
+from clavilux.audio.events import NO_PART, PART_EVENT
 from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.notes import PART_NOTE, as_parts
 from clavilux.audio.score import Score, bar_quarters
 from clavilux.audio.soundfont import SoundFont
 from clavilux.audio.stems import Performance, joined_events
-from clavilux.audio.synth import NO_PART, PART_EVENT, SAMPLE_RATE, ScoreRenderer, events_of, render_score, score_events
+from clavilux.audio.synth import SAMPLE_RATE, ScoreRenderer, events_of, render_score, score_events
 
 
 class ScoreCodec:
@@ -104,6 +106,8 @@ class ScorePlayer:
         band: who plays with what the tokens say, which is then the melody of its sheet.
     """
 
+    sound_mark: int | None = None  # 64 bits of a key whose mark the sound carries; to be set before anything is pushed
+
     def __init__(
         self,
         *,
@@ -129,17 +133,22 @@ class ScorePlayer:
             self._before_events, controls = score_events(before)
         self._fed: list[np.ndarray] = []
         self._played = Performance(np.empty(0, PART_EVENT), controls, tuple(sorted(used)) or None, soundfont)
-        self._renderer = ScoreRenderer(
-            sample_rate=SAMPLE_RATE,
-            duration_s=duration_s,
-            soundfont=soundfont,
-            programs=self._played.programs,
-            controls=controls,
-        )
         self._bars = 0
         self._notes: list[np.ndarray] = []
         self._chords: list[tuple[float, Chord]] = []
         self._given = before is None
+
+    @cached_property
+    def _renderer(self) -> ScoreRenderer:
+        played = self._played
+        return ScoreRenderer(
+            sample_rate=SAMPLE_RATE,
+            duration_s=self._duration_s,
+            soundfont=played.soundfont,
+            programs=played.programs,
+            controls=played.controls,
+            mark=self.sound_mark,
+        )
 
     @property
     def at_s(self) -> float:
@@ -170,7 +179,7 @@ class ScorePlayer:
 
     def performance(self) -> Performance:
         """All that was played so far."""
-        return replace(self._played, events=joined_events(self._fed))
+        return replace(self._played, events=joined_events(self._fed), mark=self.sound_mark)
 
     def _written(self, key: Key | None) -> Score:
         notes = np.concatenate([np.empty(0, PART_NOTE), *self._notes])

@@ -6,17 +6,21 @@ played, `score.ScorePlayer` plays.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cached_property
+
 import numpy as np
 from torch import Tensor
 
 from clavilux.audio.arranging.arranger import Arranger
 from clavilux.audio.codecs.score import phrased
+from clavilux.audio.events import PART_EVENT
 from clavilux.audio.lead_sheet import LeadSheet
 from clavilux.audio.notes import PART_NOTE, as_parts
 from clavilux.audio.score import Score
 from clavilux.audio.soundfont import SoundFont
 from clavilux.audio.stems import Performance, joined_events
-from clavilux.audio.synth import PART_EVENT, SAMPLE_RATE, ScoreRenderer, events_of
+from clavilux.audio.synth import SAMPLE_RATE, ScoreRenderer, events_of
 
 
 class SheetPlayer:
@@ -29,24 +33,30 @@ class SheetPlayer:
         soundfont: whose instruments play; the bundled one if None.
     """
 
+    sound_mark: int | None = None  # 64 bits of a key whose mark the sound carries; to be set before the first bar
+
     def __init__(self, band: Arranger, lead: int, *, duration_s: float, soundfont: SoundFont | None = None) -> None:
         assert band.sheet.melody is not None, "without a melody a composer writes one"
         self._band, self._sheet, self._duration_s = band, band.sheet, duration_s
         programs = {lead, *(part.program for part in band.parts if part.kind != "drums")}
         self._performance = Performance(np.empty(0, PART_EVENT), None, tuple(sorted(programs)), soundfont)
-        self._renderer = ScoreRenderer(
-            sample_rate=SAMPLE_RATE,
-            duration_s=duration_s,
-            soundfont=soundfont,
-            programs=self._performance.programs,
-            controls=None,
-        )
         self._melody = _with_velocities(as_parts(band.sheet.melody), band.sheet)
         self._melody["program"], self._melody["drum"], self._melody["part"] = lead, False, 0
         self._ends = np.cumsum([bar.quarters for bar in self._sheet.bars])
         self._bars = 0
         self._notes: list[np.ndarray] = []
         self._fed: list[np.ndarray] = []
+
+    @cached_property
+    def _renderer(self) -> ScoreRenderer:
+        played = self._performance
+        return ScoreRenderer(
+            sample_rate=SAMPLE_RATE,
+            duration_s=self._duration_s,
+            soundfont=played.soundfont,
+            programs=played.programs,
+            mark=self.sound_mark,
+        )
 
     @property
     def at_s(self) -> float:
@@ -85,8 +95,7 @@ class SheetPlayer:
 
     def performance(self) -> Performance:
         """All that was played so far."""
-        played = self._performance
-        return Performance(joined_events(self._fed), played.controls, played.programs, played.soundfont)
+        return replace(self._performance, events=joined_events(self._fed), mark=self.sound_mark)
 
     def _held(self, notes: np.ndarray, end: float) -> np.ndarray:
         """The last notes ring until the piece ends, where it ends later than the bar."""

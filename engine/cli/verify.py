@@ -87,5 +87,5 @@ def _facts(found: Verdict) -> dict[str, Any]:
     if credentials.problems:
         facts |= {"problems": ", ".join(credentials.problems)}
     for mark in found.marks:
-        facts[f"mark {mark.key}"] = f"p = {mark.p:.2g} from {mark.tokens:,} tokens"
+        facts[f"mark {mark.key}"] = f"p = {mark.p:.2g} from {mark.tokens:,} {mark.of}"
     return facts | {"this means": found.says, "remarks": found.remarks}

@@ -11,7 +11,8 @@ from typing import Any
 
 from clavilux.mark_key import PUBLIC
 
-FEWEST = 24  # tokens below which a mark's p-value says nothing
+TOKENS, CELLS = "tokens", "cells"  # what a mark can be in
+FEWEST = {TOKENS: 24, CELLS: 2000}  # below which a mark's p-value says nothing; 2000 cells are 2 s of sound
 LARGEST_P = 1e-3  # that is taken for a mark
 ABSENT, VALID, CHANGED = "absent", "valid", "changed"
 
@@ -59,21 +60,33 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Mark:
-    """What was found of a mark in the draw, for one key.
+    """What was found of a mark, for one key.
 
     Attributes:
         key: its id.
         p: how likely so strong a trace, or a stronger one, is in a file without this mark.
-        tokens: how many tokens that rests on.
+        tokens: how many tokens that rests on, or cells of time and frequency.
+        of: "tokens", drawn by a model, or "cells", of a sound that was played from notes.
     """
 
     key: str
     p: float
     tokens: int
+    of: str = TOKENS
+
+    @property
+    def enough(self) -> bool:
+        """Whether there is so much evidence that its p-value says something."""
+        return self.tokens >= FEWEST[self.of]
+
+    @property
+    def found(self) -> bool:
+        """Whether the mark is there."""
+        return self.enough and self.p <= LARGEST_P
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"key": self.key, "p": self.p, "tokens": self.tokens}
+        return {"key": self.key, "p": self.p, "tokens": self.tokens, "of": self.of, "enough": self.enough}
 
 
 @dataclass(frozen=True)
@@ -102,7 +115,12 @@ class Verdict:
     @property
     def says(self) -> str:
         """One sentence on what this means, and what it does not."""
-        return "; ".join([_of_credentials(self.credentials), *map(_of_mark, self.marks)]) + "."
+        of_credentials = _of_credentials(self.credentials)
+        if self.credentials.state == ABSENT and any(mark.found for mark in self.marks):
+            of_credentials = (
+                "credentials gone, mark found: a program that saved it has dropped the first and kept the other"
+            )
+        return "; ".join([of_credentials, *map(_of_mark, self.marks)]) + "."
 
 
 _MADE = {
@@ -119,13 +137,13 @@ _TRUST = {
 
 def _of_mark(found: Mark) -> str:
     whose = "the public mark of Clavilux" if found.key == PUBLIC.id else f"the mark of the key {found.key}"
-    if found.tokens < FEWEST:
-        return f"for {whose} there is not enough evidence in {found.tokens} tokens"
-    if found.p > LARGEST_P:
+    if not found.enough:
+        return f"for {whose} there is not enough evidence in {found.tokens:,} {found.of}"
+    if not found.found:
         return f"{whose} was not found, which does not say that no model made it"
     return (
-        f"{whose} was found: one in {1 / max(found.p, 1e-99):,.3g} files without it would look like that, and one that "
-        "is made to look like it could"
+        f"{whose} was found (p = {found.p:.2g}): one in {1 / max(found.p, 1e-99):,.3g} files without it would look "
+        "like that, and one that is made to look like it could"
     )
 
 

@@ -324,6 +324,10 @@ class ScoreGeneration:
         """Logits of ids at their sounding pitch."""
         return self._moved.to_sounding(logits)
 
+    def mark_sound(self, word: int) -> None:
+        """All that is played carries the mark, a given recording does not."""
+        self._player.sound_mark = word
+
     def push(self, tokens: Tensor) -> Tensor | None:
         """Take a step's tokens, int64 [K]; the samples of a finished bar, after the given recording."""
         samples = self._player.push(tokens)

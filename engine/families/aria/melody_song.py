@@ -152,6 +152,9 @@ class MelodySong:
     def at_s(self) -> float:
         return min(self.seconds, self._player.at_s)
 
+    def mark_sound(self, word: int) -> None:
+        self._player.sound_mark = word
+
     def to_decoder(self, tokens: Tensor) -> Tensor:
         return tokens
 
@@ -166,8 +169,7 @@ class MelodySong:
         return self._player.finish()
 
     def complete(self, samples: Tensor) -> Audio:
-        """The piece with its score and its receipt; it has no tokens, for none were drawn, and so no mark."""
-        self.receipt.pop("mark", None)
+        """The piece with its score and its receipt; it has no tokens, for none were drawn: its mark is in the sound."""
         return Audio(
             samples[:, : round(self.seconds * SAMPLE_RATE)],
             SAMPLE_RATE,

@@ -109,6 +109,8 @@ class _Bars:
 class Rewriting:
     """A piece while some of its bars are written anew (`clavilux.family.Generation`)."""
 
+    _sound_mark: int | None = None
+
     def __init__(self, aria: Aria, request: Request, parsed: ParsedPrompt, soundfont: SoundFont | None) -> None:
         if not isinstance(aria.writing, RemiFormat):
             raise ValueError("this composer writes note frames; bars are written anew by one that writes REMI tokens")
@@ -181,6 +183,9 @@ class Rewriting:
         """Logits of ids at their sounding pitch."""
         return self._moved.to_sounding(logits)
 
+    def mark_sound(self, word: int) -> None:
+        self._sound_mark = word
+
     def push(self, tokens: Tensor) -> Tensor | None:
         """Take a step's token, int64 [1]; the sound comes at the end."""
         self._drawn.append(int(tokens[0]))
@@ -189,7 +194,7 @@ class Rewriting:
     def finish(self) -> Tensor:
         """The sound of the whole piece, float32 [2, N]."""
         self._score = self._written()
-        samples = render_score(self._score, ScoreCodec.sample_rate, soundfont=self._soundfont)
+        samples = render_score(self._score, ScoreCodec.sample_rate, soundfont=self._soundfont, mark=self._sound_mark)
         self._seconds = self.receipt["seconds"] = samples.shape[1] / ScoreCodec.sample_rate
         return samples
 
@@ -197,7 +202,7 @@ class Rewriting:
         """The piece with its score, the tokens that were read and drawn, and its receipt."""
         return Audio(
             samples, ScoreCodec.sample_rate, score=self._score, tokens=torch.tensor(self._drawn or [0])[None],
-            receipt=self.receipt, performance=Performance.of_score(self._score, self._soundfont),
+            receipt=self.receipt, performance=Performance.of_score(self._score, self._soundfont, self._sound_mark),
         )  # fmt: skip
 
     def _plan(self, score: Score) -> tuple[list[Bar], list[list[int] | None]]:
@@ -356,13 +361,8 @@ def _controls(parsed: ParsedPrompt, request: Request, given: Continuation, names
     """The composer's controls: those of the piece, and the style and density that are asked for."""
     asked = {name: request.controls[name] for name in ("style", "density") if request.controls.get(name) is not None}
     assert given.metre is not None, "a score has one"
-    metre = f"{given.metre[0]}/{given.metre[1]}"
-    own: dict[str, Any] = {
-        "key": given.key,
-        "tempo": given.tempo,
-        "metre": metre,
-        "instruments": names[:MAX_INSTRUMENTS],
-    }
+    own: dict[str, Any] = {"key": given.key, "tempo": given.tempo, "metre": f"{given.metre[0]}/{given.metre[1]}"}
+    own["instruments"] = names[:MAX_INSTRUMENTS]
     controls = resolve(replace(parsed, players=None), seed=request.seed, **own, **asked)
     band = band_of(controls.style)
     return controls if band is None else replace(controls, style=band.composer)

@@ -1,0 +1,65 @@
+"""The mark in aria's sound: found in what was saved again, in stems, loops and streams, and not where it is not."""
+
+import math
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import clavilux
+from clavilux.mark_key import PUBLIC, MarkKey
+from clavilux.provenance.mark_sounds import find_in_sound, tail_of_signs
+
+
+@pytest.fixture(scope="module")
+def song():
+    return clavilux.load("aria").generate("slow piano waltz", seconds=8, seed=3, mark=True)
+
+
+def p_of(sound, key=PUBLIC):
+    return find_in_sound(sound, [key])[0].p
+
+
+def test_a_song_saved_again_has_lost_its_credentials_and_kept_its_mark(song, tmp_path):
+    song.save(tmp_path / "song.wav")
+    samples, rate = soundfile.read(tmp_path / "song.wav")
+    soundfile.write(tmp_path / "again.mp3", samples[10000:], rate)
+    verdict = clavilux.verify(tmp_path / "again.mp3")
+    assert verdict.credentials.state == "absent"
+    [mark] = verdict.marks
+    assert mark.p < 1e-6 and mark.key == PUBLIC.id and mark.of == "cells" and mark.tokens > 5000
+    assert verdict.says.startswith("credentials gone, mark found")
+
+
+def test_a_stream_the_stems_and_the_loop_carry_it_too(song):
+    asked = {"seconds": 8, "seed": 3}
+    pieces = clavilux.load("aria").stream("slow piano waltz", mark=True, **asked)
+    assert torch.equal(torch.cat([piece.samples for piece in pieces], dim=1), song.samples)
+    stems = song.stems()  # which refuses stems that do not sum to the song
+    assert all(p_of(stem) < 1e-6 for stem in stems.values())
+    assert p_of(song.loop()) < 1e-6
+
+
+def test_without_a_mark_nothing_is_found_and_nothing_is_changed(song):
+    plain = clavilux.load("aria").generate("slow piano waltz", seconds=8, seed=3, mark=False)
+    assert p_of(plain) > 1e-3 and p_of(song, MarkKey(bytes(32))) > 1e-3
+    assert p_of(song) < 1e-6
+
+
+def test_a_short_sound_is_not_enough_evidence(song, tmp_path):
+    song.slice(2.0, 3.0).save(tmp_path / "short.wav")
+    verdict = clavilux.verify(tmp_path / "short.wav")
+    assert not verdict.marks[0].enough and "there is not enough evidence in" in verdict.says
+
+
+def test_tails_are_bounds_for_any_weights():
+    assert tail_of_signs(-1) == 1 and tail_of_signs(0) == 1 and tail_of_signs(1e9) == 0
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 9, 400):
+        weights = rng.random(count)
+        weights /= math.sqrt((weights**2).sum())
+        sums = rng.choice([-1.0, 1.0], (20_000, count)) @ weights
+        for at in (0.5, 1.0, 2.0, 3.0):
+            assert (sums >= at).mean() <= tail_of_signs(at) + 0.01
+    assert tail_of_signs(6.0) == pytest.approx(3.178 * 9.866e-10, rel=1e-3)
