@@ -5,25 +5,35 @@ Knows files and folders. How credentials are read, and how marks are found, is `
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clavilux.audio import io
+from clavilux.audio import io as sounds
 from clavilux.files import MIDI_ENDINGS, PathLike, check_readable, read_text
+from clavilux.image import io as pictures
 from clavilux.mark_key import PUBLIC, MarkKey, read_key
 from clavilux.provenance import credentials, keys
 from clavilux.provenance.formats import BESIDE, EMBEDDED
 from clavilux.provenance.identity import blocks
 from clavilux.provenance.verdict import Mark, Verdict
 
+if TYPE_CHECKING:
+    from clavilux.model import Model
 
-def verify(path: PathLike, *, trust: PathLike | None = None, mark_key: PathLike | None = None) -> Verdict:
+
+def verify(
+    path: PathLike, *, trust: PathLike | None = None, mark_key: PathLike | None = None, model: str | Path | None = None
+) -> Verdict:
     """Read the credentials of a sound, a picture or a score, whether or not it can be decoded.
 
     Args:
         path: of the file. Beside an .ogg or .mid file, `song.ogg.c2pa` is looked at.
         trust: a PEM file with certificates that are trusted besides the user's own.
         mark_key: the file of a private key whose mark is looked for, as the public one's is.
+        model: a checkpoint, as `clavilux.load` takes it: of pictures, whose codec reads pictures instead of lumia's, or
+            of sound, whose codec reads sounds too.
 
     Returns:
         A `Verdict`: `credentials` ("valid", "changed" or "absent", who vouches for the signer, the signed receipt),
@@ -32,21 +42,24 @@ def verify(path: PathLike, *, trust: PathLike | None = None, mark_key: PathLike 
     Raises:
         ValueError: nothing is there, it is empty or no regular file, `trust` holds no certificate, or
             `mark_key` no key.
+        CheckpointError: `model` cannot be loaded.
     """
     path = check_readable(path, "sound, picture or score")
     found = credentials.read(path, keys.known(), certificates(trust))
     searched = [PUBLIC] + ([] if mark_key is None else [read_key(mark_key)])
-    return Verdict(path, found, *_marks(path, searched))
+    return Verdict(path, found, *_marks(path, searched, None if model is None else _loaded(str(model))))
 
 
-def _marks(path: Path, searched: list[MarkKey]) -> tuple[tuple[Mark, ...], tuple[str, ...]]:
+def _marks(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[tuple[Mark, ...], tuple[str, ...]]:
     """(what was found of each key, what could not be looked at). What no decoder reads stops no verdict."""
     ending = path.suffix.lower()
     try:
         if ending in MIDI_ENDINGS:
             return _in_notes(path, searched), ()
-        if ending in io.FORMATS:
-            return _in_sound(path, searched), ()
+        if ending in sounds.FORMATS:
+            return _in_sound(path, searched, model), ()
+        if ending in pictures.FORMATS:
+            return _in_picture(path, searched, model), ()
     except ValueError as error:
         return (), (f"no mark could be looked for: {error}",)
     return (), ()
@@ -60,11 +73,38 @@ def _in_notes(path: Path, searched: list[MarkKey]) -> tuple[Mark, ...]:
     return tuple(find_in_score(score, key) for key in searched)
 
 
-def _in_sound(path: Path, searched: list[MarkKey]) -> tuple[Mark, ...]:
+def _in_sound(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[Mark, ...]:
     from clavilux.audio.clip import Audio
+    from clavilux.audio.codecs import NeuralCodec
+    from clavilux.provenance.mark_codecs import find_in_codec_sound
     from clavilux.provenance.mark_sounds import find_in_sound
 
-    return find_in_sound(Audio.load(path), searched)
+    sound = Audio.load(path)
+    found = find_in_sound(sound, searched)
+    codec = None if model is None else model.family.stage.codec
+    if isinstance(codec, NeuralCodec):
+        assert model is not None, "its codec is there"
+        found += tuple(find_in_codec_sound(sound, key, codec, model.family.marked) for key in searched)
+    return found
+
+
+def _in_picture(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[Mark, ...]:
+    from clavilux.image.picture import Picture
+    from clavilux.image_model import ImageModel
+    from clavilux.provenance.mark_pictures import find_in_picture, readings_of
+
+    picture = Picture.load(path)
+    family = (model if isinstance(model, ImageModel) else _loaded("lumia")).family
+    readings = readings_of(picture, family.stage.codec, family.marked, family.size)
+    return tuple(find_in_picture(key, readings, family.marked) for key in searched)
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(name: str) -> Model:
+    """A model whose codec reads: a folder of files is looked at with one."""
+    from clavilux.loading import load
+
+    return load(name, device="cpu")
 
 
 def media_in(folder: PathLike) -> Iterator[Path]:

@@ -23,6 +23,9 @@ def verify(
     path: Annotated[Path, typer.Argument(help="A sound, a picture, a score; or a folder of them.")],
     trust: Annotated[Path | None, typer.Option(help="A PEM file with certificates to trust besides your own.")] = None,
     mark_key: Annotated[Path | None, typer.Option(help="Also look for the mark of the key in this file.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The checkpoint whose codec reads pictures or sounds. [default: lumia]")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say where a file comes from: whether its credentials are valid, whose they are, what they claim."""
@@ -30,13 +33,13 @@ def verify(
     from clavilux.verifying import verify as verb
 
     if path.is_dir():
-        _verify_folder(path, trust, mark_key, as_json)
+        _verify_folder(path, as_json, trust=trust, mark_key=mark_key, model=model)
         return
-    found = verb(path, trust=trust, mark_key=mark_key)
+    found = verb(path, trust=trust, mark_key=mark_key, model=model)
     display.print_json(found.as_dict()) if as_json else display.show_facts(_facts(found))
 
 
-def _verify_folder(folder: Path, trust: Path | None, mark_key: Path | None, as_json: bool) -> None:
+def _verify_folder(folder: Path, as_json: bool, **how: Any) -> None:
     from clavilux.cli import display
     from clavilux.verifying import media_in
     from clavilux.verifying import verify as verb
@@ -44,7 +47,7 @@ def _verify_folder(folder: Path, trust: Path | None, mark_key: Path | None, as_j
     rows: list[dict[str, Any]] = []
     for path in media_in(folder):
         try:
-            rows.append(verb(path, trust=trust, mark_key=mark_key).as_dict())
+            rows.append(verb(path, **how).as_dict())
         except ValueError as error:  # an empty file among others
             rows.append({"file": str(path), "error": str(error)})
     if not rows:
@@ -53,17 +56,27 @@ def _verify_folder(folder: Path, trust: Path | None, mark_key: Path | None, as_j
         display.print_json({"folder": str(folder), "files": rows})
     else:
         display.show_rows(
-            ["file", "credentials", "signed by", "made"],
+            ["file", "credentials", "signed by", "made", "mark"],
             [[str(Path(row["file"]).relative_to(folder)), *_cells(row)] for row in rows],
         )
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
     if "error" in row:
-        return ["cannot be read", "", ""]
+        return ["cannot be read", "", "", ""]
     found = row["credentials"]
     signer = "you" if found["trusted"] == "own" else _signer(found)
-    return [found["state"], signer, _MADE.get(found["made"], found["made"])]
+    return [found["state"], signer, _MADE.get(found["made"], found["made"]), _marks_of(row["marks"])]
+
+
+def _marks_of(marks: list[dict[str, Any]]) -> str:
+    """The surest of the marks that were found, else whether there was enough to look at."""
+    found = sorted((mark["p"], mark["key"]) for mark in marks if mark["found"])
+    if found:
+        return f"{found[0][1]}, p = {found[0][0]:.1g}"
+    if not marks:
+        return ""
+    return "not found" if any(mark["enough"] for mark in marks) else "not enough evidence"
 
 
 def _signer(found: dict[str, Any]) -> str:
@@ -87,5 +100,6 @@ def _facts(found: Verdict) -> dict[str, Any]:
     if credentials.problems:
         facts |= {"problems": ", ".join(credentials.problems)}
     for mark in found.marks:
-        facts[f"mark {mark.key}"] = f"p = {mark.p:.2g} from {mark.tokens:,} {mark.of}"
+        name = f"mark {mark.key}"  # a sound may have one in its cells and one in a codec's tokens
+        facts[f"{name}, {mark.of}" if name in facts else name] = f"p = {mark.p:.2g} from {mark.tokens:,} {mark.of}"
     return facts | {"this means": found.says, "remarks": found.remarks}

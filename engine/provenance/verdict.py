@@ -86,7 +86,10 @@ class Mark:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"key": self.key, "p": self.p, "tokens": self.tokens, "of": self.of, "enough": self.enough}
+        return {
+            "key": self.key, "p": self.p, "tokens": self.tokens, "of": self.of, "enough": self.enough,
+            "found": self.found,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)

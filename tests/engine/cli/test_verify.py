@@ -40,7 +40,8 @@ def test_one_object_and_exit_code_0_for_every_state(painted):
     found = {name: verified(painted / f"{name}.png") for name in "abcd"}
     assert [found[name]["credentials"]["state"] for name in "abcd"] == ["valid", "valid", "valid", "absent"]
     first = found["a"]
-    assert first["credentials"]["valid"] is True and first["marks"] == []
+    assert first["credentials"]["valid"] is True
+    assert [mark["found"] for mark in first["marks"]] == [False] and first["marks"][0]["of"] == "tokens"
     assert first["credentials"]["made"] == "trainedAlgorithmicMedia"
     assert (
         first["credentials"]["receipt"]["prompt"] == "red apple"
@@ -63,6 +64,7 @@ def test_a_changed_file_is_told_in_words(painted, tmp_path):
 def test_a_folder_is_a_table_and_still_one_object(painted, monkeypatch):
     said = call("verify", painted).stdout
     assert said.count("by a model") == said.count("(not known)") == 3 and said.count(".png") == 4
+    assert said.count("not found") == 4  # a picture's mark, which none was asked to carry
     monkeypatch.setenv("CLAVILUX_DATA", str(painted / ".data"))
     assert [line.split()[2] for line in call("verify", painted).stdout.splitlines()[1:4]] == ["you"] * 3
     found = json.loads(call("verify", painted, "--json").stdout)
