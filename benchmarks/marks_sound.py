@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 import torch
 
 from clavilux.audio.clip import Audio
+from clavilux.audio.frontend import resample_array
 from clavilux.audio.sound_mark import marked, pattern_of
 from clavilux.audio.sound_mark_search import folds_of
 from clavilux.bench.machine import machine
@@ -61,11 +61,11 @@ def songs_in(folder: Path, count: int) -> list[np.ndarray]:
 def encoded(samples: np.ndarray, rate: int, **how: object) -> np.ndarray:
     """Through a codec of libsndfile and back, at `RATE`."""
     file = io.BytesIO()
-    data = samples.T if rate == RATE else soxr.resample(samples.T, RATE, rate)
+    data = samples.T if rate == RATE else resample_array(samples.T, RATE, rate)
     soundfile.write(file, data, rate, **how)
     file.seek(0)
     back = soundfile.read(file, dtype="float32", always_2d=True)[0]
-    return (back if rate == RATE else soxr.resample(back, rate, RATE)).T
+    return (back if rate == RATE else resample_array(back, rate, RATE)).T
 
 
 def mp3(kbps: int) -> Attack:
@@ -87,7 +87,7 @@ def vorbis(samples: np.ndarray) -> np.ndarray:
 
 def resampled(samples: np.ndarray) -> np.ndarray:
     """To 22050 Hz and back."""
-    return soxr.resample(soxr.resample(samples.T, RATE, 22050), 22050, RATE).T
+    return resample_array(resample_array(samples.T, RATE, 22050), 22050, RATE).T
 
 
 def softer(samples: np.ndarray) -> np.ndarray:
@@ -97,7 +97,7 @@ def softer(samples: np.ndarray) -> np.ndarray:
 
 def faster(percent: float) -> Attack:
     """Played faster, and so much higher."""
-    return lambda samples: soxr.resample(samples.T, RATE * (1 + percent / 100), RATE).T.astype(np.float32)
+    return lambda samples: resample_array(samples.T, round(RATE * (1 + percent / 100)), RATE).T.astype(np.float32)
 
 
 def cut(samples: np.ndarray) -> np.ndarray:
