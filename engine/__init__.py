@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from clavilux.arts.dream import dream
     from clavilux.arts.style import style
     from clavilux.audio.clip import Audio
+    from clavilux.examining.verb import examine
     from clavilux.families.jukebox.model import JukeboxModel
     from clavilux.image.picture import Picture
     from clavilux.image_model import ImageModel
@@ -29,7 +30,7 @@ if os.environ.get("CLAVILUX_CPU"):  # the libraries read it once, before torch c
 
 __all__ = [
     "Audio", "CheckpointError", "ImageModel", "JukeboxModel", "Model", "MusicModel", "Picture", "__version__",
-    "dream", "load", "style", "verify",
+    "dream", "examine", "load", "style", "verify",
 ]  # fmt: skip
 
 _HOMES = {
@@ -40,6 +41,7 @@ _HOMES = {
     "MusicModel": "clavilux.music_model",
     "Picture": "clavilux.image.picture",
     "dream": "clavilux.arts.dream",
+    "examine": "clavilux.examining.verb",
     "load": "clavilux.loading",
     "style": "clavilux.arts.style",
     "verify": "clavilux.verifying",

@@ -34,6 +34,7 @@ __all__ = [
     "format_of",
     "num_frames",
     "read",
+    "size_of",
     "write_picture",
 ]
 
@@ -114,6 +115,12 @@ def num_frames(path: PathLike) -> int:
     """How many pictures a file that `read` can read holds: more than one of an animation or of a tiff with pages."""
     with _opened(path) as (image, _, _):
         return getattr(image, "n_frames", 1)
+
+
+def size_of(path: PathLike) -> tuple[int, int]:
+    """(width, height) in pixels of a file that `read` can read, as they are stored; ValueError for others."""
+    with _opened(path) as (image, _, _):
+        return image.size
 
 
 def write_picture(

@@ -106,6 +106,10 @@ def test_pages_with_small_photographs(page, tmp_path, monkeypatch):
     pictures = {"photo.jpg": scene(), "other.png": scene(48, 64).flip(1), "painting.png": scene(64, 64).flip(2)}
     for name, pixels in (pictures | {"mask.png": scene() // 128 * 255}).items():
         Image.fromarray(pixels.numpy()).save(name)
+    for folder in ("hokusai", "hiroshige"):
+        for number in range(3):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(scene(48 + len(folder), 48 + number).numpy()).save(tmp_path / folder / f"{number}.png")
     frames = [Image.fromarray(scene(32, 48).roll(shift, 1).numpy()) for shift in range(3)]
     frames[0].save("clip.gif", save_all=True, append_images=frames[1:], duration=50)
     (tmp_path / "frames").mkdir()

@@ -120,6 +120,7 @@ def test_sizes():
         "models",
         "info",
         "analyze",
+        "examine",
         "encode",
         "decode",
         "quantize",

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from clavilux.cli import breed, errors, interrupt, keys
 from clavilux.cli.codecs import decode, encode, quantize
 from clavilux.cli.dream import dream
+from clavilux.cli.examine import examine
 from clavilux.cli.help import Command
 from clavilux.cli.jobs import align, resume
 from clavilux.cli.options import AsJson, Plot, Quiet, Strict
@@ -169,6 +170,7 @@ for command in (
     signs(resume),
     align,
     analyze,
+    examine,
     encode,
     signs(decode),
     quantize,

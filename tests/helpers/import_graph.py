@@ -19,7 +19,7 @@ Graph = dict[str, set[str]]  # file -> the files that it imports, all relative t
 LAYERS: tuple[dict[str, tuple[str, ...]], ...] = (
     {
         "ground": tuple(f"engine/{name}.py" for name in (
-            "capture", "checkpoint_io", "checks", "errors", "files", "half_decoding", "skeleton", "stamp",
+            "capture", "checkpoint_io", "checks", "errors", "files", "half_decoding", "html_page", "skeleton", "stamp",
             "strict_weights", "timings",
         )),
         "kernels": ("kernels/",),
@@ -37,7 +37,8 @@ LAYERS: tuple[dict[str, tuple[str, ...]], ...] = (
     ))},
     {"families": ("engine/families/",)},
     {"loading": ("engine/loading.py", "engine/checkpoint.py", "engine/memory.py")},
-    {"arts": ("engine/arts/",), "breeding": ("engine/breeding/",), "verifying": ("engine/verifying.py",)},
+    {"arts": ("engine/arts/",), "breeding": ("engine/breeding/",), "verifying": ("engine/verifying.py",),
+     "examining": ("engine/examining/",)},
     {"public": ("engine/__init__.py",)},
     {"bench": ("engine/bench/",), "training": ("engine/training/",), "serve": ("engine/serve/",)},
     {"cli": ("engine/cli/", "engine/__main__.py")},

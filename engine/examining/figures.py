@@ -1,0 +1,131 @@
+"""The pictures of a report: the map of what is unlike, thumbnails, where the score lies, the folders in their order.
+
+Knows arrays and pictures; draws with matplotlib. Does not know how a page is laid out.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from clavilux.examining.examination import Examination
+    from clavilux.image.examination.classes import Classification
+
+__all__ = ["by_time", "encoded", "overlaid", "plotted", "show_places", "show_score", "show_shares", "thumbnail"]
+
+_WARM = np.array([214, 64, 32], np.float64)
+_INK, _SOFT, _MARK = "#222222", "#8a8577", "#c2401f"
+_FROM = 0.5  # unlikeness from which a cell is tinted: half of all cells of the references are below
+
+
+def thumbnail(pixels: np.ndarray, longest: int) -> Image.Image:
+    """Small, its shape kept; never enlarged.
+
+    Args:
+        pixels: uint8 [H, W, 3].
+        longest: pixels of its longer side at most.
+    """
+    found = Image.fromarray(pixels)
+    found.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return found
+
+
+def overlaid(pixels: np.ndarray, unlike: np.ndarray, longest: int) -> Image.Image:
+    """The picture in gray, red where its cells are unlike those of the references.
+
+    Args:
+        pixels: uint8 [H, W, 3].
+        unlike: float [8, 8], 0 to 1.
+        longest: pixels of its longer side at most.
+    """
+    small = thumbnail(pixels, longest)
+    gray = np.asarray(small.convert("L"), np.float64)[..., None] * 0.6 + 100
+    heat = Image.fromarray(np.float32(np.clip((unlike - _FROM) / (1 - _FROM), 0, 1)))
+    share = np.asarray(heat.resize(small.size, Image.Resampling.BICUBIC)).clip(0, 1)[..., None] * 0.8
+    return Image.fromarray(np.clip(gray * (1 - share) + _WARM * share, 0, 255).astype(np.uint8))
+
+
+def encoded(picture: Image.Image, ending: str = ".jpg") -> bytes:
+    """The bytes of a file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG" if ending == ".jpg" else "PNG", **({"quality": 88} if ending == ".jpg" else {}))
+    return buffer.getvalue()
+
+
+def plotted(draw: Callable[[Axes], None], width: float, height: float) -> str:
+    """An SVG of one plot, `width` x `height` inches, without a fixed size: a page scales it."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    draw(figure.subplots())
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "clavilux", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    return re.sub(
+        r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text[text.index("<svg") :])
+    )
+
+
+def show_score(found: Examination, axes: Axes) -> None:
+    """The references' scores as a histogram, the picture's as a line."""
+    others = found.comparison.others
+    axes.hist(others, bins=max(5, min(20, len(others) // 4)), color="#b9b3a2")
+    axes.axvline(found.comparison.score, color=_MARK, lw=2.5)
+    axes.text(found.comparison.score, axes.get_ylim()[1], " the picture", color=_MARK, va="top", fontsize=9)
+    axes.set_xlim(0, max(others.max(), found.comparison.score) * 1.25)
+    _finish(axes, "distance to the nearest references", "references")
+
+
+def show_shares(found: Examination, axes: Axes) -> None:
+    """Each group of measurements: how many times as unlike as usual."""
+    from clavilux.image.examination.measurements import GROUPS
+
+    names = sorted(found.comparison.times, key=lambda name: found.comparison.times[name])
+    times = [found.comparison.times[name] for name in names]
+    axes.barh(
+        [GROUPS[name].title for name in names], times, color=[_MARK if each > 1.5 else "#b9b3a2" for each in times]
+    )
+    axes.axvline(1, color=_INK, lw=1)
+    _finish(axes, "times as unlike as references are among themselves", "")
+
+
+def by_time(names: tuple[str, ...]) -> list[int]:
+    """The folders in the order of the years in their names, where all have one; else as they were given."""
+    years = [re.search(r"(?<!\d)(1[0-9]|20)\d\d(?!\d)", name) for name in names]
+    if all(years):
+        return sorted(range(len(names)), key=lambda number: int(years[number].group()))  # type: ignore[union-attr]
+    return list(range(len(names)))
+
+
+def show_places(found: Classification, axes: Axes) -> None:
+    """A line of time, or of folders: each work's place along what sets the folders apart most; the picture across."""
+    order = by_time(found.names)
+    generator = np.random.default_rng(0)
+    for place, number in enumerate(order):
+        values = found.places[:-1][found.owners == number]
+        axes.scatter(place + generator.uniform(-0.16, 0.16, len(values)), values, s=14, color=_SOFT, alpha=0.6, lw=0)
+        axes.plot([place - 0.28, place + 0.28], [np.median(values)] * 2, color=_INK, lw=1.5)
+    axes.axhline(found.places[-1], color=_MARK, lw=1.2, ls="--")
+    best = order.index(found.names.index(found.best))
+    axes.scatter([best], [found.places[-1]], s=90, marker="D", color=_MARK, zorder=5)
+    axes.set_xticks(range(len(order)), [found.names[number] for number in order], rotation=20 if len(order) > 4 else 0)
+    axes.set_xlim(-0.6, len(order) - 0.4)
+    _finish(axes, "", "along what sets the folders apart")
+
+
+def _finish(axes: Axes, across: str, up: str) -> None:
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.set_xlabel(across, fontsize=9)
+    axes.set_ylabel(up, fontsize=9)
+    axes.tick_params(labelsize=9)

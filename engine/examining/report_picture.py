@@ -1,0 +1,78 @@
+"""The report as one picture, for where a page cannot be shown.
+
+Knows the layout. What is drawn is `figures`'.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from clavilux.examining import figures
+from clavilux.files import PathLike, atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from clavilux.examining.examination import Examination
+
+__all__ = ["draw"]
+
+_WIDTH, _ROW, _CHARACTERS = 8.0, 2.9, 96
+_SEEN, _SMALL = 700, 220
+
+
+def draw(found: Examination, path: PathLike) -> None:
+    """Write a .png. ValueError and OSError as `atomic_path`."""
+    from matplotlib.figure import Figure
+
+    name = found.picture.origin.name if found.picture.origin is not None else "A picture"
+    words = [
+        *textwrap.wrap(found.says, _CHARACTERS),
+        *textwrap.wrap(_confounds(found), _CHARACTERS),
+        "It does not say who made the picture, nor that it is authentic or forged.",
+    ]
+    rows = 1 if found.explained else 4 if found.classification is not None else 3
+    top = 0.55 + 0.2 * len(words)
+    height = top + rows * _ROW
+    figure = Figure(figsize=(_WIDTH, height))
+    figure.text(0.04, 1 - 0.3 / height, f"{name}, examined", fontsize=15, va="center")
+    figure.text(0.04, 1 - 0.5 / height, "\n".join(words), fontsize=9.5, va="top", linespacing=1.35)
+    cells = figure.add_gridspec(
+        rows, 10, left=0.06, right=0.97, top=1 - top / height, bottom=0.45 / height, hspace=0.42, wspace=0.5
+    )
+    pixels = found.picture.pixels.numpy()
+    _image(figure.add_subplot(cells[0, :5]), figures.thumbnail(pixels, _SEEN), "the picture")
+    if not found.explained:
+        heat = figures.overlaid(pixels, found.unlike, _SEEN)
+        _image(figure.add_subplot(cells[0, 5:]), heat, "red: unlike the references")
+        _plots(found, figure, cells)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
+
+
+def _plots(found: Examination, figure: Figure, cells: object) -> None:
+    from clavilux.image import io
+
+    grid = cells
+    if found.enough:
+        figures.show_score(found, figure.add_subplot(grid[1, :4]))  # type: ignore[index]
+    figures.show_shares(found, figure.add_subplot(grid[1, 6:]))  # type: ignore[index]
+    for place, each in enumerate(found.nearest):
+        small = figures.thumbnail(io.read(each.path).pixels, _SMALL)
+        words = textwrap.fill(f"{each.path.name} ({each.distance:.2f})", 18)
+        _image(figure.add_subplot(grid[2, 2 * place : 2 * place + 2]), small, words)  # type: ignore[index]
+    if found.classification is not None:
+        figures.show_places(found.classification, figure.add_subplot(grid[3, :]))  # type: ignore[index]
+
+
+def _confounds(found: Examination) -> str:
+    if not found.confounds:
+        return "No blur, JPEG, other resolution, crop, grain or color cast sets it apart."
+    return "Confounds: " + "; ".join(each.sentence for each in found.confounds) + "."
+
+
+def _image(axes: object, picture: object, title: str) -> None:
+    axes.imshow(picture)  # type: ignore[attr-defined]
+    axes.set_title(title, fontsize=8)  # type: ignore[attr-defined]
+    axes.set(xticks=[], yticks=[])  # type: ignore[attr-defined]
