@@ -9,8 +9,8 @@ p is the raw one, below 40 references too, where the command says "not enough ev
 Subjects are openclipart's folders. "Mixed": references and pictures by chance. "Separated": no reference is of the
 picture's folder, and works of one folder are not compared with each other, as subfolders of a reference folder are not.
 
-A confounded copy is a work of the references' hand, blurred, compressed, made smaller or tinted. It is "taken for another
-hand" where p < .05 and no confound explains it.
+A confounded copy is a work of the references' hand, blurred, compressed, made smaller or tinted. It is "taken for
+another hand" where p < .05 and no confound explains it.
 
 Each part writes its object into the file that `--json` names and keeps the others there. Measurements are kept in
 `--kept`, so that a part can be stopped and run again.
@@ -174,7 +174,8 @@ def alarms(hands: Hands, count: int, separated: bool, trials: int, groups: Seque
         other.append(p_of(references, more.measured, separated, groups))
         by_hand[name].append(other[-1] < 0.05)
     return {
-        "references": count, "hands": len(by_hand), "trials": len(same), "subjects": "separated" if separated else "mixed",
+        "references": count, "hands": len(by_hand), "trials": len(same),
+        "subjects": "separated" if separated else "mixed",
         "false_alarms": float(np.mean(np.array(same) < 0.05)), "power": float(np.mean(np.array(other) < 0.05)),
         "power_by_hand": {name: float(np.mean(each)) for name, each in by_hand.items()},
         "p_same_quantiles": np.quantile(same, np.linspace(0, 1, 21)).tolist(),
@@ -291,7 +292,7 @@ def main() -> None:
 
 def _authors(given: argparse.Namespace, kept: Kept) -> Hands:
     measurer = Measurer(SIDE, verb._layers(), kept)
-    return seen(authors(given.openclipart, 45), measurer, 45)
+    return seen(authors(given.openclipart, 42), measurer, 42)
 
 
 def _part_authors(given: argparse.Namespace, kept: Kept) -> list[dict]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from clavilux.examining.works import ENOUGH, Works
 from clavilux.files import PathLike, atomic_path, check_ending, write_json
 from clavilux.image.examination.classes import Classification
 from clavilux.image.examination.confounds import Confound
@@ -19,12 +20,8 @@ from clavilux.image.examination.measurements import GROUPS
 from clavilux.image.examination.space import Comparison
 from clavilux.image.picture import Picture
 
-if TYPE_CHECKING:
-    from clavilux.examining.works import Works
+__all__ = ["ENDINGS", "Examination", "Near"]
 
-__all__ = ["ENDINGS", "ENOUGH", "Examination", "Near"]
-
-ENOUGH = 40  # references from which p is said: with 40 it can be .024, and two of a hundred are not luck alone
 UNLIKE = 0.05
 ENDINGS = (".html", ".png", ".json")
 NOT_ENOUGH = "not enough evidence"
@@ -151,7 +148,7 @@ class Examination:
             found["measurements"] = [
                 {
                     "name": name, "share": round(self.comparison.shares[name], 4),
-                    "times_usual": round(self.comparison.times[name], 3), "most_unlike": most_unlike(self, name),
+                    "times_usual": round(self.comparison.times[name], 3), "most_unlike": self.most_unlike(name),
                     "source": GROUPS[name].source,
                 }
                 for name in self.comparison.shares
@@ -186,15 +183,14 @@ class Examination:
             with atomic_path(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
 
+    def most_unlike(self, group: str, count: int = 2) -> list[str]:
+        """The numbers of a group that are furthest off: "warmth +2.1", in deviations of the references."""
+        values = self.comparison.deviations[group]
+        order = np.argsort(-np.abs(values), kind="stable")[:count]
+        return [f"{GROUPS[group].names[number]} {values[number]:+.1f}" for number in order]
+
     def __repr__(self) -> str:
         return f"Examination({self.verdict!r}, p={self.p}, {len(self.references[0].works)} references)"
-
-
-def most_unlike(found: Examination, group: str, count: int = 2) -> list[str]:
-    """The numbers of a group that are furthest from the references: "warmth +2.1", in deviations of the references."""
-    values = found.comparison.deviations[group]
-    order = np.argsort(-np.abs(values), kind="stable")[:count]
-    return [f"{GROUPS[group].names[number]} {values[number]:+.1f}" for number in order]
 
 
 def _file(picture: Picture) -> str | None:

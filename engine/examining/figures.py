@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from clavilux.examining.examination import Examination
     from clavilux.image.examination.classes import Classification
 
-__all__ = ["by_time", "encoded", "overlaid", "plotted", "show_places", "show_score", "show_shares", "thumbnail"]
+__all__ = [
+    "by_time", "encoded", "framed", "overlaid", "plotted", "show_places", "show_score", "show_shares", "thumbnail",
+]  # fmt: skip
 
 _WARM = np.array([214, 64, 32], np.float64)
 _INK, _SOFT, _MARK = "#222222", "#8a8577", "#c2401f"
@@ -36,6 +38,14 @@ def thumbnail(pixels: np.ndarray, longest: int) -> Image.Image:
     found = Image.fromarray(pixels)
     found.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     return found
+
+
+def framed(pixels: np.ndarray, side: int) -> Image.Image:
+    """A thumbnail in the middle of a white square of `side` pixels, so that several stand in a row."""
+    small = thumbnail(pixels, side)
+    square = Image.new("RGB", (side, side), "white")
+    square.paste(small, ((side - small.width) // 2, (side - small.height) // 2))
+    return square
 
 
 def overlaid(pixels: np.ndarray, unlike: np.ndarray, longest: int) -> Image.Image:
@@ -96,15 +106,15 @@ def show_shares(found: Examination, axes: Axes) -> None:
         [GROUPS[name].title for name in names], times, color=[_MARK if each > 1.5 else "#b9b3a2" for each in times]
     )
     axes.axvline(1, color=_INK, lw=1)
-    _finish(axes, "times as unlike as references are among themselves", "")
+    _finish(axes, "times as unlike as usual", "")
 
 
 def by_time(names: tuple[str, ...]) -> list[int]:
     """The folders in the order of the years in their names, where all have one; else as they were given."""
-    years = [re.search(r"(?<!\d)(1[0-9]|20)\d\d(?!\d)", name) for name in names]
-    if all(years):
-        return sorted(range(len(names)), key=lambda number: int(years[number].group()))  # type: ignore[union-attr]
-    return list(range(len(names)))
+    found = [match.group() for name in names if (match := re.search(r"(?<!\d)(1[0-9]|20)\d\d(?!\d)", name))]
+    if len(found) < len(names):
+        return list(range(len(names)))
+    return sorted(range(len(names)), key=lambda number: int(found[number]))
 
 
 def show_places(found: Classification, axes: Axes) -> None:

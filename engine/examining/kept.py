@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,13 +49,13 @@ class Kept:
 
     def put(self, key: str, found: Measured) -> None:
         """Keep it; where that is not possible, `failed` says why."""
+        arrays: dict[str, Any] = {
+            "quality": np.array(found.quality), "cells": found.cells, "size": np.array(found.size), **found.groups
+        }  # fmt: skip
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with atomic_path(self._path(key)) as temporary:
-                np.savez(
-                    temporary, quality=np.array(found.quality), cells=found.cells, size=np.array(found.size),
-                    **found.groups,
-                )  # fmt: skip
+                np.savez(temporary, **arrays)
         except (OSError, ValueError) as error:  # a full disk, a home that cannot be written
             self.failed = str(error)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from clavilux import html_page as html
 from clavilux.examining import figures
-from clavilux.examining.examination import ENOUGH, most_unlike
+from clavilux.examining.works import ENOUGH
 from clavilux.image import io
 from clavilux.image.examination.measurements import GROUPS
 
@@ -71,7 +71,7 @@ def _measured(found: Examination) -> list[str]:
     rows = [
         [
             GROUPS[name].title, f"{found.comparison.times[name]:.1f}", f"{found.comparison.shares[name]:.0%}",
-            ", ".join(most_unlike(found, name)) if name != "layers" else "(channels have no names)",
+            ", ".join(found.most_unlike(name)) if name != "layers" else "(channels have no names)",
             GROUPS[name].sentence, GROUPS[name].source,
         ]
         for name in sorted(found.comparison.times, key=lambda name: -found.comparison.times[name])
@@ -91,7 +91,7 @@ def _measured(found: Examination) -> list[str]:
 def _nearest(found: Examination) -> list[str]:
     shown = []
     for each in found.nearest:
-        small = figures.encoded(figures.thumbnail(io.read(each.path).pixels, _SMALL))
+        small = figures.encoded(figures.framed(io.read(each.path).pixels, _SMALL))
         words = f"{each.path.name}: distance {each.distance:.2f}, most alike in {' and '.join(each.shares).lower()}"
         shown.append(html.picture(small, ".jpg", f"The reference {each.path.name}", words))
     usual = html.paragraph("A distance of 1 is usual between a reference and those nearest to it.")

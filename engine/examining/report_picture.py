@@ -8,11 +8,17 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from clavilux.examining import figures
 from clavilux.files import PathLike, atomic_path
+from clavilux.image import io
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.gridspec import GridSpec
+    from PIL import Image
 
     from clavilux.examining.examination import Examination
 
@@ -33,7 +39,7 @@ def draw(found: Examination, path: PathLike) -> None:
         "It does not say who made the picture, nor that it is authentic or forged.",
     ]
     rows = 1 if found.explained else 4 if found.classification is not None else 3
-    top = 0.55 + 0.2 * len(words)
+    top = 0.85 + 0.2 * len(words)
     height = top + rows * _ROW
     figure = Figure(figsize=(_WIDTH, height))
     figure.text(0.04, 1 - 0.3 / height, f"{name}, examined", fontsize=15, va="center")
@@ -51,19 +57,16 @@ def draw(found: Examination, path: PathLike) -> None:
         figure.savefig(temporary, dpi=120, format="png")
 
 
-def _plots(found: Examination, figure: Figure, cells: object) -> None:
-    from clavilux.image import io
-
-    grid = cells
+def _plots(found: Examination, figure: Figure, grid: GridSpec) -> None:
     if found.enough:
-        figures.show_score(found, figure.add_subplot(grid[1, :4]))  # type: ignore[index]
-    figures.show_shares(found, figure.add_subplot(grid[1, 6:]))  # type: ignore[index]
+        figures.show_score(found, figure.add_subplot(grid[1, :4]))
+    figures.show_shares(found, figure.add_subplot(grid[1, 6:]))
     for place, each in enumerate(found.nearest):
-        small = figures.thumbnail(io.read(each.path).pixels, _SMALL)
+        small = figures.framed(io.read(each.path).pixels, _SMALL)
         words = textwrap.fill(f"{each.path.name} ({each.distance:.2f})", 18)
-        _image(figure.add_subplot(grid[2, 2 * place : 2 * place + 2]), small, words)  # type: ignore[index]
+        _image(figure.add_subplot(grid[2, 2 * place : 2 * place + 2]), small, words)
     if found.classification is not None:
-        figures.show_places(found.classification, figure.add_subplot(grid[3, :]))  # type: ignore[index]
+        figures.show_places(found.classification, figure.add_subplot(grid[3, :]))
 
 
 def _confounds(found: Examination) -> str:
@@ -72,7 +75,7 @@ def _confounds(found: Examination) -> str:
     return "Confounds: " + "; ".join(each.sentence for each in found.confounds) + "."
 
 
-def _image(axes: object, picture: object, title: str) -> None:
-    axes.imshow(picture)  # type: ignore[attr-defined]
-    axes.set_title(title, fontsize=8)  # type: ignore[attr-defined]
-    axes.set(xticks=[], yticks=[])  # type: ignore[attr-defined]
+def _image(axes: Axes, picture: Image.Image, title: str) -> None:
+    axes.imshow(np.asarray(picture))
+    axes.set_title(title, fontsize=8)
+    axes.set(xticks=[], yticks=[])

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clavilux.checks import check_flag, short
-from clavilux.examining.examination import ENOUGH, UNLIKE, Examination, Near
+from clavilux.examining.examination import UNLIKE, Examination, Near
 from clavilux.examining.kept import Kept
-from clavilux.examining.works import Measurer, Work, Works, read_folder, read_work, side_for
+from clavilux.examining.works import ENOUGH, Measurer, Work, Works, read_folder, read_work, side_for
 from clavilux.files import PathLike
 from clavilux.image.arts import INSTALL
 from clavilux.image.examination import confounds, patches
@@ -110,7 +110,7 @@ def explain(
         comparison: of the picture with them as they are.
     """
     qualities = [each.quality for each in measured]
-    found = confounds.find(here.quality, qualities, lambda number: works.works[number].pixels())
+    found, qualities = confounds.find(here.quality, qualities, lambda number: works.works[number].pixels())
     if not found or comparison.p >= UNLIKE:
         return found, None
     usual = Quality(*np.median(np.array(qualities), 0))

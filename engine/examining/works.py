@@ -25,10 +25,11 @@ from clavilux.image.frames import PICTURES
 if TYPE_CHECKING:
     from clavilux.image.arts.features import Features
 
-__all__ = ["Measurer", "Work", "Works", "read_folder", "read_work", "side_for"]
+__all__ = ["ENOUGH", "Measurer", "Work", "Works", "read_folder", "read_work", "side_for"]
 
 Each = TypeVar("Each")
 Progress = Callable[[float, float], None]
+ENOUGH = 40  # references from which p is said: with 40 it can be .024
 _NAMED = 3  # files that an error lists
 
 
@@ -71,9 +72,10 @@ class Works:
 
     @cached_property
     def subjects(self) -> tuple[str, ...]:
-        """Of each work; all "" where the folder has no two subfolders."""
-        found = tuple(work.subject for work in self.works)
-        return found if len(set(found)) > 1 else ("",) * len(found)
+        """Of each work; all "" where the folder has no two subfolders; what lies beside subfolders is its own."""
+        if len({work.subject for work in self.works} - {""}) < 2:
+            return ("",) * len(self.works)
+        return tuple(work.subject or work.path.name for work in self.works)
 
 
 def read_work(path: PathLike, subject: str = "") -> Work:

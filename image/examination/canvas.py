@@ -54,7 +54,7 @@ def scaled(pixels: np.ndarray, side: int) -> np.ndarray:
     """
     height, width = pixels.shape[:2]
     factor = side / math.sqrt(height * width)
-    size = tuple(max(16, round(each * factor)) for each in (width, height))
+    size = (max(16, round(width * factor)), max(16, round(height * factor)))
     if size == (width, height):
         return pixels
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))

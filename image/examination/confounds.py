@@ -26,7 +26,6 @@ _QUALITIES = (92, 80, 65, 50, 35, 20)  # of JPEG, that are tried
 _KEPT = (0.9, 0.8, 0.7, 0.6, 0.5)  # of each side, when a crop's size is looked for
 _TRIED = 6  # references that these are tried on
 _LEAST = {"blur": 0.35, "jpeg": 0.15, "resolution": 0.4, "aspect": 0.3, "border": 0.15, "scan": 1.0, "cast": 0.05}
-_SHARP = 0.42  # the blur of a hard step
 
 
 class Confound(NamedTuple):
@@ -47,26 +46,40 @@ class Confound(NamedTuple):
     kept: float = 1.0
 
 
-def find(here: Quality, others: Sequence[Quality], pixels_of: Callable[[int], np.ndarray]) -> list[Confound]:
-    """Those of a picture among references, in the order of `NAMES`.
+def find(
+    here: Quality, others: Sequence[Quality], pixels_of: Callable[[int], np.ndarray]
+) -> tuple[list[Confound], list[Quality]]:
+    """Those of a picture among references, in the order of `NAMES`, and the qualities that they were found by.
+
+    Sharpness, grain and JPEG change with the size. So where a picture has another resolution, the references are
+    brought to it, and what else is found is found by their qualities there.
 
     Args:
         here: the picture's.
         others: the references'.
         pixels_of: number of a reference -> uint8 [H, W, 3]; a few are read where a size has to be tried out.
     """
+    table = np.array(others)
+    resolution = _resolution(here, Quality(*np.median(table, 0)), table[:, Quality._fields.index("resolution")])
+    if resolution is not None:
+        read, pixels_of = pixels_of, lambda number: _resized(read(number), here.resolution)
+        others = [measure(pixels_of(number)) for number in range(len(others))]
     table = np.array(others)  # [N, 8]
     usual = Quality(*np.median(table, 0))
     column = {name: table[:, number] for number, name in enumerate(Quality._fields)}
     found = [
         _blur(here, usual, column["blur"]),
         _jpeg(here, usual, column["jpeg"], pixels_of),
-        _resolution(here, usual, column["resolution"]),
+        resolution,
         _crop(here, usual, column, pixels_of),
         _scan(here, usual, column["grain"]),
         _cast(here, usual, column),
     ]
-    return [each for each in found if each is not None]
+    return [each for each in found if each is not None], list(others)
+
+
+def _resized(pixels: np.ndarray, resolution: float) -> np.ndarray:
+    return copies.resized(pixels, 2 ** (resolution - math.log2(pixels.shape[0] * pixels.shape[1]) / 2))
 
 
 def made_alike(
@@ -76,22 +89,20 @@ def made_alike(
 
     Args:
         pixels: of the reference, uint8 [H, W, 3].
-        own: its quality.
+        own: its quality, as `find` gave it back.
         here: the picture's.
-        usual: the median of the references.
+        usual: the median of those of all references.
         found: what to imitate, in the order in which copies are made.
     """
     by_name = {each.name: each for each in found}
-    blur = own.blur
     if crop := by_name.get("crop"):
         pixels = copies.cropped(pixels, crop.kept, 2**here.aspect if crop.kept == 1 else None)
     if "resolution" in by_name:
-        factor = 2 ** (here.resolution - math.log2(pixels.shape[0] * pixels.shape[1]) / 2)
-        pixels, blur = copies.resized(pixels, factor), max(_SHARP, blur * factor)
+        pixels = _resized(pixels, here.resolution)
     if "cast" in by_name:
         pixels = copies.tinted(pixels, here.red - usual.red, here.blue - usual.blue)
-    if "blur" in by_name and here.blur > blur:
-        pixels = copies.blurred(pixels, math.sqrt(here.blur**2 - blur**2))
+    if "blur" in by_name and here.blur > own.blur:
+        pixels = copies.blurred(pixels, math.sqrt(here.blur**2 - own.blur**2))
     if "scan" in by_name and here.grain > own.grain:
         pixels = copies.grainy(pixels, math.sqrt(here.grain**2 - own.grain**2))
     if jpeg := by_name.get("jpeg"):
@@ -128,7 +139,7 @@ def _resolution(here: Quality, usual: Quality, others: np.ndarray) -> Confound |
     sign = 1 if apart > 0 else -1
     if abs(apart) < _LEAST["resolution"] or not _is_beyond(sign * here.resolution, sign * others):
         return None
-    size = 2**apart
+    size = float(2**apart)
     words = f"{size:.1f} times as large" if size > 1 else f"only {size:.2f} times as large"
     return Confound("resolution", size, "times", f"a side of it is {words} as those of the references, in pixels")
 
@@ -171,7 +182,9 @@ def _cast(here: Quality, usual: Quality, column: dict[str, np.ndarray]) -> Confo
         return None
     red, blue = here.red - usual.red, here.blue - usual.blue
     color = "yellow" if blue < 0 and red > blue / 2 else "red" if red > 0 else "blue" if blue > 0 else "green"
-    return Confound("cast", size, "octaves", f"its brightest parts are more {color} than those of the references")
+    return Confound(
+        "cast", float(size), "octaves", f"its brightest parts are more {color} than those of the references"
+    )
 
 
 def _some(others: np.ndarray) -> list[int]:

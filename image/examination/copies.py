@@ -30,7 +30,7 @@ def recompressed(pixels: np.ndarray, quality: int) -> np.ndarray:
 
 def resized(pixels: np.ndarray, factor: float) -> np.ndarray:
     """Each side times `factor` (bicubic), 16 pixels at least."""
-    size = tuple(max(16, round(each * factor)) for each in (pixels.shape[1], pixels.shape[0]))
+    size = (max(16, round(pixels.shape[1] * factor)), max(16, round(pixels.shape[0] * factor)))
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
 
 

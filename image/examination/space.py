@@ -56,7 +56,8 @@ def compare(groups: Mapping[str, np.ndarray], subjects: Sequence[str] = ()) -> C
         subjects: of each reference; where there are two or more, a reference is compared with those of other subjects
             only, so that pictures of one subject do not look alike because of it. As if all were of one if empty.
     """
-    apart = {name: _squared(whitened(values)) for name, values in groups.items()}
+    weights = _weights(subjects) if len(set(subjects)) > 1 else None
+    apart = {name: _squared(whitened(values, weights)) for name, values in groups.items()}
     usual = {name: _typical(values) for name, values in apart.items()}
     total = np.sum([apart[name] / usual[name] * WEIGHTS[name] for name in apart], 0)  # [N + 1, N + 1]
     distances = np.sqrt(total)
@@ -102,23 +103,36 @@ def standardized(references: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.clip((values - center) / scale, -_CLIP, _CLIP)
 
 
-def whitened(values: np.ndarray) -> np.ndarray:
+def whitened(values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """float64 [N, n]: numbers without their common scale and, as far as N pictures can tell, their correlations.
 
     Args:
         values: float64 [N, n].
+        weights: float64 [N], adding up to 1; all alike if None.
     """
     z = standardized(values, values)
-    z = z - z.mean(0)
-    count, width = z.shape
-    covariance = z.T @ z / count
+    width = z.shape[1]
+    weights = np.full(len(z), 1 / len(z)) if weights is None else weights
+    z = z - weights @ z
+    covariance = (z * weights[:, None]).T @ z
     mean = max(float(np.trace(covariance)) / width, 1e-12)
     target = mean * np.eye(width)
     apart = max(float(((covariance - target) ** 2).sum()), 1e-12)
-    noise = (float(((z**2).sum(1) ** 2).mean()) - float((covariance**2).sum())) / count
+    noise = (float(weights @ (z**2).sum(1) ** 2) - float((covariance**2).sum())) * float((weights**2).sum())
     share = min(1.0, max(noise, 0.0) / apart)
     scales, axes = np.linalg.eigh((1 - share) * covariance + share * target)
     return z @ (axes / np.sqrt(np.maximum(scales, 1e-9)))
+
+
+def _weights(subjects: Sequence[str]) -> np.ndarray:
+    """float64 [N + 1], adding up to 1: each subject counts alike, and so does the picture, whose subject is not known.
+
+    Else works of one subject, which are alike, would make its direction a usual one, and the picture's an odd one.
+    """
+    names, sizes = np.unique(subjects, return_counts=True)
+    size = dict(zip(names.tolist(), sizes.tolist(), strict=True))
+    weights = np.array([*(1 / size[name] for name in subjects), 1.0])
+    return weights / weights.sum()
 
 
 def _squared(z: np.ndarray) -> np.ndarray:
