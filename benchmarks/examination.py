@@ -254,10 +254,9 @@ def plot(found: dict, path: Path) -> None:
     figure = Figure(figsize=(8, 4), layout="constrained")
     same, other = figure.subplots(1, 2)
     levels = np.linspace(0, 1, 21)
-    for name, rows in found.items():
-        for row in rows if isinstance(rows, list) else []:
-            words = f"{name}, {row['references']} references, {row['subjects']}"
-            same.plot(row["p_same_quantiles"], levels, lw=1.3, label=words)
+    for name, row in found.items():
+        if "p_same_quantiles" in row:
+            same.plot(row["p_same_quantiles"], levels, lw=1.3, label=f"{name}: {row['references']} references")
             other.plot(row["p_other_quantiles"], levels, lw=1.3)
     for axes, title in ((same, "one more of the same hand"), (other, "a work by another hand")):
         axes.plot([0, 1], [0, 1], color="#888888", lw=0.8, ls="--")
@@ -276,7 +275,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="a .png of calibration and power")
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--copies", type=int, default=20, help="of each kind")
-    parser.add_argument("parts", nargs="*", default=["authors", "emoji", "painters", "confounds", "ablation", "timing"])
+    parser.add_argument("parts", nargs="*", default=list(PARTS))
     given = parser.parse_args()
     found = json.loads(given.json.read_text()) if given.json.exists() else {}
     kept = Kept(given.kept / "measured")
@@ -295,11 +294,10 @@ def _authors(given: argparse.Namespace, kept: Kept) -> Hands:
     return seen(authors(given.openclipart, 42), measurer, 42)
 
 
-def _part_authors(given: argparse.Namespace, kept: Kept) -> list[dict]:
-    hands = _authors(given, kept)
-    thirty = {name: works[:30] for name, works in hands.items()}
-    rows = [alarms(thirty, 20, separated, given.trials) for separated in (False, True)]
-    return [*rows, alarms(hands, 40, False, given.trials)]
+def _part_authors(given: argparse.Namespace, kept: Kept, count: int, separated: bool) -> dict:
+    """Of 40 references only the authors with 50 works or more are asked: those of whom more than 40 were measured."""
+    hands = {name: works if count > 20 else works[:30] for name, works in _authors(given, kept).items()}
+    return alarms(hands, count, separated, given.trials)
 
 
 def _emoji(given: argparse.Namespace, kept: Kept) -> tuple[Hands, Measurer]:
@@ -307,17 +305,16 @@ def _emoji(given: argparse.Namespace, kept: Kept) -> tuple[Hands, Measurer]:
     return seen(emoji(given.icons, given.kept / "emoji", 85), measurer, 85), measurer
 
 
-def _part_emoji(given: argparse.Namespace, kept: Kept) -> list[dict]:
-    hands = _emoji(given, kept)[0]
-    return [alarms(hands, count, False, given.trials) for count in (20, 40, 80)]
+def _part_emoji(given: argparse.Namespace, kept: Kept, count: int) -> dict:
+    return alarms(_emoji(given, kept)[0], count, False, given.trials)
 
 
-def _part_painters(given: argparse.Namespace, kept: Kept) -> list[dict]:
+def _part_painters(given: argparse.Namespace, kept: Kept) -> dict:
     others = [path for path in sorted(given.openclipart.rglob("*.png")) if _is_content(path, given.openclipart)]
     order = np.random.default_rng(3).permutation(len(others))
     contents = [others[place] for place in order]
     hands = painters(contents, given.kept / "painters", 85, 160)
-    return [alarms(seen(hands, Measurer(128, verb._layers(), kept), 85), 80, False, given.trials)]
+    return alarms(seen(hands, Measurer(128, verb._layers(), kept), 85), 80, False, given.trials)
 
 
 def _is_content(path: Path, root: Path) -> bool:
@@ -336,8 +333,14 @@ def _part_ablation(given: argparse.Namespace, kept: Kept) -> dict:
 
 
 PARTS: dict[str, Callable[[argparse.Namespace, Kept], object]] = {
-    "authors": _part_authors, "emoji": _part_emoji, "painters": _part_painters, "confounds": _part_confounds,
-    "ablation": _part_ablation, "timing": lambda given, kept: timing(given.kept / "timing"),
+    "authors, mixed": lambda given, kept: _part_authors(given, kept, 20, False),
+    "authors, separated": lambda given, kept: _part_authors(given, kept, 20, True),
+    "authors, 40": lambda given, kept: _part_authors(given, kept, 40, False),
+    "emoji, 20": lambda given, kept: _part_emoji(given, kept, 20),
+    "emoji, 40": lambda given, kept: _part_emoji(given, kept, 40),
+    "emoji, 80": lambda given, kept: _part_emoji(given, kept, 80),
+    "painters, 80": _part_painters, "confounds": _part_confounds, "ablation": _part_ablation,
+    "timing": lambda given, kept: timing(given.kept / "timing"),
 }  # fmt: skip
 
 
