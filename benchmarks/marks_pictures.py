@@ -94,7 +94,7 @@ def main() -> None:
     def p_of(picture: Picture, number: int) -> float:
         return find_in_picture(key_number(number), readings_of(picture, codec, tokens, size), tokens).p
 
-    report: dict[str, object] = {"machine": machine("cpu"), "model": family.identity, "sheets": given.sheets}
+    report: dict[str, object] = {"machine": machine(torch.device("cpu")), "model": family.identity, "sheets": given.sheets}
     wrong: dict[str, list[float]] = {"painted": [], "real": []}
     serial = 1_000_000
     for temperature in given.temperature or [family.sampling.temperature]:

@@ -15,8 +15,9 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -188,14 +189,26 @@ def octaves(sound: np.ndarray) -> list[dict[str, float]]:
     return found
 
 
+def short(ps: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Three digits of each."""
+    return {name: [float(f"{p:.3g}") for p in each] for name, each in ps.items()}
+
+
 class Measured:
     """What was measured so far: p-values of right keys by excerpt and attack, and of wrong ones by kind of sound."""
 
-    def __init__(self, songs: list[np.ndarray], others: list[np.ndarray]) -> None:
-        self._songs, self._others, self._rng = songs, others, np.random.default_rng(7)
+    def __init__(self, songs: list[np.ndarray], others: list[np.ndarray], seed: int) -> None:
+        self._songs, self._others, self._rng = songs, others, np.random.default_rng(seed)
         self.right: dict[str, list[float]] = {}
         self.wrong: dict[str, list[float]] = {}
         self._first: list[float] = []
+
+    def add(self, report: Mapping[str, Any]) -> None:
+        """What an earlier run measured, with another seed."""
+        for own, theirs in ((self.right, report["p"]["right"]), (self.wrong, report["p"]["wrong"])):
+            for name, ps in theirs.items():
+                own.setdefault(name, []).extend(ps)
+        self._first += report["p"]["first"]
 
     def mark(self, number: int, *, attacked: bool) -> None:
         """A marked excerpt, of 10 and 20 s in turn."""
@@ -224,13 +237,14 @@ class Measured:
 
     def report(self) -> dict[str, object]:
         """Shares and intervals."""
-        tail = [p for ps in self.wrong.values() for p in ps]
+        tail = [p for ps in self.wrong.values() for p in ps] or [1.0]
         return {
-            "machine": machine("cpu"),
+            "machine": machine(torch.device("cpu")),
             "marked": {name: rates(ps, (1e-3, 1e-6)) for name, ps in self.right.items()},
-            "unmarked, one key each": rates(self._first, (1e-1, 1e-2, 1e-3)),
+            "unmarked, one key each": rates(self._first or [1.0], (1e-1, 1e-2, 1e-3)),
             "wrong keys": rates(tail, (1e-1, 1e-2, 1e-3, 1e-4)) | {"least": min(tail)},
             "wrong keys by kind": {name: rates(ps, (1e-2, 1e-3)) for name, ps in self.wrong.items()},
+            "p": {"right": short(self.right), "wrong": short(self.wrong), "first": short({"": self._first})[""]},
         }
 
     def _excerpt(self, sound: np.ndarray, seconds: int) -> np.ndarray:
@@ -247,12 +261,17 @@ def main() -> None:
     parser.add_argument("--attacked", type=int, default=40)
     parser.add_argument("--unmarked", type=int, default=1000)
     parser.add_argument("--keys", type=int, default=5, help="wrong keys of each unmarked excerpt")
+    parser.add_argument("--seed", type=int, default=7, help="of excerpts and keys")
+    parser.add_argument("--add", type=Path, nargs="*", default=[], help="results of runs with other seeds, counted in")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
     began, songs = time.time(), songs_in(given.songs, given.count)
     files = [] if given.others is None else sorted(given.others.iterdir())
-    measured = Measured(songs, [Audio.load(path).resample(RATE).samples.numpy() for path in files])
+    others = [Audio.load(path).resample(RATE).samples.numpy() for path in files]
+    measured = Measured(songs, others, given.seed)
+    for path in given.add:
+        measured.add(json.loads(path.read_text()))
 
     def write(**more: object) -> str:
         text = json.dumps(measured.report() | more | {"seconds": round(time.time() - began)}, indent=1)
@@ -265,7 +284,7 @@ def main() -> None:
             measured.mark(number, attacked=number < given.attacked)
         if number < given.unmarked:
             measured.leave(number, given.keys)
-        if number % 20 == 19:  # a long run that is stopped has measured something
+        if number % 10 == 9:  # a long run that is stopped has measured something
             print(f"{number + 1} done, {time.time() - began:.0f} s", flush=True)
             write()
     levels = [octaves(song[:, : 15 * RATE]) for song in songs[:12]]

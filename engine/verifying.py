@@ -8,11 +8,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clavilux.audio import io as sounds
 from clavilux.files import MIDI_ENDINGS, PathLike, check_readable, read_text
-from clavilux.image import io as pictures
 from clavilux.mark_key import PUBLIC, MarkKey, read_key
 from clavilux.provenance import credentials, keys
 from clavilux.provenance.formats import BESIDE, EMBEDDED
@@ -40,8 +39,8 @@ def verify(
         `marks`, and `says`, a sentence on both.
 
     Raises:
-        ValueError: nothing is there, it is empty or no regular file, `trust` holds no certificate, or
-            `mark_key` no key.
+        ValueError: nothing is there, it is empty or no regular file, `trust` holds no certificate, `mark_key` no
+            key, or `model` has no codec that reads pictures or sounds.
         CheckpointError: `model` cannot be loaded.
     """
     path = check_readable(path, "sound, picture or score")
@@ -58,7 +57,7 @@ def _marks(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[tu
             return _in_notes(path, searched), ()
         if ending in sounds.FORMATS:
             return _in_sound(path, searched, model), ()
-        if ending in pictures.FORMATS:
+        if EMBEDDED.get(ending, "").startswith("image/"):
             return _in_picture(path, searched, model), ()
     except ValueError as error:
         return (), (f"no mark could be looked for: {error}",)
@@ -75,15 +74,14 @@ def _in_notes(path: Path, searched: list[MarkKey]) -> tuple[Mark, ...]:
 
 def _in_sound(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[Mark, ...]:
     from clavilux.audio.clip import Audio
-    from clavilux.audio.codecs import NeuralCodec
+    from clavilux.music_model import MusicModel
     from clavilux.provenance.mark_codecs import find_in_codec_sound
     from clavilux.provenance.mark_sounds import find_in_sound
 
     sound = Audio.load(path)
     found = find_in_sound(sound, searched)
-    codec = None if model is None else model.family.stage.codec
-    if isinstance(codec, NeuralCodec):
-        assert model is not None, "its codec is there"
+    if isinstance(model, MusicModel):
+        codec: Any = model.family.stage.codec
         found += tuple(find_in_codec_sound(sound, key, codec, model.family.marked) for key in searched)
     return found
 
@@ -101,10 +99,17 @@ def _in_picture(path: Path, searched: list[MarkKey], model: Model | None) -> tup
 
 @functools.lru_cache(maxsize=2)
 def _loaded(name: str) -> Model:
-    """A model whose codec reads: a folder of files is looked at with one."""
+    """A model whose codec reads: a folder of files is looked at with one. ValueError where none does."""
+    from clavilux.audio.codecs import NeuralCodec
+    from clavilux.image_model import ImageModel
     from clavilux.loading import load
+    from clavilux.music_model import MusicModel
 
-    return load(name, device="cpu")
+    model = load(name, device="cpu")
+    hears = isinstance(model, MusicModel) and isinstance(model.family.stage.codec, NeuralCodec)
+    if hears or isinstance(model, ImageModel):
+        return model
+    raise ValueError(f"the model {name!r} has no codec that reads pictures or sounds; MusicGen and lumia have one")
 
 
 def media_in(folder: PathLike) -> Iterator[Path]:

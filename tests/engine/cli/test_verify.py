@@ -80,6 +80,7 @@ def test_what_cannot_be_read_ends_with_2(tmp_path):
     (tmp_path / "a.txt").write_text("no certificate")
     (tmp_path / "a.png").write_bytes(b"no picture")
     assert "holds no certificate" in refuse("verify", tmp_path / "a.png", "--trust", tmp_path / "a.txt")
+    assert "has no codec that reads" in refuse("verify", tmp_path / "a.png", "--model", "aria")
     assert verified(tmp_path / "a.png")["credentials"]["state"] == "absent"
 
 

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 import torch
 
+import clavilux
 from clavilux.audio.clip import Audio
 from clavilux.mark_key import PUBLIC, MarkKey
 from clavilux.marking import Mark, MarkedTokens
@@ -61,3 +62,13 @@ def test_a_beginning_that_was_cut_off_is_found_again(sound, monkeypatch):
 def test_a_frame_alone_is_no_evidence():
     mark = find_in_codec_sound(Audio(torch.zeros(1, FRAME), RATE), KEY, Tones(), TOKENS)
     assert mark.tokens == 1 and not mark.enough and mark.p > 1e-3
+
+
+def test_verify_reads_sounds_with_the_codec_of_a_model_that_is_named(musicgen, tmp_path):
+    folder, _ = musicgen("mono")
+    model = clavilux.load(folder, device="cpu")
+    song = model.generate("a", seconds=1.0, seed=3, temperature=1.0, mark=True)
+    song.save(tmp_path / "song.wav", loudness=False)
+    verdict = clavilux.verify(tmp_path / "song.wav", model=str(folder))
+    assert [mark.of for mark in verdict.marks] == ["cells", "tokens"]
+    assert verdict.marks[1].tokens == song.tokens.shape[1]
