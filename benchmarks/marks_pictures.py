@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from marks_sound import rates
+from marks_sound import rates, short
 from PIL import Image
 
 import clavilux
@@ -81,6 +81,8 @@ def main() -> None:
     parser.add_argument("--model", default="lumia", help="a checkpoint of pictures")
     parser.add_argument("--temperature", type=float, nargs="*", help="the model's own if none")
     parser.add_argument("--sheets", type=int, default=19, help="of 16 pictures")
+    parser.add_argument("--first", type=int, default=0, help="number of the first sheet, and so its seeds and key")
+    parser.add_argument("--add", type=Path, nargs="*", default=[], help="results of other sheets, counted in")
     parser.add_argument("--photos", type=Path, help="folder of real pictures, for the unmarked")
     parser.add_argument("--most", type=int, default=1000, help="of them")
     parser.add_argument("--keys", type=int, default=5, help="wrong keys of each unmarked picture")
@@ -94,33 +96,40 @@ def main() -> None:
     def p_of(picture: Picture, number: int) -> float:
         return find_in_picture(key_number(number), readings_of(picture, codec, tokens, size), tokens).p
 
-    report: dict[str, object] = {"machine": machine(torch.device("cpu")), "model": family.identity, "sheets": given.sheets}
-    wrong: dict[str, list[float]] = {"painted": [], "real": []}
-    serial = 1_000_000
+    right: dict[str, list[float]] = {}
+    wrong: dict[str, list[float]] = {}
+    serial = 1_000_000 * (1 + given.first)
+    for path in given.add:
+        earlier = json.loads(path.read_text())["p"]
+        for own, theirs in ((right, earlier["right"]), (wrong, earlier["wrong"])):
+            for name, ps in theirs.items():
+                own.setdefault(name, []).extend(ps)
     for temperature in given.temperature or [family.sampling.temperature]:
-        right: dict[str, list[float]] = {}
-        for number in range(given.sheets):
+        for number in range(given.first, given.first + given.sheets):
             prompts = [PROMPTS[number % len(PROMPTS)]] * TILES
             seeds = list(range(number * 100, number * 100 + TILES))
             pictures = model.generate(prompts, seed=seeds, temperature=temperature, mark=key_number(number))
             for name, attack in ATTACKS.items():
-                right.setdefault(f"alone, {name}", []).extend(p_of(attack(each), number) for each in pictures[:4])
-                right.setdefault(f"sheet, {name}", []).append(p_of(attack(contact_sheet(pictures)), number))
-            right.setdefault("alone", []).extend(p_of(each, number) for each in pictures)
-            for each in pictures:
-                for _ in range(given.keys):
-                    serial += 1
-                    wrong["painted"].append(p_of(each, serial))
-            print(f"{temperature}: {number + 1} sheets, {time.time() - began:.0f} s", flush=True)
-        report[f"temperature {temperature:g}"] = {name: rates(ps, (1e-3, 1e-6)) for name, ps in right.items()}
+                ps = [p_of(attack(each), number) for each in pictures[:4]]
+                right.setdefault(f"{temperature:g}, alone, {name}", []).extend(ps)
+                p = p_of(attack(contact_sheet(pictures)), number)
+                right.setdefault(f"{temperature:g}, sheet, {name}", []).append(p)
+            for _ in range(given.keys):
+                serial += 1
+                wrong.setdefault("painted", []).extend(p_of(each, serial) for each in pictures)
+            print(f"{temperature}: sheet {number}, {time.time() - began:.0f} s", flush=True)
     files = [] if given.photos is None else sorted(given.photos.rglob("*.png")) + sorted(given.photos.rglob("*.jpg"))
-    for path in files[:: max(1, len(files) // given.most)][: given.most]:
+    for path in files[given.first % 7 :: max(1, len(files) // max(1, given.most))][: given.most]:
         serial += 1
-        wrong["real"].append(p_of(Picture.load(path), serial))
-    report["wrong keys"] = {
-        name: rates(ps, (1e-1, 1e-2, 1e-3)) | {"least": min(ps)} for name, ps in wrong.items() if ps
+        wrong.setdefault("real", []).append(p_of(Picture.load(path), serial))
+    report = {
+        "machine": machine(torch.device("cpu")),
+        "model": family.identity,
+        "marked": {name: rates(ps, (1e-3, 1e-6)) for name, ps in right.items()},
+        "wrong keys": {name: rates(ps, (1e-1, 1e-2, 1e-3)) | {"least": min(ps)} for name, ps in wrong.items()},
+        "p": {"right": short(right), "wrong": short(wrong)},
+        "seconds": round(time.time() - began),
     }
-    report["seconds"] = round(time.time() - began)
     text = json.dumps(report, indent=1)
     print(text)
     if given.json:

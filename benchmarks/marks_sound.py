@@ -1,11 +1,12 @@
 """How well the mark in rendered sound is found: `python benchmarks/marks_sound.py --songs DIR`.
 
 Renders unmarked songs by aria into DIR, once, and cuts excerpts of 10 and 20 s out of them at random places. A marked
-excerpt is cut from a song that went through the mark's filter with a key of its own, which is what a renderer does with
-`--mark`; an unmarked one is looked at with keys that nothing was marked with. Among the unmarked are noise, tones and
-clicks, and the sound files of `--others`. Attacks are tried on the first marked excerpts. The p-value counts in every
-place and speed that was searched. Told too: how far below the music the mark lies in each octave, and how far below
-what masks it there by J. Johnston's model of 1988 (Bark bands, Schroeder's spreading, tonality by spectral flatness).
+excerpt is cut from a song that went through the mark's filter with a key of the song's own, which is what a renderer
+does with `--mark`; an unmarked one is looked at with keys that nothing was marked with. Among the unmarked are noise,
+tones and clicks, and the sound files of `--others`. Attacks are tried on the first marked excerpts. The p-value counts
+in every place and speed that was searched. Told too: how far below the music the mark lies in each octave, and how far
+below what masks it there by J. Johnston's model of 1988 (Bark bands, Schroeder's spreading, tonality by spectral
+flatness).
 """
 
 from __future__ import annotations
@@ -202,6 +203,7 @@ class Measured:
         self.right: dict[str, list[float]] = {}
         self.wrong: dict[str, list[float]] = {}
         self._first: list[float] = []
+        self._marked: dict[int, tuple[int, np.ndarray]] = {}  # by song: its key, and the whole of it
 
     def add(self, report: Mapping[str, Any]) -> None:
         """What an earlier run measured, with another seed."""
@@ -212,12 +214,12 @@ class Measured:
 
     def mark(self, number: int, *, attacked: bool) -> None:
         """A marked excerpt, of 10 and 20 s in turn."""
-        seconds, word = (10, 20)[number % 2], int(self._rng.integers(-(2**63), 2**63))
-        longer = torch.from_numpy(
-            np.ascontiguousarray(self._excerpt(self._songs[number % len(self._songs)], seconds + 3))
-        )
-        begin = int(self._rng.integers(0, 3 * RATE))
-        part = marked(longer, word, RATE).numpy()[:, begin : begin + seconds * RATE]
+        seconds, song = (10, 20)[number % 2], number % len(self._songs)
+        if song not in self._marked:
+            word = int(self._rng.integers(-(2**63), 2**63))
+            self._marked[song] = word, marked(torch.from_numpy(self._songs[song]), word, RATE).numpy()
+        word, whole = self._marked[song]
+        part = self._excerpt(whole, seconds)
         self.right.setdefault(f"{seconds} s", []).extend(p_values(part, [word]))
         for name, attack in ATTACKS.items() if attacked else ():
             self.right.setdefault(f"{seconds} s, {name}", []).extend(p_values(attack(part), [word]))
