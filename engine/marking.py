@@ -11,7 +11,7 @@ Knows no secret (`mark_key`), no codec and no file: a family says its groups, a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -79,13 +79,14 @@ class Mark:
     """What the sampler needs to mark what it draws.
 
     Attributes:
-        key: 64 bits, as an int64: of a secret and a kind of tokens (`mark_key.MarkKey.word`).
+        key: 64 bits, as an int64: of a secret and a kind of tokens (`mark_key.MarkKey.word`). Never shown: who has it
+            can look for the mark of such tokens, and draw it.
         tokens: which are marked.
         starts: the place of frame 0, for all rows or one a row.
         nonces: one a row; None: those of the seeds (`nonce_of`).
     """
 
-    key: int
+    key: int = field(repr=False)
     tokens: MarkedTokens
     starts: tuple[int, ...] = (0,)
     nonces: tuple[int, ...] | None = None

@@ -241,6 +241,15 @@ def _gumbel(function: Op, shape: Shape, make: _Maker) -> Call:
     return Call(function, (*_keys(shape, make), STEP, shape["steps"], shape["codebooks"], shape["vocabulary"]), {})
 
 
+def _marking(shape: Shape, make: _Maker, *before: int) -> dict[str, torch.Tensor]:
+    """Groups of most tokens and keyed noise, of several steps where `before` says how many; nothing without a mark."""
+    if "groups" not in shape:
+        return {}
+    rows, codebooks, count = shape["rows"], shape["codebooks"], shape["groups"]
+    groups = make.whole(count + 1, 1, codebooks, shape["vocabulary"]) - 1
+    return {"groups": groups, "keyed": make.normal(*before, rows, codebooks, count, dtype=torch.float32)}
+
+
 def _sample(function: Op, shape: Shape, make: _Maker) -> Call:
     logits, words, allowed = _logits(shape, make)
     drawn = shape["rows"], shape["codebooks"], shape["vocabulary"]
@@ -248,7 +257,8 @@ def _sample(function: Op, shape: Shape, make: _Maker) -> Call:
     if words.get("temperature", 1.0) > 0:
         uniform = make.normal(*drawn, dtype=torch.float32)
         noise = -torch.log(-torch.log(uniform.uniform_(1e-6, 1 - 1e-6, generator=make.generator)))
-    return Call(function, (logits, noise), {**words, "weights": GUIDANCE[shape["blocks"]], "allowed": allowed})
+    words |= {"weights": GUIDANCE[shape["blocks"]], "allowed": allowed, **_marking(shape, make)}
+    return Call(function, (logits, noise), words)
 
 
 def _sample_step(function: Op, shape: Shape, make: _Maker) -> Call:
@@ -265,6 +275,7 @@ def _sample_step(function: Op, shape: Shape, make: _Maker) -> Call:
     words["settings"] = make.given(filters, torch.float64)
     if shape["vocabulary"] > NOISE_AHEAD and not shape.get("late_noise"):
         words["noise"] = make.normal(2, rows, codebooks, shape["vocabulary"], dtype=torch.float32)
+    words |= _marking(shape, make, 2)
     step = make.given([STEP], torch.int32)
     return Call(function, (logits, plan, out, failed, step), words, (plan, out, failed))
 

@@ -52,6 +52,7 @@ class Shape(TypedDict, total=False):
     top_p: float
     allowed: bool
     late_noise: bool  # of sample_step with a large vocabulary: made in the call, not beforehand
+    groups: int  # of a marked draw
     steps: int  # of gumbel
     # embed: rows, blocks, codebooks, vocabulary, width, on_device, and
     positions: bool
@@ -277,6 +278,8 @@ def _odd_cases() -> list[Case]:
         "three-blocks": {"vocabulary": 2048, "blocks": 3, "codebooks": 8, "top_k": 250},
         "5-rows-allowed": {"vocabulary": 803, "rows": 5, "allowed": True, "top_p": 0.9},
         "greedy": {"vocabulary": 2048, "blocks": 2, "codebooks": 4, "temperature": 0.0},
+        "marked": {"vocabulary": 2048, "blocks": 2, "codebooks": 4, "top_k": 250, "groups": 64},
+        "8192-marked": {"vocabulary": 8192, "blocks": 2, "top_k": 1000, "top_p": 0.95, "groups": 64},
     }
     for name, draw in draws.items():
         shape: Shape = {"blocks": 1, "rows": 1, "codebooks": 1, **draw}
@@ -351,6 +354,8 @@ def _toy_cases(dtype: str) -> list[Case]:
         ("filtered", {"blocks": 2, "rows": 2, "codebooks": 1, "vocabulary": 257, "top_k": 40, "top_p": 0.9}),
         ("allowed", {"blocks": 1, "rows": 2, "codebooks": 2, "vocabulary": 9, "top_p": 0.5, "allowed": True}),
         ("greedy", {"blocks": 2, "rows": 2, "codebooks": 1, "vocabulary": 13, "temperature": 0.0}),
+        ("marked", {"blocks": 2, "rows": 3, "codebooks": 2, "vocabulary": 33, "top_k": 9, "groups": 5}),
+        ("marked-top-p", {"blocks": 1, "rows": 2, "codebooks": 1, "vocabulary": 257, "top_p": 0.8, "groups": 12}),
     ]
     cases = []
     for name, shape in linear:

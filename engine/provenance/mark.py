@@ -1,8 +1,9 @@
 """Whether tokens carry a mark: exact p-values from the groups that stand at their places.
 
 Knows tokens and keys; how a file becomes tokens at places is `mark_scores`', `mark_pictures`' and `mark_sounds`'. Each
-marked token at its place scores -log(1 - u), u the key's number there: under any key that the piece was not drawn with
-that is exponential, and a sum of n gamma of shape n, whatever the piece is, as each place and group counts once.
+marked token at its place scores -log(u), u the key's number there, which is small where the noise is large: under any
+key that the piece was not drawn with that is exponential, and a sum of n gamma of shape n, whatever the piece is, as
+each place and group counts once.
 """
 
 from __future__ import annotations
@@ -13,23 +14,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from clavilux.kernels.sample.reference import words_at
 from clavilux.mark_key import MarkKey
-from clavilux.marking import NONCES, Place, noise_at
+from clavilux.marking import NONCES, Place
 from clavilux.provenance.verdict import Mark
 
-_PIECE = 1 << 22  # numbers of noise at once, 32 MiB
+_PIECE = 1 << 18  # numbers of noise at once, 2 MiB: what a cache holds
 
 
 def group_scores(key: int, places: Sequence[Place], num_groups: int) -> Tensor:
-    """float32 [NONCES, N, G]: -log(1 - u) of every group at N places, for every nonce of a key."""
+    """float32 [NONCES, N, G]: -log(u) of every group at N places, for every nonce of a key."""
     rows = torch.tensor([place.voice << 8 for place in places])
     ats, choices = (torch.tensor([getattr(place, name) for place in places]) for name in ("at", "choice"))
-    nonces = torch.arange(NONCES)[:, None]
+    nonces, word = torch.arange(NONCES)[:, None], torch.tensor(key)
     found = []
     for start in range(0, len(places), most := max(1, _PIECE // (NONCES * num_groups))):
         part = slice(start, start + most)
-        noise = noise_at(key, rows[part] + nonces, ats[part], choices[part], num_groups).double()  # [NONCES, n, G]
-        found.append(-torch.log(-torch.expm1(-torch.exp(-noise))).float())
+        words = words_at(word, rows[part] + nonces, ats[part], choices[part], num_groups)  # [NONCES, n, G]
+        found.append(words.float().add_(0.5).mul_(2**-32).log_().neg_())
     return torch.cat(found, 1)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from clavilux.audio.score import Score
 from clavilux.mark_key import MarkKey
@@ -22,6 +23,8 @@ OFF_GRID = 0.25  # ticks: a note that lies farther from one was played, not writ
 SWINGS = (0.54, 0.75)  # of a quarter: between them an eighth that swings begins
 CERTAIN = 1e-7  # a p-value that nothing else has to be tried for
 MOST_BARS = 32  # that are tried as the beginning, before and after the file's own
+MOST_NOTES = 1000  # that are looked at from each beginning on
+_PLACES = 4096  # whose noise is held at once, 48 MiB
 
 
 def marked_notes(score: Score, *, straight: bool = False) -> tuple[list[int], list[Place]]:
@@ -66,21 +69,38 @@ def _tried(readings: list[tuple[list[int], list[Place]]], key: MarkKey, shifts: 
     """The p-value of the best over readings, programs, transpositions, nonces, and shifts of the beginning in ticks."""
     best, tries = 1.0, 0
     for groups, places in readings:
-        programs = sorted({place.voice for place in places})
-        chosen = torch.tensor(groups)
-        for shift in shifts:
-            inside = torch.tensor([place.at >= shift for place in places], dtype=torch.bool)
-            if not inside.any():
-                continue
-            moved = [place._replace(at=max(0, place.at - shift)) for place in places]
-            scores = group_scores(key.word(SCORE_KIND), moved, CLASSES)
-            voices = torch.tensor([place.voice for place in places])
-            parts = [inside, *(inside & (voices == program) for program in programs if len(programs) > 1)]
-            for semitones in range(CLASSES):
-                turned = (chosen + semitones) % CLASSES
-                own = scores.gather(-1, turned.expand(NONCES, -1)[..., None])[..., 0].double()  # [NONCES, N]
-                for part in parts:
-                    count = int(part.sum())
-                    best = min(best, gamma_tail(float(own[:, part].sum(1).max()), count)) if count else best
-            tries += NONCES * CLASSES * len(parts)
+        totals, counts = _totals(groups, places, key.word(SCORE_KIND), shifts)
+        found = zip(totals.flatten().tolist(), counts.flatten().tolist(), strict=True)
+        best = min([best, *(gamma_tail(total, count) for total, count in found if count)])
+        tries += NONCES * CLASSES * counts.shape[1] * int((counts[:, 0] > 0).sum())
     return of_tries(best, tries)
+
+
+def _totals(groups: list[int], places: list[Place], word: int, shifts: list[int]) -> tuple[Tensor, Tensor]:
+    """Both [S, P], for every shift and each part of a reading: the largest score over nonces and transpositions,
+    float32; the number of notes in it, int64. The first part is all of it, the others its programs, if several.
+
+    Bars repeat their onsets, so that many shifts ask for the same places: the noise of a place is made once.
+    """
+    programs = sorted({place.voice for place in places})
+    parts = [programs, *([program] for program in programs if len(programs) > 1)]
+    of_part = torch.tensor([[place.voice in part for place in places] for part in parts])  # [P, N]
+    turned = (torch.tensor(groups)[:, None] + torch.arange(CLASSES)) % CLASSES  # [N, CLASSES]
+    totals, counts = torch.zeros(len(shifts), len(parts)), torch.zeros(len(shifts), len(parts), dtype=torch.int64)
+    scores = torch.empty(_PLACES, CLASSES, NONCES)
+    number: dict[Place, int] = {}  # of each place in `scores`
+    for row, shift in enumerate(shifts):
+        notes = [i for i, place in enumerate(places) if place.at >= shift][:MOST_NOTES]
+        moved = [places[i]._replace(at=places[i].at - shift) for i in notes]
+        new = list(dict.fromkeys(place for place in moved if place not in number))
+        if len(number) + len(new) > _PLACES:
+            number, new = {}, list(dict.fromkeys(moved))
+        if new:
+            scores[len(number) : len(number) + len(new)] = group_scores(word, new, CLASSES).permute(1, 2, 0)
+            number |= {place: i for i, place in enumerate(new, len(number))}
+        own = scores[torch.tensor([number[place] for place in moved], dtype=torch.int64)[:, None], turned[notes]]
+        for part, inside in enumerate(of_part[:, notes]):
+            counts[row, part] = inside.sum()
+            if inside.any():
+                totals[row, part] = (own if inside.all() else own[inside]).sum(0).max()
+    return totals, counts

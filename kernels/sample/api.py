@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from clavilux.kernels.backend import choose, lazy
+from clavilux.kernels.launch import recording
 from clavilux.kernels.sample import reference
 
 IMPLEMENTATIONS: Mapping[str, Callable[..., tuple[torch.Tensor, bool]]] = {
     "reference": reference.sample,
     "triton": lazy("clavilux.kernels.sample.triton", "sample"),
 }
-MARKED_IMPLEMENTATIONS: Mapping[str, Callable[..., tuple[torch.Tensor, bool]]] = {"reference": reference.sample}
 NOISE_IMPLEMENTATIONS: Mapping[str, Callable[..., torch.Tensor]] = {
     "reference": reference.gumbel,
     "triton": lazy("clavilux.kernels.sample.triton", "gumbel"),
@@ -26,6 +26,7 @@ STEP_IMPLEMENTATIONS: Mapping[str, Callable[..., None]] = {
     "triton": lazy("clavilux.kernels.sample.triton", "sample_step"),
 }
 LARGEST_VOCABULARY = 65536  # one program holds a row's scores
+LARGEST_MARKED = 8192  # and with a mark their odds too: compiled for 16384 it put 500 bytes a thread on the stack
 NOISE_AHEAD = 8192  # tokens from which on a GPU a step's noise is half of its draw's work, and better made beforehand
 FLOATING = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -101,7 +102,7 @@ def sample(
         top_p: keep the smallest set of the most probable with at least this mass, above 0; 1 keeps all.
         allowed: bool [B, K, V] or a shape that expands to it; only True tokens can be drawn.
         groups: int64 [B, K, V] or a shape that expands to it: the group of each token, 0 .. G - 1, or -1 for one that
-            is drawn as without groups. Not where temperature is 0. Only the reference has it, on any device.
+            is drawn as without groups. Not where temperature is 0. No GPU has run the kernel with groups yet.
         keyed: float32 [B, K, G], Gumbel noise of the groups; given with them.
         backend: an implementation's name; None chooses by device.
 
@@ -122,13 +123,11 @@ def sample(
     if allowed is not None and allowed.dtype != torch.bool:
         raise ValueError(f"allowed is {allowed.dtype}; it should be bool")
     _check_devices(logits, noise=noise, allowed=allowed, groups=groups, keyed=keyed)
-    if groups is None:
-        run = choose(IMPLEMENTATIONS, backend, logits.device, fits=expected[2] <= LARGEST_VOCABULARY)
-        tokens, complete = run(logits, weights, temperature, top_k, top_p, allowed, noise)
-    else:
+    if groups is not None:
         _check_groups(groups, keyed, expected, temperature)
-        run = choose(MARKED_IMPLEMENTATIONS, backend, logits.device)
-        tokens, complete = run(logits, weights, temperature, top_k, top_p, allowed, noise, groups, keyed)
+    largest = LARGEST_VOCABULARY if groups is None else LARGEST_MARKED
+    run = choose(IMPLEMENTATIONS, backend, logits.device, fits=expected[2] <= largest)
+    tokens, complete = run(logits, weights, temperature, top_k, top_p, allowed, noise, groups, keyed)
     if not complete:
         raise ValueError("no token can be drawn: the logits hold NaN or infinity, or nothing is allowed")
     return tokens
@@ -150,6 +149,8 @@ def sample_step(
     allowed: torch.Tensor | None = None,
     settings: torch.Tensor | None = None,
     noise: torch.Tensor | None = None,
+    groups: torch.Tensor | None = None,
+    keyed: torch.Tensor | None = None,
     backend: str | None = None,
 ) -> None:
     """Draw one step of a plan and write it there, without asking the device for a value: a step can be captured.
@@ -175,6 +176,10 @@ def sample_step(
             kind of draw it is (`kind_of`), and these have to be of that kind. None for the numbers themselves.
         noise: float32 [N, B, K, V], contiguous: row step % N is what `gumbel` gives for the step, there before the step
             begins. None: it is made in the call, which takes longer where V is above `NOISE_AHEAD`.
+        groups: int64 [1, K, V], contiguous, V up to 8192: the group of each token, -1 .. G - 1, as for `sample`; their
+            values are not looked at here. Not where temperature is 0.
+        keyed: float32 [M, B, K, G], contiguous, given with groups: row step % M is the groups' noise at the step; NaN
+            where a row's token is drawn as without groups.
         backend: an implementation's name; None chooses by device.
 
     Raises:
@@ -205,12 +210,20 @@ def sample_step(
         _check("settings", settings, torch.float64, (3,))
     if noise is not None:
         _check("noise", noise, torch.float32, (None, batch, codebooks, vocabulary))
+    if (groups is None) != (keyed is None) or (groups is not None and temperature == 0):
+        raise ValueError("groups and keyed should be given together, and not where temperature is 0")
+    if groups is not None and keyed is not None:
+        if vocabulary > LARGEST_MARKED:
+            raise ValueError(f"groups are given for {vocabulary} tokens; {LARGEST_MARKED} are the most in a step")
+        _check("groups", groups, torch.int64, (1, codebooks, vocabulary))
+        _check("keyed", keyed, torch.float32, (None, batch, codebooks, None))
     tensors = {"plan": plan, "out": out, "failed": failed, "step": step, "seeds": seeds, "rows": rows}
-    _check_devices(logits, **tensors, weights=weights, allowed=allowed, settings=settings, noise=noise)
+    marks = {"groups": groups, "keyed": keyed}
+    _check_devices(logits, **tensors, weights=weights, allowed=allowed, settings=settings, noise=noise, **marks)
     run = choose(STEP_IMPLEMENTATIONS, backend, logits.device)
     run(
         logits, plan, out, failed, step, seeds, rows, weights, float(temperature), top_k, float(top_p), allowed,
-        settings, noise,
+        settings, noise, groups, keyed,
     )  # fmt: skip
 
 
@@ -225,7 +238,7 @@ def _check_groups(
     if keyed is None or keyed.ndim != 3 or keyed.shape[:2] != expected[:2] or keyed.dtype != torch.float32:
         given = None if keyed is None else f"{keyed.dtype} {tuple(keyed.shape)}"
         raise ValueError(f"keyed is {given}; it should be float32 ({expected[0]}, {expected[1]}, G)")
-    if not -1 <= int(groups.min()) <= int(groups.max()) < keyed.shape[2]:
+    if not recording() and not -1 <= int(groups.min()) <= int(groups.max()) < keyed.shape[2]:
         raise ValueError(
             f"groups are from {int(groups.min())} to {int(groups.max())}; they should be from -1 to "
             f"{keyed.shape[2] - 1}, as keyed has noise for {keyed.shape[2]}"

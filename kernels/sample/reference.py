@@ -52,14 +52,19 @@ def gumbel(seeds: Tensor, rows: Tensor, step: int, num_steps: int, codebooks: in
 
 def gumbel_at(seeds: Tensor, rows: Tensor, steps: Tensor, books: Tensor, vocabulary: int) -> Tensor:
     """float32 [..., V] of `gumbel` for any counters: int64 of shapes that expand to [...]."""
+    # 24 bits would cut the tail; log1p(-u) keeps a small u exact; u = 1 would give -inf.
+    words = words_at(seeds, rows, steps, books, vocabulary)
+    minus_uniform = words.double().add_(0.5).mul_(-(2**-32)).clamp_(min=-LARGEST_BELOW_ONE)
+    return minus_uniform.log1p_().neg_().log_().neg_().float()
+
+
+def words_at(seeds: Tensor, rows: Tensor, steps: Tensor, books: Tensor, vocabulary: int) -> Tensor:
+    """int64 [..., V], 0 .. 2^32 - 1: the word of each token; u = (word + 0.5) / 2^32 makes the noise."""
     groups = torch.arange((vocabulary + 3) // 4, device=seeds.device)
     parts = (part[..., None] for part in (rows, steps & MASK, books))
     counter = torch.broadcast_tensors(*parts, groups)
     key = ((seeds & MASK)[..., None], ((seeds >> 32) & MASK)[..., None])
-    words = torch.stack(philox(counter, key), dim=-1).flatten(-2)[..., :vocabulary]
-    # 24 bits would cut the tail; log1p(-u) keeps a small u exact; u = 1 would give -inf.
-    minus_uniform = words.double().add_(0.5).mul_(-(2**-32)).clamp_(min=-LARGEST_BELOW_ONE)
-    return minus_uniform.log1p_().neg_().log_().neg_().float()
+    return torch.stack(philox(counter, key), dim=-1).flatten(-2)[..., :vocabulary]
 
 
 def guided(logits: Tensor, weights: Sequence[float]) -> Tensor:
@@ -150,7 +155,7 @@ def sample(
 def sample_step(
     logits: Tensor, plan: Tensor, out: Tensor, failed: Tensor, step: Tensor, seeds: Tensor, rows: Tensor,
     weights: Tensor, temperature: float, top_k: int, top_p: float, allowed: Tensor | None, settings: Tensor | None,
-    noise: Tensor | None,
+    noise: Tensor | None, groups: Tensor | None = None, keyed: Tensor | None = None,
 ) -> None:  # fmt: skip
     """One step of a plan, as `api.sample_step` says it. It reads `step` on the host, which costs a CPU nothing."""
     now = int(step)
@@ -166,7 +171,10 @@ def sample_step(
     else:
         added = gumbel(seeds, rows, now, 1, codebooks, vocabulary)[0]
     mask = None if allowed is None else allowed[now % len(allowed)]
-    tokens, scores = draw(logits, weights_now, temperature, top_k, top_p, mask, added)
+    if groups is not None and keyed is not None:
+        keyed = keyed[now % len(keyed)]
+        groups = groups.masked_fill(keyed[..., :1].isnan(), -1)
+    tokens, scores = draw(logits, weights_now, temperature, top_k, top_p, mask, added, groups, keyed)
     known = plan[:, :, now]
     is_open, bad = known == OPEN, ~scores.isfinite()
     failed.masked_fill_((is_open & bad).any(1) & (failed < 0), now)

@@ -157,6 +157,45 @@ def drawn(scores, added, noise, tokens, mask, top_k, top_p, TOP_K: tl.constexpr,
 
 
 @triton.jit
+def top_p_of(scores, top_p):
+    """Scores with all but the likeliest, up to the mass top_p, at -inf, and what equals the least of them kept.
+
+    Looks for the greatest depth that less than that mass lies above, as `top_k_of` does for a count.
+    """
+    depth = depth_of(scores)
+    limit = tl.cast(top_p, tl.float64) * tl.sum(mass_of(scores), 0).to(tl.float64)
+    least = tl.full([], 0, tl.uint32)
+    shift = tl.full([], 30, tl.int32)
+    while shift >= 0:
+        one = tl.full([], 1, tl.uint32) << shift.to(tl.uint32)
+        above = tl.sum(mass_of(tl.where(depth < least + one, scores, float("-inf"))), 0).to(tl.float64)
+        least = tl.where(above < limit, least + one, least)
+        shift -= 1
+    return tl.where(depth <= least, scores, float("-inf"))
+
+
+@triton.jit
+def drawn_of_group(scores, sums, groups, keyed, tokens, mask, num_groups):
+    """The token of a marked draw, as `reference.of_drawn_group`: the group first, by its mass and the key's noise.
+
+    scores are what the filters leave, sums those with their noise. A group after another, a sum over the block each: no
+    scatter, and no order that changes a sum, as they are of integers. A token of no group is one of its own.
+    """
+    group = tl.load(groups + tokens, mask=mask, other=-1).to(tl.int32)
+    units = (tl.exp(scores.to(tl.float64)) * (2.0**40) + 0.5).to(tl.int64)
+    loose = tl.max(tl.where(group < 0, sums, float("-inf")), 0)
+    best, winner = tl.full([], float("-inf"), tl.float32), tl.full([], -1, tl.int32)
+    for number in range(num_groups):
+        mass = tl.sum(tl.where(group == number, units, 0), 0)
+        worth = tl.log(tl.maximum(mass, 1).to(tl.float64) * (2.0**-40)).to(tl.float32) + tl.load(keyed + number)
+        worth = tl.where(mass > 0, worth, float("-inf"))
+        winner = tl.where(worth > best, number, winner)
+        best = tl.maximum(worth, best)
+    comes = tl.where(best >= loose, group == winner, group < 0)
+    return tl.argmax(tl.where(comes, sums, float("-inf")), 0, tie_break_left=True)
+
+
+@triton.jit
 def sample_kernel(
     logits,
     plan,
@@ -168,14 +207,18 @@ def sample_kernel(
     weights,
     allowed,
     noise,
+    groups,
+    keyed,
     settings,
     temperature,
     top_k,
     top_p,
     batch,
     vocabulary,
+    num_groups,
     num_weights,
     num_noise,
+    num_keyed,
     cycle,
     logits_row,
     logits_book,
@@ -185,16 +228,20 @@ def sample_kernel(
     allowed_step,
     allowed_row,
     allowed_book,
+    groups_row,
+    groups_book,
     R: tl.constexpr,
     TEMPERATURE: tl.constexpr,
     TOP_K: tl.constexpr,
     TOP_P: tl.constexpr,
     BLOCK: tl.constexpr,
+    MARKED: tl.constexpr,
     DEPENDENT: tl.constexpr,
 ):
     """One token: argmax of top_p(top_k((guided - its largest) / temperature)) + Gumbel noise, as `reference.sample`.
 
-    Without a plan every place is open, and OPEN itself says in `out` that nothing could be drawn.
+    Without a plan every place is open, and OPEN itself says in `out` that nothing could be drawn. With groups, and
+    keyed noise that is no NaN, the group is drawn first (a mark).
     """
     row, book = tl.program_id(0).to(tl.int64), tl.program_id(1)
     codebooks = tl.num_programs(1)
@@ -242,7 +289,20 @@ def sample_kernel(
             scores = tl.div_rn(scores, tl.zeros([BLOCK], tl.float32) + tl.cast(temperature, tl.float32))
         if TOP_K and TOP_P:  # top_p counts shares of what top_k leaves
             scores = top_k_of(scores, top_k)
-        token = drawn(scores, added, noise, tokens, mask, top_k, top_p, TOP_K, TOP_P)
+        marked = False
+        if MARKED:
+            keyed += ((now % num_keyed * batch + row) * codebooks + book) * num_groups
+            first = tl.load(keyed)
+            marked = first == first
+        if marked:
+            if TOP_K and not TOP_P:
+                scores = top_k_of(scores, top_k)
+            if TOP_P:
+                scores = top_p_of(scores, top_p)
+            own = groups + row * groups_row + book * groups_book
+            token = drawn_of_group(scores, scores + added, own, keyed, tokens, mask, num_groups)
+        else:
+            token = drawn(scores, added, noise, tokens, mask, top_k, top_p, TOP_K, TOP_P)
     token = token.to(tl.int64)
     if plan is None:
         tl.store(out + row * codebooks + book, tl.where(bad, OPEN, token))
@@ -285,7 +345,7 @@ def _fill_noise(seeds: Tensor, rows: Tensor, out: Tensor, clock: Tensor | None, 
 
 def sample(
     logits: Tensor, weights: Sequence[float], temperature: float, top_k: int, top_p: float,
-    allowed: Tensor | None, noise: Tensor | None,
+    allowed: Tensor | None, noise: Tensor | None, groups: Tensor | None = None, keyed: Tensor | None = None,
 ) -> tuple[Tensor, bool]:  # fmt: skip
     """As `reference.sample`: one kernel, and one copy of the tokens to the host, which waits for it."""
     batch, (codebooks, vocabulary) = logits.shape[0] // len(weights), logits.shape[1:]
@@ -297,7 +357,14 @@ def sample(
     noise = None if noise is None else noise.contiguous()
     table = _table(tuple(weights), logits.device)
     noise = None if noise is None else noise[None]
-    _draw(logits, None, tokens, None, None, None, None, table, temperature, top_k, top_p, allowed, None, noise)
+    if groups is not None and keyed is not None:
+        groups = groups.expand(batch, codebooks, vocabulary)
+        groups = groups if groups.stride(2) == 1 else groups.contiguous()
+        keyed = keyed.contiguous()[None]
+    _draw(
+        logits, None, tokens, None, None, None, None, table, temperature, top_k, top_p, allowed, None, noise, groups,
+        keyed,
+    )  # fmt: skip
     return tokens, recording() or OPEN.value not in tokens.flatten().tolist()
 
 
@@ -311,14 +378,21 @@ def _table(weights: tuple[float, ...], device: torch.device) -> Tensor:
 def sample_step(
     logits: Tensor, plan: Tensor, out: Tensor, failed: Tensor, step: Tensor, seeds: Tensor, rows: Tensor,
     weights: Tensor, temperature: float, top_k: int, top_p: float, allowed: Tensor | None, settings: Tensor | None,
-    noise: Tensor | None,
+    noise: Tensor | None, groups: Tensor | None, keyed: Tensor | None,
 ) -> None:  # fmt: skip
     cycle = None if allowed is None else allowed[:, None].expand(-1, len(plan), -1, -1)  # [C, B, K, V]
-    _draw(logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k, top_p, cycle, settings, noise)
+    groups = None if groups is None else groups.expand(len(plan), -1, -1)
+    _draw(
+        logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k, top_p, cycle, settings, noise,
+        groups, keyed,
+    )  # fmt: skip
 
 
 @sample_step.register_fake
-def _(logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k, top_p, allowed, settings, noise):
+def _(
+    logits, plan, out, failed, step, seeds, rows, weights, temperature, top_k, top_p, allowed, settings, noise, groups,
+    keyed,
+):  # fmt: skip
     return None
 
 
@@ -331,9 +405,11 @@ def _warps(block: int, filters: int) -> int:
 def _draw(
     logits: Tensor, plan: Tensor | None, out: Tensor, failed: Tensor | None, step: Tensor | None, seeds: Tensor | None,
     rows: Tensor | None, weights: Tensor, temperature: float, top_k: int, top_p: float, allowed: Tensor | None,
-    settings: Tensor | None, noise: Tensor | None,
+    settings: Tensor | None, noise: Tensor | None, groups: Tensor | None, keyed: Tensor | None,
 ) -> None:  # fmt: skip
-    """allowed [C, B, K, V] and noise [N, B, K, V]: of step % C and step % N."""
+    """allowed [C, B, K, V], noise [N, B, K, V] and keyed [M, B, K, G]: of step % C, step % N and step % M; groups
+    [B, K, V].
+    """
     (batch, codebooks), vocabulary = out.shape, logits.shape[2]
     block = max(128, triton.next_power_of_2(vocabulary))
     heat, by_rank, by_mass = kind_of(temperature, top_k, top_p, vocabulary)
@@ -343,11 +419,13 @@ def _draw(
         noise = torch.empty(1, batch, codebooks, vocabulary, device=logits.device)
         _fill_noise(seeds, rows, noise, step, 0)
     cycle, strides = (1, (0, 0, 0)) if allowed is None else (len(allowed), allowed.stride()[:3])
+    num_keyed, num_groups = (1, 1) if keyed is None else (len(keyed), keyed.shape[3])
     launch(
         sample_kernel, (batch, codebooks),
-        logits, plan, out, failed, step, seeds, rows, weights, allowed, noise, settings, temperature, top_k, top_p,
-        batch, vocabulary, len(weights), 1 if noise is None else len(noise), cycle, *logits.stride()[:2],
-        *((0, 0, 0) if plan is None else plan.stride()), *strides,
-        num_warps=_warps(block, by_rank + by_mass), R=weights.shape[1],
-        TEMPERATURE=heat, TOP_K=by_rank, TOP_P=by_mass, BLOCK=block,
+        logits, plan, out, failed, step, seeds, rows, weights, allowed, noise, groups, keyed, settings, temperature,
+        top_k, top_p, batch, vocabulary, num_groups, len(weights), 1 if noise is None else len(noise), num_keyed, cycle,
+        *logits.stride()[:2], *((0, 0, 0) if plan is None else plan.stride()), *strides,
+        *((0, 0) if groups is None else groups.stride()[:2]),
+        num_warps=_warps(block, 2 if groups is not None else by_rank + by_mass), R=weights.shape[1],
+        TEMPERATURE=heat, TOP_K=by_rank, TOP_P=by_mass, BLOCK=block, MARKED=groups is not None,
     )  # fmt: skip

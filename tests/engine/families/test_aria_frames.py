@@ -25,6 +25,8 @@ from clavilux.families.aria.grammar import Part
 from clavilux.families.aria.heads import planned_heads
 from clavilux.family import Request
 from clavilux.layout import OPEN
+from clavilux.mark_key import PUBLIC
+from clavilux.provenance.mark_scores import find_in_score
 from clavilux.training.labels import LABELS
 from clavilux.training.note_composer import ComposerSpec
 
@@ -207,6 +209,12 @@ def test_the_same_seed_says_the_same_alone_among_others_and_in_a_stream(model):
     assert len(pieces) > 1 and torch.equal(torch.cat([piece.samples for piece in pieces], 1), alone.samples)
     assert alone.samples.shape[1] == 4 * alone.sample_rate and alone.tokens.shape[0] == 5
     assert alone.receipt["model_sha256"] and alone.receipt["controls"]["style"] == "romantic"
+
+
+def test_a_mark_in_frames_is_found_in_the_score(model):
+    asked = {"seconds": 16, "tempo": 120, "seed": 4, "instruments": ["violin", "piano"]}
+    found = [find_in_score(model.generate("waltz", mark=mark, **asked).score, PUBLIC) for mark in (True, False)]
+    assert found[0].p < 1e-6 and found[1].p > 1e-3 and found[0].tokens > 24
 
 
 def test_velocities_are_the_composers_own(model):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from marked_draws import assert_marked
 
 import clavilux
 from clavilux.errors import CheckpointError
@@ -68,6 +69,10 @@ def test_colours_are_those_of_the_file(imagegpt):
     colours = torch.tensor(json.loads((folder / "preprocessor_config.json").read_text())["clusters"])
     expected = ((colours[picture.tokens[0]] + 1) * 127.5).round().to(torch.uint8)
     assert torch.equal(picture.pixels.flatten(0, 1), expected)
+
+
+def test_its_tokens_carry_the_mark(imagegpt):
+    assert_marked(load(imagegpt[0]), seeds=range(4))
 
 
 def test_the_upper_half_is_carried_on(imagegpt, tmp_path):

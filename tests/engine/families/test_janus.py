@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from marked_draws import assert_marked
 
 import clavilux
 from clavilux.cli.info import describe
@@ -164,6 +165,12 @@ def test_the_unconditional_row_keeps_its_ends(janus):
     said, nothing = load(janus[0]).family._ids("a red apple")
     assert said == ids_of([7, 8, 9])
     assert nothing == [BEGIN, *[PAD] * (len(said) - 2), PICTURE]
+
+
+def test_its_tokens_carry_the_mark(janus):
+    assert_marked(
+        load(janus[0]), "a red apple", seeds=range(8), guidance=1.0
+    )  # its usual guidance leaves little choice
 
 
 def test_the_upper_half_is_carried_on(janus, tmp_path):
