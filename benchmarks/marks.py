@@ -34,7 +34,7 @@ THRESHOLDS = (1e-3, 1e-6)
 ALARMS = (1e-2, 1e-3)
 EXCERPT_BARS = 8  # of real scores: as long as the songs
 TAIL_BARS, WRONG_KEYS = 4, 1000
-EDITED = 40  # marked songs that are edited
+EDITED = 16  # marked songs that are edited
 LENGTHS = (0, 24, 50, 75, 100, 150, 200, 10**6)  # notes
 TICK = 1 / 24  # of a quarter
 

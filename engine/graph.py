@@ -10,7 +10,8 @@ A captured graph reads and writes addresses, and keeps every number that was one
 - the state's keys and values, what is read of a memory, its mask, the lengths of padding, and what is added at each
   position (`DecodeState.tensors`);
 - the plan, the tokens, what failed, seeds, rows, weights of guidance, what a layout allows, and the clock;
-- temperature, top_k and top_p, and for a large vocabulary the noise of the next steps.
+- temperature, top_k and top_p, and for a large vocabulary the noise of the next steps;
+- of a marked draw the groups of tokens, and the keyed noise of the next steps.
 As numbers it has the shapes and strides of all of these, the length of a prefix where something is added at each token,
 and of the draw its kind alone (`kind_of`). So another call of these numbers is served by filling buffers (`begin`).
 """
@@ -27,7 +28,7 @@ from clavilux.decoder import Decoder
 from clavilux.kernels.launch import dependent
 from clavilux.kernels.sample import NOISE_AHEAD, gumbel, sample_step
 from clavilux.layout import Layout
-from clavilux.sampling import SamplingSpec
+from clavilux.sampling import Marking, SamplingSpec
 from clavilux.state import DecodeState, Memory
 from clavilux.timings import part
 
@@ -70,6 +71,9 @@ class StepGraph:
         self._noise: _NoiseAhead | None = None
         if decoder.spec.num_outputs > NOISE_AHEAD and sampling.temperature > 0:
             self._noise = _NoiseAhead(self._seeds, self._rows, codebooks, decoder.spec.num_outputs)
+        self._marks: _MarksAhead | None = None
+        if sampling.is_marked:
+            self._marks = _MarksAhead(sampling, batch, codebooks, decoder.spec.num_outputs, device)
         self._allowed = _allowed_cycle(layout, decoder.spec.num_outputs, device)
         # Where the step reads, how many positions then count, and which step's tokens it draws.
         self._clock = torch.zeros(3, dtype=torch.int32, device=device)
@@ -95,6 +99,7 @@ class StepGraph:
         """Every tensor that a captured step has by address, but for the decoder's own."""
         own = [self._plan, self.tokens, self.failed, self._seeds, self._rows, self._weights, self._clock]
         own += [self._settings, *([] if self._noise is None else [self._noise.steps])]
+        own += [] if self._marks is None else [self._marks.groups, self._marks.keyed]
         first = [] if self._first is None else self._first.buffers()
         return [*own, *([] if self._allowed is None else [self._allowed]), *first, *self.state.tensors()]
 
@@ -105,8 +110,8 @@ class StepGraph:
 
         Args:
             decoder: the one that it was made with.
-            sampling: it differs from the one that it was made with in seeds, weights of guidance, and temperature,
-                top_k and top_p of one kind alone.
+            sampling: it differs from the one that it was made with in seeds, weights of guidance, temperature, top_k
+                and top_p of one kind, and a mark of as many groups alone.
             plan: int64 [B or 1, K, S], S at most that of the plan that it was made with; on any device.
             conditioning, memory: as `DecodeState.restart` takes them.
         """
@@ -123,6 +128,8 @@ class StepGraph:
         self._settings.copy_(_settings(sampling))
         if self._noise is not None:
             self._noise.forget()
+        if self._marks is not None:
+            self._marks.restart(sampling)
         with torch.no_grad():
             self.state.restart(conditioning, memory)
 
@@ -152,6 +159,8 @@ class StepGraph:
         self._clock[2].fill_(step)
         if self._noise is not None:
             self._noise.make(step)
+        if self._marks is not None:
+            self._marks.make(step)
         self._draw(logits)
 
     def run(self, position: int, step: int, count: int) -> None:
@@ -163,6 +172,8 @@ class StepGraph:
         for number in range(step, step + count):
             if self._noise is not None:
                 self._noise.make(number)
+            if self._marks is not None:
+                self._marks.make(number)
             self._step() if self._graph is None else self._graph.replay()
         self.state.position = position + count
 
@@ -184,6 +195,8 @@ class StepGraph:
             logits, self._plan, self.tokens, self.failed, self._clock[2:3], seeds=self._seeds, rows=self._rows,
             weights=self._weights, temperature=spec.temperature, top_k=spec.top_k, top_p=spec.top_p,
             allowed=self._allowed, settings=self._settings, noise=None if self._noise is None else self._noise.steps,
+            groups=None if self._marks is None else self._marks.groups,
+            keyed=None if self._marks is None else self._marks.keyed,
         )  # fmt: skip
 
     def _capture(self, position: int) -> None:
@@ -251,6 +264,39 @@ class _FirstPass:
     def buffers(self) -> list[torch.Tensor]:
         """What it reads; the logits are in the graph's own memory."""
         return [self._tokens, *([] if self._prefix is None else [self._prefix])]
+
+
+class _MarksAhead:
+    """What a mark needs of a run of steps, where a captured step reads it.
+
+    Attributes:
+        groups: int64 [1, K, V], the group of each token.
+        keyed: float32 [N, B, K, G], the keyed noise of step n in row n % N; NaN where none is marked.
+    """
+
+    STEPS = 64
+
+    def __init__(
+        self, sampling: SamplingSpec, batch: int, codebooks: int, vocabulary: int, device: torch.device
+    ) -> None:
+        self._sizes = batch, codebooks, vocabulary
+        self._marking = Marking(sampling, *self._sizes, "cpu")
+        self.groups = self._marking.groups[:1].to(device)
+        self.keyed = self._marking.table(0, self.STEPS).to(device)
+        self._first = 0
+
+    def restart(self, sampling: SamplingSpec) -> None:
+        """Another mark with as many groups, or other seeds."""
+        self._marking = Marking(sampling, *self._sizes, "cpu")
+        self.groups.copy_(self._marking.groups[:1])
+        self._first = -1
+
+    def make(self, step: int) -> None:
+        """Have the noise of a step there, and of those after it."""
+        first = step - step % self.STEPS
+        if first != self._first:
+            self.keyed.copy_(self._marking.table(first, self.STEPS))
+            self._first = first
 
 
 class _NoiseAhead:

@@ -43,6 +43,7 @@ class StepShape:
         num_steps: of the plan's buffer, rounded up.
         drawing: the kind of temperature, top_k and top_p (`kind_of`); their values may differ.
         scheduled: whether the weights of guidance change from step to step.
+        groups: of a mark; 0 for a draw without one.
         layout: which says what may be drawn at each step.
         prefix: positions of the prefix, where something is added at each token; else it is not the step's concern.
         parts: of the conditioning that a step reads: name, dtype, the length of a memory, and whether all rows are one.
@@ -58,6 +59,7 @@ class StepShape:
     num_steps: int
     drawing: tuple[str, bool, bool]
     scheduled: bool
+    groups: int
     layout: Layout | None
     prefix: int | None
     parts: tuple[tuple[str, torch.dtype, int, bool], ...]
@@ -86,6 +88,7 @@ class StepShape:
             num_steps=rounded_up(max(num_steps, positions + 1)),
             drawing=kind_of(sampling.temperature, sampling.top_k, sampling.top_p, decoder.spec.num_outputs),
             scheduled=len(sampling.table) > 1,
+            groups=sampling.mark.tokens.num_groups if sampling.mark is not None and sampling.is_marked else 0,
             layout=layout, prefix=None if held.additive is None else held.num_prefix, parts=tuple(parts),
             folded=memory.folded_shape, placed=decoder.placed, cache_dtype=decoder.cache_dtype, backend=preferred(),
         )  # fmt: skip

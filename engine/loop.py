@@ -14,6 +14,7 @@ from clavilux.captured_loop import generate_captured
 from clavilux.conditioning import Conditioning
 from clavilux.context_window import ContextWindow, room_of
 from clavilux.decoder import Decoder
+from clavilux.kernels.sample import LARGEST_MARKED
 from clavilux.layout import OPEN, Layout
 from clavilux.marking import Place
 from clavilux.sampling import Grammar, OrderedGrammar, PlacedGrammar, Sampler, SamplingSpec
@@ -83,8 +84,8 @@ def generate_tokens(
             were drawn: what follows is then the same to the last bit.
 
     On a GPU, steps that no grammar watches over are one captured graph, replayed (`clavilux.graph`), which stays there
-    for the next call of the same shape (`clavilux.graph_cache`). A marked draw is not in that graph: its steps are
-    called one by one, which takes several times as long.
+    for the next call of the same shape (`clavilux.graph_cache`). A marked draw of more than `LARGEST_MARKED` tokens is
+    not in that graph: its steps are called one by one, which takes several times as long.
 
     Yields:
         int64 [B, K], the steps in order, known ones included; from a captured graph on the host.
@@ -106,7 +107,8 @@ def generate_tokens(
             f"{known} prompt tokens and {num_steps} steps are asked for; there is room for {room + 1}, windows would "
             "allow more"
         )
-    if grammars is None and _is_captured(prompt.device) and not sampling.is_marked:
+    held = not sampling.is_marked or decoder.spec.num_outputs <= LARGEST_MARKED  # by a captured step
+    if grammars is None and _is_captured(prompt.device) and held:
         if plan is None:
             assert num_steps is not None, "one of them is given"
             plan = torch.full((batch, codebooks, num_steps), OPEN)

@@ -115,7 +115,7 @@ class KeyedNoise:
     MOST_KEPT = 256
 
     def __init__(self, key: int, num_groups: int) -> None:
-        self._key, self._groups = key, num_groups
+        self._key, self.num_groups = key, num_groups
         self._blocks: dict[tuple[int, int, int], Tensor] = {}
 
     def at(self, nonce: int, place: Place) -> Tensor:
@@ -126,14 +126,14 @@ class KeyedNoise:
                 self._blocks.clear()
             ats = torch.arange(PLACES_TOGETHER) + block * PLACES_TOGETHER
             self._blocks[row, block, choice] = noise_at(
-                self._key, torch.tensor(row), ats, torch.tensor(choice), self._groups
+                self._key, torch.tensor(row), ats, torch.tensor(choice), self.num_groups
             )
         return self._blocks[row, block, choice][place.at % PLACES_TOGETHER]
 
     def rows(self, nonces: Sequence[int], places: Sequence[Place | None]) -> Tensor:
         """float32 [B, G], zeros for a row without a place."""
         pairs = zip(nonces, places, strict=True)
-        return torch.stack([torch.zeros(self._groups) if p is None else self.at(nonce, p) for nonce, p in pairs])
+        return torch.stack([torch.zeros(self.num_groups) if p is None else self.at(nonce, p) for nonce, p in pairs])
 
 
 def noise_at(key: int, rows: Tensor, ats: Tensor, choices: Tensor, num_groups: int) -> Tensor:

@@ -124,7 +124,7 @@ class Model:
             receipts: one a row.
             temperature, top_k, top_p, guidance: None: the family's own.
             mark: as for `mark_key.key_of`; receipts note the key's id. No mark is drawn at a temperature of 0. On a
-                GPU a marked step is several times as slow.
+                GPU a marked step of more than 4,096 tokens is several times as slow.
             drawn: False: nothing will be drawn, so nothing is marked.
         """
         given = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "guidance": guidance}

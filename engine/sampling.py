@@ -191,7 +191,7 @@ class Sampler:
         self._seeds, self._rows = (part.to(device) for part in spec.keys(batch))
         self._block: torch.Tensor | None = None
         self._block_start = 0
-        self._marking = _Marking(spec, batch, codebooks, vocabulary, device) if spec.is_marked else None
+        self._marking = Marking(spec, batch, codebooks, vocabulary, device) if spec.is_marked else None
 
     def noise(self, step: int) -> torch.Tensor:
         """float32 [B, K, V], the Gumbel noise of one step, 0 .. 2^32 - 1."""
@@ -259,8 +259,13 @@ class Sampler:
         )
 
 
-class _Marking:
-    """The groups and the keyed noise of each step, as `sample` takes them."""
+class Marking:
+    """The groups and the keyed noise of each step, as `sample` and `sample_step` take them.
+
+    Attributes:
+        stream: the codebook that is marked.
+        groups: int64 [B, K, V], the group of each token, -1 for those that are not marked.
+    """
 
     def __init__(
         self, spec: SamplingSpec, batch: int, codebooks: int, vocabulary: int, device: torch.device | str
@@ -274,20 +279,32 @@ class _Marking:
         tokens = spec.mark.tokens
         self.stream = tokens.stream
         self._noise = KeyedNoise(spec.mark.key, tokens.num_groups)
-        self._groups = torch.full((batch, codebooks, vocabulary), -1, device=device)
-        self._groups[:, tokens.stream, : len(tokens.groups)] = tokens.groups.to(device)
+        self.groups = torch.full((batch, codebooks, vocabulary), -1, device=device)
+        self.groups[:, tokens.stream, : len(tokens.groups)] = tokens.groups.to(device)
 
     def of(self, step: int, places: Sequence[Place | None] | None) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """(int64 [B, K, V], float32 [B, K, G]); none where no row's token is marked."""
         here = self._mark.places(step, self._batch) if places is None else places
         if all(place is None for place in here):
             return None, None
-        keyed = self._noise.rows(self._nonces, here).to(self._groups.device)
+        keyed = self._noise.rows(self._nonces, here).to(self.groups.device)
         keyed = keyed[:, None].expand(-1, self._codebooks, -1)
         if all(place is not None for place in here):
-            return self._groups, keyed
-        open_rows = torch.tensor([place is not None for place in here], device=self._groups.device)
-        return self._groups.masked_fill(~open_rows[:, None, None], -1), keyed
+            return self.groups, keyed
+        open_rows = torch.tensor([place is not None for place in here], device=self.groups.device)
+        return self.groups.masked_fill(~open_rows[:, None, None], -1), keyed
+
+    def table(self, first: int, count: int) -> torch.Tensor:
+        """float32 [count, B, K, G] on the host: the keyed noise of steps that no grammar watches over, NaN where none
+        is marked.
+        """
+        table = torch.full((count, self._batch, self._codebooks, self._noise.num_groups), torch.nan)
+        for offset in range(count):
+            here = self._mark.places(first + offset, self._batch)
+            if any(place is not None for place in here):
+                rows = torch.tensor([place is not None for place in here])
+                table[offset, rows, self.stream] = self._noise.rows(self._nonces, here)[rows]
+        return table
 
 
 def _signed(seed: int) -> int:

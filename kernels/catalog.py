@@ -279,7 +279,7 @@ def _odd_cases() -> list[Case]:
         "5-rows-allowed": {"vocabulary": 803, "rows": 5, "allowed": True, "top_p": 0.9},
         "greedy": {"vocabulary": 2048, "blocks": 2, "codebooks": 4, "temperature": 0.0},
         "marked": {"vocabulary": 2048, "blocks": 2, "codebooks": 4, "top_k": 250, "groups": 64},
-        "8192-marked": {"vocabulary": 8192, "blocks": 2, "top_k": 1000, "top_p": 0.95, "groups": 64},
+        "4096-marked": {"vocabulary": 4096, "blocks": 2, "top_k": 1000, "top_p": 0.95, "groups": 64},
     }
     for name, draw in draws.items():
         shape: Shape = {"blocks": 1, "rows": 1, "codebooks": 1, **draw}

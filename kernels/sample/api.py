@@ -26,7 +26,7 @@ STEP_IMPLEMENTATIONS: Mapping[str, Callable[..., None]] = {
     "triton": lazy("clavilux.kernels.sample.triton", "sample_step"),
 }
 LARGEST_VOCABULARY = 65536  # one program holds a row's scores
-LARGEST_MARKED = 8192  # and with a mark their odds too: compiled for 16384 it put 500 bytes a thread on the stack
+LARGEST_MARKED = 4096  # and with a mark their odds too: for 8192 a compiler put 56 bytes a thread on the stack
 NOISE_AHEAD = 8192  # tokens from which on a GPU a step's noise is half of its draw's work, and better made beforehand
 FLOATING = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -176,7 +176,7 @@ def sample_step(
             kind of draw it is (`kind_of`), and these have to be of that kind. None for the numbers themselves.
         noise: float32 [N, B, K, V], contiguous: row step % N is what `gumbel` gives for the step, there before the step
             begins. None: it is made in the call, which takes longer where V is above `NOISE_AHEAD`.
-        groups: int64 [1, K, V], contiguous, V up to 8192: the group of each token, -1 .. G - 1, as for `sample`; their
+        groups: int64 [1, K, V], contiguous, V up to 4096: the group of each token, -1 .. G - 1, as for `sample`; their
             values are not looked at here. Not where temperature is 0.
         keyed: float32 [M, B, K, G], contiguous, given with groups: row step % M is the groups' noise at the step; NaN
             where a row's token is drawn as without groups.

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from clavilux.kernels.launch import launch, recording, waves_of_64
 from clavilux.kernels.prologue import wait
+from clavilux.kernels.sample.filters import depth_of, drawn_of_group, mass_of, top_k_of, top_p_of
 from clavilux.kernels.sample.reference import OPEN as _OPEN
 from clavilux.kernels.sample.reference import kind_of
 
@@ -85,38 +86,6 @@ def guided(logits, weights, block, offsets, mask, R: tl.constexpr):
 
 
 @triton.jit
-def depth_of(scores):
-    """uint32: how far scores, none above 0, lie below 0, in an order that integers share: their bits less the sign."""
-    return scores.to(tl.uint32, bitcast=True) & 0x7FFFFFFF
-
-
-@triton.jit
-def top_k_of(scores, top_k):
-    """Scores with all but the top_k largest, and what equals the least of them, at -inf; only for top_k with top_p.
-
-    Looks for the greatest depth that fewer than top_k lie above, bit by bit from the highest. Two bits a round, with
-    three counts in an int64, is fewer rounds but more work: a count alone is one `redux` a warp.
-    """
-    depth = depth_of(scores)
-    least = tl.full([], 0, tl.uint32)
-    shift = tl.full([], 30, tl.int32)
-    while shift >= 0:
-        one = tl.full([], 1, tl.uint32) << shift.to(tl.uint32)
-        count = tl.sum((depth < least + one).to(tl.int32), 0)
-        # Exactly top_k lie above: no need to look closer. Of 31 rounds about half are left.
-        found = count == top_k
-        least = tl.where(found, least + one - 1, tl.where(count < top_k, least + one, least))
-        shift = tl.where(found, -1, shift - 1)
-    return tl.where(depth <= least, scores, float("-inf"))
-
-
-@triton.jit
-def mass_of(scores):
-    """int64: the odds of scores, none above 0, in units of 2^-31."""
-    return (tl.exp(scores) * (2.0**31) + 0.5).to(tl.uint32).to(tl.int64)
-
-
-@triton.jit
 def perturbed(scores, added, noise, tokens, mask, FROM_MEMORY: tl.constexpr):
     """Scores with their noise: as added, or, to keep it out of registers, as it lies in memory."""
     if FROM_MEMORY:
@@ -154,45 +123,6 @@ def drawn(scores, added, noise, tokens, mask, top_k, top_p, TOP_K: tl.constexpr,
                     sums = perturbed(scores, added, noise, tokens, mask, FROM_MEMORY)
                 token = tl.argmax(tl.where(above, sums, float("-inf")), 0, tie_break_left=True)
     return token
-
-
-@triton.jit
-def top_p_of(scores, top_p):
-    """Scores with all but the likeliest, up to the mass top_p, at -inf, and what equals the least of them kept.
-
-    Looks for the greatest depth that less than that mass lies above, as `top_k_of` does for a count.
-    """
-    depth = depth_of(scores)
-    limit = tl.cast(top_p, tl.float64) * tl.sum(mass_of(scores), 0).to(tl.float64)
-    least = tl.full([], 0, tl.uint32)
-    shift = tl.full([], 30, tl.int32)
-    while shift >= 0:
-        one = tl.full([], 1, tl.uint32) << shift.to(tl.uint32)
-        above = tl.sum(mass_of(tl.where(depth < least + one, scores, float("-inf"))), 0).to(tl.float64)
-        least = tl.where(above < limit, least + one, least)
-        shift -= 1
-    return tl.where(depth <= least, scores, float("-inf"))
-
-
-@triton.jit
-def drawn_of_group(scores, sums, groups, keyed, tokens, mask, num_groups):
-    """The token of a marked draw, as `reference.of_drawn_group`: the group first, by its mass and the key's noise.
-
-    scores are what the filters leave, sums those with their noise. A group after another, a sum over the block each: no
-    scatter, and no order that changes a sum, as they are of integers. A token of no group is one of its own.
-    """
-    group = tl.load(groups + tokens, mask=mask, other=-1).to(tl.int32)
-    units = (tl.exp(scores.to(tl.float64)) * (2.0**40) + 0.5).to(tl.int64)
-    loose = tl.max(tl.where(group < 0, sums, float("-inf")), 0)
-    best, winner = tl.full([], float("-inf"), tl.float32), tl.full([], -1, tl.int32)
-    for number in range(num_groups):
-        mass = tl.sum(tl.where(group == number, units, 0), 0)
-        worth = tl.log(tl.maximum(mass, 1).to(tl.float64) * (2.0**-40)).to(tl.float32) + tl.load(keyed + number)
-        worth = tl.where(mass > 0, worth, float("-inf"))
-        winner = tl.where(worth > best, number, winner)
-        best = tl.maximum(worth, best)
-    comes = tl.where(best >= loose, group == winner, group < 0)
-    return tl.argmax(tl.where(comes, sums, float("-inf")), 0, tie_break_left=True)
 
 
 @triton.jit

@@ -17,6 +17,7 @@ from clavilux.graph_cache import GraphCache
 from clavilux.kernels.backend import using
 from clavilux.layout import OPEN, Delay, Flattened
 from clavilux.loop import generate_tokens
+from clavilux.marking import Mark, MarkedTokens
 from clavilux.sampling import SamplingSpec
 from clavilux.windows import Windows
 
@@ -54,6 +55,22 @@ def test_equals_the_loop(words, windows):
     given = by_graph(decoder, sampling, prompt, plan, windows=windows)
     assert torch.equal(given, by_loop(decoder, sampling, prompt, plan, windows=windows))
     assert len(given[0].unique()) > 3
+
+
+def test_a_mark_drawn_by_a_captured_step_equals_the_loop():
+    decoder, graphs, drawn = make(codebooks=2), GraphCache(), []
+    layout = Delay(2, 12, (1, 2), special=12)
+    plan = torch.full((1, 2, graph._MarksAhead.STEPS + 9), OPEN)
+    prompt = torch.full((2, 2, 1), 12, device=DEVICE)
+    tokens = MarkedTokens("toy", torch.arange(12) // 3, delay=1)
+    for mark in (Mark(77, tokens), Mark(-5, tokens), None):
+        sampling = SamplingSpec(seed=(4, 500), temperature=1.5, top_k=9, mark=mark)
+        words = {"windows": Windows(40, 9), "layout": layout}
+        with torch.no_grad():
+            steps = generate_captured(decoder, sampling, prompt, plan, graphs=graphs, **words)
+            drawn.append(torch.stack([step.cpu() for step in steps], 2))
+        assert torch.equal(drawn[-1], by_loop(decoder, sampling, prompt, plan, **words))
+    assert not torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2]) and len(graphs) == 2
 
 
 @pytest.mark.parametrize("words", [{"top_k": 9}, {"top_k": 9, "top_p": 0.9}], ids=str)
