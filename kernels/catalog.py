@@ -355,7 +355,6 @@ def _toy_cases(dtype: str) -> list[Case]:
         ("allowed", {"blocks": 1, "rows": 2, "codebooks": 2, "vocabulary": 9, "top_p": 0.5, "allowed": True}),
         ("greedy", {"blocks": 2, "rows": 2, "codebooks": 1, "vocabulary": 13, "temperature": 0.0}),
         ("marked", {"blocks": 2, "rows": 3, "codebooks": 2, "vocabulary": 33, "top_k": 9, "groups": 5}),
-        ("marked-top-p", {"blocks": 1, "rows": 2, "codebooks": 1, "vocabulary": 257, "top_p": 0.8, "groups": 12}),
     ]
     cases = []
     for name, shape in linear:
@@ -374,10 +373,8 @@ def _toy_cases(dtype: str) -> list[Case]:
         for queries in {1, (length + 1) // 2, length}:
             whole: Shape = {**shape, "queries": queries}
             cases.append(Case("prefill_attention", f"{name}-{queries}", whole, dtype, True))
-    cases += [Case("cross_step", name, shape, dtype, True) for name, shape in cross]
-    cases += [Case("embed", name, shape, dtype, True) for name, shape in embed]
-    cases += [Case("sample", name, shape, dtype, True) for name, shape in sample]
-    cases += [Case("sample_step", name, shape, dtype, True) for name, shape in sample]
+    for op, shapes in (("cross_step", cross), ("embed", embed), ("sample", sample), ("sample_step", sample)):
+        cases += [Case(op, name, shape, dtype, True) for name, shape in shapes]
     if dtype == "float32":
         cases.append(Case("gumbel", "odd", {"steps": 3, "rows": 2, "codebooks": 2, "vocabulary": 13}, dtype, True))
     return cases
