@@ -55,7 +55,8 @@ def render(
     ctx: typer.Context,
     prompt: Annotated[str, typer.Argument(help='Say "slow church organ chorale in G minor".')] = "",
     seconds: Annotated[
-        float | None, typer.Option(help='Length of the song; if not given, as the words say, "16 bars", else 20.')
+        float | None,
+        typer.Option(help="Length of the song; if not given, as words or a dance's form say, else 20."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same song; new if not given.")] = None,
     key: Annotated[str | None, typer.Option(help='"G minor", "F#", "Bb major" ...')] = None,
@@ -68,7 +69,8 @@ def render(
     drums: Annotated[str | None, typer.Option(help="Of a band: full, light, brushes, sticks or none.")] = None,
     swing: Annotated[float | None, typer.Option(help="Of a band: 0.5 is even, 0.667 a triplet's.")] = None,
     form: Annotated[
-        str | None, typer.Option(help="AABB, ABA, AA'BA, verse-chorus, 'intro 4, verse 8, chorus 8' ...")
+        str | None,
+        typer.Option(help="AABB, AA'BA, verse-chorus, 'intro 4, verse 8' ...; free: not even the kind's own."),
     ] = None,
     bars: Annotated[int | None, typer.Option(help="How many in all; intro and outro count.")] = None,
     intro: Annotated[int | None, typer.Option(help="Bars before the form; 0 for none.")] = None,

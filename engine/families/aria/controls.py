@@ -18,7 +18,7 @@ from clavilux.audio.chart import read_chart
 from clavilux.audio.harmony import Chord, Key
 from clavilux.checks import check_number
 from clavilux.families.aria.bands import check_style, habits_of
-from clavilux.families.aria.form_names import FORMS, MOST_BARS, MOST_OF_ENDS
+from clavilux.families.aria.form_names import FORMS, FREE, MOST_BARS, MOST_OF_ENDS
 from clavilux.families.aria.instruments import INSTRUMENTS, NO_DRUMS, instruments_named, unknown
 from clavilux.families.aria.lexicon import PACES
 from clavilux.families.aria.literals import TEMPO_RANGE, no_metre
@@ -44,7 +44,8 @@ ACCEPTS: dict[str, Any] = {
     "section": list(SECTIONS),
     "drums": list(DRUM_SETS),
     "swing": "0.5 (even) to 0.75 for a band: where the second of two eighths falls",
-    "form": "letters, AABB or AA'BA; " + ", ".join(FORMS) + "; or sections with their bars, 'verse 8, chorus 8'",
+    "form": f"letters, AABB or AA'BA; {', '.join(FORMS)}; or sections with their bars, 'verse 8, chorus 8'; {FREE} for "
+    "none, else the one that the kind of music has",
     "bars": f"1 to {MOST_BARS}, intro and outro among them",
     "intro": f"bars before the form, 0 to {MOST_OF_ENDS}",
     "outro": f"bars after the form, 0 to {MOST_OF_ENDS}",
@@ -233,12 +234,17 @@ def _key_of_chords(chords: list[Chord], mode: str | None) -> Key:
     return max((Key(tonic, m) for m in modes for tonic in range(12)), key=fit)
 
 
-def _usual_tempo(habits: Style, metre: Metre, parsed: ParsedPrompt, seed: int) -> float:
-    """A whole number of quarters a minute within the form's or the style's usual range, moved by a tempo
-    word.
-    """
+def usual_tempi(habits: Style, metre: Metre, parsed: ParsedPrompt) -> tuple[float, float]:
+    """The form's or the style's usual range in quarters a minute, or the part of it that a tempo word means."""
     slowest, fastest = parsed.span or habits.tempo_in(metre)
-    low, high = PACES[parsed.pace] if parsed.pace else (0.2, 0.8)
+    low, high = PACES[parsed.pace] if parsed.pace else (0.0, 1.0)
+    return slowest * (fastest / slowest) ** low, slowest * (fastest / slowest) ** high
+
+
+def _usual_tempo(habits: Style, metre: Metre, parsed: ParsedPrompt, seed: int) -> float:
+    """A whole number of quarters a minute among the usual tempi; without a tempo word none of the extreme ones."""
+    slowest, fastest = usual_tempi(habits, metre, parsed)
+    low, high = (0.0, 1.0) if parsed.pace else (0.2, 0.8)
     place = low + (high - low) * _draw(seed, "tempo")
     return float(round(min(240.0, max(36.0, slowest * (fastest / slowest) ** place))))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from clavilux.audio.chart import spread
@@ -35,9 +35,12 @@ class Bar:
         varies: the index of the earlier bar whose chords it has, where the composer chose those.
         name: of the part of the form that it belongs to, "A" or "chorus"; "" where there is no form.
         number: of the bar in that part, from 0.
+        like: the number of the bar in that part that it is again; its own, where it is none again.
         varied: its part was to return with other notes.
         players: names of those who are heard in it; None is everybody.
         dynamic: "ppp" to "fff"; None leaves it to who plays.
+        final: quarters from its start at which all parts begin the notes that end the piece, the root of its chord
+            lowest and highest; None leaves the end to the composer.
     """
 
     metre: Metre
@@ -48,9 +51,11 @@ class Bar:
     varies: int | None = None
     name: str = ""
     number: int = 0
+    like: int = 0
     varied: bool = False
     players: tuple[str, ...] | None = None
     dynamic: str | None = None
+    final: float | None = None
 
 
 def sections_of(num_bars: int, *, opens: bool = True, closes: bool = True) -> list[str]:
@@ -71,9 +76,11 @@ def plan_bars(
     chords: Sequence[Sequence[Chord]] | None = None,
     key: Key | None = None,
     continues: bool = False,
+    ends_at: float | None = None,
 ) -> list[Bar]:
     """The bars of a piece without a form. Asked `chords` (a list a bar) come round again until the end; without them,
-    a piece that closes ends on its tonic. Raises ValueError for more chords in a bar than it has half-beats.
+    a piece that closes ends on its tonic, where `ends_at` is given with notes that begin after so much of the last bar
+    (0 to 1). Raises ValueError for more chords in a bar than it has half-beats.
     """
     closes = section in ("whole", "closing")
     names = sections_of(num_bars, opens=section in ("whole", "opening") and not continues, closes=closes)
@@ -83,7 +90,7 @@ def plan_bars(
         if chords is None and key is not None and name == "last":
             asked = ((0.0, tonic_of(key)),)
         bars.append(Bar(metre, name, asked))
-    return bars
+    return ended(bars, ends_at) if closes and ends_at is not None else bars
 
 
 def plan_form(
@@ -94,6 +101,8 @@ def plan_form(
     seed: int,
     chords: Sequence[Sequence[Chord]] | None = None,
     continues: bool = False,
+    like: Callable[[str, int], Sequence[int]] | None = None,
+    ends_at: float | None = None,
 ) -> list[Bar]:
     """The bars of a piece in a form, whose parts have their bars.
 
@@ -101,19 +110,26 @@ def plan_form(
     anew with each part, and come round in it. Without them the composer chooses the chords but at the ends of parts: a
     part that is repeated at once ends on the dominant the first time and on the tonic the second, a middle part that
     leads back ends on the dominant, the others on the tonic, after a dominant. The last bar ends the piece, so it is
-    never another one again.
+    never another one again. `like` gives for a part's name and its bars which bar of the part each one is again;
+    `ends_at` is the share of the last bar after which the last notes begin, None leaves that to the composer.
     """
     names = sections_of(sum(part.bars or 0 for part in parts), opens=not continues)
     bars: list[Bar] = []
     for place, part in enumerate(parts):
         assert part.bars is not None, "`Form.sections` says how many"
+        again = like(part.name, part.bars) if like is not None else range(part.bars)
         for number in range(part.bars):
             if chords is None:
                 asked = _cadence(parts, place, number, metre, key, seed)
             else:
                 asked = _asked(chords, number, metre)
-            bars.append(Bar(metre, names[len(bars)], asked, name=part.name, number=number, varied=part.varied))
-    return linked(bars)
+            bars.append(
+                Bar(
+                    metre, names[len(bars)], asked, name=part.name, number=number, like=again[number],
+                    varied=part.varied,
+                )
+            )  # fmt: skip
+    return linked(bars if ends_at is None else ended(bars, ends_at))
 
 
 def plan_sheet(sheet: LeadSheet, silent: Sequence[str] = (), *, continues: bool = False) -> list[Bar]:
@@ -132,11 +148,17 @@ def plan_sheet(sheet: LeadSheet, silent: Sequence[str] = (), *, continues: bool 
             players = () if section.name in silent and not last else section.instruments
             bars.append(
                 Bar(
-                    metre, names[len(bars)], asked, name=section.name, number=number, varied=section.varied,
-                    players=players, dynamic=section.dynamic,
+                    metre, names[len(bars)], asked, name=section.name, number=number, like=number,
+                    varied=section.varied, players=players, dynamic=section.dynamic,
                 )
             )  # fmt: skip
     return linked(bars)
+
+
+def ended(bars: Sequence[Bar], ends_at: float) -> list[Bar]:
+    """The bars, in the last of which the last notes begin at the beat that begins after `ends_at` (0 to 1) of it."""
+    numerator, denominator = bars[-1].metre
+    return [*bars[:-1], replace(bars[-1], final=int(ends_at * numerator + 1e-6) * 4 / denominator)]
 
 
 def linked(bars: Sequence[Bar]) -> list[Bar]:
@@ -145,13 +167,13 @@ def linked(bars: Sequence[Bar]) -> list[Bar]:
     before: dict[tuple[str, int], list[int]] = {}
     heard: dict[int, bool] = {}
     for index, bar in enumerate(bars):
-        earlier = [at for at in before.get((bar.name, bar.number), ()) if bars[at].metre == bar.metre]
+        earlier = [at for at in before.get((bar.name, bar.like), ()) if bars[at].metre == bar.metre]
         same = [at for at in earlier if bars[at].chords == bar.chords]
         anew = bar.varied or index + 1 == len(bars) or not bar.name
         returns = found[same[0]].returns if same and found[same[0]].returns is not None else same[0] if same else None
         varies = same[0] if same and bar.chords is None and anew else None
         found.append(replace(bar, returns=None if anew else returns, varies=varies))
-        before.setdefault((bar.name, bar.number), []).append(index)
+        before.setdefault((bar.name, bar.like), []).append(index)
         root = index if found[-1].returns is None else found[-1].returns
         assert root is not None, "a bar is its own where it returns no other"
         heard[root] = heard.get(root, False) or bar.players != ()
@@ -180,9 +202,17 @@ def parts_begun(bars: Sequence[Bar]) -> Events[str]:
 
 
 def quarters_to_end(bars: Sequence[Bar], index: int) -> float:
-    """From the start of a bar to the end of its part of the form, over which no note is held."""
-    following = (at for at in range(index + 1, len(bars)) if bars[at].name and bars[at].number == 0)
-    return sum(bar_quarters(bar.metre) for bar in bars[index : next(following, len(bars))])
+    """From the start of a bar to the end of its part of the form, over which no note is held; of a bar before the last
+    one to the notes that end the piece. Where the bar returns, the nearest of its ends.
+    """
+    return min(_to_end(bars, at) for at, bar in enumerate(bars) if index in (at, bar.returns))
+
+
+def _to_end(bars: Sequence[Bar], index: int) -> float:
+    following = next((at for at in range(index + 1, len(bars)) if bars[at].name and bars[at].number == 0), len(bars))
+    quarters = sum(bar_quarters(bar.metre) for bar in bars[index:following])
+    final = bars[-1].final if following == len(bars) and index + 1 < len(bars) else None
+    return quarters if final is None else quarters - bar_quarters(bars[-1].metre) + final
 
 
 def tonic_of(key: Key) -> Chord:

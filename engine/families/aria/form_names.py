@@ -12,6 +12,7 @@ from dataclasses import dataclass
 MOST_SECTIONS, MOST_BARS = 32, 999
 MOST_OF_ENDS = 64  # bars of an intro or an outro
 USUAL_BARS = 8  # of a section whose length nobody says
+FREE = "free"  # no form, not even a kind's own
 FORMS = {
     "binary": "AABB", "ternary": "ABA", "rondo": "ABACA", "song form": "AABA", "theme and variations": "AA'A'A'",
     "strophic": "verse verse verse", "verse-chorus": "verse chorus verse chorus",
@@ -99,9 +100,9 @@ def read_form(text: object) -> Form:
         parts = [FormPart(m[1], int(m[3]), bool(m[2])) for m in found if m is not None]
         if len(parts) < len(found):
             raise ValueError(
-                f"form is {name[:40]!r}; it should be letters such as AABB or AA'BA, one of {', '.join(FORMS)}, or "
-                f"sections with their bars, such as 'intro 4, verse 8, chorus 8', out of {', '.join(SECTIONS)} and A "
-                "to H"
+                f"form is {name[:40]!r}; it should be letters such as AABB or AA'BA, one of {', '.join(FORMS)}, "
+                f"{FREE}, or sections with their bars, such as 'intro 4, verse 8, chorus 8', out of "
+                f"{', '.join(SECTIONS)} and A to H"
             )
     bars_of: dict[str, int | None] = {}
     for part in parts:

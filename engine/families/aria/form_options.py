@@ -5,17 +5,18 @@ Knows ranges, and what cannot be asked for together. Does not know bars (`form`)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from clavilux.audio.lead_sheet import LeadSheet
 from clavilux.audio.sheet_text import load_sheet
 from clavilux.checks import whole_number
-from clavilux.families.aria.form_names import MOST_BARS, MOST_OF_ENDS, Form, FormPart, read_form
+from clavilux.families.aria.form_names import FREE, MOST_BARS, MOST_OF_ENDS, Form, FormPart, read_form
 from clavilux.families.aria.instruments import INSTRUMENTS, instruments_named
 from clavilux.families.aria.literals import no_metre
 from clavilux.families.aria.styles import METRES
+from clavilux.families.aria.usual_forms import UsualForm
 
 if TYPE_CHECKING:
     from clavilux.families.aria.prompt import ParsedPrompt
@@ -31,6 +32,8 @@ class FormOptions:
 
     Attributes:
         form: None where none is.
+        free: no form is wanted, not even the one that the kind of music has.
+        own: the form of the kind of music, where none is asked for.
         bars: that an option says, intro and outro among them.
         intro, outro: bars before and after the form; 0 is none, None leaves it to a band's own form.
         ritardando: the last bars slow down.
@@ -38,6 +41,8 @@ class FormOptions:
     """
 
     form: Form | None = None
+    free: bool = False
+    own: UsualForm | None = None
     bars: int | None = None
     intro: int | None = None
     outro: int | None = None
@@ -59,7 +64,9 @@ class FormOptions:
         given = options.get("form")
         intro = options["intro"] if options.get("intro") is not None else parsed.intro
         outro = options["outro"] if options.get("outro") is not None else parsed.outro
-        form = read_form(given) if given is not None else read_form(parsed.form) if parsed.form else None
+        said = given if given is not None else parsed.form
+        free = isinstance(said, str) and said.strip().lower() == FREE
+        form = None if said is None or free else read_form(said)
         for name, value in (("intro", intro), ("outro", outro)):
             if value is not None:
                 whole_number(name, value, 0, MOST_OF_ENDS)
@@ -72,7 +79,7 @@ class FormOptions:
             raise ValueError(
                 f"section is {options['section']!r}, a part of a piece, which has no form; leave out one of the two"
             )
-        return cls(form, bars, intro, outro, _slows(parsed, options))
+        return cls(form, free, None, bars, intro, outro, _slows(parsed, options))
 
     @classmethod
     def _of_sheet(cls, parsed: ParsedPrompt, given: Any, options: dict[str, Any]) -> FormOptions:
@@ -101,22 +108,30 @@ class FormOptions:
 
     @property
     def shaped(self) -> bool:
-        """Whether a form, an intro or an outro is asked for."""
-        return self.form is not None or bool(self.intro) or bool(self.outro)
+        """Whether there is a form, an intro or an outro."""
+        return self.form is not None or self.own is not None or bool(self.intro) or bool(self.outro)
 
     def parts(self, num_bars: int) -> list[FormPart] | None:
         """The sections of so many bars, intro and outro among them; None where the form cannot have so many."""
         before = [FormPart("intro", self.intro)] if self.intro else []
         after = [FormPart("outro", self.outro)] if self.outro else []
         room = num_bars - (self.intro or 0) - (self.outro or 0)
-        inside = (self.form or _WHOLE).sections(room) if room > 0 else None
+        inside = (self.form or self.own or _WHOLE).sections(room) if room > 0 else None
         return None if inside is None else [*before, *inside, *after]
 
     def usual(self, bars_of: Sequence[tuple[str, int]] = ()) -> int | None:
-        """Bars where nobody says how many; `bars_of` are a style's (section, bars). None without a form."""
-        if self.form is None:
-            return None
-        return self.form.usual(bars_of) + (self.intro or 0) + (self.outro or 0)
+        """Bars where nobody says how many; `bars_of` are a style's (section, bars). None where no form says it."""
+        own = None if self.own is None else self.own.usual()
+        bars = own if self.form is None else self.form.usual(bars_of)
+        return None if bars is None else bars + (self.intro or 0) + (self.outro or 0)
+
+    @property
+    def rather(self) -> tuple[Callable[[int], bool], ...]:
+        """What the number of bars should rather be, where it is open: whole rounds of the kind's own form, or parts."""
+        if self.form is not None or self.own is None:
+            return ()
+        own, ends = self.own, (self.intro or 0) + (self.outro or 0)
+        return (lambda bars: own.whole_rounds(bars - ends)), (lambda bars: own.whole_parts(bars - ends))
 
     @property
     def name(self) -> str:

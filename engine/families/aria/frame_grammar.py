@@ -9,12 +9,10 @@ it is (`form`) or how likely an id is (the decoder).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from clavilux.audio.codecs.bar_grid import WRITTEN_METRES
 from clavilux.audio.codecs.note_frames import (
     BAR,
     CHORD,
@@ -34,59 +32,15 @@ from clavilux.audio.codecs.note_frames import (
 )
 from clavilux.audio.codecs.remi import PITCH_RANGE
 from clavilux.audio.score import bar_quarters
+from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar, quarters_to_end
 from clavilux.families.aria.grammar import BASS_SPAN, ENTRY_BARS, MOST_NOTES_AT_ONCE, Part
+from clavilux.families.aria.open_bar import Frame, OpenBar
 from clavilux.layout import OPEN, Delay
 from clavilux.marking import MOST_CHOICES, TICKS, Place
 
 WHEN, WHOSE, WHAT, LENGTH, FORCE = range(5)
 DELAYS = (0, 1, 2, 3, 4)  # that the grammar is written for: what it knows at each draw follows from them
-
-Frame = list[int]  # of five ids; OPEN for one that is still to be drawn
-
-
-@dataclass
-class _Open:
-    """What is known of the bar that is being written; positions as in a frame's `when`.
-
-    plan: what is asked of it.
-    parts: who plays in it, by row of `WHO`.
-    left: steps from its start to the end of its part of the form, over which no note is held.
-    known: nothing is open in it.
-    chords: those still to come, by their position.
-    free: the composer may write others.
-    bass: pitch class of the bass that was asked for, by position.
-    due: rows of `WHO` that begin a note there, by position.
-    """
-
-    index: int
-    plan: Bar
-    parts: dict[int, Part]
-    left: int
-    known: bool
-    chords: dict[int, Frame] = field(default_factory=dict)
-    free: bool = True
-    bass: dict[int, int] = field(default_factory=dict)
-    due: dict[int, frozenset[int]] = field(default_factory=dict)
-
-    @property
-    def length(self) -> int:
-        return round(bar_quarters(self.plan.metre) * STEPS)
-
-    @property
-    def latest(self) -> int:
-        """The last position at which a note may begin: what begins late in a last bar does not end with the others."""
-        changes = [round(q * STEPS) for q, _ in self.plan.chords or ()]
-        return max([self.length // 2, *changes]) if self.plan.section == "last" else self.length
-
-    @property
-    def lowest(self) -> int:
-        """The row of the part that reaches lowest."""
-        return min(self.parts, key=lambda row: self.parts[row].low)
-
-    @property
-    def beat(self) -> int:
-        return STEPS * 4 // WRITTEN_METRES[self.plan.metre][1]
 
 
 class FrameGrammar:
@@ -122,6 +76,7 @@ class FrameGrammar:
         self._voices = {row: (voices or {}).get(program, program) for program, row in WHO.items()}
         self._special, self._bars, self._heads = layout.special, list(bars), list(heads)
         self._parts = {WHO[part.program]: part for part in sorted(parts, key=lambda part: WHO[part.program])}
+        self._lead = WHO[parts[0].program] if parts else 0
         self._frames: list[Frame] = [] if before is None else [list(map(int, frame)) for frame in before.T]
         self._bar_of = [0] * len(self._frames)  # of those before nothing is drawn
         self._kept = kept if kept is not None else [None] * len(self._bars)
@@ -130,7 +85,7 @@ class FrameGrammar:
         self._silent = dict.fromkeys(self._parts, 0)  # bars since each part played
         self._queue: list[Frame] = []
         self._step, self._end = len(self._frames), 10**9
-        self._opens: list[_Open] = []
+        self._opens: list[OpenBar] = []
         self._queue.insert(0, self._opened(0))
         self.done = False
 
@@ -227,7 +182,7 @@ class FrameGrammar:
         parts = {row: part for row, part in self._parts.items() if playing is None or part.program in playing}
         known = bar.rests or returns is not None or kept is not None or not parts
         left = round(quarters_to_end(self._bars, index) * STEPS)
-        self._bar = _Open(index, bar, parts, left, known)
+        self._bar = OpenBar(index, bar, parts, left, known)
         self._opens.append(self._bar)
         queue = self._queue
         if kept is not None:
@@ -244,12 +199,16 @@ class FrameGrammar:
             self._bar.chords = chords
             queue.append(chords.pop(0, [0, CHORD, OPEN, NO_LENGTH, NO_FORCE]))
             self._bar.bass = {round(q * STEPS): c.bass for q, c in bar.chords or () if c.bass is not None}
+            self._bar.ending = ending = Ending.of(bar, STEPS, self._lead)
+            enter = 0 if ending is None else ending.at
+            if ending is not None and ending.root is not None and sum(p.most_notes for p in parts.values()) > 1:
+                self._bar.bass.setdefault(enter, ending.root)
             self._bar.due = {at: frozenset((self._bar.lowest,)) for at in self._bar.bass}
-            self._bar.due[0] = self._bar.due.get(0, frozenset()) | self._entering(self._bar)
+            self._bar.due[enter] = self._bar.due.get(enter, frozenset()) | self._entering(self._bar)
         self._bodies.append([])
         return list(self._heads[index].frame())
 
-    def _entering(self, bar: _Open) -> frozenset[int]:
+    def _entering(self, bar: OpenBar) -> frozenset[int]:
         """Parts that begin a note where a bar to be written begins: those long silent, and in the last bar all."""
         for row in bar.parts:
             self._silent[row] += 1
@@ -271,14 +230,19 @@ class FrameGrammar:
         found = [p for p in _grid(bar.length) if last[WHEN] < p <= until]
         if self._rows(bar, last[WHEN], here):
             found.append(last[WHEN])
-        if not bar.chords and any(frame[WHOSE] < CHORD for frame in self._bodies[-1][:-1]):
+        ended = bar.ending is None or last[WHEN] == bar.ending.at
+        if ended and not bar.chords and any(frame[WHOSE] < CHORD for frame in self._bodies[-1][:-1]):
             found.append(BAR if bar.index + 1 < len(self._bars) else END)
         return found
 
     def _whos(self, at: int) -> list[int]:
         """Who may play at the position of a frame; a chord that nobody asked for where a beat begins."""
         frame, bar = self._frames[at], self._opens[self._bar_of[at]]
-        found = self._rows(bar, frame[WHEN], self._notes_until(at))
+        before, here = self._frames[at - 1], self._notes_until(at)
+        leading = bar.leading(before[WHOSE], frame[WHEN]) if before[WHEN] == frame[WHEN] else None
+        if leading is not None and here and leading.goes_on(here[-1][1], bar.parts[before[WHOSE]].high):
+            return [before[WHOSE]]
+        found = self._rows(bar, frame[WHEN], here)
         new = self._frames[at - 1][WHEN] != frame[WHEN]
         if bar.free and new and frame[WHEN] % bar.beat == 0:
             found.append(CHORD)
@@ -291,6 +255,9 @@ class FrameGrammar:
             return list(CHORD_IDS)
         bar, here = self._opens[self._bar_of[at]], self._notes_until(at)
         found = self._pitches(bar, frame[WHOSE], frame[WHEN], here)
+        leading = bar.leading(frame[WHOSE], frame[WHEN])
+        if leading is not None and self._frames[at + 1 :] and self._frames[at + 1][WHEN] != frame[WHEN]:
+            return [pitch - PITCH_RANGE[0] for pitch in leading.pitches(found, 0, 0)]
         if at + 1 < len(self._frames) and self._frames[at + 1][WHEN] == frame[WHEN]:
             while len(found) > 1 and not self._rows(bar, frame[WHEN], [*here, (frame[WHOSE], found[-1])]):
                 found.pop()
@@ -299,7 +266,12 @@ class FrameGrammar:
     def _lengths(self, at: int) -> list[int]:
         """Lengths that end with the piece at the latest, and of a single voice where its next note begins."""
         frame = self._frames[at]
-        most = self._opens[self._bar_of[at]].left - frame[WHEN]
+        bar = self._opens[self._bar_of[at]]
+        most = bar.left - frame[WHEN]
+        if bar.ending is not None:
+            if frame[WHEN] == bar.ending.at:
+                return [max(i for i, steps in enumerate(DURATIONS) if steps <= most)]
+            most = bar.ending.at - frame[WHEN]
         if self._parts[frame[WHOSE]].most_notes == 1:
             for later in self._frames[at + 1 :]:
                 if later[WHEN] >= BAR or later[WHEN] == OPEN:
@@ -331,12 +303,12 @@ class FrameGrammar:
             here.append((frame[WHOSE], pitch))
         return here
 
-    def _due_at(self, bar: _Open, when: int, here: list[tuple[int, int]]) -> set[int]:
+    def _due_at(self, bar: OpenBar, when: int, here: list[tuple[int, int]]) -> set[int]:
         """Rows that have to begin a note there and have not."""
         missing = bar.due.get(when, frozenset()) - {row for row, _ in here}
         return {row for row in missing if self._pitches(bar, row, when, here)}
 
-    def _rows(self, bar: _Open, when: int, here: list[tuple[int, int]]) -> list[int]:
+    def _rows(self, bar: OpenBar, when: int, here: list[tuple[int, int]]) -> list[int]:
         """Parts that can begin the next note of a position: in their order, as long as hands and pitches last."""
         if len(here) >= MOST_NOTES_AT_ONCE:
             return []
@@ -351,7 +323,7 @@ class FrameGrammar:
                 found.append(row)
         return found
 
-    def _pitches(self, bar: _Open, row: int, when: int, here: list[tuple[int, int]]) -> list[int]:
+    def _pitches(self, bar: OpenBar, row: int, when: int, here: list[tuple[int, int]]) -> list[int]:
         """Pitches of a part's next note there, ascending: above those it has, none below a bass that was asked for, and
         in a last bar whose chord is given that chord's alone.
         """
@@ -370,6 +342,11 @@ class FrameGrammar:
         if bar.plan.section == "last" and chords:
             sounding = [chord for q, chord in chords if round(q * STEPS) <= when][-1]
             found = [pitch for pitch in found if pitch % 12 in sounding.pitch_classes]
+        leading = bar.leading(row, when)
+        if leading is not None:
+            found = leading.pitches(
+                found, len(own), min(part.most_notes - len(own), MOST_NOTES_AT_ONCE - len(here)) - 1
+            )
         return found
 
 

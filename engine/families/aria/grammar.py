@@ -17,6 +17,7 @@ from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, grid_quarters
 from clavilux.audio.codecs.remi import ScoreTokens
 from clavilux.audio.harmony import Chord
 from clavilux.audio.score import bar_quarters
+from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar, quarters_to_end
 from clavilux.marking import MOST_CHOICES, TICKS, Place
 
@@ -106,6 +107,12 @@ class ScoreGrammar:
         self._latest = self._positions[-1]
         if bar.section == "last":  # what begins late does not end with the others
             self._latest = max(bar_quarters(bar.metre) * 3 * self._unit / 2, max(self._due, default=0))
+        self._ending = Ending.of(bar, 3 * self._unit, next(iter(self._all)))
+        if self._ending is not None:
+            self._latest = self._ending.at
+            alone = sum(part.most_notes for part in self._parts.values()) < 2
+            if self._ending.root is not None and not alone:
+                self._bass_at.setdefault(self._ending.at, self._ending.root)
         self._forced = [
             tokens.metre_id(bar.metre),
             tokens.ids[f"Section_{bar.section}"],
@@ -125,6 +132,7 @@ class ScoreGrammar:
         self._position, self._program, self._notes, self._last = 0, _NO_PROGRAM, 0, ""
         self._at_position: dict[int, int] = {}
         self._lowest = self._floor = 0
+        self._leads_on = False  # the melody's last note is still to come
         for program in self._parts:
             self._silent[program] += not self._known
         due = self._index % ENTRY_BARS == min(2, len(self._bars) - 1)
@@ -207,7 +215,10 @@ class ScoreGrammar:
             if self._bass_at.pop(self._position, None) is not None:
                 self._floor = value  # nothing that begins here is below the bass
             self._silent[self._program] = 0
-            self._entering.discard(self._program)
+            if self._ending is None or self._ends_here():
+                self._entering.discard(self._program)
+                leading = self._leading()
+                self._leads_on = leading is not None and leading.goes_on(value, self._parts[self._program].high)
 
     def _allow_pitches(self) -> None:
         """The part's pitches above those it has here; in a last bar whose chord is given, that chord's alone."""
@@ -222,13 +233,33 @@ class ScoreGrammar:
         elif self._bars[self._index].section == "last" and not self._free:
             assert self._chord is not None, "a bar whose chords were asked for begins with one"
             here = here[[self._values[i] % 12 in self._chord.pitch_classes for i in here]]
+        leading = self._leading()
+        if leading is not None:
+            own, others = self._at_position.get(self._program, 0), sum(self._at_position.values())
+            pitches = [self._values[i] for i in here]
+            more = min(part.most_notes - own, MOST_NOTES_AT_ONCE - others) - 1
+            here = here[np.isin(pitches, leading.pitches(pitches, own, more))]
         self._mask[here] = True
 
+    def _ends_here(self) -> bool:
+        """Whether the notes at this position are the last."""
+        return self._ending is not None and self._position == self._ending.at
+
+    def _leading(self) -> Ending | None:
+        """The ending, where the part's notes at this position are the last of the melody."""
+        return self._ending if self._ends_here() and self._ending and self._program == self._ending.lead else None
+
     def _allow_durations(self) -> None:
-        """Lengths that end with the piece at the latest."""
+        """Lengths that end with the piece at the latest, or before its last notes begin; of those the longest."""
         quarters_left = self._quarters_left - self._position / 3 / self._unit
+        if self._ending is not None and not self._ends_here():
+            quarters_left = (self._ending.at - self._position) / 3 / self._unit
         beats = self._tokens.duration_beats[self._duration_ids]
-        self._mask[self._duration_ids[beats <= quarters_left * self._unit / 4 + 1e-6]] = True
+        fitting = self._duration_ids[beats <= quarters_left * self._unit / 4 + 1e-6]
+        if self._ends_here():
+            longest = self._tokens.duration_beats[fitting].max()
+            fitting = fitting[self._tokens.duration_beats[fitting] == longest]
+        self._mask[fitting] = True
 
     def _allow_bass(self) -> None:
         """A chord over a bass begins with that note, in the part that reaches lowest."""
@@ -244,13 +275,17 @@ class ScoreGrammar:
         if self._position in self._bass_at:
             self._allow_bass()
             return
+        if self._leads_on:
+            self._allow_pitches()
+            return
         begun = sum(self._at_position.values())
         here = self._at_position.get(self._program, 0)
         part = self._parts.get(self._program)
         if begun < MOST_NOTES_AT_ONCE:
             if part and here < part.most_notes and max(self._lowest, self._floor) <= part.high:
                 self._allow_pitches()
-            others = self._entering or self._parts
+            waits = self._ending is not None and not self._ends_here()
+            others = self._parts if waits else self._entering or self._parts
             room = 11 if self._bars[self._index].section == "last" else 0  # an octave, which holds the chord's notes
             for program in others:
                 reaches = self._parts[program].high >= self._floor + room
@@ -261,10 +296,11 @@ class ScoreGrammar:
                 mask[self._chord_ids] = True
             if mask.any():
                 return
-        if self._entering and self._position == 0 and mask[list(self._program_ids.values())].any():
+        enters = self._ends_here() if self._ending is not None else self._position == 0
+        if self._entering and enters and mask[list(self._program_ids.values())].any():
             return
         until = min(self._due, default=10**6)
         later = (self._positions > self._position) & (self._positions <= min(until, self._latest))
         mask[self._position_ids[later]] = True
-        if not self._due and self._notes:
+        if not self._due and self._notes and (self._ending is None or self._ends_here()):
             mask[self._bar_id] = True

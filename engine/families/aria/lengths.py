@@ -14,6 +14,7 @@ from clavilux.families.aria.literals import LONGEST_S
 
 Metre = tuple[int, int]
 FREE_TEMPO_SHARE = 0.25  # how far a tempo that nobody asked for may move so that bars fill the time
+_TEMPO_MARGIN = 0.05  # by which a tempo may leave the usual ones so that whole parts fill the time
 SLOWEST_FREE, FASTEST_FREE = 36.0, 240.0  # to which a tempo moves that bars and seconds settle
 RING_S, RING_SHARE = 1.5, 0.08  # time left for the last chord to ring, where the tempo is free
 SLOWED_BARS, SLOWED_TO = 2, 0.66  # of a ritardando: how many bars it has, and its last beat's share of the tempo
@@ -32,6 +33,8 @@ class Asked:
         said_seconds: likewise.
         fits: whether the form can have so many bars.
         usual: bars where nobody says anything; None for as many as fit the seconds.
+        rather: what bars that fill the seconds should be, the most wished for first, where a free tempo that is in
+            `tempi` (slowest, fastest) allows it.
         form: what errors call the form.
     """
 
@@ -45,6 +48,8 @@ class Asked:
     said_seconds: float | None = None
     fits: Callable[[int], bool] = lambda bars: True
     usual: int | None = None
+    rather: tuple[Callable[[int], bool], ...] = ()
+    tempi: tuple[float, float] = (SLOWEST_FREE, FASTEST_FREE)
     form: str = "the form"
 
 
@@ -119,7 +124,8 @@ def _of_words(asked: Asked, seconds: float, open_length: bool, quarters_of: Call
 def _check_fits(asked: Asked, bars: int) -> None:
     if asked.fits(bars):
         return
-    near = " or ".join(str(n) for n in (_next(asked, bars - 1, -1), _next(asked, bars + 1, 1)) if n is not None)
+    nearest = (_next(asked.fits, bars - 1, -1), _next(asked.fits, bars + 1, 1))
+    near = " or ".join(str(n) for n in nearest if n is not None)
     raise ValueError(f"bars is {bars}, which {asked.form} cannot have; the nearest that it can have is {near}")
 
 
@@ -170,26 +176,37 @@ def _filling(asked: Asked, room_s: float, quarters_of: Callable[[int], float]) -
     if asked.tempo_is_free:
         bars_s = room_s - min(RING_S, RING_SHARE * room_s)
         target = _held(bars_s * asked.tempo / 60, quarters_of)
-        nearest = [n for n in (_next(asked, target, -1), _next(asked, target + 1, 1)) if n is not None]
-        pace = {n: quarters_of(n) * 60 / bars_s for n in nearest}
-        bars = min(pace, key=lambda each: abs(pace[each] / asked.tempo - 1))
-        near = abs(pace[bars] / asked.tempo - 1) <= FREE_TEMPO_SHARE and 20 <= pace[bars] <= 300
-        if near or (not asked.fits(wanted) and SLOWEST_FREE <= pace[bars] <= FASTEST_FREE):
-            return bars, _plain(pace[bars], bars_s, room_s)
-    held = _next(asked, wanted, -1)
+
+        def nearest(fits: Callable[[int], bool]) -> tuple[int, float]:
+            """(bars, tempo) next to the target."""
+            found = [n for n in (_next(fits, target, -1), _next(fits, target + 1, 1)) if n is not None]
+            return min(
+                ((n, quarters_of(n) * 60 / bars_s) for n in found), key=lambda pair: abs(pair[1] / asked.tempo - 1)
+            )
+
+        slowest, fastest = asked.tempi[0] * (1 - _TEMPO_MARGIN), asked.tempi[1] * (1 + _TEMPO_MARGIN)
+        for wished in asked.rather:
+            bars, pace = nearest(wished)
+            if slowest <= pace <= fastest and asked.fits(bars):
+                return bars, _plain(pace, bars_s, room_s)
+        bars, pace = nearest(asked.fits)
+        near = abs(pace / asked.tempo - 1) <= FREE_TEMPO_SHARE and 20 <= pace <= 300
+        if near or (not asked.fits(wanted) and SLOWEST_FREE <= pace <= FASTEST_FREE):
+            return bars, _plain(pace, bars_s, room_s)
+    held = _next(asked.fits, wanted, -1)
     if held is not None:
         return held, asked.tempo
     raise ValueError(
-        f"{asked.form} has {_next(asked, wanted, 1)} bars or more, and {room_s:g} s at {asked.tempo:g} quarters a "
+        f"{asked.form} has {_next(asked.fits, wanted, 1)} bars or more, and {room_s:g} s at {asked.tempo:g} quarters a "
         f"minute have room for {longest}; ask for more seconds or another tempo"
     )
 
 
-def _next(asked: Asked, bars: int, step: int) -> int | None:
-    """The first number of bars, from `bars` on up or down, that the form can have."""
+def _next(fits: Callable[[int], bool], bars: int, step: int) -> int | None:
+    """The first number of bars, from `bars` on up or down, that fits."""
     most = max(MOST_BARS, bars)
     while 1 <= bars <= most:
-        if asked.fits(bars):
+        if fits(bars):
             return bars
         bars += step
     return None

@@ -103,8 +103,7 @@ def _form(
     span: tuple[float, float] | None = None,
     *claims: Claim,
 ) -> tuple[str, tuple[Claim, ...]]:
-    named = words.split(",")[0]
-    kind = named if named in KINDS else None
+    kind = words.split(",")[0]
     implied = (("metre", metre, FORM), ("span", span, FORM), ("style", style, FORM), ("kind", kind, FORM))
     return words, (*claims, *(claim for claim in implied if claim[1] is not None))
 
@@ -124,6 +123,7 @@ _FORMS = (
     _form("reel, reels, irish reel", "folk", (4, 4), (168, 208)),
     _form("hornpipe", "folk", (4, 4), (144, 176)),
     _form("strathspey", "folk", (4, 4), (108, 132)),
+    _form("air, airs, slow air, irish air, slow irish air", "folk", (4, 4), (63, 88)),
     _form("polka, polca, galop", "folk", (2, 4), (104, 126)),
     _form("tarantella", "folk", (6, 8), (190, 230)),
     _form("mazurka", "romantic", (3, 4), (112, 144)),

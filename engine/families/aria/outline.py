@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from clavilux.audio.codecs.timeline import Timeline
 from clavilux.audio.lead_sheet import LeadSheet
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria import bands
-from clavilux.families.aria.controls import Controls, resolve
+from clavilux.families.aria.controls import Controls, resolve, usual_tempi
 from clavilux.families.aria.form import Bar, parts_begun, plan_bars, plan_form, plan_sheet
 from clavilux.families.aria.form_options import OPTIONS, FormOptions, players_of
 from clavilux.families.aria.lengths import Asked, Length, quarters_slowed, settle_length, tempos_of
 from clavilux.families.aria.prompt import ParsedPrompt
+from clavilux.families.aria.usual_forms import usual_form
 from clavilux.family import Request
+
+_WORD_SHARE = 1.08  # by which a tempo that a word chose moves for the sake of the form
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,13 @@ def outline_of(
     Raises:
         ValueError: a length, bars and a tempo that cannot be had together, or bars that the form cannot have.
     """
+    kind = usual_form(parsed.kind, controls.style, len(controls.chords or ()))
+    if _takes_own_form(controls, plan, asked, before_s):
+        asked = replace(asked, own=kind)
     wanted = _wanted(request, parsed, controls, plan, asked, before_s, tempo_is_free)
     length = settle_length(wanted, _quarters_of(controls, asked))
     continues = before_s > 0
+    ends_at = None if asked.free else kind.ends_at if kind is not None else 0.0
     sheet = None
     if plan is not None:
         sheet = bands.sheet_of(plan, asked, controls, length.tempo, length.bars, request.seed)
@@ -90,14 +98,21 @@ def outline_of(
         parts = asked.parts(length.bars)
         assert parts is not None, "its length fits"
         bars = plan_form(
-            parts, controls.metre, controls.key, seed=request.seed, chords=controls.chords, continues=continues
-        )
+            parts, controls.metre, controls.key, seed=request.seed, chords=controls.chords, continues=continues,
+            like=None if asked.own is None else partial(asked.own.like, seed=request.seed), ends_at=ends_at,
+        )  # fmt: skip
     else:
         bars = plan_bars(
             length.bars, controls.metre, section=controls.section, chords=controls.chords, key=controls.key,
-            continues=continues,
+            continues=continues, ends_at=ends_at,
         )  # fmt: skip
     return Outline(length, tuple(bars), asked.ritardando, sheet)
+
+
+def _takes_own_form(controls: Controls, plan: bands.BandPlan | None, asked: FormOptions, before_s: float) -> bool:
+    """Whether a whole piece begins, of which nothing else says the form: no option, no sheet and no band."""
+    begins = before_s == 0 and controls.section == "whole"
+    return begins and plan is None and asked.form is None and asked.sheet is None and not asked.free
 
 
 class Settlement(NamedTuple):
@@ -135,6 +150,14 @@ def _quarters_of(controls: Controls, asked: FormOptions) -> Callable[[int], floa
     return quarters_of
 
 
+def _tempi(parsed: ParsedPrompt, controls: Controls) -> tuple[float, float]:
+    """The usual tempi, of which one that a tempo word chose is left by little."""
+    slowest, fastest = usual_tempi(bands.habits_of(controls.style), controls.metre, parsed)
+    if parsed.pace is None:
+        return slowest, fastest
+    return max(slowest, controls.tempo / _WORD_SHARE), min(fastest, controls.tempo * _WORD_SHARE)
+
+
 def _wanted(
     request: Request, parsed: ParsedPrompt, controls: Controls, plan: bands.BandPlan | None, asked: FormOptions,
     before_s: float, tempo_is_free: bool,
@@ -159,5 +182,7 @@ def _wanted(
         said_seconds=parsed.length,
         fits=(lambda n: asked.parts(n) is not None) if asked.shaped else (lambda n: True),
         usual=usual,
+        rather=asked.rather,
+        tempi=_tempi(parsed, controls),
         form=asked.name,
     )

@@ -44,13 +44,13 @@ def shift_to_c(tonic: int) -> int:
 
 
 def style_index(known: Sequence[str], name: str, kind: str | None, *, leads: bool) -> int:
-    """Which of the styles that a composer knows is meant by one of `STYLES`, and a kind out of `KINDS` or None.
+    """Which of the styles that a composer knows is meant by one of `STYLES`, and the name of a kind or None.
 
     `leads`: a band plays, and what is written is its melody.
     """
     if leads and _LEAD in known:
         return known.index(_LEAD)
-    return known.index(kind if kind is not None and kind in known and KINDS[kind] == name else name)
+    return known.index(kind if kind is not None and kind in known and KINDS.get(kind) == name else name)
 
 
 class PrefixConditioner(nn.Module):

@@ -51,8 +51,8 @@ class ParsedPrompt:
     (unknown word, known word that is spelled nearly so). `unmet` are sentences' parts on what was understood
     and cannot be done. `blank` is a prompt with nothing in it; `definite` one that says which music is meant.
     `bars` and `length` are how long the piece is to be, in bars or in seconds; `form` is text for `read_form`, `intro`
-    and `outro` are bars, `ritardando` slows down at the end. `kind` is one of `lexicon.KINDS`. `unread` is the number
-    of characters beyond `MAX_READ`.
+    and `outro` are bars, `ritardando` slows down at the end. `kind` is what music is named ("jig"), as the lexicon's
+    forms are. `unread` is the number of characters beyond `MAX_READ`.
     """
 
     style: str | None = None

@@ -20,15 +20,15 @@ from clavilux.errors import CheckpointError
 from clavilux.families.aria.family import Composer
 from clavilux.families.aria.form import Bar, plan_bars
 from clavilux.families.aria.formats import FrameFormat
-from clavilux.families.aria.frame_grammar import WHEN, FrameGrammar
+from clavilux.families.aria.frame_grammar import FrameGrammar
 from clavilux.families.aria.grammar import Part
 from clavilux.families.aria.heads import planned_heads
 from clavilux.family import Request
-from clavilux.layout import OPEN
 from clavilux.mark_key import PUBLIC
 from clavilux.provenance.mark_scores import find_in_score
 from clavilux.training.labels import LABELS
 from clavilux.training.note_composer import ComposerSpec
+from tests.helpers.drawn_frames import walked
 
 PARTS = [Part(40, 55, 90, 1), Part(0, 30, 90, 4)]
 SPEC = ComposerSpec(width=16, layers=1, heads=2, ffn_width=16, context=256)
@@ -59,24 +59,6 @@ def walk(seed, bars, parts=PARTS, **given):
     frames = layout.restore(torch.stack(steps, 1)[None])[0].numpy()
     assert readable(frames).all()
     return frames
-
-
-def walked(grammar, seed):
-    """Steps drawn evenly from what is allowed; bars end now and then, or a walk would fill every position."""
-    chance, steps = np.random.default_rng(seed), []
-    while not grammar.done:
-        ids = grammar.allowed().clone()
-        for book in grammar.order:
-            if ids[book] == OPEN:
-                choices = grammar.choices(book).nonzero().flatten().tolist()
-                assert choices, f"nothing may come in {BOOKS[book]} of step {len(steps)}"
-                end = [token for token in (BAR, END) if book == WHEN and token in choices]
-                ids[book] = end[0] if end and chance.random() < 0.2 else int(chance.choice(choices))
-                grammar.take(book, int(ids[book]))
-        steps.append(ids)
-        grammar.advance(ids)
-        assert len(steps) < 5000
-    return steps
 
 
 @pytest.mark.parametrize("metre", [(4, 4), (3, 4), (2, 2), (6, 8), (3, 2), (9, 8)])

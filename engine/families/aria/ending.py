@@ -1,0 +1,50 @@
+"""How a piece ends: where its last notes begin, and that the melody's is the root of the last chord.
+
+Knows pitches and positions of one bar. Does not know tokens or frames (`grammar`, `frame_grammar`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clavilux.families.aria.form import Bar
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The end of a last bar.
+
+    Attributes:
+        at: the position, in steps of the grammar, at which a note of every part begins that lasts to the end.
+        root: pitch class of the last chord's root; None where no chord is planned.
+        lead: the part whose highest note there is that root, as the grammar names parts.
+    """
+
+    at: int
+    root: int | None
+    lead: int
+
+    @classmethod
+    def of(cls, bar: Bar, in_quarter: int, lead: int) -> Ending | None:
+        """That of a bar of which a quarter has so many steps; None where the composer ends it as it likes."""
+        if bar.final is None:
+            return None
+        changes = [quarter for quarter, _ in bar.chords or ()]
+        root = bar.chords[-1][1].root if bar.chords else None
+        return cls(round(max([bar.final, *changes]) * in_quarter), root, lead)
+
+    def pitches(self, pitches: Sequence[int], begun: int, more: int) -> list[int]:
+        """Of ascending pitches of the lead's next note those after which its highest can be the root.
+
+        `begun` are the notes that it has there, `more` those that it may begin above this one. Where no root is among
+        the pitches, the first note may be any of them.
+        """
+        roots = [pitch for pitch in pitches if pitch % 12 == self.root]
+        if not roots:
+            return [] if begun else list(pitches)
+        return [pitch for pitch in pitches if pitch % 12 == self.root or (more > 0 and pitch < roots[-1])]
+
+    def goes_on(self, pitch: int, high: int) -> bool:
+        """Whether the lead has to begin another note above one that it has: a root, which it can reach."""
+        return pitch % 12 != self.root and any(above % 12 == self.root for above in range(pitch + 1, high + 1))

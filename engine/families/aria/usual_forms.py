@@ -1,0 +1,163 @@
+"""The form that a kind of music has where nobody asks for one: a jig is AABB in parts of eight bars.
+
+Knows kinds by their names (`lexicon`) and styles, and how parts fill a number of bars. Does not know keys or chords
+(`form`). Which bars of a part come again in it, and where in its last bar a piece ends, was counted in the tunes of
+O'Neill's and Ryan's collections and in dances from Polish archives.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+from clavilux.families.aria.form_names import Form, FormPart
+
+SQUARE = (8, 4)  # bars of a part
+_FEWEST = 8  # bars of which a form is made; fewer are one part
+# What speaks against parts that fill a number of bars: each bar left over, parts shorter than usual, no whole rounds,
+# and not even one.
+_ODD_BAR, _SHORT_PARTS, _BROKEN_ROUND, _PART_OF_ROUND = 1.0, 2.0, 1.0, 3.0
+
+
+@dataclass(frozen=True)
+class UsualForm:
+    """What a kind of music usually is.
+
+    Attributes:
+        letters: the parts of one round, "AABB"; a small letter returns with other notes.
+        part: bars of a part where the form decides the length.
+        more: the parts of each further round; "" for `letters` again.
+        decides: how long a piece is where nobody says.
+        dances: parts have four or eight bars, and what is left over comes after them; otherwise parts give way.
+        phrases: (weight, "12341278") of parts of eight bars: which bar of the part each one is.
+        ends_at: share of the last bar after which the last notes begin.
+        chart: bars of the chart that is played, of which a part has one or several; 1 where there is none.
+    """
+
+    letters: str
+    part: int = 8
+    more: str = ""
+    decides: bool = True
+    dances: bool = False
+    phrases: tuple[tuple[int, str], ...] = ()
+    ends_at: float = 0.0
+    chart: int = 1
+
+    def sections(self, num_bars: int) -> list[FormPart] | None:
+        """The parts that fill so many bars; None for no bars at all."""
+        if num_bars < 1:
+            return None
+        if num_bars < _FEWEST:
+            return [FormPart("A", num_bars)]
+        size = self._size(num_bars)
+        left = num_bars % size
+        found = [FormPart(name.upper(), size, name.islower()) for name in self._names(num_bars // size)]
+        if left and not self.dances and self.chart == 1:
+            parts = tuple(replace(part, bars=None) for part in found)
+            given_way = Form(self.letters, parts).sections(num_bars)
+            if given_way is not None:
+                return given_way
+        return [*found, *([FormPart("outro", left)] if left else [])]
+
+    def usual(self) -> int | None:
+        """Bars where nobody says how many; None where the form does not decide it."""
+        return self.part * len(self.letters) if self.decides else None
+
+    def whole_rounds(self, num_bars: int) -> bool:
+        """Whether so many bars are one round or several."""
+        size = self._size(num_bars)
+        return num_bars >= _FEWEST and num_bars % size == 0 and not self._broken(num_bars // size)
+
+    def whole_parts(self, num_bars: int) -> bool:
+        """Whether so many bars are parts of the usual length, of which a round has several, or shorter ones."""
+        size = self._size(num_bars)
+        return num_bars >= _FEWEST and num_bars % size == 0 and (size == self.part or num_bars < 3 * self.part)
+
+    def like(self, name: str, bars: int, seed: int) -> list[int]:
+        """Of each bar of a part the number of the bar in it that it is: itself, or one that comes again."""
+        if bars != 8 or not self.phrases:
+            return list(range(bars))
+        weights = [weight for weight, _ in self.phrases]
+        drawn = random.Random(f"{seed}:phrases:{name}").choices([order for _, order in self.phrases], weights)[0]
+        return [int(number) - 1 for number in drawn]
+
+    def _size(self, num_bars: int) -> int:
+        """Bars of a part."""
+        sizes = [size for size in SQUARE if size % self.chart == 0 and 2 * size <= num_bars]
+        return min(sizes, key=lambda size: self._against(num_bars, size), default=num_bars)
+
+    def _against(self, num_bars: int, size: int) -> float:
+        count, left = divmod(num_bars, size)
+        return left * _ODD_BAR + (size < self.part) * _SHORT_PARTS + self._broken(count)
+
+    def _broken(self, count: int) -> float:
+        """What speaks against so many parts, which are no whole rounds; 0 for those that are."""
+        if count < len(self.letters):
+            return _PART_OF_ROUND
+        return _BROKEN_ROUND if not self.more and count % len(self.letters) else 0.0
+
+    def _names(self, count: int) -> str:
+        """So many parts; what ends as it began does so however long it is."""
+        if count == 2:
+            return "AA"
+        names = self.letters
+        while len(names) <= count:
+            names += self.more or self.letters
+        if self.letters[-1] != self.letters[0] or names[count - 1] == names[0]:
+            return names[:count]
+        return names[1 : count + 1] if names[0] == names[1] else names[0] + names[: count - 1]
+
+
+_TUNE = ((9, "12341278"), (4, "12341238"), (2, "12341678"), (4, "12345678"), (1, "12145678"), (1, "12341278"))
+_SLIP = ((5, "12141214"), (4, "12321232"), (3, "12341234"), (2, "12341278"))
+_WALTZ = ((4, "12341278"), (1, "12341678"), (1, "12341238"), (6, "12345678"))
+_POLKA = ((5, "12341278"), (4, "12345678"), (1, "12341678"))
+
+_JIG = UsualForm("AABB", dances=True, phrases=_TUNE, ends_at=1 / 2)
+_REEL = _JIG
+_POLISH = UsualForm("AABB", dances=True, phrases=_WALTZ, ends_at=1 / 3)
+_SONG = UsualForm("AABA", 4, more="BA")
+_SUITE = UsualForm("AABB", 4, dances=True)
+_THREE = UsualForm("ABA", more="CABA")
+
+# By the name of the kind; None for music that goes on without parts that return.
+_OF_KINDS: dict[str, UsualForm | None] = {
+    "jig": _JIG, "slip jig": replace(_JIG, part=8, phrases=_SLIP, ends_at=2 / 3), "tarantella": _JIG, "reel": _REEL,
+    "hornpipe": _REEL, "strathspey": _REEL, "two step": _JIG,
+    "polka": replace(_JIG, phrases=_POLKA), "waltz": UsualForm("AABB", dances=True, phrases=_WALTZ),
+    "mazurka": _POLISH, "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=()),
+    "minuet": replace(_POLISH, phrases=(), ends_at=0.0), "air": UsualForm("AABA", 4, more="BA"),
+    "lullaby": _SONG, "hymn": _SONG, "foxtrot": UsualForm("AABA", more="BA"), "wedding march": _SONG,
+    "funeral march": UsualForm("ABA", 4, more="CABA"), "passacaglia": UsualForm("Aaaa", 4),
+    "sarabande": _SUITE, "allemande": _SUITE, "courante": UsualForm("AABB", dances=True), "siciliana": _SUITE,
+    "gavotte": UsualForm("AABB", dances=True, ends_at=1 / 2), "bourree": UsualForm("AABB", dances=True, ends_at=1 / 2),
+    "gigue": _JIG, "pavane": UsualForm("AABBCC", 4, dances=True), "galliard": UsualForm("AABBCC", 4, dances=True),
+    "saltarello": _JIG, "tango": UsualForm("AABB"), "bolero": _THREE, "barcarolle": UsualForm("ABA", 4, more="CABA"),
+    "nocturne": UsualForm("ABA", 4, more="CABA"), "scherzo": _THREE, "etude": None, "fugue": None,
+    "requiem": None,
+}  # fmt: skip
+_OF_STYLES: dict[str, UsualForm] = {
+    "folk": UsualForm("AABB", dances=True, phrases=_TUNE),
+    "march": UsualForm("AABB", more="CCAABB", dances=True, ends_at=1 / 2),
+    "chorale": UsualForm("AABC", 4),
+    "ragtime": UsualForm("AABBA", more="CCDD", dances=True, ends_at=1 / 2),
+    "baroque": UsualForm("AABB", decides=False),
+    "renaissance": UsualForm("AABB", decides=False),
+    "art song": UsualForm("AABA", more="BA", decides=False),
+    "japanese": UsualForm("AABA", more="BA", decides=False),
+    "classical": replace(_THREE, decides=False),
+    "romantic": replace(_THREE, decides=False),
+    "quartet": replace(_THREE, decides=False),
+}
+
+
+def usual_form(kind: str | None, style: str, chart: int = 0) -> UsualForm | None:
+    """The form of a kind out of `lexicon`, or else of one of `STYLES`; None where parts do not return.
+
+    `chart`: bars of the chords that are asked for, which come round in each part; None where no part of four or eight
+    bars has room for them.
+    """
+    found = _OF_KINDS[kind] if kind in _OF_KINDS else _OF_STYLES.get(style)
+    if found is None or not chart:
+        return found
+    return replace(found, chart=chart, phrases=()) if 8 % chart == 0 else None

@@ -1,0 +1,147 @@
+"""The forms that kinds of music have by themselves, fitted to lengths; and how a piece ends."""
+
+import numpy as np
+import pytest
+import torch
+
+from clavilux.audio.codecs.note_frames import decode_frames, readable
+from clavilux.audio.score import bar_quarters
+from clavilux.families.aria.form import plan_form
+from clavilux.families.aria.form_names import FormPart
+from clavilux.families.aria.formats import FrameFormat, Task
+from clavilux.families.aria.parts import parts_of
+from clavilux.families.aria.prompt import parse_prompt
+from clavilux.families.aria.styles import STYLES
+from clavilux.families.aria.usual_forms import usual_form
+from tests.helpers.drawn_frames import walked
+from tests.helpers.drawn_songs import bar_of, begin, finished, silence, toy_aria
+
+
+@pytest.fixture(scope="module")
+def aria():
+    return toy_aria()
+
+
+@pytest.fixture(autouse=True)
+def _silent(monkeypatch):
+    silence(monkeypatch)
+
+
+def controls_of(aria, prompt, seconds=None, **options):
+    return begin(aria, prompt, seconds, seed=3, **options).receipt["controls"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "seconds", "form"),
+    [
+        ("irish jig", None, "A 8, A 8, B 8, B 8"),
+        ("irish jig", 20, "A 4, A 4, B 4, B 4"),
+        ("reel", None, "A 8, A 8, B 8, B 8"),
+        ("slip jig", 45, "A 8, A 8, B 8, B 8"),
+        ("hornpipe", 20, "A 4, A 4, B 4"),
+        ("march", None, "A 8, A 8, B 8, B 8"),
+        ("slow air", None, "A 4, A 4, B 4, A 4"),
+        ("hymn", None, "A 4, A 4, B 4, A 4"),
+        ("bach chorale", None, "A 4, A 4, B 4, C 4"),
+        ("chaconne", None, "A 4, A' 4, A' 4, A' 4"),
+        ("hymn", 12, "A 4"),
+    ],
+)
+def test_a_kind_has_its_form(aria, prompt, seconds, form):
+    found = begin(aria, prompt, seconds, seed=3).receipt
+    assert found["controls"]["form"] == form
+    assert seconds is None or found["seconds"] == seconds
+
+
+@pytest.mark.parametrize(
+    ("prompt", "options"),
+    [
+        ("fugue for organ", {}),
+        ("irish jig", {"form": "free"}),
+        ("irish jig", {"section": "middle"}),
+        ("irish jig", {"chords": "D G A"}),
+    ],
+)
+def test_what_has_no_form(aria, prompt, options):
+    assert "form" not in controls_of(aria, prompt, **options)
+
+
+def test_a_form_by_kind_gives_way(aria):
+    assert controls_of(aria, "irish jig", form="ABA", bars=12)["form"] == "A 4, B 4, A 4"
+    assert controls_of(aria, "irish jig, ABA, 12 bars")["form"] == "A 4, B 4, A 4"
+    assert controls_of(aria, "jig", bars=18)["form"] == "A 4, A 4, B 4, B 4, outro 2"
+    assert controls_of(aria, "jig", bars=18, intro=2)["form"] == "intro 2, A 4, A 4, B 4, B 4"
+    assert controls_of(aria, "jig", chords="D G A D")["form"] == "A 8, A 8, B 8, B 8"
+
+
+@pytest.mark.parametrize("prompt", ["jig", "reel", "polka", "waltz", "mazurka", "minuet", "march"])
+@pytest.mark.parametrize("seconds", [30, 47, 90])
+def test_a_form_that_is_fitted_keeps_the_tempo_of_the_dance(aria, prompt, seconds):
+    span = parse_prompt(prompt).span or STYLES["march"].tempo
+    controls = controls_of(aria, prompt, seconds, metre="2/4" if prompt == "march" else None)
+    assert span[0] * 0.95 - 1 <= controls["tempo"] <= span[1] * 1.05 + 1
+    parts = [part.split() for part in controls["form"].split(", ")]
+    assert all(int(bars) in (4, 8) for name, bars in parts if name != "outro")
+
+
+@pytest.mark.parametrize(
+    ("kind", "style"),
+    [(kind, "folk") for kind in ("jig", "polonaise", "hymn", "passacaglia", "pavane")] + [(None, s) for s in STYLES],
+)
+def test_every_number_of_bars_has_its_parts(style, kind):
+    form = usual_form(kind, style)
+    for bars in range(1, 100):
+        parts = form.sections(bars)
+        assert sum(part.bars for part in parts) == bars, (style, kind, bars, parts)
+        assert len({(part.name, part.bars) for part in parts}) == len({part.name for part in parts})
+    assert form.sections(0) is None
+
+
+def test_a_waltz_as_it_ends_returns_to_its_beginning():
+    form = usual_form("nocturne", "romantic")
+    assert ["".join(part.name for part in form.sections(4 * n)) for n in (3, 4, 5)] == ["ABA", "AABA", "ABACA"]
+    song = usual_form("hymn", "chorale")
+    assert ["".join(part.name for part in song.sections(4 * n)) for n in (2, 3, 4)] == ["AA", "ABA", "AABA"]
+
+
+def test_bars_of_a_part_come_again_in_it(aria):
+    found = set()
+    for seed in range(12):
+        score = finished(begin(aria, "irish jig", seed=seed), seed).score
+        again = tuple(bar_of(score, 4 + i) == bar_of(score, i) for i in range(3))
+        found.add(again)
+        assert all(bar_of(score, 8 + i) == bar_of(score, i) for i in range(7))  # the second time
+    assert {(True, True, False), (False, False, False)} <= found
+
+
+@pytest.mark.parametrize("prompt", ["irish jig on fiddle", "waltz for piano", "string quartet", "hymn for choir"])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_piece_ends_on_its_tonic(aria, prompt, seed):
+    score = finished(begin(aria, prompt, seed=seed, bars=16), seed).score
+    check_end(score, score.key.tonic, 16)
+
+
+def check_end(score, tonic, bars):
+    """All that sound at the end begin together and end with the last bar, the tonic lowest and highest."""
+    notes, ends = score.notes, score.notes["start"] + score.notes["duration"]
+    length = bar_quarters(score.metre_at(0.0))
+    bar, end = (bars - 1) * length, bars * length
+    last = notes[notes["start"] == notes["start"].max()]
+    assert last["start"][0] >= bar - 1e-6
+    assert np.allclose(last["start"] + last["duration"], end) and ends.max() <= end + 1e-6
+    assert not ((notes["start"] < last["start"][0]) & (ends > last["start"][0] + 1e-6)).any()
+    assert set(last["program"]) == set(notes["program"])
+    assert last["pitch"].min() % 12 == tonic
+    lead = last[last["part"] == last["part"].min()]
+    assert lead["pitch"].max() % 12 == tonic
+
+
+@pytest.mark.parametrize("names", [("fiddle",), ("piano",), ("violin", "viola", "cello"), ("choir",)])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_piece_of_note_frames_ends_on_its_tonic(names, seed):
+    writing, key = FrameFormat(), parse_prompt("in C major").key
+    bars = plan_form([FormPart("A", 4)], (6, 8), key, seed=seed, ends_at=0.5)
+    parts, programs = parts_of(names, 0)
+    _, grammar = writing.begin(Task(bars, parts, [None] * 4, 120.0, programs), None, 0, 100)
+    frames = writing.layout.restore(torch.stack(walked(grammar, seed), 1)[None])[0].numpy()
+    check_end(decode_frames(frames[:, readable(frames)]), 0, 4)
