@@ -111,7 +111,8 @@ def _form(
 # Forms that a composer may have learned as styles of their own, with the style that each belongs to.
 KINDS = {
     "jig": "folk", "slip jig": "folk", "reel": "folk", "hornpipe": "folk", "strathspey": "folk", "polka": "folk",
-    "air": "folk", "waltz": "romantic", "mazurka": "romantic", "polonaise": "romantic", "minuet": "classical", "hymn": "chorale",
+    "air": "folk", "waltz": "romantic", "mazurka": "romantic", "polonaise": "romantic", "minuet": "classical",
+    "hymn": "chorale",
 }  # fmt: skip
 
 # Words of a form, and what it implies: style, metre, usual tempi in quarters a minute, further claims.
