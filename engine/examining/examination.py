@@ -51,7 +51,8 @@ class Examination:
         references: one folder or several; `p` and all else but `classification` are of the first.
         comparison: distances, shares and the p-value that is said only from 40 references on.
         confounds: those found, by `clavilux.image.examination.confounds`.
-        alike_p: the p-value once the references have the same confounds; None where nothing had to be explained.
+        alike_p: the p-value once the references have the same confounds; None where nothing had to be explained, and
+            below 40 references.
         unlike: float64 [8, 8], 0 to 1: how unlike cells of the references each cell of the picture is.
         nearest: the nearest references, nearest first.
         folder_p: folder -> p of the picture among its works, None below 40.
@@ -85,7 +86,7 @@ class Examination:
     @property
     def explained(self) -> bool:
         """Whether confounds explain what is unlike: references that have them too are as unlike."""
-        return self.alike_p is not None and self.alike_p >= UNLIKE
+        return self.enough and self.alike_p is not None and self.alike_p >= UNLIKE
 
     @property
     def verdict(self) -> str:
@@ -135,7 +136,7 @@ class Examination:
                 {"name": each.name, "size": round(each.size, 4), "unit": each.unit, "says": each.sentence}
                 for each in self.confounds
             ],
-            "p_made_alike": self.alike_p if self.enough else None,
+            "p_made_alike": self.alike_p,
             "picture": {"file": _file(self.picture), "width": self.picture.width, "height": self.picture.height},
             "references": [
                 {"folder": str(each.folder), "works": len(each.works), "p": self.folder_p.get(each.name)}

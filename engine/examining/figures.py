@@ -79,7 +79,7 @@ def plotted(draw: Callable[[Axes], None], width: float, height: float) -> str:
     draw(figure.subplots())
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "clavilux", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None})  # a page may be dark
     text = buffer.getvalue()
     return re.sub(
         r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text[text.index("<svg") :])

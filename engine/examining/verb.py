@@ -7,6 +7,7 @@ Knows the order of the work: references, measurements, confounds, comparison. Wh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,8 +65,7 @@ def examine(
     check_flag("keep", keep)
     source = _picture_of(picture)
     work = None if source.origin is None else read_work(source.origin)
-    folders = tuple(read_folder(each, "" if work is None else work.digest) for each in _paths(reference))
-    _check_distinct(folders)
+    folders = _named(tuple(read_folder(each, "" if work is None else work.digest) for each in _paths(reference)))
     all_works = [each for folder in folders for each in folder.works]
     features = _layers()
     kept = Kept() if keep else None
@@ -75,7 +75,9 @@ def examine(
     parts = _split(measured, folders)
     first = parts[0]
     comparison = compare(stacked(first, here), folders[0].subjects)
-    found, alike_p = explain(source.pixels.numpy(), here, folders[0], first, measurer, comparison)
+    found, alike_p = explain(
+        source.pixels.numpy(), here, folders[0], first, measurer, comparison, only_find=len(first) < ENOUGH
+    )
     return Examination(
         picture=source, references=folders, comparison=comparison, confounds=tuple(found), alike_p=alike_p,
         unlike=patches.unlike(here.cells, np.stack([each.cells for each in first])),
@@ -98,6 +100,7 @@ def explain(
     measured: Sequence[Measured],
     measurer: Measurer,
     comparison: Comparison,
+    only_find: bool = False,
 ) -> tuple[list[confounds.Confound], float | None]:
     """The confounds of a picture, and its p once the references have them too; None where nothing is to be explained.
 
@@ -108,10 +111,11 @@ def explain(
         measured: theirs.
         measurer: what measured them.
         comparison: of the picture with them as they are.
+        only_find: explain nothing, which takes as long as measuring the references.
     """
     qualities = [each.quality for each in measured]
     found, qualities = confounds.find(here.quality, qualities, lambda number: works.works[number].pixels())
-    if not found or comparison.p >= UNLIKE:
+    if not found or comparison.p >= UNLIKE or only_find:
         return found, None
     usual = Quality(*np.median(np.array(qualities), 0))
 
@@ -141,11 +145,13 @@ def _paths(given: PathLike | Sequence[PathLike]) -> list[PathLike]:
     return paths
 
 
-def _check_distinct(folders: Sequence[Works]) -> None:
+def _named(folders: tuple[Works, ...]) -> tuple[Works, ...]:
+    """With names that differ: their paths, where two folders are called alike. ValueError where two are the same."""
     if len({each.folder.resolve() for each in folders}) < len(folders):
         raise ValueError("a folder of references is given twice; give each once")
-    if len({each.name for each in folders}) < len(folders):
-        raise ValueError("two folders of references have the same name, which reports call them by; rename one")
+    if len({each.name for each in folders}) == len(folders):
+        return folders
+    return tuple(replace(each, name=str(each.folder)) for each in folders)
 
 
 def _layers() -> Features | None:

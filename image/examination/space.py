@@ -20,6 +20,7 @@ __all__ = ["WEIGHTS", "Comparison", "compare", "standardized", "whitened"]
 NEIGHBORS = 3
 WEIGHTS = {"wavelets": 1.0, "strokes": 1.0, "palette": 1.0, "detail": 1.0, "patterns": 0.5, "layers": 2.0}
 _SPREAD = 1.4826  # of a normal distribution: deviation over median absolute deviation
+_EVENLY = 0.25  # how far subjects count alike, see `_weights`
 _CLIP = 5.0  # deviations: one wild number should not decide
 
 
@@ -125,13 +126,15 @@ def whitened(values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarra
 
 
 def _weights(subjects: Sequence[str]) -> np.ndarray:
-    """float64 [N + 1], adding up to 1: each subject counts alike, and so does the picture, whose subject is not known.
+    """float64 [N + 1], adding up to 1: works of large subjects count less than the picture, whose subject is not known.
 
-    Else works of one subject, which are alike, would make its direction a usual one, and the picture's an odd one.
+    Else works of one subject, which are alike, would make its direction a usual one, and the picture's an odd one. With
+    `_EVENLY` 1 each subject would count alike. On openclipart's authors with subjects separated, 20 references, 0 gave
+    .085 of false alarms at p < .05, .25 gave .040, .5 gave .035, and 1 gave .002.
     """
     names, sizes = np.unique(subjects, return_counts=True)
     size = dict(zip(names.tolist(), sizes.tolist(), strict=True))
-    weights = np.array([*(1 / size[name] for name in subjects), 1.0])
+    weights = np.array([*(1 / size[name] for name in subjects), 1.0]) ** _EVENLY
     return weights / weights.sum()
 
 

@@ -44,7 +44,7 @@ def test_works_of_one_subject_are_not_compared_with_each_other():
         values = centers.repeat(5, 0)[:41] + 0.3 * generator.normal(size=(41, 12))
         together.append(space.compare(groups_of(values)).p < 0.05)
         apart.append(space.compare(groups_of(values), subjects).p < 0.05)
-    assert np.mean(together) > 0.9 and np.mean(apart) < 0.25  # of nine subjects one is the furthest
+    assert np.mean(together) > 0.9 and np.mean(apart) < 0.6  # of nine subjects, each alike within, one is furthest
 
 
 def test_a_number_that_never_varies_is_no_trouble():
