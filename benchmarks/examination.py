@@ -42,7 +42,7 @@ from clavilux.image.examination.measurements import Measured
 from clavilux.image.examination.space import compare
 
 LEFT_OUT = {"computer", "shapes", "signs_and_symbols"}  # folders of series; "cards" anywhere too
-FEWEST = 30  # works that make an author a hand
+FEWEST, FEWEST_OF_FORTY = 30, 50  # works of an author who is asked with 20 references, and with 40
 SIDE = 192
 COPIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "none": lambda pixels: pixels,
@@ -66,8 +66,8 @@ Hands = dict[str, list[Seen]]
 
 
 @functools.cache
-def authors(root: Path, most: int) -> dict[str, list[Work]]:
-    """Of openclipart: author -> at most so many works, by chance."""
+def authors(root: Path, most: int, fewest: int) -> dict[str, list[Work]]:
+    """Of openclipart: author with so many works at least -> at most so many of them, by chance."""
     Image.MAX_IMAGE_PIXELS = None
     found = defaultdict(list)
     for path in sorted(root.rglob("*.png"), key=lambda path: path.relative_to(root).as_posix()):
@@ -80,7 +80,7 @@ def authors(root: Path, most: int) -> dict[str, list[Work]]:
             found[author].append((path, "/".join(parts[:-1]), size))
     hands = {}
     for author, works in found.items():
-        if len(works) >= FEWEST:
+        if len(works) >= fewest:
             random.Random(1).shuffle(works)
             hands[author] = [Work(path, subject, sha256_of(path), size) for path, subject, size in works[:most]]
     return hands
@@ -292,14 +292,14 @@ def main() -> None:
         plot(found, given.plot)
 
 
-def _authors(given: argparse.Namespace, kept: Kept) -> Hands:
-    measurer = Measurer(SIDE, verb._layers(), kept)
-    return seen(authors(given.openclipart, 42), measurer, 42)
+def _authors(given: argparse.Namespace, kept: Kept, fewest: int = FEWEST) -> Hands:
+    return seen(authors(given.openclipart, 42, fewest), Measurer(SIDE, verb._layers(), kept), 42)
 
 
 def _part_authors(given: argparse.Namespace, kept: Kept, count: int, separated: bool) -> dict:
-    """Of 40 references only the authors with 50 works or more are asked: those of whom more than 40 were measured."""
-    hands = {name: works if count > 20 else works[:30] for name, works in _authors(given, kept).items()}
+    if count > 20:
+        return alarms(_authors(given, kept, FEWEST_OF_FORTY), count, separated, given.trials)
+    hands = {name: works[:30] for name, works in _authors(given, kept).items()}
     return alarms(hands, count, separated, given.trials)
 
 
