@@ -6,6 +6,7 @@ seconds, files, tokens or sound.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -182,12 +183,44 @@ def find_chords(score: Score, key: Key | None = None) -> tuple[tuple[float, Chor
     total = profile.sum(axis=1, keepdims=True)
     sounding = total[:, 0] > 0
     evidence = profile / np.sqrt(np.maximum(total, 1e-9)) @ LOG_LIKELIHOODS * EVIDENCE
-    prior = np.array([QUALITY_PRIOR[c.quality] + IN_KEY_POINTS * (c.pitch_classes <= key.scale) for c in CHORDS])
-    evidence = (evidence + bass @ BASS_POINTS + prior) * sounding[:, None]
+    evidence = (evidence + bass @ BASS_POINTS + _chord_points(key)) * sounding[:, None]
     labels = _viterbi(evidence, costs)
     labels[: int(sounding.argmax())] = labels[int(sounding.argmax())]
     changes = np.flatnonzero(np.append(True, labels[1:] != labels[:-1]))
     return tuple((float(grid[i]), CHORDS[labels[i]]) for i in changes)
+
+
+def chords_between(score: Score, spans: Sequence[tuple[float, float]], key: Key | None = None) -> list[Chord | None]:
+    """The chord of each span of a score, each by itself: the one that its notes speak for most.
+
+    Args:
+        score: its notes.
+        spans: (start, end) in quarters.
+        key: whose chords are likelier; the score's own, or the one that is found, if None.
+
+    Returns:
+        A chord for each span, None where nothing with a pitch sounds.
+    """
+    notes, found = _pitched(score.notes), list[Chord | None]()
+    key = key or score.key or (find_key(score) if len(notes) else Key(0, "major"))
+    prior = _chord_points(key)
+    for start, end in spans:
+        here = notes[(notes["start"] < end - 1e-6) & (notes["start"] + notes["duration"] > start + 1e-6)].copy()
+        if not len(here):
+            found.append(None)
+            continue
+        stop = np.minimum(here["start"] + here["duration"], end)
+        here["start"] = np.maximum(here["start"], start)
+        here["duration"] = stop - here["start"]
+        profile, bass = _segment_profiles(here, np.array([start]), end)
+        evidence = profile / np.sqrt(profile.sum()) @ LOG_LIKELIHOODS * EVIDENCE + bass @ BASS_POINTS + prior
+        found.append(CHORDS[int(evidence[0].argmax())])
+    return found
+
+
+def _chord_points(key: Key) -> np.ndarray:
+    """What speaks for each of `CHORDS` before any note is heard: [120]."""
+    return np.array([QUALITY_PRIOR[c.quality] + IN_KEY_POINTS * (c.pitch_classes <= key.scale) for c in CHORDS])
 
 
 def _viterbi(evidence: np.ndarray, costs: np.ndarray) -> np.ndarray:

@@ -121,7 +121,10 @@ def melody_of(
         raise ValueError("the melody has no notes with a pitch; give a file in which a tune is played")
     remarks = [f"of the melody: {remark}" for remark in score.remarks]
     notes = _highest_part(notes, remarks)
-    notes = _top_line(notes, remarks)
+    upper = top_line(notes)
+    if len(upper) < len(notes):
+        remarks.append(f"the melody is the upper line: {plural(len(notes) - len(upper), 'note')} under it are left out")
+    notes = upper
     if len(notes) < FEWEST_NOTES:
         raise ValueError(f"the melody has {plural(len(notes), 'note')}; it should have {FEWEST_NOTES} or more")
     if tempo is None and len({each for _, each in score.tempos}) > 1:
@@ -155,8 +158,11 @@ def _highest_part(notes: np.ndarray, remarks: list[str]) -> np.ndarray:
     return by_part[best].copy()
 
 
-def _top_line(notes: np.ndarray, remarks: list[str]) -> np.ndarray:
-    """One voice: a note that begins under a higher one which goes on is left out, others end where the next begins."""
+def top_line(notes: np.ndarray) -> np.ndarray:
+    """One voice, the upper one of `PART_NOTE` records.
+
+    A note that begins under a higher one which goes on is left out, others end where the next begins.
+    """
     notes = notes[np.lexsort((-notes["pitch"], notes["start"]))]
     kept: list[int] = []
     for index, note in enumerate(notes):
@@ -169,8 +175,6 @@ def _top_line(notes: np.ndarray, remarks: list[str]) -> np.ndarray:
                 continue
             before["duration"] = min(before["duration"], note["start"] - before["start"])
         kept.append(index)
-    if len(kept) < len(notes):
-        remarks.append(f"the melody is the upper line: {plural(len(notes) - len(kept), 'note')} under it are left out")
     return notes[kept].astype(PART_NOTE)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clavilux.loading import load
     from clavilux.model import Model
     from clavilux.music_model import MusicModel
+    from clavilux.teaching.verbs import teach
     from clavilux.verifying import verify
 
 if os.environ.get("CLAVILUX_CPU"):  # the libraries read it once, before torch computes anything
@@ -30,7 +31,7 @@ if os.environ.get("CLAVILUX_CPU"):  # the libraries read it once, before torch c
 
 __all__ = [
     "Audio", "CheckpointError", "ImageModel", "JukeboxModel", "Model", "MusicModel", "Picture", "__version__",
-    "dream", "examine", "load", "style", "verify",
+    "dream", "examine", "load", "style", "teach", "verify",
 ]  # fmt: skip
 
 _HOMES = {
@@ -44,6 +45,7 @@ _HOMES = {
     "examine": "clavilux.examining.verb",
     "load": "clavilux.loading",
     "style": "clavilux.arts.style",
+    "teach": "clavilux.teaching.verbs",
     "verify": "clavilux.verifying",
 }
 

@@ -47,3 +47,28 @@ def chord_of(numeral: str, key: Key) -> Chord:
 def _pitch_class(degree: int, accidental: str, key: Key) -> int:
     scale = _NATURAL_MINOR if key.mode == "minor" else MAJOR_SCALE
     return (key.tonic + scale[degree] + {"#": 1, "b": -1}.get(accidental, 0)) % 12
+
+
+@lru_cache(4096)
+def numeral_of(chord: Chord, key: Key) -> str:
+    """The numeral of a chord in a key: what `chord_of` reads back as it."""
+    table = _MAJOR if chord.quality in _MAJOR.values() else _MINOR
+    suffix = next(text for text, quality in table.items() if quality == chord.quality)
+    numeral = _degree(chord.root, key)
+    numeral = (numeral if table is _MAJOR else numeral.lower()) + suffix
+    if chord.bass is None or chord.bass == chord.root:
+        return numeral
+    sign, bass = re.fullmatch(r"([b#]?)([IV]+)", _degree(chord.bass, key)).groups()  # type: ignore[union-attr]
+    return f"{numeral}/{sign}{_DEGREES.index(bass) + 1}"
+
+
+def _degree(pitch_class: int, key: Key) -> str:
+    """A pitch class as a degree: V, bVI; the raised ones are those that keys have, others are lowered."""
+    scale = _NATURAL_MINOR if key.mode == "minor" else MAJOR_SCALE
+    above = (pitch_class - key.tonic) % 12
+    if above in scale:
+        return _DEGREES[scale.index(above)]
+    raised = (6, 4, 9, 11) if key.mode == "minor" else (6,)
+    if above in raised:
+        return "#" + _DEGREES[scale.index(above - 1)]
+    return "b" + _DEGREES[scale.index(above + 1)]

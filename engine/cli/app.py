@@ -29,6 +29,7 @@ from clavilux.cli.regenerate import regenerate
 from clavilux.cli.render import render
 from clavilux.cli.signing import signs
 from clavilux.cli.style import style
+from clavilux.cli.teach import teach
 from clavilux.cli.train import train
 from clavilux.cli.verify import verify
 
@@ -177,6 +178,7 @@ for command in (
     models,
     info,
     verify,
+    teach,
     bench,
 ):
     app.command(cls=Command)(command)

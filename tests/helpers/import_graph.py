@@ -39,6 +39,7 @@ LAYERS: tuple[dict[str, tuple[str, ...]], ...] = (
     {"loading": ("engine/loading.py", "engine/checkpoint.py", "engine/memory.py")},
     {"arts": ("engine/arts/",), "breeding": ("engine/breeding/",), "verifying": ("engine/verifying.py",),
      "examining": ("engine/examining/",)},
+    {"teaching": ("engine/teaching/",)},
     {"public": ("engine/__init__.py",)},
     {"bench": ("engine/bench/",), "training": ("engine/training/",), "serve": ("engine/serve/",)},
     {"cli": ("engine/cli/", "engine/__main__.py")},

@@ -1,0 +1,1 @@
+"""What chords do in a key, and where phrases close: harmony as it is taught."""

@@ -1,0 +1,1 @@
+"""Lessons: a song or a picture explained, with sounds, pictures and exercises."""

@@ -1,0 +1,46 @@
+"""`clavilux teach`: a page, a report, and one sentence for what cannot be taught."""
+
+import json
+
+import numpy as np
+import soundfile
+from commands import call, refuse
+
+from clavilux.audio.notes import PART_NOTE
+from clavilux.audio.score import Score
+from clavilux.teaching import verbs
+from clavilux.teaching.lesson import Exercise, Lesson, Section, Text
+
+
+def test_a_page_and_a_report(tmp_path, monkeypatch):
+    asked = {}
+
+    def made(source, **given):
+        asked.update(given, source=source)
+        exercise = Exercise("intervals", 1, "Which?", ("octave", "unison"), "octave", "Twelve half steps.")
+        return Lesson(
+            "A lesson", "Read.", {"key": "C major"}, (Section("One", (Text("a < b"), exercise)),), {"seed": 3}
+        )
+
+    monkeypatch.setattr(verbs, "teach", made)
+    page = tmp_path / "a.html"
+    report = json.loads(call("teach", "slow chorale", "-o", page, "--seed", 3, "--seconds", 8, "--json").stdout)
+    assert asked == {"source": "slow chorale", "model": "aria", "seconds": 8.0, "seed": 3, "device": "auto"}
+    assert report["facts"] == {"key": "C major"} and report["files"] == {"page": str(page)}
+    assert report["exercises"][0]["answer"] == "octave"
+    assert "a &lt; b" in page.read_text()
+    assert "C major" in call("teach", "slow chorale", "-o", page).stdout
+
+
+def test_one_sentence_and_no_page(tmp_path):
+    page = tmp_path / "a.html"
+    Score(np.array([(0, 4, 60, 80, 0, False, 0)], dtype=PART_NOTE)).save_midi(tmp_path / "one.mid")
+    soundfile.write(tmp_path / "silence.wav", np.zeros(22050), 22050)
+    (tmp_path / "text.mid").write_text("no notes")
+    assert "'one' has 1 note with a pitch" in refuse("teach", tmp_path / "one.mid", "-o", page)
+    assert "the melody is silent" in refuse("teach", tmp_path / "silence.wav", "-o", page)
+    assert "text.mid" in refuse("teach", tmp_path / "text.mid", "-o", page)
+    assert "there is no file" in refuse("teach", tmp_path / "none.mid", "-o", page)
+    assert "should end in .html" in refuse("teach", "a waltz", "-o", tmp_path / "a.pdf")
+    assert "makes no songs" in refuse("teach", "red apple", "--model", "lumia", "-o", page)
+    assert not page.exists()
