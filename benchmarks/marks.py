@@ -21,9 +21,11 @@ from pathlib import Path
 
 import numpy as np
 from mark_songs import BATCH, KINDS, Made, compose, read
+from measures import chord_share, scale_share, texture
 from quality import commit
 from scipy import stats
 
+from clavilux.audio.harmony_analysis import find_chords
 from clavilux.audio.score import Score
 from clavilux.mark_key import PUBLIC, MarkKey
 from clavilux.marking import NONCES
@@ -34,7 +36,7 @@ THRESHOLDS = (1e-3, 1e-6)
 ALARMS = (1e-2, 1e-3)
 EXCERPT_BARS = 8  # of real scores: as long as the songs
 TAIL_BARS, WRONG_KEYS = 4, 1000
-EDITED = 16  # marked songs that are edited
+EDITED = 16  # songs whose mark is found, that are edited
 LENGTHS = (0, 24, 50, 75, 100, 150, 200, 10**6)  # notes
 TICK = 1 / 24  # of a quarter
 
@@ -176,7 +178,7 @@ def tail(songs: list[tuple[str, Score]], folder: Path, keys: int) -> dict:
         found = json.loads(path.read_text()) if path.exists() else []
         for number in range(len(found), keys):
             found.append(find_in_score(score, MarkKey(hashlib.sha256(f"wrong {number}".encode()).digest())).p)
-            if number % 50 == 49 or number == keys - 1:
+            if number % 10 == 9 or number == keys - 1:
                 path.write_text(json.dumps(found))
         values += [[p, 0] for p in found[:keys]]
     worst = min((p for p, _ in values), default=1.0)
@@ -222,6 +224,35 @@ def choice(songs: list[Made], found: dict[str, list[float]]) -> dict[str, dict[s
     return rows
 
 
+def paired(marked: list[Made], plain: list[Made]) -> dict[str, dict[str, float]]:
+    """Measure -> its means with and without the mark, over requests that were made both ways, and how many standard
+    errors of the paired difference lie between them.
+    """
+    without = {song.seed: song for song in plain}
+    both = [(song, without[song.seed]) for song in marked if song.seed in without]
+    rows = [[_described(song) for song in pair] for pair in both]
+    found = {}
+    for name in rows[0][0] if rows else ():
+        values = np.array([[side[name] for side in row] for row in rows])
+        values = values[np.isfinite(values).all(1)]
+        error = (values[:, 0] - values[:, 1]).std(ddof=1) / len(values) ** 0.5
+        means = values.mean(0).tolist()
+        found[name] = {
+            "pairs": len(values), "marked": means[0], "unmarked": means[1],
+            "standard error": float(error), "errors apart": float((means[0] - means[1]) / max(error, 1e-12)),
+        }  # fmt: skip
+    return found
+
+
+def _described(song: Made) -> dict[str, float]:
+    score = song.score
+    assert score.key is not None, "aria's songs have a key"
+    return {
+        "notes": float(len(score.notes)), "in the scale": scale_share(score, score.key),
+        "in found chords": chord_share(score, find_chords(score, score.key)), **texture(score),
+    }  # fmt: skip
+
+
 def plot(path: Path, groups: dict[str, list[float]]) -> None:
     """The share of p-values up to each: on the diagonal where they are uniform, below it where they are cautious."""
     import matplotlib
@@ -257,8 +288,10 @@ def measured(args: argparse.Namespace) -> dict:
     note(args, report, "marked songs")
     unmarked = kept["plain"].of((song.name, song.score) for song in plain)
     report["unmarked by aria"] = {"songs": len(plain), **rates(unmarked.values(), ALARMS)}
+    report["quality"] = paired(marked, plain)
     note(args, report, "unmarked songs")
-    report["edited"] = edited(marked[:: max(1, len(marked) // EDITED)][:EDITED], kept["edited"])
+    plainly = [song for song in marked if found[song.name][0] <= THRESHOLDS[0]]
+    report["edited"] = edited(plainly[:EDITED], kept["edited"])
     note(args, report, "edits")
     real = kept["real"].of(real_excerpts(args.scores, args.real))
     report["real"] = {"scores": len(real), **rates(real.values(), ALARMS)}
@@ -266,7 +299,7 @@ def measured(args: argparse.Namespace) -> dict:
     note(args, report, "real scores")
     short = [(song.name, excerpt(song.score, TAIL_BARS)) for song in plain[::BATCH][: args.tail // 2]]
     short += [(name, excerpt(score, TAIL_BARS)) for name, score in real_excerpts(args.scores, args.tail - len(short))]
-    report["wrong keys"] = tail(short, args.songs, WRONG_KEYS)
+    report["wrong keys"] = tail(short, args.songs, args.wrong_keys)
     note(args, report, "wrong keys")
     if args.plot:
         groups = {"unmarked songs": unmarked, "real scores": real}
@@ -286,7 +319,8 @@ def main() -> None:
     parser.add_argument("--songs", type=Path, required=True, help="folder of the songs, marked/ and plain/")
     parser.add_argument("--compose", type=int, nargs=2, metavar=("MARKED", "PLAIN"), help="compose so many first")
     parser.add_argument("--real", type=int, default=1000, help="excerpts of real scores")
-    parser.add_argument("--tail", type=int, default=8, help="unmarked files on which 1,000 wrong keys are tried")
+    parser.add_argument("--tail", type=int, default=8, help="unmarked files on which wrong keys are tried")
+    parser.add_argument("--wrong-keys", type=int, default=WRONG_KEYS, help="so many on each")
     parser.add_argument("--json", type=Path, help="write the report here")
     parser.add_argument("--plot", type=Path, help="draw the p-values of what is unmarked here")
     args = parser.parse_args()
