@@ -302,7 +302,7 @@ def measured(args: argparse.Namespace) -> dict:
     report["wrong keys"] = tail(short, args.songs, args.wrong_keys)
     note(args, report, "wrong keys")
     if args.plot:
-        groups = {"unmarked songs": unmarked, "real scores": real}
+        groups = {"unmarked songs": unmarked, "real scores": real, "marked songs": found}
         plot(args.plot, {name: [p for p, _ in each.values()] for name, each in groups.items()})
     return report
 
@@ -322,7 +322,7 @@ def main() -> None:
     parser.add_argument("--tail", type=int, default=8, help="unmarked files on which wrong keys are tried")
     parser.add_argument("--wrong-keys", type=int, default=WRONG_KEYS, help="so many on each")
     parser.add_argument("--json", type=Path, help="write the report here")
-    parser.add_argument("--plot", type=Path, help="draw the p-values of what is unmarked here")
+    parser.add_argument("--plot", type=Path, help="draw the p-values here")
     args = parser.parse_args()
     for name, count in zip(("marked", "plain"), args.compose or (), strict=False):
         compose(args.songs / name, count, name == "marked")
