@@ -101,7 +101,7 @@ def read_folder(folder: PathLike, picture: str) -> Works:
         ValueError: no such folder, files among its pictures that are none, damaged or tiny ones, or fewer than two.
     """
     root = _checked(folder)
-    paths, strange = [], []
+    paths, strange = list[Path](), list[Path]()
     for where, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(name for name in names if not name.startswith(".")):
