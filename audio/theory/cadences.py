@@ -138,9 +138,14 @@ def _chords(reading: HarmonyReading, at: float, end: float) -> tuple[Chord | Non
     low = sorted({*low, *(each for each in beats if (np.abs(onsets - each) < 0.02).any())})
     until = min(end, at + bar_quarters(reading.score.metre_at(at)))
     last = chords_between(reading.score, [(at, max(until, at + NEAR))], reading.key)[0]
+    stop = at
     for begin in low[::-1]:
-        before = chords_between(reading.score, [(begin, at)], reading.key)[0]
-        if before is not None and last is not None and before.root != last.root and at - begin > 0.2:
+        before = chords_between(reading.score, [(begin, stop)], reading.key)[0]
+        if before is None or last is None:
+            continue
+        if before.root == last.root:  # the last chord, struck before
+            stop = begin
+        elif at - begin > 0.2:
             return last, before, begin
     return last, None, at
 
@@ -168,7 +173,8 @@ def _kind(reading: HarmonyReading, first: Chord, last: Chord, start: float, at: 
     if degree == 7 and last.quality in ("maj", "7"):
         return home, HALF
     if degree == 0 and function.role == SUBDOMINANT and (first.root - home.tonic) % 12 == 5:
-        return home, PLAGAL
+        rooted = monody or reading.bass_at(at, at + 1) == home.tonic  # over its fifth it would delay a dominant
+        return home, PLAGAL if rooted else ""
     if (first.root - home.tonic) % 12 == 7 and function.role == DOMINANT and degree in (8, 9):
         return home, DECEPTIVE
     if function.target and function.target == goal.numeral.rstrip("7maj") and last.quality in ("maj", "min"):
@@ -183,14 +189,17 @@ def _authentic(
     """Perfect: both chords stand on their roots and the upper line ends on the tonic."""
     if monody:
         return AUTHENTIC if top == key.tonic else ""
-    low = (reading.bass_at(_last_bass(reading, start, at), at), reading.bass_at(at, at + 1))
+    low = (reading.bass_at(_last_bass(reading, start, at, last.root), at), reading.bass_at(at, at + 1))
     rooted = (first.root - key.tonic) % 12 == 7 and low[0] == first.root and low[1] == last.root
     return PERFECT if rooted and top == key.tonic else IMPERFECT
 
 
-def _last_bass(reading: HarmonyReading, start: float, at: float) -> float:
-    """Where the bass note of the chord before the last one begins, after what delays it."""
+def _last_bass(reading: HarmonyReading, start: float, at: float, root: int) -> float:
+    """Where the bass of the chord before the last one begins, after what delays it; a last chord may be struck twice,
+    so a bass on its root is not that one's.
+    """
     begins = [each for each in _bass_line(reading, at) if each >= start - NEAR]
+    begins = [each for each in begins if reading.bass_at(each, at) != root] or begins
     return begins[-1] if begins else start
 
 

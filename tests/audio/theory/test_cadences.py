@@ -56,6 +56,17 @@ def test_an_inverted_dominant_is_no_full_stop():
     assert found.kind == "imperfect authentic"
 
 
+def test_a_last_chord_that_is_struck_twice_is_still_a_full_stop():
+    chords = [*PHRASES["perfect authentic"][:3], "C3 G3 E4 C5", "C3 G3 E4 C5"]
+    (found,) = find_cadences(HarmonyReading(Score(phrase(chords), key=Key(0, "major"))))
+    assert found.kind == "perfect authentic"
+
+
+def test_a_subdominant_before_a_six_four_chord_is_no_amen():
+    chords = ("C3 G3 E4 C5", "F3 A3 F4 C5", "F3 A3 F4 C5", "G3 G3 E4 C5")
+    assert not find_cadences(HarmonyReading(Score(phrase(chords), key=Key(0, "major"))))
+
+
 def test_a_six_four_chord_belongs_to_the_dominant_that_follows_it():
     chords = ("F3 A3 F4 A4", "G3 G3 E4 C5", "G3 G3 D4 B4", "C3 G3 E4 C5")
     score = Score(phrase(chords), key=Key(0, "major"), metres=((0.0, (1, 4)),))
