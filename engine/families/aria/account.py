@@ -23,7 +23,7 @@ _SILENT = ("bars", "length", "ensemble", "span")
 _SAME_TEMPO, _SAME_PACE = 1.0, 0.15  # quarters a minute; a share: a tempo is moved a little to fill the time
 # What any music has: a number of beats, "16 bars" or "song" beside words that are not known says nothing of them.
 _GENERIC_SLOTS = frozenset(
-    ("tempo", "bars", "length", "metre", "section", "density", "count", "form", "intro", "outro", "ritardando")
+    ("tempo", "bars", "length", "metre", "section", "density", "count", "form", "intro", "outro", "ritardando", "drums")
 )
 _GENERIC_PHRASES = frozenset((("song",), ("songs",), ("ballad",), ("ballads",)))
 _MOST_NEAREST = 5
@@ -123,6 +123,8 @@ def _is_kept(claim: Claim, settled: Settled) -> bool:
         return value[0] - _SAME_TEMPO < settled.tempo < value[1] + _SAME_TEMPO
     if slot == "pace":
         return "tempo" not in given and abs(settled.tempo / controls.tempo - 1) < _SAME_PACE
+    if slot == "drums":
+        return slot in controls.instruments and slot not in given
     if slot == "count":
         return len(controls.instruments) == value
     if slot in ("chords", "form", "intro", "outro", "ritardando"):
@@ -174,7 +176,11 @@ def _meaning(claims: tuple[Claim, ...]) -> str:
         elif slot == "length":
             parts.append(f"{value:g} s")
         else:
-            parts.append({"mode": f"{value} key", "pace": f"{value} tempo"}.get(slot, f"{value} {slot}"))
+            parts.append(
+                {"mode": f"{value} key", "pace": f"{value} tempo", "drums": f"drums: {value}"}.get(
+                    slot, f"{value} {slot}"
+                )
+            )
     return ", ".join(parts)
 
 

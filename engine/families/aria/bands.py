@@ -16,7 +16,7 @@ from clavilux.audio.arranging.library import ENDING, band_names, load_band
 from clavilux.audio.lead_sheet import LeadSheet
 from clavilux.audio.programs import KIN, PROGRAM_NAMES
 from clavilux.checks import check_number
-from clavilux.families.aria.form import Bar, plan_sheet
+from clavilux.families.aria.form import Bar, ended, plan_sheet
 from clavilux.families.aria.form_options import FormOptions, named
 from clavilux.families.aria.instruments import INSTRUMENTS, NO_DRUMS, unknown
 from clavilux.families.aria.styles import STYLES, Style
@@ -100,7 +100,7 @@ def plan_of(style: str, parsed: ParsedPrompt, controls: Controls, options: dict[
     if swing is not None and not 0.5 <= check_number("swing", swing) <= 0.75:
         raise ValueError(f"swing is {swing:g}; it should be from 0.5 (even) to 0.75, 0.667 being a triplet's")
     if drums is None:
-        drums = "none" if ("instrument", "drums") in parsed.avoid else "full"
+        drums = "none" if ("instrument", "drums") in parsed.avoid else parsed.drums or "full"
     players = parsed.players or len(band.parts) + 1
     without = tuple(part.name for part in band.parts[max(1, players - 1) :])
     refused = {value for slot, value in parsed.avoid if slot == "instrument"}
@@ -222,9 +222,10 @@ def arranger_of(plan: BandPlan, sheet: LeadSheet, seed: int) -> Arranger:
 def melody_bars(sheet: LeadSheet, asked: FormOptions) -> list[Bar]:
     """What the composer writes: the melody's bars under the sheet's chords, whose basses are the band's to play.
 
-    Sections that return return with their melody. Where the sheet was not asked for, the melody rests in an intro.
+    Sections that return return with their melody, which ends on the root of the last chord. Where the sheet was not
+    asked for, the melody rests in an intro.
     """
-    bars = plan_sheet(sheet, () if asked.sheet is not None else _SILENT_LEAD)
+    bars = ended(plan_sheet(sheet, () if asked.sheet is not None else _SILENT_LEAD), 0.0)
     return [
         replace(bar, chords=bar.chords and tuple((at, replace(c, bass=None)) for at, c in bar.chords)) for bar in bars
     ]

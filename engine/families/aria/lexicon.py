@@ -213,6 +213,12 @@ _METRE_WORDS = {
     (6, 4): "six four",
 }  # fmt: skip
 
+_DRUM_WORDS = {
+    "brushes": "brushes, brush drums, brushed drums, drums with brushes, jazz brushes",
+    "light": "light drums, soft drums, quiet drums, gentle drums, light percussion",
+    "sticks": "cross stick, cross sticks, side stick, rim clicks",
+}
+
 _COUNTS = {2: "duet, duo, duett", 3: "trio, trios", 4: "quartet, quartett, quartetto", 5: "quintet, quintett"}
 
 
@@ -289,7 +295,7 @@ def _table() -> dict[Phrase, tuple[Claim, ...]]:
             _, of_style, rank = table[phrase]["style"]
             add([phrase], ("ensemble", (of_style, names), rank))
     for slot, by_value in (("density", _DENSITY_WORDS), ("section", _SECTION_WORDS), ("mode", _MODE_WORDS),
-                           ("metre", _METRE_WORDS), ("count", _COUNTS)):  # fmt: skip
+                           ("metre", _METRE_WORDS), ("count", _COUNTS), ("drums", _DRUM_WORDS)):  # fmt: skip
         for value, words in by_value.items():
             add(_split(words), (slot, value, WORD))
     for implied_values, words in _MOODS:

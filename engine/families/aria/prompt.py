@@ -52,7 +52,8 @@ class ParsedPrompt:
     and cannot be done. `blank` is a prompt with nothing in it; `definite` one that says which music is meant.
     `bars` and `length` are how long the piece is to be, in bars or in seconds; `form` is text for `read_form`, `intro`
     and `outro` are bars, `ritardando` slows down at the end. `kind` is what music is named ("jig"), as the lexicon's
-    forms are. `unread` is the number of characters beyond `MAX_READ`.
+    forms are. `drums` is how a band's are played, one of `DRUM_SETS`. `unread` is the number of characters beyond
+    `MAX_READ`.
     """
 
     style: str | None = None
@@ -85,6 +86,7 @@ class ParsedPrompt:
     intro: int | None = None
     outro: int | None = None
     ritardando: bool = False
+    drums: str | None = None
 
 
 def parse_prompt(prompt: str) -> ParsedPrompt:
@@ -142,6 +144,7 @@ def parse_prompt(prompt: str) -> ParsedPrompt:
         intro=values.get("intro"),
         outro=values.get("outro"),
         ritardando=bool(values.get("ritardando")),
+        drums=values.get("drums"),
     )
 
 

@@ -74,6 +74,27 @@ def test_what_cannot_be_done_is_one_sentence(options, says, tmp_path):
         check_controls(tmp_path, {}, "", dict(options))
 
 
+@pytest.mark.parametrize(
+    ("words", "drums"),
+    [
+        ("bossa nova with brushes", "brushes"),
+        ("pop, soft drums", "light"),
+        ("pop", "full"),
+        ("pop without drums", "none"),
+    ],
+)
+def test_words_say_how_drums_are_played(words, drums):
+    parsed = parse_prompt(words)
+    assert settle(parsed, 1, {}).plan.drums == drums and not parsed.unknown
+    assert settle(parsed, 1, {"drums": "sticks"}).plan.drums == "sticks"
+
+
+def test_drums_that_no_band_plays_are_said(aria):
+    receipt = aria.generate("waltz for piano with brushes", seconds=3, seed=1).receipt
+    assert "with brushes" not in receipt["taken"]
+    assert any("drums: brushes (set otherwise)" in each for each in receipt["unmet"])
+
+
 def test_a_song_with_a_band(aria):
     song = aria.generate("pop in A minor", seconds=12, seed=4, drums="light")
     assert song.samples.shape[1] == 12 * song.sample_rate
@@ -90,6 +111,7 @@ def test_a_song_with_a_band(aria):
     chord = song.score.chords[-1][1]
     assert chord.root == song.score.key.tonic and {int(p) % 12 for p in last["pitch"]} <= chord.pitch_classes
     assert ends.max() <= song.score.length + 1e-6
+    assert lead["pitch"][-1] % 12 == chord.root
     again = aria.generate("pop in A minor", seconds=12, seed=4, drums="light")
     assert np.array_equal(again.samples, song.samples) and np.array_equal(again.score.notes, notes)
 
