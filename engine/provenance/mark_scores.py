@@ -69,6 +69,8 @@ def _tried(readings: list[tuple[list[int], list[Place]]], key: MarkKey, shifts: 
     """The p-value of the best over readings, programs, transpositions, nonces, and shifts of the beginning in ticks."""
     best, tries = 1.0, 0
     for groups, places in readings:
+        if not groups:
+            continue
         totals, counts = _totals(groups, places, key.word(SCORE_KIND), shifts)
         found = zip(totals.flatten().tolist(), counts.flatten().tolist(), strict=True)
         best = min([best, *(gamma_tail(total, count) for total, count in found if count)])
