@@ -12,6 +12,7 @@ from clavilux.audio.clip import Audio
 from clavilux.loading import load
 from clavilux.music_model import MusicModel
 from clavilux.teaching.lesson import Lesson
+from clavilux.teaching.model_part import model_section
 from clavilux.teaching.song_exercises import exercise_sections
 from clavilux.teaching.song_facts import SongFacts
 from clavilux.teaching.song_parts import song_sections
@@ -37,6 +38,9 @@ def song_lesson(facts: SongFacts, about: str, seed: int, made: Made | None = Non
     writer = made.model if made.model is not None and "regenerate" in made.model.accepts else load(WRITER, device="cpu")
     assert isinstance(writer, MusicModel), "the bundled composer is one"
     sections += exercise_sections(facts, writer, seed, remarks)
+    if made.model is not None and made.clip is not None:
+        written = model_section(made.model, made.clip, about, made.clip.duration_s)
+        sections += [written] if written is not None else []
     bars, key = len(facts.reading.bars), facts.reading.key
     lead = (
         f"{bars} bars in {key}, {facts.metre[0]}/{facts.metre[1]}: how they are built, what their chords do, and what "
