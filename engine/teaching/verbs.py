@@ -100,7 +100,6 @@ def _of_prompt(prompt: str, name: str, seconds: float | None, seed: int, device:
     model = load(name, device=device)
     if not isinstance(model, MusicModel):
         raise ValueError(f"{name!r} makes no songs of one piece; give a model of music, such as aria")
-    given = {} if seconds is None else {"seconds": seconds}
-    clip = model.generate(prompt, seed=seed, **given)
+    clip = model.generate(prompt, seed=seed, seconds=seconds)
     facts = _facts(clip, prompt, "prompt")
     return song_lesson(facts, prompt, seed, Made(dict(clip.receipt), clip.remarks, model, clip))

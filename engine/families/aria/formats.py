@@ -123,7 +123,7 @@ def format_of(config: Mapping[str, Any]) -> TokenFormat:
 class RemiFormat:
     """Tokens of `clavilux.audio.codecs.remi`, one a step."""
 
-    sampling = SamplingSpec(temperature=1.05, top_p=0.99)
+    sampling = SamplingSpec(temperature=0.95, top_p=0.97)
 
     def __init__(self) -> None:
         self.layout, self.codec = parallel(1, len(score_tokens())), ScoreCodec()

@@ -78,6 +78,7 @@ class FrameGrammar:
         self._parts = {WHO[part.program]: part for part in sorted(parts, key=lambda part: WHO[part.program])}
         self._lead = WHO[parts[0].program] if parts else 0
         self._frames: list[Frame] = [] if before is None else [list(map(int, frame)) for frame in before.T]
+        self._begins = not self._frames  # the piece does, and so with a note
         self._bar_of = [0] * len(self._frames)  # of those before nothing is drawn
         self._kept = kept if kept is not None else [None] * len(self._bars)
         self._playing = playing if playing is not None else [None] * len(self._bars)
@@ -226,12 +227,15 @@ class FrameGrammar:
         here = self._notes_until(at)
         if self._due_at(bar, last[WHEN], here):
             return [last[WHEN]]
+        rows, played = self._rows(bar, last[WHEN], here), any(f[WHOSE] < CHORD for f in self._bodies[-1][:-1])
+        if rows and self._begins and bar.index == 0 and not played:
+            return [last[WHEN]]
         until = min([*bar.chords, bar.latest])
         found = [p for p in _grid(bar.length) if last[WHEN] < p <= until]
-        if self._rows(bar, last[WHEN], here):
+        if rows:
             found.append(last[WHEN])
         ended = bar.ending is None or last[WHEN] == bar.ending.at
-        if ended and not bar.chords and any(frame[WHOSE] < CHORD for frame in self._bodies[-1][:-1]):
+        if ended and not bar.chords and played:
             found.append(BAR if bar.index + 1 < len(self._bars) else END)
         return found
 

@@ -120,6 +120,7 @@ class ScoreGrammar:
         ]
         if self._index == 0:
             self._forced.insert(0, self._bar_id)
+        self._begins = tempo is not None  # the piece does, and so with a note: an upbeat's rests would be silence
         if tempo is not None:
             self._forced.append(tokens.ids[f"Tempo_{float(min(300, max(20, round(tempo))))}"])
         if not self._free:
@@ -298,6 +299,8 @@ class ScoreGrammar:
                 return
         enters = self._ends_here() if self._ending is not None else self._position == 0
         if self._entering and enters and mask[list(self._program_ids.values())].any():
+            return
+        if self._begins and not self._notes and mask.any():
             return
         until = min(self._due, default=10**6)
         later = (self._positions > self._position) & (self._positions <= min(until, self._latest))
