@@ -124,7 +124,8 @@ def test_a_piece_begins_with_a_note_and_ends_on_its_tonic(aria, prompt, seed):
 
 
 def check_both_ends(score, tonic, bars, lead):
-    """The piece begins with a note. All that sound at the end begin together and end with the last bar; lowest and highest of the lead is the tonic.
+    """The piece begins with a note. All that sound at its end begin together and end with the last bar; the lowest and
+    the highest of the lead is the tonic.
 
     `lead` is its program.
     """
