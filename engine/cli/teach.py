@@ -1,4 +1,4 @@
-"""The `teach` command: a song explained, as a page.
+"""The `teach` command: a song or a picture explained, as a page.
 
 Knows arguments and files; the lesson is `clavilux.teach`'s.
 """
@@ -17,7 +17,7 @@ from clavilux.files import check_ending, check_target
 
 def teach(
     ctx: typer.Context,
-    source: Annotated[str, typer.Argument(help="A prompt; or a MIDI, MusicXML, ABC or sound file.")],
+    source: Annotated[str, typer.Argument(help="A prompt; or a MIDI, MusicXML, ABC, sound or picture file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The page: .html.")] = Path("lesson.html"),
     seconds: Annotated[float | None, typer.Option(help="Of a prompt: how long its song is. [default: 20]")] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same song and exercises.")] = 1,
@@ -26,7 +26,7 @@ def teach(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Explain a song on a page of its own, with sounds, drawings and exercises that answer."""
+    """Explain a song or a picture on a page of its own, with sounds, drawings and exercises that answer."""
     check_ending(output, (".html",))
     check_target(output)
     check_apart([output], [Path(source)] if len(source) < 200 else [])

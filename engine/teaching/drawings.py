@@ -22,7 +22,8 @@ _GRAY = 'stroke="currentColor" stroke-opacity=".35"'
 _BARS_A_LINE = 4
 
 
-def _svg(width: float, height: float, inside: Sequence[str], label: str) -> str:
+def svg(width: float, height: float, inside: Sequence[str], label: str) -> str:
+    """An SVG of parts, with what it shows for those who cannot see it."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img" '
         f'aria-label="{html.escape(label)}">{"".join(inside)}</svg>'
@@ -66,7 +67,7 @@ def keyboard(marks: Mapping[int, str], low: int, high: int, label: str, color: s
             x = place[pitch - 1] * wide + wide - 9
             over.append(_rect(x, 0.5, 18, tall * 0.62, color if marked else "#222", 'stroke="#222"'))
             over.append(_text(x + 9, tall * 0.62 - 7, marks[pitch], size=10, fill="#fff") if marked else "")
-    return _svg(len(white) * wide, tall + 2, [*under, *over], label)
+    return svg(len(white) * wide, tall + 2, [*under, *over], label)
 
 
 def form_strip(sections: Sequence[tuple[str, int, int]]) -> str:
@@ -83,7 +84,7 @@ def form_strip(sections: Sequence[tuple[str, int, int]]) -> str:
             parts.append(_text(x + 2, 60, f"{first}", size=12, anchor="start"))
         x += wide
     described = ", ".join(f"{name} from bar {first}" for name, first, _ in sections)
-    return _svg(width, 66, parts, f"The form: {described}")
+    return svg(width, 66, parts, f"The form: {described}")
 
 
 def chord_lines(spans: Sequence[Span], bars: np.ndarray, end: float, key: Key, cadences: Mapping[int, str]) -> str:
@@ -109,14 +110,14 @@ def chord_lines(spans: Sequence[Span], bars: np.ndarray, end: float, key: Key, c
         if index + 1 in cadences:
             parts.append(_text(x + wide - 4, y + 74, cadences[index + 1], size=12, anchor="end"))
     described = " | ".join(span.function.numeral for span in spans[:48])
-    return _svg(width, lines * (tall + 22), parts, f"Chords bar by bar: {described}")
+    return svg(width, lines * (tall + 22), parts, f"Chords bar by bar: {described}")
 
 
 def notes_over_bars(notes: np.ndarray, bars: np.ndarray, end: float, marked: np.ndarray | None = None) -> str:
     """Notes as lines over bars, pitch upwards; those that are `marked` (bool [n]) stand out."""
     width, tall = 680.0, 190.0
     if not len(notes):
-        return _svg(width, tall, [], "No notes")
+        return svg(width, tall, [], "No notes")
     low, high = int(notes["pitch"].min()) - 1, int(notes["pitch"].max()) + 1
     start = float(bars[0])
     scale, step = width / max(end - start, 1e-6), (tall - 20) / (high - low + 1)
@@ -130,7 +131,7 @@ def notes_over_bars(notes: np.ndarray, bars: np.ndarray, end: float, marked: np.
         fill = "#b5493a" if marked is not None and marked[index] else "#4a6fa5"
         x, y = (float(note["start"]) - start) * scale, (high - int(note["pitch"])) * step
         parts.append(_rect(x, y, max(2.0, float(note["duration"]) * scale - 1), max(3.0, step * 0.9), fill, 'rx="1.5"'))
-    return _svg(width, tall, parts, f"{len(notes)} notes over {len(bars)} bars")
+    return svg(width, tall, parts, f"{len(notes)} notes over {len(bars)} bars")
 
 
 def bar_rhythm(shares: np.ndarray, beats: int, label: str) -> str:
@@ -146,7 +147,7 @@ def bar_rhythm(shares: np.ndarray, beats: int, label: str) -> str:
         parts.append(f'<line x1="{x:.1f}" y1="100" x2="{x:.1f}" y2="108" {_GRAY}/>')
         parts.append(_text(x + 4, 124, str(beat + 1), size=15, anchor="start", bold=beat == 0))
     parts.append(f'<line x1="0" y1="100" x2="{width:g}" y2="100" {_GRAY}/>')
-    return _svg(width, tall, parts, label)
+    return svg(width, tall, parts, label)
 
 
 def ranges(rows: Sequence[tuple[str, int, int, tuple[int, int] | None]]) -> str:
@@ -168,4 +169,4 @@ def ranges(rows: Sequence[tuple[str, int, int, tuple[int, int] | None]]) -> str:
         parts.append(_rect(left + (low - 21) * scale, y + 11, (high - low + 1) * scale, 12, "#4a6fa5", 'rx="4"'))
     described = ", ".join(f"{name} {pitch_name(low, octave=True)} to {pitch_name(high, octave=True)}"
                           for name, low, high, _ in rows)  # fmt: skip
-    return _svg(width, len(rows) * tall + 22, parts, f"Ranges: {described}")
+    return svg(width, len(rows) * tall + 22, parts, f"Ranges: {described}")

@@ -1,6 +1,6 @@
 """`clavilux.teach`: a song or a picture explained, as a page with sounds, pictures and exercises.
 
-Knows what can be given and which lesson it becomes. Does not know what is in a lesson (`song_lesson`).
+Knows what can be given and which lesson it becomes. Does not know what is in one (`song_lesson`, `picture_lesson`).
 """
 
 from __future__ import annotations
@@ -14,32 +14,36 @@ from clavilux.audio.notation.files import read_score
 from clavilux.audio.score import Score
 from clavilux.checks import whole_number
 from clavilux.files import NOTATION_READ, PathLike, check_readable, is_midi, is_score
+from clavilux.image.picture import Picture
 from clavilux.loading import load
 from clavilux.music_model import MusicModel
 from clavilux.teaching.lesson import Lesson
+from clavilux.teaching.picture_lesson import picture_lesson
 from clavilux.teaching.song_facts import SongFacts, facts_of, facts_of_recording
 from clavilux.teaching.song_lesson import Made, song_lesson
 
 DEFAULT_SEED = 1
 _SOUNDS = (*SOUND_FORMATS, ".aif", ".aiff", ".m4a", ".opus")
-_FILES = (*_SOUNDS, *NOTATION_READ, ".mid", ".midi", ".kar", ".rmi")
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
+_FILES = (*_SOUNDS, *_PICTURES, *NOTATION_READ, ".mid", ".midi", ".kar", ".rmi")
 
 
 def teach(
-    source: str | PathLike | Audio | Score,
+    source: str | PathLike | Audio | Score | Picture,
     *,
     model: str = "aria",
     seconds: float | None = None,
     seed: int = DEFAULT_SEED,
     device: str = "auto",
 ) -> Lesson:
-    """A lesson about a song.
+    """A lesson about a song or a picture.
 
     A prompt is made into a song first. Of a recording the strongest voice is heard (`audio.transcribing`), and chords
     are those that fit it.
 
     Args:
-        source: a prompt; the path of a MIDI, MusicXML or ABC file or of a recording; an `Audio` or a `Score`.
+        source: a prompt; the path of a MIDI, MusicXML or ABC file of a recording or of a picture; an `Audio`, a
+            `Score` or a `Picture`.
         model: what makes a song of a prompt: a name, folder, file or hub id.
         seconds: how long the song of a prompt is; what the prompt says if None, else 20.
         seed: of the song and of the exercises; the same seed gives the same lesson.
@@ -49,8 +53,8 @@ def teach(
         `Lesson`, with its facts, sounds, pictures and exercises; `save("lesson.html")` writes its page.
 
     Raises:
-        ValueError: a file that cannot be read, silence, a song with fewer than four notes, or an argument outside its
-            range.
+        ValueError: a file that cannot be read, silence, a song with fewer than four notes, a picture of one color or
+            with a side below 32 pixels, or an argument outside its range.
         TypeError: something else.
     """
     seed = whole_number("seed", seed, 0, (1 << 63) - 1)
@@ -58,15 +62,22 @@ def teach(
         return song_lesson(facts_of(source, "a score", "score"), "", seed)
     if isinstance(source, Audio):
         return _of_clip(source, "a clip", seed, None)
+    if isinstance(source, Picture):
+        title = "a picture" if source.origin is None else source.origin.stem
+        return picture_lesson(source, title, seed, {"seed": seed})
     if not isinstance(source, (str, Path)) and not hasattr(source, "__fspath__"):
         raise TypeError(
-            f"source is a {type(source).__name__}; it should be a prompt, the path of a file, an Audio or a Score"
+            f"source is a {type(source).__name__}; it should be a prompt, the path of a file, an Audio, a Score "
+            "or a Picture"
         )
     if not _is_path(source):
         return _of_prompt(str(source), model, seconds, seed, device)
     path = Path(source)
     if seconds is not None:
-        raise ValueError(f"seconds is {seconds:g}, and {str(path)!r} has a length of its own; leave seconds out")
+        has = "is a picture" if path.suffix.lower() in _PICTURES else "has a length of its own"
+        raise ValueError(f"seconds is {seconds:g}, and {str(path)!r} {has}; leave seconds out")
+    if path.suffix.lower() in _PICTURES:
+        return picture_lesson(Picture.load(path), path.stem, seed, {"file": path.name, "seed": seed})
     kind = "MIDI file" if is_midi(path) else "score file" if is_score(path) else "sound file"
     check_readable(path, kind)
     if kind != "sound file":

@@ -36,13 +36,22 @@ def measure(canvas: Canvas) -> np.ndarray:
     return np.array([*found, turning, _dark_edges(canvas), _width(canvas), _curling(angles[0], weight)])
 
 
-def _of_radius(canvas: Canvas, radius: float) -> tuple[list[float], np.ndarray]:
-    """(the first measurements, float32 [H, W] of twice the orientation)."""
+def tensor(canvas: Canvas, radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The structure tensor of L, gathered over a radius in pixels.
+
+    Returns:
+        float32 [H, W] each: strength, the square of a gradient; coherence, 0 to 1; twice the angle of the gradient,
+        which crosses the mark, in radians with y downwards.
+    """
     across, down = canvas.gradient
     xx, yy, xy = (ndimage.gaussian_filter(each, radius) for each in (across**2, down**2, across * down))
     strength = xx + yy
-    coherence = np.hypot(xx - yy, 2 * xy) / (strength + 0.01)
-    angle = np.arctan2(2 * xy, xx - yy)
+    return strength, np.hypot(xx - yy, 2 * xy) / (strength + 0.01), np.arctan2(2 * xy, xx - yy)
+
+
+def _of_radius(canvas: Canvas, radius: float) -> tuple[list[float], np.ndarray]:
+    """(the first measurements, float32 [H, W] of twice the orientation)."""
+    strength, coherence, angle = tensor(canvas, radius)
     weight = np.sqrt(strength) * coherence
     total = float(weight.sum()) + _TINY
     mean = float((np.sqrt(strength) * coherence).sum() / (np.sqrt(strength).sum() + _TINY))

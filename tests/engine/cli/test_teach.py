@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import soundfile
+import torch
 from commands import call, refuse
 
 from clavilux.audio.notes import PART_NOTE
 from clavilux.audio.score import Score
+from clavilux.image.picture import Picture
 from clavilux.teaching import verbs
 from clavilux.teaching.lesson import Exercise, Lesson, Section, Text
 
@@ -44,3 +46,23 @@ def test_one_sentence_and_no_page(tmp_path):
     assert "should end in .html" in refuse("teach", "a waltz", "-o", tmp_path / "a.pdf")
     assert "makes no songs" in refuse("teach", "red apple", "--model", "lumia", "-o", page)
     assert not page.exists()
+
+
+def test_a_picture_and_one_sentence_for_what_is_none(tmp_path):
+    page = tmp_path / "a.html"
+    pixels = torch.zeros(40, 48, 3, dtype=torch.uint8)
+    Picture(pixels).save(tmp_path / "blank.png")
+    Picture(pixels[:20]).save(tmp_path / "tiny.png")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    (tmp_path / "large.ppm").write_bytes(b"P6 20000 20000 255\n")
+    assert "'blank' is of one color" in refuse("teach", tmp_path / "blank.png", "-o", page)
+    assert "'tiny' is 48 x 20 pixels" in refuse("teach", tmp_path / "tiny.png", "-o", page)
+    assert "broken.jpg" in refuse("teach", tmp_path / "broken.jpg", "-o", page)
+    assert "more pixels than" in refuse("teach", tmp_path / "large.ppm", "-o", page)
+    assert "is a picture; leave seconds out" in refuse("teach", tmp_path / "tiny.png", "--seconds", 3, "-o", page)
+    assert not page.exists()
+    pixels[:, :24] = torch.tensor([220, 120, 30], dtype=torch.uint8)
+    Picture(pixels).save(tmp_path / "halves.png")
+    report = json.loads(call("teach", tmp_path / "halves.png", "-o", page, "--json").stdout)
+    assert report["receipt"] == {"file": "halves.png", "seed": 1} and report["facts"]["width"] == 48
+    assert [each["answer"] for each in report["exercises"] if each["topic"] == "temperature"] == ["left"]
