@@ -1,4 +1,4 @@
-"""How often `clavilux examine` is wrong: false alarms, power, confounds, ablation, time.
+"""How often `clavilux examine` is wrong: false alarms, power, confounds, ablation, confusion, time.
 
 Three sets of hands. Openclipart's authors (Debian's openclipart-png, unpacked: the author stands in each file), without
 signs, shapes, computers and cards; emoji by four artists (the icon sets that the painter's training reads); synthetic
@@ -9,8 +9,8 @@ p is the raw one, below 40 references too, where the command says "not enough ev
 Subjects are openclipart's folders. "Mixed": references and pictures by chance. "Separated": no reference is of the
 picture's folder, and works of one folder are not compared with each other, as subfolders of a reference folder are not.
 
-A confounded copy is a work of the references' hand, blurred, compressed, made smaller or tinted. It is "taken for
-another hand" where p < .05 and no confound explains it.
+A confounded copy is a work of the references' hand, blurred, compressed, made smaller, cut, grainy or tinted. It is
+"taken for another hand" where p < .05 and no confound explains it.
 
 Each part writes its object into the file that `--json` names and keeps the others there. Measurements are kept in
 `--kept`, so that a part can be stopped and run again.
@@ -23,6 +23,10 @@ import functools
 import json
 import os
 import random
+import resource
+import shutil
+import subprocess
+import sys
 import time
 import warnings
 from collections import defaultdict
@@ -38,6 +42,7 @@ from clavilux.examining.kept import Kept
 from clavilux.examining.works import Measurer, Work, Works
 from clavilux.files import sha256_of
 from clavilux.image.examination import copies
+from clavilux.image.examination.classes import classify
 from clavilux.image.examination.measurements import Measured
 from clavilux.image.examination.space import compare
 
@@ -49,9 +54,11 @@ COPIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "blur": lambda pixels: copies.blurred(pixels, 1.5),
     "jpeg": lambda pixels: copies.recompressed(pixels, 35),
     "resolution": lambda pixels: copies.resized(pixels, 0.5),
+    "crop": lambda pixels: copies.cropped(pixels, 0.6),
+    "scan": lambda pixels: copies.grainy(pixels, 4),
     "cast": lambda pixels: copies.tinted(pixels, 0.12, -0.2),
 }
-PAINTERS = (7, 15, 19)  # numbers of fast styles
+PAINTERS = ("primary-colors", "stained-glass", "starry-night")  # fast styles
 
 
 @dataclass(frozen=True)
@@ -113,20 +120,20 @@ def painters(contents: Sequence[Path], folder: Path, each: int, side: int) -> di
     from clavilux.image.picture import Picture
 
     found = {}
-    for place, number in enumerate(PAINTERS):
+    for place, name in enumerate(PAINTERS):
         styler = None
         paths = []
         for count, content in enumerate(contents[place * each : (place + 1) * each]):
-            path = folder / f"style {number}" / f"{count}.png"
+            path = folder / name / f"{count}.png"
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                styler = styler or Styler(str(number))
+                styler = styler or Styler(name)
                 source = Picture.load(content)
                 factor = side / max(source.width, source.height)
                 small = source.resized(max(48, round(source.width * factor)), max(48, round(source.height * factor)))
                 Image.fromarray(styler(small).pixels.numpy()).save(path)
             paths.append(path)
-        found[f"style {number}"] = [work_of(path) for path in paths]
+        found[name] = [work_of(path) for path in paths]
     return found
 
 
@@ -227,27 +234,54 @@ def _rates(kind: str, found: list) -> dict:
     }  # fmt: skip
 
 
+def confusion(hands: Hands, separated: bool) -> dict:
+    """Of several folders, one a hand: how often a work that was left out is taken for its own hand's."""
+    works = [(number, each) for number, name in enumerate(sorted(hands)) for each in hands[name]]
+    rows = verb.stacked([each.measured for _, each in works], works[0][1].measured)
+    subjects = [each.work.subject if separated else "" for _, each in works]
+    found = classify(rows, [number for number, _ in works], subjects, sorted(hands))
+    told = {"subjects": "separated" if separated else "mixed", "works": len(works), "right": found.right}
+    return {**told, "chance": 1 / len(hands), "names": list(found.names), "confusion": found.confusion.tolist()}
+
+
 def timing(folder: Path) -> dict:
-    """40 references of 1,000 x 1,000 pixels, nothing kept: a whole examination of a blurred one more, and its page."""
+    """The command with 40 references of 1,000 x 1,000 pixels, its start and the page of it: by cores, new and kept."""
     generator = np.random.default_rng(0)
     (folder / "timed").mkdir(parents=True, exist_ok=True)
-    for number in range(41):
-        path = folder / ("timed" if number else ".") / f"{number}.jpg"
-        if not path.exists():
-            small = generator.integers(0, 256, (12, 12, 3), np.uint8)
-            picture = Image.fromarray(small).resize((1000, 1000), Image.Resampling.BICUBIC)
-            noisy = np.asarray(picture) + generator.normal(0, 6, (1000, 1000, 1))
-            worse = copies.blurred(noisy.clip(0, 255).astype(np.uint8), 0 if number else 3)
-            Image.fromarray(worse).save(path, quality=92)
-    wall, cpu = time.perf_counter(), time.process_time()
-    found = verb.examine(folder / "0.jpg", folder / "timed", keep=False)
-    measured = time.perf_counter() - wall, time.process_time() - cpu
-    found.save(folder / "timed.html")
-    return {
-        "wall_s": measured[0], "cpu_s": measured[1], "page_s": time.perf_counter() - wall - measured[0],
-        "verdict": found.verdict, "measured_at_px": found.side, "cores": os.cpu_count(),
-        "load_average": os.getloadavg()[0],
-    }  # fmt: skip
+    asked = {
+        "as they are": lambda pixels: pixels,
+        "blurred": lambda pixels: copies.blurred(pixels, 3),
+        "half the size, JPEG": lambda pixels: copies.recompressed(copies.resized(copies.blurred(pixels, 3), 0.5), 20),
+    }
+    for name in (*asked, *range(40)):
+        small = Image.fromarray(generator.integers(0, 256, (12, 12, 3), np.uint8))
+        rough = np.asarray(small.resize((1000, 1000), Image.Resampling.NEAREST))
+        noisy = np.clip(rough + generator.normal(0, 6, (1000, 1000, 1)), 0, 255).astype(np.uint8)
+        path = folder / f"{name}.png" if name in asked else folder / "timed" / f"{name}.png"
+        Image.fromarray(asked[name](noisy) if name in asked else noisy).save(path)
+    found = {}
+    for name in asked:
+        for cores in (1, 2):
+            shutil.rmtree(folder / "data", ignore_errors=True)
+            for state in ("new", "kept"):
+                found[f"{name}, {state}, {cores} cores"] = _timed(folder, f"{name}.png", cores)
+    return {**found, "cores": os.cpu_count(), "load_average": os.getloadavg()[0]}
+
+
+def _timed(folder: Path, picture: str, cores: int) -> dict:
+    given = ["examine", picture, "--reference", "timed", "-o", "page.html", "--json"]
+    environment = {**os.environ, "CLAVILUX_DATA": str(folder / "data")}
+    environment.pop("OMP_NUM_THREADS", None)  # as the command is called
+    before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    told = subprocess.run(
+        [sys.executable, "-m", "clavilux", *given], cwd=folder, check=True, capture_output=True, env=environment,
+        preexec_fn=lambda: os.sched_setaffinity(0, range(cores)),
+    ).stdout  # fmt: skip
+    wall, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    said = json.loads(told)
+    names = [each["name"] for each in said["confounds"]]
+    return {"wall_s": wall, "cpu_s": cpu, "verdict": said["verdict"], "confounds": names}
 
 
 def plot(found: dict, path: Path) -> None:
@@ -332,7 +366,7 @@ def _part_confounds(given: argparse.Namespace, kept: Kept, kind: str) -> dict:
 
 def _part_ablation(given: argparse.Namespace, kept: Kept) -> dict:
     hands = {name: works[:30] for name, works in _authors(given, kept).items()}
-    return {"references": 20, **ablation(hands, 20, given.trials // 4)}
+    return {"references": 20, **ablation(hands, 20, given.trials)}
 
 
 PARTS: dict[str, Callable[[argparse.Namespace, Kept], object]] = {
@@ -345,6 +379,8 @@ PARTS: dict[str, Callable[[argparse.Namespace, Kept], object]] = {
     "painters, 80": _part_painters,
     **{f"confounds, {kind}": (lambda given, kept, kind=kind: _part_confounds(given, kept, kind)) for kind in COPIES},
     "ablation": _part_ablation,
+    "confusion, mixed": lambda given, kept: confusion(_authors(given, kept), False),
+    "confusion, separated": lambda given, kept: confusion(_authors(given, kept), True),
     "timing": lambda given, kept: timing(given.kept / "timing"),
 }  # fmt: skip
 

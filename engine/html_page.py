@@ -28,7 +28,7 @@ var(--line);padding-top:1.2rem}h3{font-size:1.08rem;margin:1.4rem 0 .3rem}
 p{margin:.6rem 0}.lead{font-size:1.1rem}small,figcaption,nav,.from{font-size:.88rem}
 nav a{display:inline-block;margin:0 .9rem .3rem 0}a{color:var(--link)}
 figure{margin:1rem 0}figcaption{margin-top:.25rem}figure>svg,figure>img{display:block;width:100%;
-height:auto;border-radius:4px}
+height:auto;border-radius:4px}figure>img{max-height:34rem;object-fit:contain;object-position:left}
 figure.wide{overflow-x:auto}figure.wide>svg{min-width:38rem}img.pixels{image-rendering:pixelated}
 audio{display:block;width:100%;max-width:30rem;margin:.2rem 0}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92rem}

@@ -91,7 +91,9 @@ def show_score(found: Examination, axes: Axes) -> None:
     others = found.comparison.others
     axes.hist(others, bins=max(5, min(20, len(others) // 4)), color="#b9b3a2")
     axes.axvline(found.comparison.score, color=_MARK, lw=2.5)
-    axes.text(found.comparison.score, axes.get_ylim()[1], " the picture", color=_MARK, va="top", fontsize=9)
+    axes.text(
+        found.comparison.score, axes.get_ylim()[1], "the picture  ", color=_MARK, ha="right", va="top", fontsize=9
+    )
     axes.set_xlim(0, max(others.max(), found.comparison.score) * 1.25)
     _finish(axes, "distance to the nearest references", "references")
 

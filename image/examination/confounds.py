@@ -25,7 +25,7 @@ _BEYOND = 0.025  # share of the references that may be as far out as the picture
 _QUALITIES = (92, 80, 65, 50, 35, 20)  # of JPEG, that are tried
 _KEPT = (0.9, 0.8, 0.7, 0.6, 0.5)  # of each side, when a crop's size is looked for
 _TRIED = 6  # references that these are tried on
-_LEAST = {"blur": 0.35, "jpeg": 0.15, "resolution": 0.4, "aspect": 0.3, "border": 0.15, "scan": 1.0, "cast": 0.05}
+_LEAST = {"blur": 0.35, "jpeg": 0.15, "resolution": 0.4, "aspect": 0.3, "border": 0.15, "scan": 1.6, "cast": 0.05}
 
 
 class Confound(NamedTuple):
@@ -124,8 +124,9 @@ def _blur(here: Quality, usual: Quality, others: np.ndarray) -> Confound | None:
 def _jpeg(here: Quality, usual: Quality, others: np.ndarray, pixels_of: Callable[[int], np.ndarray]) -> Confound | None:
     if here.jpeg - max(0.0, usual.jpeg) < _LEAST["jpeg"] or not _is_beyond(here.jpeg, others):
         return None
+    tried = [pixels_of(number) for number in _some(others)]  # read once, compressed at each quality
     levels = [
-        float(np.median([measure(copies.recompressed(pixels_of(number), quality)).jpeg for number in _some(others)]))
+        float(np.median([measure(copies.recompressed(pixels, quality)).jpeg for pixels in tried]))
         for quality in _QUALITIES
     ]
     size = _QUALITIES[int(np.argmin(np.abs(np.array(levels) - here.jpeg)))]
@@ -150,8 +151,9 @@ def _crop(
     more = here.border - usual.border
     if more >= _LEAST["border"] and _is_beyond(here.border, column["border"]):
         kept = _KEPT[-1]
+        tried = [pixels_of(number) for number in _some(column["border"])]
         for share in _KEPT:
-            cut = [measure(copies.cropped(pixels_of(number), share)).border for number in _some(column["border"])]
+            cut = [measure(copies.cropped(pixels, share)).border for pixels in tried]
             if np.median(cut) >= here.border:
                 kept = share
                 break

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["GROUPS", "LEAST", "VERSION", "Group", "Measured", "measure"]
 
 LEAST = 32  # pixels a side that a picture needs
-VERSION = 1  # of the numbers; what was kept by another version is measured anew
+VERSION = 2  # of the numbers; what was kept by another version is measured anew
 
 
 class Group(NamedTuple):

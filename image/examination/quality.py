@@ -25,6 +25,8 @@ _WINDOW = 11  # pixels over which an edge's contrast is taken; a blur of some 3 
 _EDGE = 12.0  # contrast in L from which a place is an edge
 _HIGH = np.add.outer(np.arange(8), np.arange(8)) >= 8  # coefficients that JPEG rounds coarsely
 _GRAIN = np.array([[1.0, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6
+_FLATTEST = 10  # percent of the blocks; with 20 a few crowded icons among references looked as grainy as a scan
+_SHOWN = 0.54  # of a channel's noise: luma averages three channels, and the flattest blocks show the least of it
 
 
 class Quality(NamedTuple):
@@ -36,7 +38,7 @@ class Quality(NamedTuple):
         resolution: log2 of the root of its pixels.
         aspect: log2 of width over height.
         border: share of the outermost pixels where something is cut, 0 to 1.
-        grain: deviation in levels (of 255) of what is noise where the picture is flat.
+        grain: deviation in levels (of 255) of the noise in each channel that the flattest places look grainy by.
         red, blue: log2 of red and of blue over green in the brightest tenth.
     """
 
@@ -100,8 +102,10 @@ def _grain(luma: np.ndarray) -> float:
     noise = np.abs(ndimage.convolve(luma, _GRAIN))
     size = 8 * (noise.shape[0] // 8), 8 * (noise.shape[1] // 8)
     blocks = noise[: size[0], : size[1]].reshape(size[0] // 8, 8, -1, 8).mean((1, 3))
-    inner = blocks[luma[: size[0], : size[1]].reshape(size[0] // 8, 8, -1, 8).mean((1, 3)) < 250]  # white is clipped
-    return float(math.sqrt(math.pi / 2) * np.percentile(inner if len(inner) > 3 else blocks, 20))
+    level = luma[: size[0], : size[1]].reshape(size[0] // 8, 8, -1, 8).mean((1, 3))
+    inner = blocks[(level > 6) & (level < 250)]  # black and white are clipped
+    least = np.percentile(inner if len(inner) > 3 else blocks, _FLATTEST)
+    return float(math.sqrt(math.pi / 2) * least / _SHOWN)
 
 
 def _border(pixels: np.ndarray) -> float:
