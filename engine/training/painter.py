@@ -103,7 +103,7 @@ class PainterRun:
         while len(self.pool) < FIRST_SCENES:
             self.grow(codec, MORE_SCENES)
 
-    def decoder(self, codec: ResidualVQ, seconds: float, compiled: bool) -> None:
+    def decoder(self, codec: ResidualVQ, seconds: float, compiled: bool = False) -> None:
         """Train the decoder; the checkpoint folder follows it."""
         path = self.out / "decoder.pt"
         run = DecoderRun(

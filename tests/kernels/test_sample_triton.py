@@ -329,7 +329,8 @@ def test_the_operator_is_what_it_says_to_torch():
     step = torch.zeros(1, dtype=torch.int32)
     buffers = torch.full((2, 2, 3), OPEN), torch.zeros(2, 2, dtype=torch.int64), torch.full((2,), -1, dtype=torch.int32)
     keys = whole(1, 2), whole(0, 0), torch.tensor([[2.0, -1.0]])
-    torch.library.opcheck(sample_step_op, (torch.randn(4, 2, 9), *buffers, step, *keys, 1.0, 3, 1.0, None, None, None))
+    given = (torch.randn(4, 2, 9), *buffers, step, *keys, 1.0, 3, 1.0, *[None] * 5)
+    torch.library.opcheck(sample_step_op, given)
 
 
 @pytest.mark.parametrize(
