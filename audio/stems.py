@@ -63,16 +63,20 @@ class Performance:
             found[name] = replace(self, events=self.events[mine])
         return found
 
-    def samples(self, sample_rate: int, num_samples: int) -> torch.Tensor:
-        """The sound, float32 [2, num_samples], faded out over its last 40 ms as any sound of a set length is."""
-        renderer = ScoreRenderer(
+    def renderer(self, sample_rate: int, duration_s: float) -> ScoreRenderer:
+        """What plays it, or more by the same players, for so long; `events` are not fed yet."""
+        return ScoreRenderer(
             sample_rate=sample_rate,
-            duration_s=num_samples / sample_rate,
+            duration_s=duration_s,
             soundfont=self.soundfont,
             programs=self.programs,
             controls=self.controls,
             mark=self.mark,
         )
+
+    def samples(self, sample_rate: int, num_samples: int) -> torch.Tensor:
+        """The sound, float32 [2, num_samples], faded out over its last 40 ms as any sound of a set length is."""
+        renderer = self.renderer(sample_rate, num_samples / sample_rate)
         return torch.cat([renderer.feed(self.events, math.inf), renderer.finish()], dim=1)
 
     def around(self, sample_rate: int, length: int) -> torch.Tensor:

@@ -102,7 +102,7 @@ class _Silence:
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
     """Songs are composed and not played."""
-    with patch("clavilux.audio.codecs.score.ScoreRenderer", _Silence):
+    with patch("clavilux.audio.stems.ScoreRenderer", _Silence):
         yield
 
 

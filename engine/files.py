@@ -43,6 +43,18 @@ _HOST = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname())[:32] or "host"
 _LONGEST_STEM = 80  # of a temporary name: a file's name may have 255 bytes, and more is added to it
 
 
+def checked_folder(folder: PathLike, holds: str) -> Path:
+    """The folder, if it can be listed; ValueError otherwise, which says what it should hold: "pictures in it"."""
+    path = Path(folder)
+    if not path.exists():
+        raise ValueError(f"there is no folder {str(folder)!r}; give one with {holds}")
+    if not path.is_dir():
+        raise ValueError(f"{str(folder)!r} is a file; give a folder with {holds}")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise ValueError(f"the folder {str(folder)!r} may not be read; its permissions forbid it")
+    return path
+
+
 def check_readable(path: PathLike, kind: str) -> Path:
     """The path, if a file of this kind can be read there.
 

@@ -15,11 +15,12 @@ from clavilux.stamp import joined
 __all__ = ["contact_sheet"]
 
 
+GAP = 4  # pixels between the pictures and around them, unless told
 LABEL_HEIGHT = 18  # pixels below a picture that has one
 
 
 def contact_sheet(
-    pictures: Sequence[Picture], columns: int | None = None, gap: int = 4, labels: Sequence[str] = ()
+    pictures: Sequence[Picture], columns: int | None = None, gap: int = GAP, labels: Sequence[str] = ()
 ) -> Picture:
     """Pictures row by row on white; the receipt holds theirs, in that order.
 

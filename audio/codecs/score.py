@@ -140,15 +140,7 @@ class ScorePlayer:
 
     @cached_property
     def _renderer(self) -> ScoreRenderer:
-        played = self._played
-        return ScoreRenderer(
-            sample_rate=SAMPLE_RATE,
-            duration_s=self._duration_s,
-            soundfont=played.soundfont,
-            programs=played.programs,
-            controls=played.controls,
-            mark=self.sound_mark,
-        )
+        return replace(self._played, mark=self.sound_mark).renderer(SAMPLE_RATE, self._duration_s)
 
     @property
     def at_s(self) -> float:

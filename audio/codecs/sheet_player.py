@@ -49,14 +49,7 @@ class SheetPlayer:
 
     @cached_property
     def _renderer(self) -> ScoreRenderer:
-        played = self._performance
-        return ScoreRenderer(
-            sample_rate=SAMPLE_RATE,
-            duration_s=self._duration_s,
-            soundfont=played.soundfont,
-            programs=played.programs,
-            mark=self.sound_mark,
-        )
+        return replace(self._performance, mark=self.sound_mark).renderer(SAMPLE_RATE, self._duration_s)
 
     @property
     def at_s(self) -> float:

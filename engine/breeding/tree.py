@@ -5,12 +5,12 @@ Knows where pictures and lines go. Does not know how genes are made again (`verb
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
 from clavilux.breeding.lineage import Lineage, Step
+from clavilux.html_page import data_url
 
 if TYPE_CHECKING:
     from clavilux.image.picture import Picture
@@ -97,14 +97,14 @@ def _node(step: Step, place: tuple[float, float], width: int, portrait: Picture)
     from clavilux.image import io
 
     x, y = place
-    data = base64.b64encode(io.encode(portrait.pixels, ".png")).decode()
+    address = data_url(io.encode(portrait.pixels, ".png"), ".png")
     words = "".join(
         f'<text x="{x:.0f}" y="{y + SIDE + LINE_HEIGHT * number:.0f}">{escape(_shortened(text))}</text>'
         for number, text in enumerate(label(step), 1)
     )
     return (
         f'<g><title>{escape(step.name)}</title><image x="{x - width / 2:.1f}" y="{y:.0f}" width="{width}" '
-        f'height="{SIDE}" preserveAspectRatio="none" href="data:image/png;base64,{data}"/>{words}</g>'
+        f'height="{SIDE}" preserveAspectRatio="none" href="{address}"/>{words}</g>'
     )
 
 

@@ -63,9 +63,8 @@ def examine(
         TypeError: no path where one should be.
     """
     check_flag("keep", keep)
-    source = _picture_of(picture)
-    work = None if source.origin is None else read_work(source.origin)
-    folders = _named(tuple(read_folder(each, "" if work is None else work.digest) for each in _paths(reference)))
+    source, digest = _picture_of(picture)
+    folders = _named(tuple(read_folder(each, digest) for each in _paths(reference)))
     all_works = [each for folder in folders for each in folder.works]
     features = _layers()
     kept = Kept() if keep else None
@@ -127,15 +126,16 @@ def explain(
     return found, compare(stacked(worse, here), works.subjects).p
 
 
-def _picture_of(given: Picture | PathLike) -> Picture:
+def _picture_of(given: Picture | PathLike) -> tuple[Picture, str]:
+    """(the picture, SHA-256 of its file; "" of one that is of no file)."""
     if isinstance(given, (str, Path)):
-        read_work(given)
-        return Picture.load(given)
+        work = read_work(given)
+        return Picture.load(given), work.digest
     if not isinstance(given, Picture):
         raise TypeError(f"picture is {short(given)}; it should be a picture or the path of one")
     if min(given.width, given.height) < LEAST:
         raise ValueError(f"the picture has {given.width} x {given.height} pixels; {LEAST} and more a side are examined")
-    return given
+    return given, "" if given.origin is None else read_work(given.origin).digest
 
 
 def _paths(given: PathLike | Sequence[PathLike]) -> list[PathLike]:

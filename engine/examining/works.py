@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from clavilux.examining.kept import Kept
-from clavilux.files import PathLike, sha256_of
+from clavilux.files import PathLike, checked_folder, sha256_of
 from clavilux.image import io
 from clavilux.image.examination.canvas import SIDES
 from clavilux.image.examination.measurements import LEAST, Measured, measure
@@ -100,7 +100,7 @@ def read_folder(folder: PathLike, picture: str) -> Works:
     Raises:
         ValueError: no such folder, files among its pictures that are none, damaged or tiny ones, or fewer than two.
     """
-    root = _checked(folder)
+    root = checked_folder(folder, "works to compare with")
     paths, strange = list[Path](), list[Path]()
     for where, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -190,14 +190,3 @@ class Measurer:
         if self._kept is not None:
             self._kept.put(key, found)
         return found
-
-
-def _checked(folder: PathLike) -> Path:
-    path = Path(folder)
-    if not path.exists():
-        raise ValueError(f"there is no folder {str(folder)!r}; give one with works to compare with")
-    if not path.is_dir():
-        raise ValueError(f"{str(folder)!r} is a file; give a folder with works to compare with")
-    if not os.access(path, os.R_OK | os.X_OK):
-        raise ValueError(f"the folder {str(folder)!r} may not be read; its permissions forbid it")
-    return path

@@ -13,13 +13,12 @@ from torch import Tensor
 
 from clavilux.image.codecs import Codec
 from clavilux.image.picture import Picture
-from clavilux.image.sheet import LABEL_HEIGHT
+from clavilux.image.sheet import GAP, LABEL_HEIGHT
 from clavilux.mark_key import MarkKey
 from clavilux.marking import NONCES, MarkedTokens, Place
 from clavilux.provenance.mark import gamma_tail, group_scores, of_tries
 from clavilux.provenance.verdict import Mark
 
-GAP = 4  # pixels between the tiles of a sheet
 MOST_TILES = 400
 SCALES = (1, 2, 3, 4, 8)  # of a sheet that was enlarged
 CROPPED = 0.75  # of a tile's side: a picture that is smaller than one, and not than this, was cut out of one

@@ -17,7 +17,7 @@ from clavilux.image.examination.canvas import lab_of
 from clavilux.image.picture import Picture
 from clavilux.teaching.drawings import svg
 from clavilux.teaching.lesson import shrunk
-from clavilux.teaching.picture_facts import Color, PictureFacts, rgb_of
+from clavilux.teaching.picture_facts import Color, PictureFacts, code_of, rgb_of
 
 SHOWN = 640  # pixels of the longer side
 _LINE, _MARK, _UNDER = (255, 255, 255), (255, 64, 32), (0, 0, 0)
@@ -165,7 +165,7 @@ def histogram(facts: PictureFacts) -> str:
     counts = np.histogram(facts.canvas.light, _BINS, (0, 100))[0].astype(np.float64)
     tall, wide, parts = 110 * counts / counts.max(), 640 / _BINS, []
     for index, each in enumerate(tall):
-        code = "#{:02x}{:02x}{:02x}".format(*rgb_of(np.array([(index + 0.5) * 100 / _BINS, 0.0, 0.0])).tolist())
+        code = code_of(rgb_of(np.array([(index + 0.5) * 100 / _BINS, 0.0, 0.0])).tolist())
         parts.append(
             f'<rect x="{index * wide:.1f}" y="{120 - each:.1f}" width="{wide:.1f}" height="{each:.1f}" fill="{code}" '
             'stroke="currentColor" stroke-opacity=".3"/>'

@@ -15,7 +15,7 @@ from clavilux.image.picture import Picture
 from clavilux.teaching import picture_checking
 from clavilux.teaching import picture_drawings as drawings
 from clavilux.teaching.lesson import Drawing, Exercise, Image, Row, shrunk
-from clavilux.teaching.picture_facts import DIRECTIONS, Color, PictureFacts, rgb_of
+from clavilux.teaching.picture_facts import DIRECTIONS, Color, PictureFacts, code_of, rgb_of
 
 LETTERS = ("A", "B", "C", "D")
 CORNERS = ("upper left", "upper right", "lower left", "lower right")
@@ -166,4 +166,4 @@ def _pictures(topic: str, level: int, words: str, shown: Sequence[Picture], answ
 
 
 def _code(lab: np.ndarray) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*rgb_of(np.asarray(lab, np.float64)).tolist())
+    return code_of(rgb_of(np.asarray(lab, np.float64)).tolist())

@@ -1,10 +1,11 @@
 """What is found in a picture: where it weighs, its colors and their harmony, its light, how its edges run.
 
-Knows pixels. Does not know what is said of them (`picture_parts`) or asked (`picture_exercises`).
+Knows pixels. Does not know what is said of them (`picture_lesson`) or asked (`picture_exercises`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,7 @@ class Color:
     @property
     def code(self) -> str:
         """As pages write it: "#a1b2c3"."""
-        return "#{:02x}{:02x}{:02x}".format(*self.rgb)
+        return code_of(self.rgb)
 
     @property
     def chroma(self) -> float:
@@ -181,6 +182,11 @@ def main_colors(lab: np.ndarray) -> tuple[Color, ...]:
         middle = np.median(points[nearest == each], 0)
         found.append(Color(float((nearest == each).mean()), tuple(middle.tolist()), tuple(rgb_of(middle).tolist())))
     return tuple(sorted(found, key=lambda each: -each.share))
+
+
+def code_of(rgb: Iterable[int]) -> str:
+    """(r, g, b) as pages write it: "#a1b2c3"."""
+    return "#{:02x}{:02x}{:02x}".format(*rgb)
 
 
 def rgb_of(lab: np.ndarray) -> np.ndarray:

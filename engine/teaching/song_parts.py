@@ -197,12 +197,11 @@ def _chords(facts: SongFacts) -> Section:
 
 
 def _legend(role: str) -> Drawing:
-    svg = (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 300 30" role="img" aria-label="'
-        f'{role}"><rect width="300" height="30" rx="5" fill="{drawings.ROLE_COLORS[role]}"/><text x="150" y="20" '
-        f'font-size="15" text-anchor="middle" fill="#fff" font-weight="bold">{role}</text></svg>'
+    parts = (
+        f'<rect width="300" height="30" rx="5" fill="{drawings.ROLE_COLORS[role]}"/>',
+        f'<text x="150" y="20" font-size="15" text-anchor="middle" fill="#fff" font-weight="bold">{role}</text>',
     )
-    return Drawing(f"function {role}", svg, words.ROLES[role])
+    return Drawing(f"function {role}", drawings.svg(300, 30, parts, role), words.ROLES[role])
 
 
 def _chord_rows(spans: tuple[Span, ...], key: Key) -> list[tuple[str, str, str, str]]:

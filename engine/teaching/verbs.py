@@ -13,7 +13,8 @@ from clavilux.audio.io import FORMATS as SOUND_FORMATS
 from clavilux.audio.notation.files import read_score
 from clavilux.audio.score import Score
 from clavilux.checks import whole_number
-from clavilux.files import NOTATION_READ, PathLike, check_readable, is_midi, is_score
+from clavilux.files import PathLike, check_readable, is_midi, is_score
+from clavilux.image.frames import PICTURES
 from clavilux.image.picture import Picture
 from clavilux.loading import load
 from clavilux.music_model import MusicModel
@@ -24,8 +25,7 @@ from clavilux.teaching.song_lesson import Made, song_lesson
 
 DEFAULT_SEED = 1
 _SOUNDS = (*SOUND_FORMATS, ".aif", ".aiff", ".m4a", ".opus")
-_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
-_FILES = (*_SOUNDS, *_PICTURES, *NOTATION_READ, ".mid", ".midi", ".kar", ".rmi")
+_FILES = (*_SOUNDS, *PICTURES)  # beside those of scores
 
 
 def teach(
@@ -74,9 +74,9 @@ def teach(
         return _of_prompt(str(source), model, seconds, seed, device)
     path = Path(source)
     if seconds is not None:
-        has = "is a picture" if path.suffix.lower() in _PICTURES else "has a length of its own"
+        has = "is a picture" if path.suffix.lower() in PICTURES else "has a length of its own"
         raise ValueError(f"seconds is {seconds:g}, and {str(path)!r} {has}; leave seconds out")
-    if path.suffix.lower() in _PICTURES:
+    if path.suffix.lower() in PICTURES:
         return picture_lesson(Picture.load(path), path.stem, seed, {"file": path.name, "seed": seed})
     kind = "MIDI file" if is_midi(path) else "score file" if is_score(path) else "sound file"
     check_readable(path, kind)
@@ -93,7 +93,7 @@ def _is_path(source: str | PathLike) -> bool:
     if not isinstance(source, str):
         return True
     try:
-        return Path(source).exists() or Path(source).suffix.lower() in _FILES
+        return Path(source).exists() or is_score(source) or Path(source).suffix.lower() in _FILES
     except (OSError, ValueError):  # too long for a name, a NUL
         return False
 

@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clavilux.checks import number_from, whole_number
-from clavilux.files import PathLike, atomic_path, free_memory_bytes
+from clavilux.files import PathLike, atomic_path, checked_folder, free_memory_bytes
 from clavilux.image.frames import PICTURES
 from clavilux.image.picture import Picture
 
 HELD_OUT_SHARE = 0.1
 _FEWEST = 2  # one to learn from, one to measure with
+_HOLDS = "pictures in it"  # as an error says
 _NAMED = 5  # files that an error lists
 
 
@@ -118,7 +119,7 @@ def read_pictures(
     """
     whole_number("size", size, 8, 1024)
     number_from("share", share, 0, 0.5)
-    roots = [checked_folder(folder), *([] if held_out is None else [checked_folder(held_out)])]
+    roots = [checked_folder(folder, _HOLDS), *([] if held_out is None else [checked_folder(held_out, _HOLDS)])]
     paths = [(number, path) for number, root in enumerate(roots) for path in picture_files(root)]
     _check_memory(len(paths), size)
     pixels: list[np.ndarray] = []
@@ -168,7 +169,7 @@ def pictures_of_run(
         return found
     for root in (folder, held_out):
         if root is not None:
-            checked_folder(root)
+            checked_folder(root, _HOLDS)
     found = PictureFolder.load(kept)
     if found.listing != listing(folder, held_out):
         raise ValueError(
@@ -176,18 +177,6 @@ def pictures_of_run(
             f"{'' if held_out is None else f' and {str(held_out)!r}'}; give it the same ones, or begin another run"
         )
     return found
-
-
-def checked_folder(folder: PathLike) -> Path:
-    """The folder, if it can be listed; ValueError otherwise."""
-    path = Path(folder)
-    if not path.exists():
-        raise ValueError(f"there is no folder {str(folder)!r}; give one with pictures in it")
-    if not path.is_dir():
-        raise ValueError(f"{str(folder)!r} is a file; give a folder with pictures in it")
-    if not os.access(path, os.R_OK | os.X_OK):
-        raise ValueError(f"the folder {str(folder)!r} may not be read; its permissions forbid it")
-    return path
 
 
 def picture_files(folder: Path) -> Iterator[Path]:

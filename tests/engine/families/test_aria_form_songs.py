@@ -9,21 +9,13 @@ import pytest
 from clavilux.audio.score import bar_quarters
 from clavilux.audio.sheet_text import load_sheet, read_sheet
 from clavilux.families.aria.family import check_controls
-from tests.helpers.drawn_songs import bar_of, begin, finished, silence, toy_aria
+from tests.helpers.drawn_songs import bar_of, begin, finished
+
+pytestmark = pytest.mark.usefixtures("silent")
 
 SHEETS = Path(__file__).parents[3] / "examples/sheets"
 FORMS = ("AABB", "ABA", "AABA", "AA'B", "verse-chorus", "ABACA", "intro 2, A 4, B 4, A 4")
 PROMPTS = ("irish jig on fiddle", "waltz for piano", "string quartet in A minor", "pop", "bossa nova")
-
-
-@pytest.fixture(scope="module")
-def aria():
-    return toy_aria()
-
-
-@pytest.fixture(autouse=True)
-def _silent(monkeypatch):
-    silence(monkeypatch)
 
 
 def ends(score):

@@ -12,17 +12,9 @@ from clavilux.audio.score import Score
 from clavilux.families.aria.family import check_controls
 from clavilux.families.aria.rewriting import Rewriting, read_bars
 from clavilux.family import Request
-from tests.helpers.drawn_songs import begin, finished, silence, toy_aria
+from tests.helpers.drawn_songs import begin, finished
 
-
-@pytest.fixture(scope="module")
-def aria():
-    return toy_aria()
-
-
-@pytest.fixture(autouse=True)
-def _silent(monkeypatch):
-    silence(monkeypatch)
+pytestmark = pytest.mark.usefixtures("silent")
 
 
 def piece(seed, bars=12, metre=(4, 4), pickup=0.0):

@@ -15,17 +15,9 @@ from clavilux.families.aria.prompt import parse_prompt
 from clavilux.families.aria.styles import STYLES
 from clavilux.families.aria.usual_forms import usual_form
 from tests.helpers.drawn_frames import walked
-from tests.helpers.drawn_songs import bar_of, begin, finished, silence, toy_aria
+from tests.helpers.drawn_songs import bar_of, begin, finished
 
-
-@pytest.fixture(scope="module")
-def aria():
-    return toy_aria()
-
-
-@pytest.fixture(autouse=True)
-def _silent(monkeypatch):
-    silence(monkeypatch)
+pytestmark = pytest.mark.usefixtures("silent")
 
 
 def controls_of(aria, prompt, seconds=None, **options):
