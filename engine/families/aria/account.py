@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clavilux.audio.harmony import Key
-from clavilux.families.aria.instruments import fold, words_of
+from clavilux.families.aria.instruments import INSTRUMENTS, fold, words_of
 from clavilux.families.aria.lexicon import PHRASES, Claim
+from clavilux.families.aria.tunes import SESSIONS
 
 if TYPE_CHECKING:
     from clavilux.families.aria.controls import Controls
@@ -109,10 +110,12 @@ def kept(
 def _is_kept(claim: Claim, settled: Settled) -> bool:
     slot, value, _ = claim
     controls, given = settled.controls, settled.given
-    if slot in ("style", "metre", "density", "section"):
+    if slot == "style":
+        return value == controls.style or (value == "folk" and controls.style in SESSIONS)
+    if slot in ("metre", "density", "section"):
         return getattr(controls, slot) == value
     if slot in ("instruments", "ensemble"):
-        return {*(value if slot == "instruments" else value[1])} - {"drums"} <= {*controls.instruments}
+        return all(_is_played(name, controls) for name in (value if slot == "instruments" else value[1]))
     if slot == "key":
         return value in (controls.key, controls.key.tonic)
     if slot == "mode":
@@ -130,6 +133,12 @@ def _is_kept(claim: Claim, settled: Settled) -> bool:
     if slot in ("chords", "form", "intro", "outro", "ritardando"):
         return slot not in given and "sheet" not in given
     return {"bars": settled.num_bars, "length": settled.seconds}.get(slot, value) == value
+
+
+def _is_played(name: str, controls: Controls) -> bool:
+    """Drums that nobody plays are said elsewhere. In a session any guitar is a guitar."""
+    near = INSTRUMENTS[name].written_as if controls.style in SESSIONS else None
+    return name in ("drums", *controls.instruments) or near in [INSTRUMENTS[n].written_as for n in controls.instruments]
 
 
 def _holds(claim: Claim, winners: dict[str, Claim]) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from clavilux.families.aria.controls import Controls
     from clavilux.families.aria.prompt import ParsedPrompt
 
-_SILENT_LEAD = ("intro", "breakdown")  # sections in which the melody rests
+SILENT_LEAD = ("intro", "breakdown")  # sections in which the melody rests
 _PROGRAMS = {name.lower(): number for number, name in enumerate(PROGRAM_NAMES)}
 
 
@@ -225,7 +225,7 @@ def melody_bars(sheet: LeadSheet, asked: FormOptions) -> list[Bar]:
     Sections that return return with their melody, which ends on the root of the last chord. Where the sheet was not
     asked for, the melody rests in an intro.
     """
-    bars = ended(plan_sheet(sheet, () if asked.sheet is not None else _SILENT_LEAD), 0.0)
+    bars = ended(plan_sheet(sheet, () if asked.sheet is not None else SILENT_LEAD), 0.0)
     return [
         replace(bar, chords=bar.chords and tuple((at, replace(c, bass=None)) for at, c in bar.chords)) for bar in bars
     ]

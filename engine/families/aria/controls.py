@@ -23,6 +23,7 @@ from clavilux.families.aria.instruments import INSTRUMENTS, NO_DRUMS, instrument
 from clavilux.families.aria.lexicon import PACES
 from clavilux.families.aria.literals import TEMPO_RANGE, no_metre
 from clavilux.families.aria.styles import METRES, STYLES, Metre, Style
+from clavilux.families.aria.tunes import TUNES, Tune
 
 if TYPE_CHECKING:
     from clavilux.families.aria.prompt import ParsedPrompt
@@ -117,7 +118,7 @@ def resolve(
     style = check_style(style) if style is not None else parsed.style
     habits = habits_of(style) if style else _style_for(names, parsed, seed)
     settled_metre = metre_given(metre) if metre is not None else parsed.metre
-    settled_metre = settled_metre or _weighted(_allowed(habits.metres, parsed, "metre"), seed, "metre")
+    settled_metre = settled_metre or _weighted(_allowed(_usual_metres(habits, parsed), parsed, "metre"), seed, "metre")
     pace = tempo_given(tempo) if tempo is not None else parsed.tempo
     chart, played_as = _chords(chords if chords is not None else parsed.chords)
     return Controls(
@@ -186,13 +187,25 @@ def _likelihood(style: Style, parsed: ParsedPrompt) -> float:
     return share
 
 
+def _tune_named(habits: Style, parsed: ParsedPrompt) -> Tune | None:
+    return TUNES.get(parsed.kind or "") if habits.name == parsed.style else None
+
+
+def _usual_metres(habits: Style, parsed: ParsedPrompt) -> tuple[tuple[Metre, float], ...]:
+    tune = _tune_named(habits, parsed)
+    return (tune.metres if tune is not None else ()) or habits.metres
+
+
 def _usual_instruments(habits: Style, parsed: ParsedPrompt, seed: int) -> tuple[str, ...]:
     """One of the style's ensembles, without the instruments that were refused."""
     refused = {value for slot, value in parsed.avoid if slot == "instrument"}
     if parsed.ensemble and parsed.style == habits.name and not parsed.players and not refused & set(parsed.ensemble):
         return parsed.ensemble
     ensembles = [(names, weight) for weight, names in habits.ensembles if not refused & set(names)]
-    if parsed.players:
+    tune = _tune_named(habits, parsed)
+    if tune is not None and parsed.players in (None, 1):
+        ensembles = [((name,), weight) for weight, name in tune.leads if name not in refused] or ensembles
+    elif parsed.players:
         usual = dict.fromkeys((*habits.ensembles[0][1], *habits.at_home, "violin", "viola", "cello", "flute", "oboe"))
         players = tuple(name for name in usual if name not in refused)[: parsed.players]
         ensembles = [pair for pair in ensembles if len(pair[0]) == parsed.players] or [(players, 1.0)]

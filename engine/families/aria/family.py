@@ -39,7 +39,7 @@ from clavilux.families.aria.form import moved, writers
 from clavilux.families.aria.formats import Task, TokenFormat, format_of
 from clavilux.families.aria.melody_song import MelodySong, check_melody
 from clavilux.families.aria.outline import Settlement, outline_of, settled
-from clavilux.families.aria.parts import lead_of, parts_of, programs_of
+from clavilux.families.aria.parts import cast_of, programs_of
 from clavilux.families.aria.prefix import (
     MODES,
     PREFIX_LENGTH,
@@ -53,6 +53,7 @@ from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.families.aria.refusal import check_understood
 from clavilux.families.aria.rewriting import OPTIONS as REWRITING
 from clavilux.families.aria.rewriting import Rewriting, check_rewriting
+from clavilux.families.aria.tunes import kind_of, tune_of
 from clavilux.families.configs import describing, section
 from clavilux.families.model_card import size_bytes
 from clavilux.families.tensors import count_elements, read_weights
@@ -263,8 +264,10 @@ class ScoreGeneration:
         self._controls, self._seconds = controls, length.seconds
         shift = shift_to_c(controls.key.tonic)
         self._moved = aria.writing.moved(shift)
-        parts, programs = parts_of(controls.instruments, shift) if plan is None else lead_of(plan, shift)
-        names_of = programs_of(controls.instruments if plan is None else (plan.written,), programs)
+        kind = kind_of(parsed, controls.style, controls.metre)
+        tune = tune_of(kind, controls.style)
+        names, parts, programs = cast_of(controls.instruments, plan, tune, shift)
+        names_of = programs_of(names, programs)
         before = written(given.score) if given is not None and given.score is not None else None
         task = Task(
             moved(outline.bars, shift),
@@ -279,10 +282,10 @@ class ScoreGeneration:
         heard = [names if names is None else frozenset(programs[program] for program in names) for names in heard]
         prefix = PrefixControls(
             style=style_index(
-                aria.styles, controls.style if plan is None else plan.band.composer, parsed.kind, leads=plan is not None
+                aria.styles, controls.style if plan is None else plan.band.composer, kind, leads=plan is not None
             ),
             mode=MODES.index(controls.key.mode),
-            tempo=tempo_bin(length.tempo),
+            tempo=tempo_bin(tune.tempo if tune is not None and tune.tempo else length.tempo),
             density=DENSITIES.index(controls.density),
             programs=tuple(part.program for part in parts),
         )

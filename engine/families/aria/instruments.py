@@ -91,7 +91,7 @@ INSTRUMENTS: dict[str, Instrument] = _table(
     ("pan flute", 75, "panpipes, pan pipes, panflute, pan pipe, ocarina", 73),
     ("banjo", 105, "", 24),
     ("fiddle", 110, "fiddler, fiedel, fidel, hardanger fiddle", 40),
-    ("drums", DRUMS, "drum, drum kit, drumkit, drum set, percussion, schlagzeug, batterie, bateria, 🥁"),
+    ("drums", DRUMS, "drum, drum kit, drumkit, drum set, percussion, bodhran, schlagzeug, batterie, bateria, 🥁"),
 )  # fmt: skip
 
 _STRINGS = ("violin", "violin", "viola", "cello")

@@ -40,7 +40,15 @@ from clavilux.windows import Windows
 
 _OF_COMPOSED = ("sheet", "form", "intro", "outro", "ritardando", "density", "section")
 # Styles that suit many a tune: of the others a tune's metre, tempo and mode must speak more clearly.
-_PLAIN = {"pop": 0.0, "folk session": 0.1, "ballad": 0.1, "country": 0.2, "jazz waltz": 0.2, "lullaby": 0.3}
+_PLAIN = {
+    "pop": 0.0,
+    "folk session": 0.1,
+    "jig session": 0.1,
+    "ballad": 0.1,
+    "country": 0.2,
+    "jazz waltz": 0.2,
+    "lullaby": 0.3,
+}
 _SELDOM = 1.0
 _OTHER_METRE, _PER_OCTAVE, _OTHER_MODE, _RELATED = 6.0, 3.0, 0.5, 0.8
 

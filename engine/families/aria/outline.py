@@ -17,8 +17,10 @@ from clavilux.families.aria import bands
 from clavilux.families.aria.controls import Controls, resolve, usual_tempi
 from clavilux.families.aria.form import Bar, parts_begun, plan_bars, plan_form, plan_sheet
 from clavilux.families.aria.form_options import OPTIONS, FormOptions, players_of
+from clavilux.families.aria.instruments import NO_DRUMS, instruments_named
 from clavilux.families.aria.lengths import Asked, Length, quarters_slowed, settle_length, tempos_of
 from clavilux.families.aria.prompt import ParsedPrompt
+from clavilux.families.aria.tunes import kind_of, session_of, tune_of, tune_sheet, with_players
 from clavilux.families.aria.usual_forms import usual_form
 from clavilux.family import Request
 
@@ -81,15 +83,17 @@ def outline_of(
     Raises:
         ValueError: a length, bars and a tempo that cannot be had together, or bars that the form cannot have.
     """
-    kind = usual_form(parsed.kind, controls.style, len(controls.chords or ()))
-    if _takes_own_form(controls, plan, asked, before_s):
+    named = parsed.kind or kind_of(parsed, controls.style, controls.metre)
+    kind = usual_form(named, controls.style, len(controls.chords or ()))
+    session = plan is not None and tune_of(named, controls.style) is not None
+    if _takes_own_form(controls, session or plan is None, asked, before_s):
         asked = replace(asked, own=kind)
     wanted = _wanted(request, parsed, controls, plan, asked, before_s, tempo_is_free)
     length = settle_length(wanted, _quarters_of(controls, asked))
     continues = before_s > 0
     ends_at = None if asked.free else kind.ends_at if kind is not None else 0.0
     sheet = None
-    if plan is not None:
+    if plan is not None and not (session and asked.shaped):
         sheet = bands.sheet_of(plan, asked, controls, length.tempo, length.bars, request.seed)
         bars = bands.melody_bars(sheet, asked)
     elif asked.sheet is not None:
@@ -101,6 +105,8 @@ def outline_of(
             parts, controls.metre, controls.key, seed=request.seed, chords=controls.chords, continues=continues,
             like=None if asked.own is None else partial(asked.own.like, seed=request.seed), ends_at=ends_at,
         )  # fmt: skip
+        if plan is not None:
+            bars, sheet = tune_sheet(bars, plan, controls.key, length.tempo, request.seed)
     else:
         bars = plan_bars(
             length.bars, controls.metre, section=controls.section, chords=controls.chords, key=controls.key,
@@ -109,10 +115,10 @@ def outline_of(
     return Outline(length, tuple(bars), asked.ritardando, sheet)
 
 
-def _takes_own_form(controls: Controls, plan: bands.BandPlan | None, asked: FormOptions, before_s: float) -> bool:
-    """Whether a whole piece begins, of which nothing else says the form: no option, no sheet and no band."""
+def _takes_own_form(controls: Controls, is_open: bool, asked: FormOptions, before_s: float) -> bool:
+    """Whether a whole piece begins, and no option or sheet says its form; nor a band, which `is_open` tells."""
     begins = before_s == 0 and controls.section == "whole"
-    return begins and plan is None and asked.form is None and asked.sheet is None and not asked.free
+    return begins and is_open and asked.form is None and asked.sheet is None and not asked.free
 
 
 class Settlement(NamedTuple):
@@ -132,10 +138,20 @@ def settled(parsed: ParsedPrompt, seed: int, options: dict[str, Any]) -> Settlem
         band = bands.band_of(options.get("style") or parsed.style)
         names = players_of(asked.sheet)[1] if band is None else bands.cast(asked.sheet, band)[1]
         options |= {"instruments": names} if names else {}
+    named = options.get("instruments")
+    whole = (options.get("section") or parsed.section or "whole") == "whole" and not asked.free
+    if options.get("style") is None and asked.sheet is None and whole:
+        options["style"] = session_of(parsed, parsed.instruments if named is None else instruments_named(named))
     controls = resolve(parsed, seed=seed, **options)
     plan = bands.plan_of(controls.style, parsed, controls, own)
     controls = replace(controls, unmet=controls.unmet + asked.played_as)
-    return Settlement(controls if plan is None else bands.with_band(controls, plan), plan, asked)
+    if plan is None:
+        return Settlement(controls, plan, asked)
+    if tune_of(kind_of(parsed, controls.style, controls.metre), controls.style) is not None:
+        drums_asked = parsed.drums is not None or "drums" in own or any(NO_DRUMS in each for each in parsed.unmet)
+        plan, playing = with_players(plan, controls.instruments, drums_asked)
+        controls = replace(controls, instruments=playing)
+    return Settlement(bands.with_band(controls, plan), plan, asked)
 
 
 def _quarters_of(controls: Controls, asked: FormOptions) -> Callable[[int], float]:
@@ -170,7 +186,7 @@ def _wanted(
         if bars not in (None, own):
             raise ValueError(f"bars is {bars}, and {asked.name} has {own}; leave out one of the two")
         bars = own
-    usual = asked.usual() if plan is None else bands.usual_bars(plan, asked)
+    usual = asked.usual() if plan is None or asked.own is not None else bands.usual_bars(plan, asked)
     return Asked(
         seconds=request.seconds,
         open_length=request.open_length,

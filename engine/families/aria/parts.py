@@ -1,6 +1,6 @@
 """Who plays what the composer writes: the parts of named instruments, and their programs.
 
-Knows ranges and hands. Does not know tokens (`grammar`) or styles.
+Knows ranges, hands, and for whom tunes are written. Does not know tokens (`grammar`) or styles.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import replace
 from clavilux.families.aria import bands
 from clavilux.families.aria.grammar import RANGES, Part
 from clavilux.families.aria.instruments import INSTRUMENTS
+from clavilux.families.aria.tunes import Tune
 
 # Choirs of voices begin several notes at once, single voices one for each player; others as hands allow.
 _HANDS = {
@@ -53,6 +54,28 @@ def programs_of(
         return None if players is None else frozenset(found[name] for name in players if name in found)
 
     return of
+
+
+def cast_of(
+    instruments: tuple[str, ...], plan: bands.BandPlan | None, tune: Tune | None, shift: int
+) -> tuple[tuple[str, ...], list[Part], dict[int, int]]:
+    """(for whom the composer writes, and `parts_of` them): everybody, a band's melody, or who plays a tune."""
+    names = instruments if plan is None else (plan.written,)
+    if tune is not None and len(set(names)) == 1:
+        return names, *_tune_parts(tune, names[0], shift)
+    return names, *(parts_of(names, shift) if plan is None else lead_of(plan, shift))
+
+
+def _tune_parts(tune: Tune, name: str, shift: int) -> tuple[list[Part], dict[int, int]]:
+    """As `parts_of` for a tune that one plays by himself, or that leads a session: written as all of its kind are.
+
+    Who plays one note at a time keeps his own part where those of the kind are for a piano.
+    """
+    (part,), programs = parts_of((name,), shift)
+    written = INSTRUMENTS[tune.written].program
+    if written in _HANDS and INSTRUMENTS[name].program not in _HANDS:
+        return [part], programs
+    return [replace(part, program=written, most_notes=_HANDS.get(written, 1))], {written: INSTRUMENTS[name].program}
 
 
 def lead_of(plan: bands.BandPlan, shift: int) -> tuple[list[Part], dict[int, int]]:

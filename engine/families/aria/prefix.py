@@ -48,9 +48,9 @@ def style_index(known: Sequence[str], name: str, kind: str | None, *, leads: boo
 
     `leads`: a band plays, and what is written is its melody.
     """
-    if leads and _LEAD in known:
-        return known.index(_LEAD)
-    return known.index(kind if kind is not None and kind in known and KINDS.get(kind) == name else name)
+    if kind is not None and kind in known and KINDS.get(kind) == name:
+        return known.index(kind)
+    return known.index(_LEAD if leads and _LEAD in known else name)
 
 
 class PrefixConditioner(nn.Module):

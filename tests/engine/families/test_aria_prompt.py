@@ -21,7 +21,7 @@ PROMPTS = [
     ("slow church organ chorale in G minor",
      {"style": "chorale", "instruments": ("church organ",), "key": "G minor", "pace": "slow"}),
     ("irish reel on fiddle",
-     {"style": "folk", "instruments": ("fiddle",), "metre": (4, 4), "span": (168, 208)}),
+     {"style": "folk", "instruments": ("fiddle",), "metre": (2, 2), "span": (184, 224)}),
     ("brass chorale", {"style": "chorale", "instruments": BRASS}),
     ("fast baroque harpsichord in D major 3/4",
      {"style": "baroque", "instruments": ("harpsichord",), "key": "D major", "metre": (3, 4),

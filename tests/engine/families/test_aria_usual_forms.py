@@ -52,7 +52,7 @@ def test_a_kind_has_its_form(aria, prompt, seconds, form):
         ("fugue for organ", {}),
         ("irish jig", {"form": "free"}),
         ("irish jig", {"section": "middle"}),
-        ("irish jig", {"chords": "D G A"}),
+        ("irish jig on fiddle", {"chords": "D G A"}),
     ],
 )
 def test_what_has_no_form(aria, prompt, options):
@@ -100,7 +100,7 @@ def test_a_waltz_as_it_ends_returns_to_its_beginning():
 def test_bars_of_a_part_come_again_in_it(aria):
     found = set()
     for seed in range(12):
-        score = finished(begin(aria, "irish jig", seed=seed), seed).score
+        score = finished(begin(aria, "irish jig on fiddle", seed=seed), seed).score
         again = tuple(bar_of(score, 4 + i) == bar_of(score, i) for i in range(3))
         found.add(again)
         assert all(bar_of(score, 8 + i) == bar_of(score, i) for i in range(7))  # the second time
