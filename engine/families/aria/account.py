@@ -17,6 +17,7 @@ from clavilux.families.aria.tunes import SESSIONS
 
 if TYPE_CHECKING:
     from clavilux.families.aria.controls import Controls
+    from clavilux.families.aria.prompt import ParsedPrompt
 
 _MAX_TAKEN = 50
 # Need no word where they do not hold: lengths, of which `form.fit_asked` says why; and what a form is usually like.
@@ -221,3 +222,12 @@ def hints(unknown: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
             found = get_close_matches(word, near, n=1, cutoff=0.83)
             found_for += [(written, found[0])] if found else []
     return tuple(found_for)
+
+
+def unknown_words(parsed: ParsedPrompt) -> list[str]:
+    """The words that meant nothing, with the known word that is spelled nearly so; the others counted."""
+    near = dict(parsed.hints)
+    words = [f"{word} (did you mean {near[word]}?)" if word in near else word for word in parsed.unknown]
+    more = parsed.unknown_count - len(parsed.unknown)
+    words += [f"and {more} more"] if more > 0 else []
+    return words + ([f"{parsed.unread} characters were not read"] if parsed.unread else [])

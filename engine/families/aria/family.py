@@ -26,7 +26,7 @@ from clavilux.conditioning import Conditioning
 from clavilux.decoder import Decoder, DecoderSpec
 from clavilux.errors import CheckpointError
 from clavilux.families.aria import bands
-from clavilux.families.aria.account import Settled, kept
+from clavilux.families.aria.account import Settled, kept, unknown_words
 from clavilux.families.aria.continuation import (
     Continuation,
     read_continuation,
@@ -359,15 +359,6 @@ class ScoreGeneration:
         return torch.cat([recording, samples], dim=1)
 
 
-def _unknown(parsed: ParsedPrompt) -> list[str]:
-    """The words that meant nothing, with the known word that is spelled nearly so; the others counted."""
-    near = dict(parsed.hints)
-    words = [f"{word} (did you mean {near[word]}?)" if word in near else word for word in parsed.unknown]
-    more = parsed.unknown_count - len(parsed.unknown)
-    words += [f"and {more} more"] if more > 0 else []
-    return words + ([f"{parsed.unread} characters were not read"] if parsed.unread else [])
-
-
 def _options(request: Request, given: Continuation | None) -> dict[str, Any]:
     """The controls that options or the given music settle."""
     return (given.controls() if given is not None else {}) | dict(request.controls)
@@ -383,7 +374,7 @@ def _receipt(
         "prompt": request.prompt[:500],
         "seconds": request.seconds,
         "seed": request.seed,
-        "unknown": _unknown(parsed),
+        "unknown": unknown_words(parsed),
         "unmet": [*parsed.unmet, *controls.unmet, *unmet],
         "taken": taken,
         "controls": {
