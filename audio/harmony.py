@@ -93,6 +93,16 @@ class Key:
         return frozenset((self.tonic + degree) % 12 for degree in degrees)
 
     @property
+    def home(self) -> Chord:
+        """The triad on the tonic."""
+        return Chord(self.tonic, "maj" if self.mode == "major" else "min")
+
+    @property
+    def parallel(self) -> Key:
+        """The key of the other mode on the same tonic."""
+        return Key(self.tonic, "minor" if self.mode == "major" else "major")
+
+    @property
     def relative(self) -> Key:
         """The key of the other mode with the same key signature."""
         if self.mode == "minor":

@@ -242,7 +242,7 @@ def harmony_of(score: Score) -> list[Harmony]:
     """The chords of each bar; one without any has those before it, and the first the key's tonic."""
     starts = score.bar_starts()
     key = score.key or Key(0, "major")
-    last = Chord(key.tonic, "maj" if key.mode == "major" else "min")
+    last = key.home
     found: list[Harmony] = []
     for start in starts:
         numerator, denominator = score.metre_at(start)

@@ -251,8 +251,7 @@ class Arranger:
 
         def at(quarter: float) -> Chord:
             index = int(np.searchsorted(self._chord_times, place.start + quarter + 1e-6, side="right")) - 1
-            tonic = Chord(self.sheet.key.tonic, "min" if self.sheet.key.mode == "minor" else "maj")
-            return self._chords[index] if index >= 0 else tonic
+            return self._chords[index] if index >= 0 else self.sheet.key.home
 
         def lowest(start: float, end: float) -> int | None:
             if melody is None or not len(melody):

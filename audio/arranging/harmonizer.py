@@ -193,7 +193,7 @@ def tonic_state(key: Key, band: Band | None = None) -> int:
         tonics = [state for state in own if STATES[state][0] == 0]
         if tonics:
             return max(dict.fromkeys(tonics), key=tonics.count)
-    return state_of(Chord(key.tonic, "min" if key.mode == "minor" else "maj"), key)
+    return state_of(key.home, key)
 
 
 @lru_cache(1)

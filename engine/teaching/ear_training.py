@@ -91,7 +91,7 @@ def chord(rng: random.Random, level: int, quality: str) -> Exercise:
 def cadence_chords(kind: str, key: Key) -> list[Chord]:
     """Four chords that close in this way."""
     minor = key.mode == "minor"
-    home = Chord(key.tonic, "min" if minor else "maj")
+    home = key.home
     four, five = Chord((key.tonic + 5) % 12, home.quality), Chord((key.tonic + 7) % 12, "maj")
     six = Chord((key.tonic + (8 if minor else 9)) % 12, "maj" if minor else "min")
     return {
@@ -136,7 +136,7 @@ def metre_score(metre: tuple[int, int], key: Key, tempo: float, bars: int = 4) -
     """A bass note on each strong beat, chords on the others, I and V in turn."""
     numerator, denominator = metre
     unit = 4.0 / denominator
-    chords = [Chord(key.tonic, "min" if key.mode == "minor" else "maj"), Chord((key.tonic + 7) % 12, "7")]
+    chords = [key.home, Chord((key.tonic + 7) % 12, "7")]
     rows: list[tuple[float, float, int]] = []
     for bar in range(bars):
         bass, *upper = examples.voiced([chords[bar % 2 if bar < bars - 1 else 0]])[0]

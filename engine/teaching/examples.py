@@ -149,8 +149,7 @@ def in_other_mode(score: Score, key: Key) -> Score:
     else:
         move = np.isin(degree, (3, 8)) | ((degree == 10) & (under >= 0))
         notes["pitch"][pitched & move] += 1
-    other = Key(key.tonic, "minor" if key.mode == "major" else "major")
-    return replace(score, notes=notes, key=other, chords=(), signature=None)
+    return replace(score, notes=notes, key=key.parallel, chords=(), signature=None)
 
 
 def _chord_root_at(score: Score, quarter: float) -> int:

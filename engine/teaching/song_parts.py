@@ -135,7 +135,7 @@ def _bars_clip(facts: SongFacts, first: int, count: int) -> Audio:
 
 def _key(facts: SongFacts) -> Section:
     key = facts.reading.key
-    other = Key(key.tonic, "minor" if key.mode == "major" else "major")
+    other = key.parallel
     scale = examples.scale_played(key)
     steps = sorted(set(scale.notes["pitch"][:8].tolist()))
     marks = {pitch: drawings.pitch_name(pitch, key) for pitch in steps}
@@ -223,7 +223,7 @@ def _chord_rows(spans: tuple[Span, ...], key: Key) -> list[tuple[str, str, str, 
 def _dominant(facts: SongFacts) -> Section:
     key = facts.reading.key
     five = Chord((key.tonic + 7) % 12, "7")
-    home = Chord(key.tonic, "maj" if key.mode == "major" else "min")
+    home = key.home
     four = Chord((key.tonic + 5) % 12, home.quality)
     blocks: list[Block] = [
         Text(

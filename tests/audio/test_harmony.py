@@ -44,6 +44,8 @@ def test_every_key_round_trips_and_has_a_scale():
         assert (key.relative.sharps - key.sharps) % 12 == 0  # F# major and Eb minor: 6 sharps, 6 flats
         assert -6 <= key.sharps <= 6
         assert len(key.scale) == (7 if key.mode == "major" else 9)
+    assert [str(Key.parse(name).parallel) for name in ("C", "Am", "Eb")] == ["C minor", "A major", "Eb minor"]
+    assert [str(Key.parse(name).home) for name in ("C", "Am", "Eb")] == ["C", "Am", "Eb"]
     assert Key.parse("G minor").scale == {7, 9, 10, 0, 2, 3, 4, 5, 6}
     assert [Key.parse(name).sharps for name in ("C", "G", "F", "Am", "Gm", "F#m")] == [0, 1, -1, 0, -2, 3]
 
