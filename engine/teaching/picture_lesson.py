@@ -1,4 +1,4 @@
-"""A picture's lesson put together: composition, colors, light, edges, each drawn on the picture; variations; questions.
+"""A picture's lesson put together: what is measured, drawn on it; the same made otherwise; its making; questions.
 
 Knows the sections and their words. Does not know how anything is measured (`picture_facts`) or drawn
 (`picture_drawings`).
@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from clavilux.image.picture import Picture
+from clavilux.image_model import ImageModel
 from clavilux.teaching import picture_drawings as drawings
 from clavilux.teaching.lesson import Block, Drawing, Image, Lesson, Row, Section, Table, Text
+from clavilux.teaching.picture_arts import seen_by_others
 from clavilux.teaching.picture_exercises import exercises
 from clavilux.teaching.picture_facts import DIRECTIONS, PictureFacts, picture_facts
+from clavilux.teaching.picture_model_part import how_painted
 
 _HARMONY = {
     "no hue": "none of them is more than gray",
@@ -26,7 +29,14 @@ _HARMONY = {
 }
 
 
-def picture_lesson(picture: Picture, title: str, seed: int, made: dict[str, Any]) -> Lesson:
+def picture_lesson(
+    picture: Picture,
+    title: str,
+    seed: int,
+    made: dict[str, Any],
+    painter: ImageModel | None = None,
+    device: str = "auto",
+) -> Lesson:
     """The lesson of a picture.
 
     Args:
@@ -34,18 +44,23 @@ def picture_lesson(picture: Picture, title: str, seed: int, made: dict[str, Any]
         title: its name.
         seed: of the exercises.
         made: the lesson's own receipt; that of the picture, if it has one, is read from the picture.
+        painter: the model that has just painted it.
+        device: where networks look at it.
 
     Raises:
         ValueError: as `picture_facts`.
     """
     facts = picture_facts(picture, title)
     sections = [composition(facts), palette(facts), light(facts), edges(facts), variations(facts)]
+    sections.append(seen_by_others(picture, seed, device))
     found = facts.as_dict()
     painted = painting(picture)
     if painted:
         found |= painted
         words = " ".join(f"{name.capitalize()}: {value}." for name, value in painted.items())
-        sections.append(Section("How it was painted", (Text(f"The file says of itself how it was made. {words}"),)))
+        said = "" if painter is not None else "The file says of itself how it was made. "
+        blocks = how_painted(picture, painter, device) if "model" in painted else []
+        sections.append(Section("How it was painted", (Text(f"{said}{words}"), *blocks)))
     asked = exercises(facts, seed)
     sections.append(Section("Look for yourself", tuple(asked)))
     lead = (
@@ -53,7 +68,8 @@ def picture_lesson(picture: Picture, title: str, seed: int, made: dict[str, Any]
         "how the edges run, each drawn on the picture; then questions. What is said here is measured. It says how the "
         "picture is built, not whether it is good, and it does not know what is shown."
     )
-    return Lesson(f"A lesson on {title}", lead, found, tuple(sections), made, picture.remarks)
+    on = "A lesson on" if painter is None else "A lesson on:"
+    return Lesson(f"{on} {title}", lead, found, tuple(sections), made, picture.remarks)
 
 
 def painting(picture: Picture) -> dict[str, Any]:

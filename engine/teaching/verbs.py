@@ -16,6 +16,7 @@ from clavilux.checks import whole_number
 from clavilux.files import PathLike, check_readable, is_midi, is_score
 from clavilux.image.frames import PICTURES
 from clavilux.image.picture import Picture
+from clavilux.image_model import ImageModel
 from clavilux.loading import load
 from clavilux.music_model import MusicModel
 from clavilux.teaching.lesson import Lesson
@@ -38,15 +39,15 @@ def teach(
 ) -> Lesson:
     """A lesson about a song or a picture.
 
-    A prompt is made into a song first. Of a recording the strongest voice is heard (`audio.transcribing`), and chords
-    are those that fit it.
+    A prompt is made into a song first, or into a picture where the model paints. Of a recording the strongest voice is
+    heard (`audio.transcribing`), and chords are those that fit it.
 
     Args:
-        source: a prompt; the path of a MIDI, MusicXML or ABC file of a recording or of a picture; an `Audio`, a
-            `Score` or a `Picture`.
-        model: what makes a song of a prompt: a name, folder, file or hub id.
+        source: a prompt, of a song or of a picture; the path of a MIDI, MusicXML or ABC file, of a recording or of a
+            picture; an `Audio`, a `Score` or a `Picture`.
+        model: what makes a song or a picture of a prompt: a name, folder, file or hub id.
         seconds: how long the song of a prompt is; what the prompt says if None, else 20.
-        seed: of the song and of the exercises; the same seed gives the same lesson.
+        seed: of the song or picture and of the exercises; the same seed gives the same lesson.
         device: auto, cpu, cuda or mps.
 
     Returns:
@@ -64,7 +65,7 @@ def teach(
         return _of_clip(source, "a clip", seed, None)
     if isinstance(source, Picture):
         title = "a picture" if source.origin is None else source.origin.stem
-        return picture_lesson(source, title, seed, {"seed": seed})
+        return picture_lesson(source, title, seed, {"seed": seed}, device=device)
     if not isinstance(source, (str, Path)) and not hasattr(source, "__fspath__"):
         raise TypeError(
             f"source is a {type(source).__name__}; it should be a prompt, the path of a file, an Audio, a Score "
@@ -77,7 +78,8 @@ def teach(
         has = "is a picture" if path.suffix.lower() in PICTURES else "has a length of its own"
         raise ValueError(f"seconds is {seconds:g}, and {str(path)!r} {has}; leave seconds out")
     if path.suffix.lower() in PICTURES:
-        return picture_lesson(Picture.load(path), path.stem, seed, {"file": path.name, "seed": seed})
+        receipt = {"file": path.name, "seed": seed}
+        return picture_lesson(Picture.load(path), path.stem, seed, receipt, device=device)
     kind = "MIDI file" if is_midi(path) else "score file" if is_score(path) else "sound file"
     check_readable(path, kind)
     if kind != "sound file":
@@ -109,8 +111,13 @@ def _facts(clip: Audio, title: str, source: str) -> SongFacts:
 
 def _of_prompt(prompt: str, name: str, seconds: float | None, seed: int, device: str) -> Lesson:
     model = load(name, device=device)
+    if isinstance(model, ImageModel):
+        if seconds is not None:
+            raise ValueError(f"seconds is {seconds:g}, and {name!r} paints pictures; leave seconds out")
+        picture = model.generate(prompt, seed=seed)
+        return picture_lesson(picture, prompt, seed, dict(picture.receipt), model, device)
     if not isinstance(model, MusicModel):
-        raise ValueError(f"{name!r} makes no songs of one piece; give a model of music, such as aria")
+        raise ValueError(f"{name!r} makes no songs of one piece and no pictures; give a model that does, such as aria")
     clip = model.generate(prompt, seed=seed, seconds=seconds)
     facts = _facts(clip, prompt, "prompt")
     return song_lesson(facts, prompt, seed, Made(dict(clip.receipt), clip.remarks, model, clip))

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clavilux.image.arts import LITE0
 from clavilux.image.arts.features import Features, load_features
 from clavilux.image.latents import gan_files
 from clavilux.image.latents.adversarial import Objective
@@ -31,7 +32,6 @@ from clavilux.training.draws import noise_of, pieces, rows_of, some_of
 from clavilux.training.gan_game import Game, GameSpec, Real
 from clavilux.training.perception import describe
 from clavilux.training.picture_folder import PictureFolder
-from clavilux.training.vae import LITE0
 
 MEASURED = 256  # pictures of each kind at most that are measured with
 TOGETHER = 64  # pictures that are encoded or made at once

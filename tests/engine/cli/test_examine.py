@@ -12,7 +12,7 @@ from clavilux.examining import verb
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, tmp_path):
-    monkeypatch.setattr(verb, "_LAYERS_IN", "no_such_module")
+    monkeypatch.setattr(verb, "LITE0", "no_such_module")
     monkeypatch.setenv("CLAVILUX_DATA", str(tmp_path / "data"))
 
 

@@ -10,7 +10,7 @@ from commands import call, refuse
 from clavilux.audio.notes import PART_NOTE
 from clavilux.audio.score import Score
 from clavilux.image.picture import Picture
-from clavilux.teaching import verbs
+from clavilux.teaching import picture_lesson, verbs
 from clavilux.teaching.lesson import Exercise, Lesson, Section, Text
 
 
@@ -34,7 +34,7 @@ def test_a_page_and_a_report(tmp_path, monkeypatch):
     assert "C major" in call("teach", "slow chorale", "-o", page).stdout
 
 
-def test_one_sentence_and_no_page(tmp_path):
+def test_one_sentence_and_no_page(tmp_path, monkeypatch):
     page = tmp_path / "a.html"
     Score(np.array([(0, 4, 60, 80, 0, False, 0)], dtype=PART_NOTE)).save_midi(tmp_path / "one.mid")
     soundfile.write(tmp_path / "silence.wav", np.zeros(22050), 22050)
@@ -44,11 +44,14 @@ def test_one_sentence_and_no_page(tmp_path):
     assert "text.mid" in refuse("teach", tmp_path / "text.mid", "-o", page)
     assert "there is no file" in refuse("teach", tmp_path / "none.mid", "-o", page)
     assert "should end in .html" in refuse("teach", "a waltz", "-o", tmp_path / "a.pdf")
-    assert "makes no songs" in refuse("teach", "red apple", "--model", "lumia", "-o", page)
+    assert "leave seconds out" in refuse("teach", "red apple", "--model", "lumia", "--seconds", 3, "-o", page)
+    monkeypatch.setattr(verbs, "load", lambda *_, **__: None)
+    assert "makes no songs of one piece and no pictures" in refuse("teach", "a waltz", "--model", "odd", "-o", page)
     assert not page.exists()
 
 
-def test_a_picture_and_one_sentence_for_what_is_none(tmp_path):
+def test_a_picture_and_one_sentence_for_what_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(picture_lesson, "seen_by_others", lambda *_: Section("As others would see it", ()))
     page = tmp_path / "a.html"
     pixels = torch.zeros(40, 48, 3, dtype=torch.uint8)
     Picture(pixels).save(tmp_path / "blank.png")

@@ -45,7 +45,7 @@ def folders(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, tmp_path_factory):
     """Without Lite0, and with a data folder of its own for the whole module."""
-    monkeypatch.setattr(verb, "_LAYERS_IN", "no_such_module")
+    monkeypatch.setattr(verb, "LITE0", "no_such_module")
     monkeypatch.setenv("CLAVILUX_DATA", str(tmp_path_factory.getbasetemp() / "examined"))
 
 

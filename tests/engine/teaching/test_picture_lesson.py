@@ -11,8 +11,8 @@ from PIL import ImageFilter
 import clavilux
 from clavilux.image.examination.canvas import lab_of
 from clavilux.image.picture import Picture
-from clavilux.teaching import picture_checking, picture_drawings, picture_exercises
-from clavilux.teaching.lesson import Image
+from clavilux.teaching import picture_checking, picture_drawings, picture_exercises, picture_lesson
+from clavilux.teaching.lesson import Image, Section
 from clavilux.teaching.picture_facts import DIRECTIONS, picture_facts, rgb_of
 
 WAVES = ((1, 0), (1, -1), (0, 1), (1, 1))
@@ -26,6 +26,14 @@ def scene():
     pixels[46:76, 70:110] = ORANGE
     pixels[46:76:5, 70:110] = PALE
     return pixels
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """Without networks, whose own test is elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(picture_lesson, "seen_by_others", lambda *_: Section("As others would see it", ()))
+        yield
 
 
 @pytest.fixture(scope="module")
