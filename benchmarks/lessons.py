@@ -121,7 +121,9 @@ def main() -> None:
     for row in rows:
         print(json.dumps(row, ensure_ascii=False))
     if asked.json:
-        asked.json.write_text(json.dumps({"chromium": version, "pages": rows}, indent=1, ensure_ascii=False) + "\n")
+        kept = json.loads(asked.json.read_text()) if asked.json.exists() else {}
+        found = kept | {"chromium": version, "pages": rows}
+        asked.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     sys.exit(bool(sum(len(row["problems"]) for row in rows)))
 
 
