@@ -49,7 +49,7 @@ class Made:
         return KINDS[self.kind][1]
 
 
-def compose(folder: Path, count: int, mark: bool, first: int = 0) -> int:
+def compose(folder: Path, count: int, mark: bool, first: int = 0, bars: int = BARS) -> int:
     """Write songs first .. first + count - 1, whole batches, those apart that are there; how many were composed.
 
     Song n is of kind n // BATCH, round about, with seed n: every batch has the nonces of BATCH seeds in a row.
@@ -62,7 +62,7 @@ def compose(folder: Path, count: int, mark: bool, first: int = 0) -> int:
             continue
         kind = start // BATCH % len(KINDS)
         words, _, metre, tempo = KINDS[kind]
-        seconds = BARS * bar_quarters(metre) * 60 / tempo
+        seconds = bars * bar_quarters(metre) * 60 / tempo
         seeds = list(range(start, start + BATCH))
         with silent(), _entropies() as found:
             songs = composer.generate(

@@ -16,6 +16,7 @@ import platform
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from itertools import combinations, pairwise
 from pathlib import Path
 
@@ -25,8 +26,11 @@ from measures import chord_share, scale_share, texture
 from quality import commit
 from scipy import stats
 
+import clavilux
 from clavilux.audio.harmony_analysis import find_chords
 from clavilux.audio.score import Score
+from clavilux.families.aria.chances import note_chances
+from clavilux.families.aria.family import Aria
 from clavilux.mark_key import PUBLIC, MarkKey
 from clavilux.marking import NONCES
 from clavilux.provenance.mark_scores import find_in_score
@@ -37,7 +41,7 @@ ALARMS = (1e-2, 1e-3)
 EXCERPT_BARS = 8  # of real scores: as long as the songs
 TAIL_BARS, WRONG_KEYS = 4, 1000
 EDITED = 16  # songs whose mark is found, that are edited
-LENGTHS = (0, 24, 50, 75, 100, 150, 200, 10**6)  # notes
+LENGTHS = (0, 24, 50, 75, 100, 150, 200, 300, 500, 10**6)  # notes
 TICK = 1 / 24  # of a quarter
 
 
@@ -61,6 +65,12 @@ def real_excerpts(folder: Path, count: int) -> Iterable[tuple[str, Score]]:
             yield row["file"], score
 
 
+@cache
+def composer() -> Aria:
+    """Says where notes had a choice, as it does for `clavilux verify`."""
+    return clavilux.load("aria", device="cpu").family
+
+
 class Kept:
     """p-values and numbers of tokens by name, in a file."""
 
@@ -74,7 +84,7 @@ class Kept:
         for name, score in songs:
             names.append(name)
             if name not in self.found:
-                mark = find_in_score(score, key)
+                mark = find_in_score(score, key, note_chances(composer(), score))
                 self.found[name] = [mark.p, mark.tokens]
                 if len(self.found) % 10 == 0:
                     self.save()
@@ -176,8 +186,10 @@ def tail(songs: list[tuple[str, Score]], folder: Path, keys: int) -> dict:
     for name, score in songs:
         path = folder / f"wrong-{hashlib.sha256(name.encode()).hexdigest()[:8]}.json"
         found = json.loads(path.read_text()) if path.exists() else []
+        chances = note_chances(composer(), score) if len(found) < keys else None
         for number in range(len(found), keys):
-            found.append(find_in_score(score, MarkKey(hashlib.sha256(f"wrong {number}".encode()).digest())).p)
+            key = MarkKey(hashlib.sha256(f"wrong {number}".encode()).digest())
+            found.append(find_in_score(score, key, chances).p)
             if number % 10 == 9 or number == keys - 1:
                 path.write_text(json.dumps(found))
         values += [[p, 0] for p in found[:keys]]

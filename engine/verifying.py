@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from clavilux.audio import io as sounds
 from clavilux.files import MIDI_ENDINGS, PathLike, check_readable, read_text
@@ -19,6 +19,7 @@ from clavilux.provenance.identity import blocks
 from clavilux.provenance.verdict import Mark, Verdict
 
 if TYPE_CHECKING:
+    from clavilux.families.aria.family import Aria
     from clavilux.model import Model
 
 
@@ -54,7 +55,7 @@ def _marks(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[tu
     ending = path.suffix.lower()
     try:
         if ending in MIDI_ENDINGS:
-            return _in_notes(path, searched), ()
+            return _in_notes(path, searched, model), ()
         if ending in sounds.FORMATS:
             return _in_sound(path, searched, model), ()
         if EMBEDDED.get(ending, "").startswith("image/"):
@@ -64,12 +65,24 @@ def _marks(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[tu
     return (), ()
 
 
-def _in_notes(path: Path, searched: list[MarkKey]) -> tuple[Mark, ...]:
+def _in_notes(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[Mark, ...]:
     from clavilux.audio.score import Score
+    from clavilux.families.aria.chances import note_chances
+    from clavilux.families.aria.family import Aria
     from clavilux.provenance.mark_scores import find_in_score
 
-    score = Score.from_midi(path)
-    return tuple(find_in_score(score, key) for key in searched)
+    score, composer = Score.from_midi(path), getattr(model, "family", None)
+    aria = composer if isinstance(composer, Aria) else _composer()
+    chances = note_chances(aria, score)
+    return tuple(find_in_score(score, key, chances) for key in searched)
+
+
+@functools.lru_cache(maxsize=1)
+def _composer() -> Aria:
+    """The bundled composer, which says where a note had a choice."""
+    from clavilux.loading import load
+
+    return cast("Aria", load("aria", device="cpu").family)
 
 
 def _in_sound(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[Mark, ...]:

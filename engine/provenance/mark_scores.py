@@ -8,14 +8,18 @@ transpositions are tried, and the beginnings of bars, as bars may have been cut 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import NamedTuple
+
 import numpy as np
 import torch
-from torch import Tensor
 
+from clavilux.audio.harmony_analysis import find_key
 from clavilux.audio.score import Score
 from clavilux.mark_key import MarkKey
 from clavilux.marking import MOST_CHOICES, NONCES, SCORE_KIND, TICKS, Place
-from clavilux.provenance.mark import distinct, gamma_tail, group_scores, of_tries
+from clavilux.provenance.mark import gamma_tail, group_scores, of_tries, weighted_bound, weighted_tail
 from clavilux.provenance.verdict import Mark
 
 CLASSES = 12
@@ -24,85 +28,145 @@ SWINGS = (0.54, 0.75)  # of a quarter: between them an eighth that swings begins
 CERTAIN = 1e-7  # a p-value that nothing else has to be tried for
 MOST_BARS = 32  # that are tried as the beginning, before and after the file's own
 MOST_NOTES = 1000  # that are looked at from each beginning on
-_PLACES = 4096  # whose noise is held at once, 48 MiB
+EVEN = 0.5  # the chance of a note of which nothing is known
+LEAST_CHANCE = 0.2  # a note that was less likely may be a person's: it weighs 4 at most
+SURE = 0.9  # a note that was likelier had no choice
+_SMALLEST = 2.0**-32  # of a score in float32 whose u was rounded to 1
+_PLACES = 2048  # whose noise is held at once, 48 MiB
 
 
-def marked_notes(score: Score, *, straight: bool = False) -> tuple[list[int], list[Place]]:
-    """The class of each pitched note's pitch, and its place, each pair once.
+class Reading(NamedTuple):
+    """Notes that may be marked: the class of each one's pitch, its place, and what it weighs; each pair once."""
 
-    Notes of one program and onset stand by pitch. straight: what swings is put back to the middle of its quarter.
+    groups: list[int]
+    places: list[Place]
+    weights: list[float]
+
+
+def marked_notes(score: Score, chances: np.ndarray | None = None, *, straight: bool = False) -> Reading:
+    """The pitched notes on the grid. Notes of one program and onset stand by pitch.
+
+    Args:
+        score: any.
+        chances: [N], how likely each of its notes was (`find_in_score`).
+        straight: what swings is put back to the middle of its quarter.
     """
-    notes = score.notes[~score.notes["drum"]]
+    pitched = ~score.notes["drum"]
+    notes = score.notes[pitched]
+    given = np.full(len(notes), EVEN) if chances is None else chances[pitched]
     starts = notes["start"].astype(np.float64)
     if straight:
         within = starts % 1
         starts = np.where((within > SWINGS[0]) & (within < SWINGS[1]), np.floor(starts) + 0.5, starts)
     ticks = np.round(starts * TICKS).astype(np.int64)
     order = np.lexsort((notes["pitch"], notes["program"], ticks))
-    groups, places, counts = [], [], dict[tuple[int, int], int]()
+    found, counts = dict[tuple[int, Place], float](), dict[tuple[int, int], int]()
     for index in order[np.abs(starts * TICKS - ticks)[order] < OFF_GRID]:
         where = int(ticks[index]), int(notes["program"][index])
         choice = counts[where] = counts.get(where, -1) + 1
         if choice < MOST_CHOICES:
-            groups.append(int(notes["pitch"][index]) % CLASSES)
-            places.append(Place(*where, choice))
-    return distinct(groups, places)
+            pair = int(notes["pitch"][index]) % CLASSES, Place(*where, choice)
+            found.setdefault(pair, 1 / max(float(given[index]), LEAST_CHANCE) - 1)
+    return Reading([group for group, _ in found], [place for _, place in found], list(found.values()))
 
 
-def find_in_score(score: Score, key: MarkKey) -> Mark:
+def find_in_score(score: Score, key: MarkKey, chances: np.ndarray | None = None) -> Mark:
     """What a score says of a key.
 
+    The noise of a note says the less, the likelier the note was anyway: each weighs 1/p - 1, what the likelihood ratio
+    gives it, so that notes without a choice and bars that return do not drown the others. No p-value hangs on whether
+    the chances are right, only how well a mark is found: they are of the notes alone, never of a key.
+
+    That statistic is the strongest where all notes are as they were drawn; one beside it, the sum of the scores of all
+    notes that were not `SURE`, stands more edits. Half of the chance of error goes to each.
+
     Looked at are all its notes and, as a band may play with what was composed, those of each program; straight, and as
-    they swing. Half of the chance of error goes to the score's own beginning, half to those of other bars.
+    they swing. Half of the chance goes to the score's own beginning, half to those of other bars; and of
+    transpositions half to the one from C, where composers write, to the key of the score.
+
+    Args:
+        score: any.
+        key: whose mark is looked for.
+        chances: float64 [N], the probability that a composer gave the pitch class of each of `score.notes`; None: it
+            is taken for one of two.
     """
-    readings = [marked_notes(score)]
-    swung = marked_notes(score, straight=True)
+    readings = [marked_notes(score, chances)]
+    if not readings[0].groups:
+        return Mark(key.id, 1.0, 0)
+    swung = marked_notes(score, chances, straight=True)
     readings += [swung] if swung != readings[0] else []
-    first = _tried(readings, key, [0])
+    home = -(score.key or find_key(score.merged())).tonic % CLASSES
+    first = _tried(readings, key, [0], home)
     starts = [round(float(start) * TICKS) for start in score.bar_starts()[1 : MOST_BARS + 1]]
     shifts = [sign * start for sign in (1, -1) for start in starts]
-    p = first if not shifts or first < CERTAIN else min(first, _tried(readings, key, shifts))
-    return Mark(key.id, min(1.0, 2 * p), max(len(groups) for groups, _ in readings))
+    p = first if not shifts or first < CERTAIN else min(first, _tried(readings, key, shifts, home))
+    return Mark(key.id, min(1.0, 2 * p), max(len(reading.groups) for reading in readings))
 
 
-def _tried(readings: list[tuple[list[int], list[Place]]], key: MarkKey, shifts: list[int]) -> float:
-    """The p-value of the best over readings, programs, transpositions, nonces, and shifts of the beginning in ticks."""
-    best, tries = 1.0, 0
-    for groups, places in readings:
-        if not groups:
-            continue
-        totals, counts = _totals(groups, places, key.word(SCORE_KIND), shifts)
-        found = zip(totals.flatten().tolist(), counts.flatten().tolist(), strict=True)
-        best = min([best, *(gamma_tail(total, count) for total, count in found if count)])
-        tries += NONCES * CLASSES * counts.shape[1] * int((counts[:, 0] > 0).sum())
-    return of_tries(best, tries)
+class _Totals(NamedTuple):
+    """What a key's noise says of some notes, the best of all nonces, for each transposition.
+
+    weights, weighted: of the notes, and the smallest sums of weights times -log(1 - u): what tells most where chances
+        are right; but one unlikely note that was not drawn with the key outweighs many.
+    count, scored: of the notes that were not `SURE`, and the largest sums of -log(u), in which no note does.
+    """
+
+    weights: list[float]
+    weighted: list[float]
+    count: int
+    scored: list[float]
 
 
-def _totals(groups: list[int], places: list[Place], word: int, shifts: list[int]) -> tuple[Tensor, Tensor]:
-    """Both [S, P], for every shift and each part of a reading: the largest score over nonces and transpositions,
-    float32; the number of notes in it, int64. The first part is all of it, the others its programs, if several.
+def _tried(readings: list[Reading], key: MarkKey, shifts: list[int], home: int) -> float:
+    """The p-value of the best over readings, programs, transpositions, nonces, both kinds of sums, and shifts of the
+    beginning in ticks."""
+    best, tries = (1.0, 1.0, None, 0.0, _Totals([], [], 0, [])), 0
+    for reading in readings:
+        for found in _totals(reading, key.word(SCORE_KIND), shifts):
+            tries += 1
+            for transpositions, share in (([home], 1 / 4), ([t for t in range(CLASSES) if t != home], 1 / 44)):
+                low = min(found.weighted[t] for t in transpositions)
+                high = max(found.scored[t] for t in transpositions)
+                bound, tail = weighted_bound(low, found.weights) / share, gamma_tail(high, found.count) / share
+                best = min(best, (bound, share, True, low, found), (tail, share, False, high, found), key=itemgetter(0))
+    _, share, is_weighted, total, found = best
+    if is_weighted is None:
+        return 1.0
+    # A bound was enough to choose: what is exact costs ten times as much.
+    p = weighted_tail(total, found.weights) if is_weighted else gamma_tail(total, found.count)
+    return of_tries(p, NONCES * tries / share)
+
+
+def _totals(reading: Reading, word: int, shifts: list[int]) -> Iterator[_Totals]:
+    """Of every shift and each part of a reading that has notes. The first part is all of it, the others its programs,
+    if several.
 
     Bars repeat their onsets, so that many shifts ask for the same places: the noise of a place is made once.
     """
+    groups, places, weights = reading
     programs = sorted({place.voice for place in places})
     parts = [programs, *([program] for program in programs if len(programs) > 1)]
     of_part = torch.tensor([[place.voice in part for place in places] for part in parts])  # [P, N]
     turned = (torch.tensor(groups)[:, None] + torch.arange(CLASSES)) % CLASSES  # [N, CLASSES]
-    totals, counts = torch.zeros(len(shifts), len(parts)), torch.zeros(len(shifts), len(parts), dtype=torch.int64)
-    scores = torch.empty(_PLACES, CLASSES, NONCES)
-    number: dict[Place, int] = {}  # of each place in `scores`
-    for row, shift in enumerate(shifts):
+    weight = torch.tensor(weights)  # [N]
+    noise = torch.empty(2, _PLACES, CLASSES, NONCES)  # -log(1 - u), which is small where the noise is large; -log(u)
+    number: dict[Place, int] = {}  # of each place in `noise`
+    for shift in shifts:
         notes = [i for i, place in enumerate(places) if place.at >= shift][:MOST_NOTES]
         moved = [places[i]._replace(at=places[i].at - shift) for i in notes]
         new = list(dict.fromkeys(place for place in moved if place not in number))
         if len(number) + len(new) > _PLACES:
             number, new = {}, list(dict.fromkeys(moved))
         if new:
-            scores[len(number) : len(number) + len(new)] = group_scores(word, new, CLASSES).permute(1, 2, 0)
+            scores = group_scores(word, new, CLASSES).clamp_(min=_SMALLEST).permute(1, 2, 0)  # [n, CLASSES, NONCES]
+            filled = slice(len(number), len(number) + len(new))
+            noise[0, filled], noise[1, filled] = scores.neg().expm1_().neg_().log_().neg_(), scores
             number |= {place: i for i, place in enumerate(new, len(number))}
-        own = scores[torch.tensor([number[place] for place in moved], dtype=torch.int64)[:, None], turned[notes]]
-        for part, inside in enumerate(of_part[:, notes]):
-            counts[row, part] = inside.sum()
+        own = noise[:, torch.tensor([number[place] for place in moved], dtype=torch.int64)[:, None], turned[notes]]
+        for inside in of_part[:, notes]:
             if inside.any():
-                totals[row, part] = (own if inside.all() else own[inside]).sum(0).max()
-    return totals, counts
+                chosen = weight[notes] * inside  # [n]
+                open_ = chosen > 1 / SURE - 1
+                weighted = torch.einsum("n,ncs->cs", chosen, own[0]).amin(1)  # [CLASSES]
+                scored = torch.einsum("n,ncs->cs", open_.float(), own[1]).amax(1)
+                yield _Totals(chosen.tolist(), weighted.tolist(), int(open_.sum()), scored.tolist())

@@ -2,13 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
 
 from clavilux.mark_key import MarkKey
 from clavilux.marking import Mark, MarkedTokens, Place
-from clavilux.provenance.mark import distinct, find_in_tokens, gamma_tail, of_tries
+from clavilux.provenance.mark import distinct, find_in_tokens, gamma_tail, of_tries, weighted_bound, weighted_tail
 from clavilux.sampling import Sampler, SamplingSpec
 
 KEY = MarkKey(bytes(range(32)))
@@ -18,6 +19,27 @@ KEY = MarkKey(bytes(range(32)))
 @pytest.mark.parametrize("ratio", [0.0, 0.5, 1.0, 2.0, 6.0])
 def test_the_tail_is_that_of_a_gamma_distribution(shape, ratio):
     assert gamma_tail(ratio * shape, shape) == pytest.approx(float(stats.gamma.sf(ratio * shape, shape)), rel=1e-9)
+
+
+@pytest.mark.parametrize("shape", [1, 8, 300])
+@pytest.mark.parametrize("ratio", [0.01, 0.3, 0.9, 1.0, 1.5])
+def test_the_weighted_tail_of_equal_weights_is_that_of_a_gamma_distribution(shape, ratio):
+    expected = float(stats.gamma.cdf(ratio * shape, shape))
+    found, bound = weighted_tail(0.7 * ratio * shape, [0.7] * shape), weighted_bound(0.7 * ratio * shape, [0.7] * shape)
+    assert bound >= expected
+    if shape < 8:
+        assert found == pytest.approx(min(1.0, bound), rel=1e-3) and found >= expected
+    else:
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_weighted_tail_of_unequal_weights():
+    weights = [0.01, 0.02, 0.2, 0.5, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0]
+    random = np.random.default_rng(1)
+    sums = random.exponential(size=(400_000, len(weights))) @ np.array(weights)
+    for quantile in (0.002, 0.05, 0.5, 0.98):
+        assert weighted_tail(float(np.quantile(sums, quantile)), weights) == pytest.approx(quantile, rel=0.05)
+    assert weighted_tail(3.0, [0.0, 0.0]) == 1 and weighted_tail(-1.0, weights) == 0 and weighted_tail(0.0, []) == 1
 
 
 def test_tries_are_counted_in():

@@ -7,6 +7,7 @@ import pytest
 
 import clavilux
 from clavilux.audio.score import NOTE, Score
+from clavilux.families.aria.chances import UNKNOWN, note_chances
 from clavilux.mark_key import PUBLIC
 from clavilux.marking import Place
 from clavilux.provenance.mark_scores import find_in_score, marked_notes
@@ -49,12 +50,35 @@ def test_places_are_onsets_programs_and_ranks():
          (1.02, 1, 60, 90, 0, False), (2, 1, 35, 90, 0, True), (3 + 2 / 3, 1, 61, 90, 0, False)],
         dtype=NOTE,
     )  # fmt: skip
-    groups, places = marked_notes(Score(notes))
-    assert groups == [0, 4, 2, 1]  # one lies beside the grid, one is a drum's
-    assert places == [Place(12, 0, 0), Place(12, 0, 1), Place(12, 32, 0), Place(88, 0, 0)]
-    assert marked_notes(Score(notes), straight=True)[1][-1] == Place(84, 0, 0)
+    found = marked_notes(Score(notes), np.array([1.0, 0.5, 0.25, 0.5, 0.5, 0.01]))
+    assert found.groups == [0, 4, 2, 1]  # one lies beside the grid, one is a drum's
+    assert found.places == [Place(12, 0, 0), Place(12, 0, 1), Place(12, 32, 0), Place(88, 0, 0)]
+    assert found.weights == [0.0, 1.0, 3.0, 4.0]  # notes stand by pitch in a score: 50, 60, 64; the last is capped
+    assert marked_notes(Score(notes), straight=True).places[-1] == Place(84, 0, 0)
 
 
 def test_an_empty_score_is_no_evidence():
     found = find_in_score(Score(np.empty(0, NOTE)), PUBLIC)
     assert found.p == 1 and found.tokens == 0
+
+
+def test_what_the_composer_held_of_each_note_makes_a_mark_plainer(songs):
+    marked = songs[0].score
+    chances = note_chances(clavilux.load("aria").family, marked)
+    assert chances.shape == marked.notes.shape and (chances > 0).all() and (chances <= 1).all()
+    assert (chances > 0.9).any() and (chances < 0.2).any()  # hardly a choice here, a large one there
+    blind, seeing = (find_in_score(marked, PUBLIC, each).p for each in (None, chances))
+    assert seeing < blind**1.5
+    up = marked.notes.copy()
+    up["pitch"] += 5  # the composer reads in C, whatever the key is
+    assert (
+        np.corrcoef(note_chances(clavilux.load("aria").family, replace(marked, notes=up, key=None)), chances)[0, 1]
+        > 0.8
+    )
+
+
+def test_chances_of_what_no_token_can_say():
+    notes = np.array([(0.0, 1, 60, 90, 0, False), (1.0, 1, 40, 90, 0, True)], dtype=NOTE)
+    odd = Score(notes, metres=((0.0, (7, 8)),))
+    assert note_chances(clavilux.load("aria").family, odd).tolist() == [UNKNOWN, 1.0]
+    assert find_in_score(odd, PUBLIC, np.ones(2)).p == 1  # without a choice there is no evidence

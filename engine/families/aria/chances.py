@@ -1,0 +1,102 @@
+"""How likely a composer held the class of each note's pitch, of any score: where it had a choice, and where hardly any.
+
+Knows the composer and REMI tokens. Does not know keys or marks, for which it says what each note weighs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from clavilux.audio.codecs.bar_grid import regular_bars
+from clavilux.audio.codecs.remi import score_tokens
+from clavilux.audio.harmony_analysis import find_chords, find_key
+from clavilux.audio.score import Score, bar_quarters
+from clavilux.conditioning import Conditioning
+from clavilux.families.aria.continuation import written
+from clavilux.families.aria.formats import RemiFormat
+from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixControls, shift_to_c, tempo_bin
+from clavilux.marking import TICKS
+
+if TYPE_CHECKING:
+    from clavilux.families.aria.family import Aria
+
+UNKNOWN = 0.5  # of a note that tokens cannot say, and of all notes of a score that they cannot
+
+
+def note_chances(aria: Aria, score: Score) -> np.ndarray:
+    """The probability of each note's pitch class, under all that comes before it.
+
+    The composer reads the score as its own tokens; it is not told the style, which nobody knows of a file.
+
+    Args:
+        aria: one whose tokens are REMI; another says `UNKNOWN` of every note.
+        score: any; what it lacks of key and chords is found.
+
+    Returns:
+        float64 [N], of `score.notes` in their order, 0 < p <= 1. 1 for drums.
+    """
+    chances = np.where(score.notes["drum"], 1.0, UNKNOWN)
+    if not isinstance(aria.writing, RemiFormat) or (chances == 1).all():
+        return chances
+    merged = score.merged()
+    key = score.key or find_key(merged)
+    try:
+        regular = regular_bars(replace(score, key=key, chords=score.chords or find_chords(merged, key)))
+        ids = score_tokens().encode(written(regular))
+    except ValueError:  # bars that no token can say
+        return chances
+    moved = score_tokens().transposition(shift_to_c(key.tonic))[ids].astype(np.int64)
+    found, said = _class_chances(aria, moved, key.mode, score.tempos[0][1]), dict[tuple[int, int], float]()
+    for token, tick, pitch in _notes_of(ids):
+        said.setdefault((tick, pitch), float(found[token]))
+    assert len(regular.notes) == len(score.notes), "bars move notes, and drop none"
+    ticks = np.round(regular.notes["start"] * TICKS).astype(np.int64)
+    places = zip(ticks.tolist(), regular.notes["pitch"].tolist(), strict=True)
+    return np.where(score.notes["drum"], 1.0, [said.get(place, UNKNOWN) for place in places])
+
+
+@torch.inference_mode()
+def _class_chances(aria: Aria, ids: np.ndarray, mode: str, tempo: float) -> np.ndarray:
+    """float64 [T]: of each token of ids [T] the probability of its pitch class among pitches, as the usual temperature
+    and top_p leave it; 1 for what is no pitch. Windows move by half.
+    """
+    tokens, sampling, groups = score_tokens(), aria.sampling, aria.marked.groups
+    programs = {tokens.values[i] for i in np.unique(ids) if tokens.kinds[i] == "Program"}
+    controls = PrefixControls(-1, MODES.index(mode), tempo_bin(tempo), -1, tuple(sorted(programs)))
+    decoder, prefix = aria.composer.decoder, aria.composer.conditioner([controls])
+    length = decoder.spec.max_positions - PREFIX_LENGTH
+    chances, done, start = np.ones(len(ids)), 1, 0
+    while done < len(ids):
+        window = torch.from_numpy(ids[start : start + length])
+        seen, own = slice(done - start - 1, len(window) - 1), groups[window[done - start :]]
+        logits = decoder(window[None, None], conditioning=Conditioning(prefix=prefix))[0, 0, seen].float()  # [n, V]
+        odds = (logits.masked_fill(groups < 0, -torch.inf) / sampling.temperature).softmax(-1)
+        ordered, order = odds.sort(-1, descending=True)
+        kept = torch.zeros_like(odds).scatter(-1, order, ordered * (ordered.cumsum(-1) - ordered < sampling.top_p))
+        of_class = kept.new_zeros(len(kept), int(groups.max()) + 1).index_add_(1, groups.clamp(min=0), kept)
+        of_own = of_class.gather(1, own.clamp(min=0)[:, None])[:, 0] / of_class.sum(1)
+        chances[done : start + len(window)] = torch.where(own < 0, 1.0, of_own).double().numpy()
+        done, start = start + len(window), start + length // 2
+    return chances.clip(1e-6, 1.0)  # rounding makes a little more than 1 of 1, and top_p nothing of what is unlikely
+
+
+def _notes_of(ids: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """(number of its token, onset in `TICKS`, pitch) of each note with a pitch."""
+    tokens = score_tokens()
+    bar = here = length = 0.0
+    metre = (4, 4)
+    for token, index in enumerate(ids.tolist()):
+        kind, value = tokens.kinds[index], tokens.values[index]
+        if kind == "Bar":
+            bar = here = length
+        elif kind == "TimeSig":
+            metre, length = value, bar + bar_quarters(value)
+        elif kind == "Position":
+            here = bar + value / 12 * 4 / metre[1]
+        elif kind == "Pitch":
+            yield token, round(here * TICKS), value
