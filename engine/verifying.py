@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from clavilux.audio import io as sounds
-from clavilux.files import MIDI_ENDINGS, PathLike, check_readable, read_text
+from clavilux.files import MIDI_ENDINGS, PathLike, check_readable, is_score, read_text
 from clavilux.mark_key import PUBLIC, MarkKey, read_key
 from clavilux.provenance import credentials, keys
 from clavilux.provenance.formats import BESIDE, EMBEDDED
 from clavilux.provenance.identity import blocks
-from clavilux.provenance.verdict import Mark, Verdict
+from clavilux.provenance.verdict import Mark, Nearest, Verdict
 
 if TYPE_CHECKING:
     from clavilux.families.aria.family import Aria
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 
 def verify(
-    path: PathLike, *, trust: PathLike | None = None, mark_key: PathLike | None = None, model: str | Path | None = None
+    path: PathLike,
+    *,
+    trust: PathLike | None = None,
+    mark_key: PathLike | None = None,
+    model: str | Path | None = None,
+    nearest: bool = False,
 ) -> Verdict:
     """Read the credentials of a sound, a picture or a score, whether or not it can be decoded.
 
@@ -34,10 +39,12 @@ def verify(
         mark_key: the file of a private key whose mark is looked for, as the public one's is.
         model: a checkpoint, as `clavilux.load` takes it: of pictures, whose codec reads pictures instead of lumia's, or
             of sound, whose codec reads sounds too.
+        nearest: whether to look for the work that a score (MIDI, ABC, MusicXML) or a picture is nearest to, among those
+            that aria and lumia were taught.
 
     Returns:
         A `Verdict`: `credentials` ("valid", "changed" or "absent", who vouches for the signer, the signed receipt),
-        `marks`, and `says`, a sentence on both.
+        `marks`, `nearest` where it was asked for, and `says`, a sentence on all of it.
 
     Raises:
         ValueError: nothing is there, it is empty or no regular file, `trust` holds no certificate, `mark_key` no
@@ -47,7 +54,14 @@ def verify(
     path = check_readable(path, "sound, picture or score")
     found = credentials.read(path, keys.known(), certificates(trust))
     searched = [PUBLIC] + ([] if mark_key is None else [read_key(mark_key)])
-    return Verdict(path, found, *_marks(path, searched, None if model is None else _loaded(str(model))))
+    marks, remarks = _marks(path, searched, None if model is None else _loaded(str(model)))
+    near = None
+    if nearest:
+        try:
+            near = _nearest(path)
+        except ValueError as error:
+            remarks += (f"nothing could be said of what it is nearest to: {error}",)
+    return Verdict(path, found, marks, remarks, near)
 
 
 def _marks(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[tuple[Mark, ...], tuple[str, ...]]:
@@ -108,6 +122,30 @@ def _in_picture(path: Path, searched: list[MarkKey], model: Model | None) -> tup
     family = (model if isinstance(model, ImageModel) else _loaded("lumia")).family
     readings = readings_of(picture, family.stage.codec, family.marked, family.size)
     return tuple(find_in_picture(key, readings, family.marked) for key in searched)
+
+
+def _nearest(path: Path) -> Nearest:
+    """ValueError for what cannot be compared."""
+    from clavilux.provenance import nearest_index
+
+    if is_score(path):
+        from clavilux.audio.notation.files import read_score
+        from clavilux.provenance.nearest_scores import nearest_to_score
+
+        return nearest_to_score(nearest_index.load("scores"), read_score(path))
+    if EMBEDDED.get(path.suffix.lower(), "").startswith("image/"):
+        from clavilux.image.picture import Picture
+        from clavilux.provenance.mark_pictures import tiles_of
+        from clavilux.provenance.nearest_pictures import SIDE, nearest_to_pictures
+
+        picture = Picture.load(path)
+        tiles = [tile.pixels.numpy() for tile in tiles_of(picture, SIDE) or [picture]]
+        return nearest_to_pictures(nearest_index.load("pictures"), tiles)
+    raise ValueError(
+        "it is a sound, and notes are compared; give the score that it was played from, as --midi writes it"
+        if path.suffix.lower() in sounds.FORMATS
+        else "scores (MIDI, ABC, MusicXML) and pictures are compared"
+    )
 
 
 @functools.lru_cache(maxsize=2)

@@ -26,6 +26,10 @@ def verify(
     model: Annotated[
         str | None, typer.Option(help="The checkpoint whose codec reads pictures or sounds. [default: lumia]")
     ] = None,
+    nearest: Annotated[
+        bool,
+        typer.Option("--nearest", help="Also name the work that aria or lumia was taught which is nearest to it."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say where a file comes from: whether its credentials are valid, whose they are, what they claim."""
@@ -33,9 +37,9 @@ def verify(
     from clavilux.verifying import verify as verb
 
     if path.is_dir():
-        _verify_folder(path, as_json, trust=trust, mark_key=mark_key, model=model)
+        _verify_folder(path, as_json, trust=trust, mark_key=mark_key, model=model, nearest=nearest)
         return
-    found = verb(path, trust=trust, mark_key=mark_key, model=model)
+    found = verb(path, trust=trust, mark_key=mark_key, model=model, nearest=nearest)
     display.print_json(found.as_dict()) if as_json else display.show_facts(_facts(found))
 
 
@@ -56,17 +60,22 @@ def _verify_folder(folder: Path, as_json: bool, **how: Any) -> None:
         display.print_json({"folder": str(folder), "files": rows})
     else:
         display.show_rows(
-            ["file", "credentials", "signed by", "made", "mark"],
-            [[str(Path(row["file"]).relative_to(folder)), *_cells(row)] for row in rows],
+            ["file", "credentials", "signed by", "made", "mark", *(["nearest"] if how["nearest"] else [])],
+            [[str(Path(row["file"]).relative_to(folder)), *_cells(row, how["nearest"])] for row in rows],
         )
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: dict[str, Any], with_nearest: bool) -> list[str]:
+    near = [_nearest_of(row.get("nearest"))] if with_nearest else []
     if "error" in row:
-        return ["cannot be read", "", "", ""]
+        return ["cannot be read", "", "", "", *near]
     found = row["credentials"]
     signer = "you" if found["trusted"] == "own" else _signer(found)
-    return [found["state"], signer, _MADE.get(found["made"], found["made"]), _marks_of(row["marks"])]
+    return [found["state"], signer, _MADE.get(found["made"], found["made"]), _marks_of(row["marks"]), *near]
+
+
+def _nearest_of(near: dict[str, Any] | None) -> str:
+    return f"{near['name']}, {near['distance']:.2g}" if near and near["name"] else ""
 
 
 def _marks_of(marks: list[dict[str, Any]]) -> str:
@@ -102,4 +111,6 @@ def _facts(found: Verdict) -> dict[str, Any]:
     for mark in found.marks:
         name = f"mark {mark.key}"  # a sound may have one in its cells and one in a codec's tokens
         facts[f"{name}, {mark.of}" if name in facts else name] = f"p = {mark.p:.2g} from {mark.tokens:,} {mark.of}"
+    if said["nearest"] and said["nearest"]["name"]:
+        facts["nearest"] = "{name} ({source}, {licence}), distance {distance:.3g}".format(**said["nearest"])
     return facts | {"this means": found.says, "remarks": found.remarks}

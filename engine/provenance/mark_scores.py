@@ -9,7 +9,7 @@ transpositions are tried, and the beginnings of bars, as bars may have been cut 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from operator import itemgetter
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -108,33 +108,31 @@ class _Totals(NamedTuple):
 
     weights, weighted: of the notes, and the smallest sums of weights times -log(1 - u): what tells most where chances
         are right; but one unlikely note that was not drawn with the key outweighs many.
-    count, scored: of the notes that were not `SURE`, and the largest sums of -log(u), in which no note does.
+    open, scored: of the notes that were not `SURE`, and the largest sums of -log(u), in which no note does.
     """
 
     weights: list[float]
     weighted: list[float]
-    count: int
+    open: int
     scored: list[float]
 
 
 def _tried(readings: list[Reading], key: MarkKey, shifts: list[int], home: int) -> float:
-    """The p-value of the best over readings, programs, transpositions, nonces, both kinds of sums, and shifts of the
-    beginning in ticks."""
-    best, tries = (1.0, 1.0, None, 0.0, _Totals([], [], 0, [])), 0
+    """The p-value of the best over readings, programs, transpositions, nonces, and shifts of the beginning in ticks."""
+    best, tail = 1.0, partial(gamma_tail, 0.0, 0)
+    tries, share = 0, 1.0
     for reading in readings:
         for found in _totals(reading, key.word(SCORE_KIND), shifts):
             tries += 1
-            for transpositions, share in (([home], 1 / 4), ([t for t in range(CLASSES) if t != home], 1 / 44)):
+            for own, transpositions in ((1 / 4, [home]), (1 / 44, [t for t in range(CLASSES) if t != home])):
                 low = min(found.weighted[t] for t in transpositions)
                 high = max(found.scored[t] for t in transpositions)
-                bound, tail = weighted_bound(low, found.weights) / share, gamma_tail(high, found.count) / share
-                best = min(best, (bound, share, True, low, found), (tail, share, False, high, found), key=itemgetter(0))
-    _, share, is_weighted, total, found = best
-    if is_weighted is None:
-        return 1.0
-    # A bound was enough to choose: what is exact costs ten times as much.
-    p = weighted_tail(total, found.weights) if is_weighted else gamma_tail(total, found.count)
-    return of_tries(p, NONCES * tries / share)
+                # A bound is enough to choose by: what is exact costs ten times as much.
+                if (bound := weighted_bound(low, found.weights) / own) < best:
+                    best, share, tail = bound, own, partial(weighted_tail, low, found.weights)
+                if (bound := gamma_tail(high, found.open) / own) < best:
+                    best, share, tail = bound, own, partial(gamma_tail, high, found.open)
+    return of_tries(tail(), NONCES * max(1, tries) / share)
 
 
 def _totals(reading: Reading, word: int, shifts: list[int]) -> Iterator[_Totals]:

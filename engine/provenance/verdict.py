@@ -93,6 +93,50 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Nearest:
+    """Which of the works that a bundled model was taught a file is nearest to.
+
+    Attributes:
+        model: "aria" for scores, "lumia" for pictures.
+        name: of the work; "" where a score shares not one run of notes with any.
+        source, licence: the collection that it is from.
+        distance: of scores 0 to 1, the part of a passage's runs of eight notes that is not in the work, at the passage
+            that shares most; of pictures the root mean square difference of small copies, in levels of 255.
+        rarity: how many in a hundred works that the model was not taught are as near to one that it was, or nearer;
+            rounded up to .1, 1, 5, 25, 50, 75, 95, 99 or 100.
+        where: in the file: "bar 5", "picture 3 of the sheet", or "".
+    """
+
+    model: str
+    name: str
+    source: str
+    licence: str
+    distance: float
+    rarity: float
+    where: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "model": self.model, "name": self.name, "source": self.source, "licence": self.licence,
+            "distance": self.distance, "rarity": self.rarity, "where": self.where,
+        }  # fmt: skip
+
+    @property
+    def says(self) -> str:
+        """One clause of a sentence: how near that is."""
+        if not self.name:
+            return f"none of its runs of eight notes that were compared is in a work that {self.model} was taught"
+        far = f"{self.distance:.2f} of 1" if self.model == "aria" else f"{self.distance:.0f} of 255"
+        at = f" at {self.where}" if self.where else ""
+        title = self.name if len(self.name) <= _LONGEST_TITLE else self.name[:_LONGEST_TITLE].rstrip() + "…"
+        return (
+            f'of what {self.model} was taught it is nearest{at} to "{title}" ({self.source}, {self.licence}), at a '
+            f"distance of {far}: " + _RARITIES[self.rarity < 100].format(self.rarity)
+        )
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What is known of a file.
 
@@ -101,18 +145,22 @@ class Verdict:
         credentials: what was signed.
         marks: of every key that was looked for; empty where none was.
         remarks: what could not be looked at, each the end of a sentence.
+        nearest: which of the works that a bundled model was taught it is nearest to; None where that was not asked for,
+            or could not be told.
     """
 
     path: Path
     credentials: Credentials
     marks: tuple[Mark, ...] = ()
     remarks: tuple[str, ...] = ()
+    nearest: Nearest | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, as `clavilux verify --json` prints them."""
         return {
             "file": str(self.path), "credentials": self.credentials.as_dict(),
-            "marks": [mark.as_dict() for mark in self.marks], "remarks": list(self.remarks), "says": self.says,
+            "marks": [mark.as_dict() for mark in self.marks], "remarks": list(self.remarks),
+            "nearest": None if self.nearest is None else self.nearest.as_dict(), "says": self.says,
         }  # fmt: skip
 
     @property
@@ -123,9 +171,15 @@ class Verdict:
             of_credentials = (
                 "credentials gone, mark found: a program that saved it has dropped the first and kept the other"
             )
-        return "; ".join([of_credentials, *map(_of_mark, self.marks)]) + "."
+        of_nearest = [] if self.nearest is None else [self.nearest.says]
+        return "; ".join([of_credentials, *map(_of_mark, self.marks), *of_nearest]) + "."
 
 
+_LONGEST_TITLE = 70
+_RARITIES = {
+    True: "of works that it was not taught at most {:g} in 100 are as near to one that it was",
+    False: "works that it was not taught are as near to one that it was",
+}
 _MADE = {
     "trainedAlgorithmicMedia": "made by a model",
     "compositeWithTrainedAlgorithmicMedia": "made by a model together with something that was given to it",

@@ -68,7 +68,7 @@ def test_what_the_composer_held_of_each_note_makes_a_mark_plainer(songs):
     assert chances.shape == marked.notes.shape and (chances > 0).all() and (chances <= 1).all()
     assert (chances > 0.9).any() and (chances < 0.2).any()  # hardly a choice here, a large one there
     blind, seeing = (find_in_score(marked, PUBLIC, each).p for each in (None, chances))
-    assert seeing < blind**1.5
+    assert seeing < blind / 10
     up = marked.notes.copy()
     up["pitch"] += 5  # the composer reads in C, whatever the key is
     assert (
