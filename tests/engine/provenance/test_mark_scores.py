@@ -69,12 +69,8 @@ def test_what_the_composer_held_of_each_note_makes_a_mark_plainer(songs):
     assert (chances > 0.9).any() and (chances < 0.2).any()  # hardly a choice here, a large one there
     blind, seeing = (find_in_score(marked, PUBLIC, each).p for each in (None, chances))
     assert seeing < blind / 10
-    up = marked.notes.copy()
-    up["pitch"] += 5  # the composer reads in C, whatever the key is
-    assert (
-        np.corrcoef(note_chances(clavilux.load("aria").family, replace(marked, notes=up, key=None)), chances)[0, 1]
-        > 0.8
-    )
+    # The composer reads in C, whatever the key is: D and F come there in the same octave.
+    assert np.allclose(note_chances(clavilux.load("aria").family, marked.transposed(3)), chances, atol=1e-3)
 
 
 def test_chances_of_what_no_token_can_say():

@@ -11,8 +11,10 @@ from PIL import Image
 import clavilux
 from clavilux.audio.notation.files import read_score
 from clavilux.audio.score import NOTE, Score
+from clavilux.checkpoint import PRETRAINED
 from clavilux.provenance import nearest_index, nearest_pictures, nearest_scores
 from clavilux.provenance.verdict import Nearest
+from clavilux.training.nearest import PICTURE_SOURCES, SCORE_SOURCES, build_pictures
 
 # As it is in O'Neill's Music of Ireland (Chicago 1903) and, which aria was taught, in Ryan's Mammoth Collection.
 SOLDIERS_JOY = """X:1
@@ -158,3 +160,37 @@ def test_runs_are_the_same_in_any_key_and_pace():
     assert np.array_equal(nearest_scores.runs(starts * 2, pitches + 7)[0], numbers)
     assert not set(nearest_scores.runs(starts, pitches[::-1])[0]) & set(numbers)
     assert len(nearest_scores.runs(starts[:7], pitches[:7])[0]) == 0
+
+
+def card_of(model):
+    return " ".join((PRETRAINED / model / "README.md").read_text(encoding="utf-8").split())
+
+
+@pytest.mark.parametrize(("model", "kind"), [("aria", "scores"), ("lumia", "pictures")])
+def test_a_card_names_each_source_that_is_in_the_index_and_its_licence(model, kind):
+    card, sources = card_of(model), nearest_index.load(kind).sources
+    assert sources and all(source["works"] > 0 for source in sources)
+    for source in sources:
+        assert source["name"] in card and source["licence"] in card, source
+    works = np.bincount(nearest_index.load(kind).arrays["source"], minlength=len(sources))
+    assert works.tolist() == [source["works"] for source in sources]
+
+
+def test_the_index_has_as_many_scores_as_aria_s_card_says_and_other_cards_name_their_pictures(index):
+    assert f"{len(index.names):,} MIDI files" in card_of("aria")
+    first_two = nearest_index.load("pictures").sources[:2]
+    for model in ("gan", "vae"):
+        assert all(source["name"] in card_of(model) and source["licence"] in card_of(model) for source in first_two)
+    assert {path.name for path in PRETRAINED.iterdir()} == {"aria", "lumia", "gan", "vae"}  # a new one needs a card
+
+
+def test_training_names_the_sources_that_the_index_has(index):
+    for known, said in ((SCORE_SOURCES, index.sources), (PICTURE_SOURCES, nearest_index.load("pictures").sources)):
+        assert list(known.values()) == [(source["name"], source["licence"]) for source in said]
+
+
+def test_sources_that_nobody_named_stop_the_building(tmp_path):
+    about = '[{"words": ["cat"], "source": "found somewhere", "held_out": false}]'
+    np.savez(tmp_path / "pictures.npz", drawings=np.zeros((1, 64, 64, 4), np.uint8), about=about)
+    with pytest.raises(ValueError, match="found somewhere"):
+        build_pictures(tmp_path / "pictures.npz", tmp_path)
