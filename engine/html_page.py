@@ -15,6 +15,7 @@ MEDIA = {
     ".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".flac": "audio/flac", ".wav": "audio/wav", ".png": "image/png",
     ".jpg": "image/jpeg", ".webp": "image/webp",
 }  # fmt: skip
+_NARROW = 5  # columns of a table that a phone can show
 _STYLE = """
 :root{color-scheme:light dark;--ink:#222;--paper:#fdfcf9;--line:#d9d4c7;--soft:#f2eee4;--link:#2f5d8a;--good:#1d7a3e;
 --bad:#b3402c}
@@ -31,9 +32,10 @@ figure{margin:1rem 0}figcaption{margin-top:.25rem}figure>svg,figure>img{display:
 height:auto;border-radius:4px}figure>img{max-height:34rem;object-fit:contain;object-position:left}
 figure.wide{overflow-x:auto}figure.wide>svg{min-width:38rem}img.pixels{image-rendering:pixelated}
 audio{display:block;width:100%;max-width:30rem;margin:.2rem 0}
-.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92rem}
+.scroll{overflow-x:auto}table.wide{min-width:42rem}table{border-collapse:collapse;width:100%;font-size:.92rem}
 th,td{text-align:left;padding:.28rem .6rem .28rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 .row{display:grid;gap:.2rem 1.2rem;grid-template-columns:repeat(auto-fit,minmax(15rem,1fr))}.row>*{min-width:0}
+.row.small{grid-template-columns:repeat(auto-fill,minmax(7.5rem,1fr))}
 .ask{background:var(--soft);border-radius:8px;padding:.7rem .9rem;margin:.9rem 0}
 .ask p{margin:.2rem 0 .4rem}.choices{display:flex;flex-wrap:wrap;gap:.45rem;margin:.4rem 0}
 button{font:inherit;font-size:.95rem;padding:.45rem .8rem;border:1px solid var(--line);border-radius:6px;
@@ -92,11 +94,12 @@ def links(targets: Sequence[tuple[str, str]]) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of words, which scrolls by itself where a screen is narrow."""
+    """A table of words, which scrolls by itself where a screen is narrow; one of many columns keeps its width there."""
     top = "".join(f'<th scope="col">{text(cell)}</th>' for cell in head)
     lines = "".join("<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     body = f"<thead><tr>{top}</tr></thead><tbody>{lines}</tbody>"
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>{body}</table></div>'
+    kind = _class("wide" if len(head) > _NARROW else "")
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="Table"><table{kind}>{body}</table></div>'
 
 
 def data_url(payload: bytes, ending: str) -> str:
@@ -125,9 +128,11 @@ def drawing(svg: str, caption: str = "", *, wide: bool = False) -> str:
     return f"<figure{more}>{svg}{_caption(caption)}</figure>"
 
 
-def row(parts: Sequence[str]) -> str:
-    """Parts side by side, one under another where a screen is narrow."""
-    return '<div class="row">' + "".join(f"<div>{part}</div>" for part in parts) + "</div>"
+def row(parts: Sequence[str], *, small: bool = False) -> str:
+    """Parts side by side, one under another where a screen is narrow; small ones are five in a row, two there."""
+    return (
+        f"<div{_class('row small' if small else 'row')}>" + "".join(f"<div>{part}</div>" for part in parts) + "</div>"
+    )
 
 
 def question(words: str, inside: str, choices: Sequence[str], answer: str, why: str, after: str = "") -> str:

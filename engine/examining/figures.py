@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from clavilux.image.examination.classes import Classification
 
 __all__ = [
-    "by_time", "encoded", "framed", "overlaid", "plotted", "show_places", "show_score", "show_shares", "thumbnail",
+    "by_time", "encoded", "framed", "overlaid", "plotted", "show_confusion", "show_places", "show_score", "show_shares",
+    "thumbnail",
 ]  # fmt: skip
 
 _WARM = np.array([214, 64, 32], np.float64)
 _INK, _SOFT, _MARK = "#222222", "#8a8577", "#c2401f"
+_LETTERS = 40  # of all names that stand in a line under a plot
 _FROM = 0.5  # unlikeness from which a cell is tinted: half of all cells of the references are below
 
 
@@ -91,10 +93,10 @@ def show_score(found: Examination, axes: Axes) -> None:
     others = found.comparison.others
     axes.hist(others, bins=max(5, min(20, len(others) // 4)), color="#b9b3a2")
     axes.axvline(found.comparison.score, color=_MARK, lw=2.5)
-    axes.text(
-        found.comparison.score, axes.get_ylim()[1], "the picture  ", color=_MARK, ha="right", va="top", fontsize=9
-    )
-    axes.set_xlim(0, max(others.max(), found.comparison.score) * 1.25)
+    most = axes.get_ylim()[1]
+    axes.set_ylim(0, 1.2 * most)  # the words stand above the bars
+    axes.text(found.comparison.score, 1.19 * most, "the picture  ", color=_MARK, ha="right", va="top", fontsize=9)
+    axes.set_xlim(0, max(others.max(), found.comparison.score) * 1.1)
     _finish(axes, "distance to the nearest references", "references")
 
 
@@ -130,9 +132,24 @@ def show_places(found: Classification, axes: Axes) -> None:
     axes.axhline(found.places[-1], color=_MARK, lw=1.2, ls="--")
     best = order.index(found.names.index(found.best))
     axes.scatter([best], [found.places[-1]], s=90, marker="D", color=_MARK, zorder=5)
-    axes.set_xticks(range(len(order)), [found.names[number] for number in order], rotation=20 if len(order) > 4 else 0)
+    turned = 20 if sum(len(name) for name in found.names) > _LETTERS else 0
+    axes.set_xticks(range(len(order)), [found.names[number] for number in order], rotation=turned)
     axes.set_xlim(-0.6, len(order) - 0.4)
     _finish(axes, "", "along what sets the folders apart")
+
+
+def show_confusion(found: Classification, axes: Axes) -> None:
+    """How many of each folder's works were taken for which, as a square of numbers; a row is a folder's works."""
+    order = by_time(found.names)
+    counts = found.confusion[np.ix_(order, order)]
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Greys", vmin=0, vmax=1.6)
+    for (row, column), count in np.ndenumerate(counts):
+        own = "bold" if row == column else "normal"
+        axes.text(column, row, str(count), ha="center", va="center", fontsize=9, weight=own, color=_INK)
+    names = [found.names[number] for number in order]
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
 
 
 def _finish(axes: Axes, across: str, up: str) -> None:

@@ -78,9 +78,9 @@ def _measured(found: Examination) -> list[str]:
     ]  # fmt: skip
     parts = [html.heading("What was measured")]
     if found.enough:
-        score = figures.plotted(lambda axes: figures.show_score(found, axes), 6, 2.2)
+        score = figures.plotted(lambda axes: figures.show_score(found, axes), 5, 2.0)
         parts.append(html.drawing(score, "How far each reference is from the others, and the picture from them"))
-    shares = figures.plotted(lambda axes: figures.show_shares(found, axes), 6, 2.4)
+    shares = figures.plotted(lambda axes: figures.show_shares(found, axes), 5, 2.1)
     return [
         *parts,
         html.drawing(shares, "Each group of measurements: 1 is as the references are among themselves"),
@@ -95,7 +95,7 @@ def _nearest(found: Examination) -> list[str]:
         words = f"{each.path.name}: distance {each.distance:.2f}, most alike in {' and '.join(each.shares).lower()}"
         shown.append(html.picture(small, ".jpg", f"The reference {each.path.name}", words))
     usual = html.paragraph("A distance of 1 is usual between a reference and those nearest to it.")
-    return [html.heading("The nearest references"), usual, html.row(shown)]
+    return [html.heading("The nearest references"), usual, html.row(shown, small=True)]
 
 
 def _folders(found: Examination) -> list[str]:
@@ -105,20 +105,22 @@ def _folders(found: Examination) -> list[str]:
     order = figures.by_time(classes.names)
     names = [classes.names[number] for number in order]
     rows = [[name, f"{classes.likeness[name]:.0%}", _p(found.folder_p[name])] for name in names]
-    confusion = [
-        [names[row], *(str(classes.confusion[order[row], column]) for column in order)] for row in range(len(names))
-    ]
+    counts = [[str(classes.confusion[row, column]) for column in order] for row in order]
+    for place, row in enumerate(counts):
+        row[place] = f"*{row[place]}*"  # its own
+    confusion = [[name, *row] for name, row in zip(names, counts, strict=True)]
     apart = ", works of one subject left out together" if classes.subjects_separated else ""
-    drawn = figures.plotted(lambda axes: figures.show_places(classes, axes), 6, 3.2)
+    drawn = figures.plotted(lambda axes: figures.show_places(classes, axes), 5, 3.0)
     return [
         html.heading("Which of the folders it is like"),
         html.table(["folder", "likeness", "p"], rows),
         html.drawing(drawn, "Each dot is a work, each line a folder's middle, the diamond the picture"),
         html.paragraph(
             f"How far that can be trusted: of the works themselves, left out one at a time{apart}, {classes.right:.0%} "
-            f"were taken for their own folder's; guessing would give {1 / len(names):.0%}."
+            f"were taken for their own folder's; guessing would give {1 / len(names):.0%}. A row below is a folder's "
+            "works, a column what they were taken for."
         ),
-        html.table(["of / taken for", *names], confusion),
+        html.table(["works of", *(f"taken for {name}" for name in names)], confusion),
     ]
 
 
