@@ -22,6 +22,7 @@ from clavilux.audio.theory.harmony_reading import HarmonyReading
 from clavilux.audio.transcribing import transcribe
 
 FEWEST_NOTES = 4
+RECORDING = "recording"  # a source of which one voice is heard, and no instrument is known
 MOST_BARS = 1000
 RHYTHM_STEPS = 48  # of a bar
 # Lowest and highest written note that players of an instrument usually reach, as sounding MIDI pitches.
@@ -130,7 +131,7 @@ class SongFacts:
             ],
             "instruments": [
                 {"name": each.name, "notes": each.notes, "lowest": each.low, "highest": each.high}
-                for each in self.players
+                for each in self.players if self.source != RECORDING
             ],
         }  # fmt: skip
 
@@ -172,7 +173,7 @@ def facts_of_recording(clip: Audio, title: str) -> SongFacts:
         score = transcribe(clip)
     except ValueError as error:
         raise ValueError(f"of {title!r} a lesson hears the melody, and {error}") from None
-    return facts_of(score, title, "recording", clip)
+    return facts_of(score, title, RECORDING, clip)
 
 
 def _fitting_chords(score: Score) -> tuple[tuple[float, Any], ...]:

@@ -19,7 +19,7 @@ from clavilux.audio.theory.harmony_reading import Span
 from clavilux.teaching import drawings, examples
 from clavilux.teaching import song_words as words
 from clavilux.teaching.lesson import Block, Drawing, Row, Section, Sound, Table, Text
-from clavilux.teaching.song_facts import SongFacts
+from clavilux.teaching.song_facts import RECORDING, SongFacts
 from clavilux.teaching.song_playing import players, rhythm
 
 HEARD_S = 45.0  # of the song itself
@@ -49,15 +49,19 @@ def _song(facts: SongFacts, about: str) -> Section:
         until = float(score.quarters_at(heard))
         clip = examples.clip_of(score.slice(0, until) if until < score.length - 1e-6 else score)
     cut = f" (its first {HEARD_S:.0f} seconds)" if facts.score.duration_s > HEARD_S + 1 else ""
-    rows = (
+    rows = [
         ("key", f"{key}"),
         ("metre", "{}/{}".format(*facts.metre)),
         ("tempo", f"{facts.tempo:g} quarters a minute"),
         ("length", f"{len(facts.reading.bars)} bars, {facts.score.duration_s:.0f} seconds"),
-        ("played by", words.listed([each.name for each in facts.players][:8])),
-    )
-    blocks: list[Block] = [Sound("song", f"Listen once before you read on{cut}.", clip), Table(("", "found"), rows)]
-    if facts.source == "recording":
+    ]
+    if facts.source != RECORDING:
+        rows.append(("played by", words.listed([each.name for each in facts.players][:8])))
+    blocks: list[Block] = [
+        Sound("song", f"Listen once before you read on{cut}.", clip),
+        Table(("", "found"), tuple(rows)),
+    ]
+    if facts.source == RECORDING:
         blocks.append(
             Text(
                 "This is a recording, and a lesson hears one voice in it: the melody that is strongest. Its notes were "

@@ -13,7 +13,7 @@ from clavilux.audio.score import bar_quarters
 from clavilux.teaching import drawings, examples
 from clavilux.teaching import song_words as words
 from clavilux.teaching.lesson import Block, Drawing, Row, Section, Sound, Text
-from clavilux.teaching.song_facts import USUAL_RANGES, SongFacts
+from clavilux.teaching.song_facts import RECORDING, USUAL_RANGES, SongFacts
 
 
 def rhythm(facts: SongFacts, about: str) -> Section:
@@ -74,6 +74,8 @@ def _usual_bar(facts: SongFacts) -> list[float]:
 
 def players(facts: SongFacts) -> Section:
     """Instruments, their ranges here and at all, and each alone."""
+    if facts.source == RECORDING:
+        return _compass(facts)
     rows = [(p.name, p.low, p.high, USUAL_RANGES.get(p.program)) for p in facts.players if p.program >= 0][:8]
     blocks: list[Block] = []
     said = []
@@ -110,3 +112,13 @@ def players(facts: SongFacts) -> Section:
                 )
         blocks.append(Row(tuple(heard)))
     return Section("Who plays, and how high", tuple(blocks))
+
+
+def _compass(facts: SongFacts) -> Section:
+    """How high the one voice goes that is heard in a recording."""
+    pitches = facts.score.notes["pitch"]
+    low, high = int(pitches.min()), int(pitches.max())
+    ends = " to ".join(drawings.pitch_name(each, octave=True) for each in (low, high))
+    said = f"The melody that was heard goes from {ends}. Which instrument or voice it is was not looked for."
+    drawn = drawings.ranges([("what was heard", low, high, None)])
+    return Section("How high it goes", (Text(said), Drawing("ranges", drawn, "C4 is the middle C of a piano.")))

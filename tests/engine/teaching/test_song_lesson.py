@@ -15,7 +15,7 @@ from clavilux.audio.harmony import Key
 from clavilux.audio.notes import PART_NOTE
 from clavilux.audio.score import Score
 from clavilux.teaching import examples, song_exercises, song_lesson
-from clavilux.teaching.song_facts import facts_of
+from clavilux.teaching.song_facts import RECORDING, facts_of
 from clavilux.teaching.song_parts import song_sections
 
 RENDERED = examples.clip_of
@@ -104,6 +104,15 @@ def test_there_is_something_of_each_part_and_all_of_it_sounds(lesson):
     for name in ("song", "scale", "in minor", "dominant resolved", "without the seventh", "sevenths left out"):
         assert float(lesson.sounds[name].samples.abs().max()) > 0.001, name
     assert {"form", "scale", "chords", "rhythm", "ranges"} <= set(lesson.pictures)
+
+
+def test_of_a_recording_one_voice_is_taught_and_no_instrument_is_named():
+    facts = facts_of(hymn(), "hymn", RECORDING, ticking(hymn()))
+    sections = {section.title: section for section in song_sections(facts)}
+    assert "How high it goes" in sections and "Who plays, and how high" not in sections
+    assert facts.as_dict()["instruments"] == []
+    shown = str([section.blocks for section in sections.values()])
+    assert "from C3 to C5" in shown and "hears one voice" in shown and "played by" not in shown
 
 
 def test_exercises_are_of_three_levels_and_every_kind(lesson):
