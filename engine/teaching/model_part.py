@@ -59,6 +59,8 @@ def model_section(model: MusicModel, clip: Audio, prompt: str, seconds: float) -
         ),
         Table(head, tuple(rows)),
         Text(
+            "So they are called: Position_12 is twelve twelfths of a beat after the bar line, Pitch_60 the middle C, "
+            "Duration_1.6.12 a beat and six twelfths, Program the number of an instrument. "
             "*Temperature* changes the shares before the draw: below 1 the likely becomes likelier, above 1 the shares "
             "come nearer to each other. The last columns show it for what was drawn. On the whole a token has "
             f"{bits['alone']:.1f} bits; {bits['cool']:.1f} at temperature {COOL:g}, {bits['hot']:.1f} at {HOT:g}. "
