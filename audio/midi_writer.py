@@ -15,7 +15,7 @@ import numpy as np
 
 from clavilux.audio.midi_parts import DRUM_CHANNEL
 from clavilux.audio.midi_tracks import OWN_DATA, OWN_DATA_HEAD
-from clavilux.audio.notes import BANK, BEND
+from clavilux.audio.notes import BANK, BEND, players_of
 from clavilux.audio.programs import program_name
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def midi_bytes(score: Score, receipt: Mapping[str, Any] | None = None) -> bytes:
     Raises:
         ValueError: more than 15 programs beside the drums.
     """
-    parts = sorted(set(score.notes[["drum", "program", "part"]].tolist()))
+    parts = players_of(score.notes)
     programs = {program for drum, program, _ in parts if not drum}
     if len(programs) > _MOST_PITCHED:
         raise ValueError(

@@ -37,6 +37,18 @@ def as_parts(notes: np.ndarray) -> np.ndarray:
     return notes.astype(PART_NOTE)
 
 
+def players_of(notes: np.ndarray) -> list[tuple[bool, int, int]]:
+    """Who plays `PART_NOTE` records, as (drum, program, part), in the order in which they are written, drums last.
+
+    By programs, as the parts of a program are counted; where each has a number of its own, as a band and its melody
+    have, by these.
+    """
+    players = sorted(set(notes[["drum", "program", "part"]].tolist()))
+    if len({part for *_, part in players}) == len(players):
+        players.sort(key=lambda player: (player[0], player[2]))
+    return players
+
+
 def tidy_notes(notes: np.ndarray) -> np.ndarray:
     """Sort `PART_NOTE` records by (start, program, pitch), drop empty ones, cut a pitch's overlaps in a part.
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from clavilux.audio.midi_writer import part_names
-from clavilux.audio.notes import PART_NOTE
+from clavilux.audio.notes import PART_NOTE, players_of
 from clavilux.audio.room import REVERB_S
 from clavilux.audio.synth import LONGEST_TAIL_S, ScoreRenderer, programs_of, score_events
 
@@ -54,8 +54,7 @@ class Performance:
 
     def parts(self) -> dict[str, Performance]:
         """The share of each part, by the name that its track has in a MIDI file: "violin 1", "drums"."""
-        fields = ["drum", "program", "part"]
-        parts = sorted(set(self.events[fields].tolist()))
+        parts = players_of(self.events)
         found = {}
         for name, (drum, program, part) in zip(part_names(parts), parts, strict=True):
             mine = self.events["drum"] == drum

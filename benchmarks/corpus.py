@@ -103,13 +103,13 @@ def settled(score: Score, label: str) -> Score:
 
 
 def lead(notes: np.ndarray, bars: np.ndarray) -> np.ndarray:
-    """The notes of the part that has the melody: of those that play in a third of the bars, the highest one on
+    """The notes of the part that has the melody: of those that play in more than half of the bars, the highest one on
     average; of it, the highest note at each onset."""
     chosen, best = notes, -1.0
     for program in np.unique(notes["program"]):
         own = notes[notes["program"] == program]
         played = len(np.unique(np.searchsorted(bars, own["start"] + 1e-6, side="right")))
-        if played * 3 >= len(bars) and own["pitch"].mean() > best:
+        if played * 2 > len(bars) and own["pitch"].mean() > best:
             chosen, best = own, float(own["pitch"].mean())
     return top_voice(chosen)
 

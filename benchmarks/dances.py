@@ -3,7 +3,8 @@
 Sixty dances, each asked for by words alone (30 prompts, `composers.DANCES`, two seeds), are composed into the folder
 `--songs` (what lies there is not composed again) and checked from the notes: the dance's metre, its tempo, AABB (the
 second time of each part as the first, but for its end), the end on the tonic with a long note, note lengths as near to
-the dance's as those of nine tenths of real tunes, and what a judge of kinds that learned from real tunes takes it for.
+the dance's as those of nine tenths of real tunes, and what a judge of kinds that learned from real tunes takes it for,
+of each part once (`readings.printed`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from composers import Request, dances, file_name, silent
 from corpus import Song, chosen, read_songs, settled
 from judges import StyleJudge, described, recognised
 from quality import commit
-from readings import Reading, likeness
+from readings import Reading, likeness, printed
 from song_measures import ending, rhythm, rhythm_distance, usual_rhythms
 
 from clavilux.audio.score import Score
@@ -29,8 +30,8 @@ from clavilux.families.aria.controls import usual_tempi
 from clavilux.families.aria.prompt import parse_prompt
 
 METRES = {
-    "jig": ((6, 8),), "slip jig": ((9, 8),), "reel": ((4, 4), (2, 2)), "hornpipe": ((4, 4), (2, 2)),
-    "polka": ((2, 4),), "strathspey": ((4, 4),), "waltz": ((3, 4),), "air": ((4, 4), (3, 4), (6, 8)),
+    "jig": ((6, 8),), "slip jig": ((9, 8),), "reel": ((2, 2), (4, 4)), "hornpipe": ((2, 2), (4, 4)),
+    "polka": ((2, 4),), "strathspey": ((4, 4),), "waltz": ((3, 4),), "air": ((4, 4), (3, 4), (6, 8), (2, 4)),
 }  # fmt: skip
 TEMPO_MARGIN = 0.06  # by which a tempo may lie outside what the words mean
 SAME = 0.999  # likeness of two bars of the same notes
@@ -107,10 +108,14 @@ def measured(train: list[Song], requests: list[Request], folder: Path) -> dict[s
         songs.append(song)
     if not songs:
         raise ValueError(f"{str(folder)!r} holds none of the dances; name a --model that composes them")
-    judge = StyleJudge(described(chosen(train, LEARNED)))
+    judge = StyleJudge(described([printed(song) for song in chosen(train, LEARNED)]))
     every = [row for each in rows.values() for row in each]
     shares = {label: _shares(each) for label, each in [*rows.items(), ("all", every)]}
-    return {"songs": len(songs), "checks": shares, "taken for": recognised(judge.kinds(described(songs)))}
+    return {
+        "songs": len(songs),
+        "checks": shares,
+        "taken for": recognised(judge.kinds(described([printed(song) for song in songs]))),
+    }
 
 
 def _shares(rows: list[dict[str, bool]]) -> dict[str, float]:

@@ -17,6 +17,7 @@ from clavilux.audio.notation.grid import Bar, bars_of, in_ticks, ticks_at
 from clavilux.audio.notation.spelling import Spelled, spelled
 from clavilux.audio.notation.values import Value, in_triplet, triplets, written
 from clavilux.audio.notation.voices import Chordal, Struck, Voice, voices_of
+from clavilux.audio.notes import players_of
 
 if TYPE_CHECKING:
     from clavilux.audio.score import Score
@@ -92,7 +93,7 @@ class Page:
         bars: where they are.
         chords: of each bar, (tick in the bar, chord).
         tempos: of each bar, (tick in the bar, quarters a minute).
-        parts: highest first, as in the score's order of programs; drums last.
+        parts: in the order of `players_of`.
         title: or "".
         sections: of each bar, (tick in the bar, name).
     """
@@ -123,11 +124,10 @@ def page_of(score: Score, title: str = "") -> Page:
     starts, ends = in_ticks(score, bars)
     ends = np.minimum(ends, bars[-1].start + bars[-1].ticks)
     chords = [(ticks_at(time, bars), chord) for time, chord in score.chords]
-    fields = ["drum", "program", "part"]
-    players = score.notes[fields].tolist()
+    players = score.notes[["drum", "program", "part"]].tolist()
     pitches, velocities = score.notes["pitch"].tolist(), score.notes["velocity"].tolist()
     rows = list(zip(starts.tolist(), ends.tolist(), pitches, velocities, strict=True))
-    parts = sorted(set(players))
+    parts = players_of(score.notes)
     made = []
     for name, player in zip(part_names(parts), parts, strict=True):
         drum, program, _ = player

@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import dances
 from composers import Request
-from readings import Reading
+from corpus import Song
+from readings import Reading, printed
 
 A = [(74, 76, 78, 79, 81, 83), (81, 79, 78, 76, 74, 73), (71, 73, 74, 76, 78, 79), (76, 74, 73, 71, 69, 71)]
 B = [(86, 85, 83, 81, 79, 78), (79, 81, 83, 85, 86, 88), (83, 81, 79, 78, 76, 74), (85, 83, 81, 79, 78, 76)]
@@ -56,3 +57,15 @@ def test_what_is_wrong_is_found():
 def test_an_empty_folder_is_said(tmp_path):
     with pytest.raises(ValueError, match="holds none of the dances; name a --model"):
         dances.measured([], [request()], tmp_path)
+
+
+def test_a_tune_is_printed_with_each_part_once():
+    first, second = A + B, B + A
+    song = Song(jig(first + first[:7] + second[:1] + second + second), "jig", "a")  # a second ending
+    once = printed(song).score
+    expected = jig(first[:7] + second[:1] + second)
+    assert once.notes["pitch"].tolist() == expected.notes["pitch"].tolist()
+    assert np.allclose(once.notes["start"], expected.notes["start"])
+    assert printed(Song(song.score, "waltz", "a")).score is song.score
+    phrases = Song(jig(A + A + B + B), "jig", "a")  # phrases of four bars are no parts
+    assert printed(phrases).score is phrases.score

@@ -75,6 +75,9 @@ def _tune_parts(tune: Tune, name: str, shift: int) -> tuple[list[Part], dict[int
     written = INSTRUMENTS[tune.written].program
     if written in _HANDS and INSTRUMENTS[name].program not in _HANDS:
         return [part], programs
+    low, high = (max(part.low, RANGES[written][0] + shift), min(part.high, RANGES[written][1] + shift))
+    if high - low >= _LEAD_SPAN:  # a tuba stays where it is
+        part = replace(part, low=low, high=high)
     return [replace(part, program=written, most_notes=_HANDS.get(written, 1))], {written: INSTRUMENTS[name].program}
 
 

@@ -80,7 +80,12 @@ def test_a_tune_is_written_as_its_kind_is(kind, name, written, sounding, notes):
     names, [part], programs = cast_of((name,), None, TUNES[kind], 0)
     assert names == (name,) and programs == {written: sounding}
     assert (part.program, part.most_notes) == (written, notes)
-    assert cast_of((name,), None, None, 0)[1][0].low == part.low  # within the reach of who plays
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("accordion", 55, 93), ("flute", 60, 93), ("tuba", 28, 58)])
+def test_a_tune_lies_where_its_kind_does_and_who_plays_it_can(name, low, high):
+    _, [part], _ = cast_of((name,), None, TUNES["jig"], 0)
+    assert (part.low, part.high) == (low, high)
 
 
 def test_a_session_has_chords_under_every_bar():
