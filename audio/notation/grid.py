@@ -33,8 +33,14 @@ class Bar:
 
 
 def bars_of(score: Score) -> list[Bar]:
-    """The bars of a score; the last one is a whole one."""
+    """The bars of a score; the last one is a whole one.
+
+    A score that ends inside a bar in which nothing sounds has let its last notes ring: what follows them is no bar.
+    """
     starts = score.bar_starts()
+    sounding = float((score.notes["start"] + score.notes["duration"]).max()) if len(score.notes) else score.length
+    if score.length < starts[-1] + bar_quarters(score.metre_at(float(starts[-1]))) - 1e-3:
+        starts = starts[: max(1, int(np.searchsorted(starts, sounding - 1e-6)))]
     metres = [score.metre_at(start) for start in starts]
     ends = [*starts[1:], starts[-1] + bar_quarters(metres[-1])]
     bars, at = [], 0

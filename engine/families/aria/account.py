@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clavilux.audio.harmony import Key
 from clavilux.families.aria.instruments import INSTRUMENTS, fold, words_of
-from clavilux.families.aria.lexicon import PHRASES, Claim
+from clavilux.families.aria.lexicon import KINDS, PHRASES, Claim
 from clavilux.families.aria.tunes import SESSIONS
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _is_kept(claim: Claim, settled: Settled) -> bool:
     slot, value, _ = claim
     controls, given = settled.controls, settled.given
     if slot == "style":
-        return value == controls.style or (value == "folk" and controls.style in SESSIONS)
+        return value in (controls.style, KINDS.get(SESSIONS.get(controls.style, "")))
     if slot in ("metre", "density", "section"):
         return getattr(controls, slot) == value
     if slot in ("instruments", "ensemble"):

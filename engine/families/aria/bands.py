@@ -256,5 +256,5 @@ def put_account(controls: dict[str, Any], plan: BandPlan, sheet: LeadSheet) -> N
     drums = ["drums"] if plan.drums != "none" and len(names) < len(playing) else []
     for name in ("density", "section"):
         controls.pop(name, None)
-    controls["instruments"] = [lead, *names, *drums]
-    controls["band"] = {"drums": plan.drums, "swing": round(swing, 4), "lead": lead}
+    controls["instruments"] = list(dict.fromkeys((lead, *names, *drums)))
+    controls["band"] = {"drums": plan.drums if drums else "none", "swing": round(swing, 4), "lead": lead}

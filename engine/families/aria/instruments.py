@@ -94,6 +94,11 @@ INSTRUMENTS: dict[str, Instrument] = _table(
     ("drums", DRUMS, "drum, drum kit, drumkit, drum set, percussion, bodhran, schlagzeug, batterie, bateria, 🥁"),
 )  # fmt: skip
 
+# Programs of what plays chords, and how many notes hands begin at once.
+HANDS = {
+    0: 6, 4: 6, 6: 6, 8: 4, 10: 4, 11: 4, 12: 4, 16: 6, 19: 6, 21: 5, 24: 5, 25: 5, 46: 5, 48: 5, 61: 4, 105: 4,
+}  # fmt: skip
+
 _STRINGS = ("violin", "violin", "viola", "cello")
 _BRASS = ("trumpet", "french horn", "trombone", "tuba")
 _WINDS = ("flute", "oboe", "clarinet", "bassoon")

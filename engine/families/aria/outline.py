@@ -20,7 +20,7 @@ from clavilux.families.aria.form_options import OPTIONS, FormOptions, players_of
 from clavilux.families.aria.instruments import NO_DRUMS, instruments_named
 from clavilux.families.aria.lengths import Asked, Length, quarters_slowed, settle_length, tempos_of
 from clavilux.families.aria.prompt import ParsedPrompt
-from clavilux.families.aria.tunes import kind_of, session_of, tune_of, tune_sheet, with_players
+from clavilux.families.aria.tunes import RIGHT_HANDS, kind_of, session_of, tune_of, tune_sheet, with_players
 from clavilux.families.aria.usual_forms import usual_form
 from clavilux.family import Request
 
@@ -142,14 +142,17 @@ def settled(parsed: ParsedPrompt, seed: int, options: dict[str, Any]) -> Settlem
     whole = (options.get("section") or parsed.section or "whole") == "whole" and not asked.free
     if options.get("style") is None and asked.sheet is None and whole:
         options["style"] = session_of(parsed, parsed.instruments if named is None else instruments_named(named))
+    if options.get("style") in RIGHT_HANDS and options.get("density") is None and parsed.density is None:
+        options["density"] = "sparse"
     controls = resolve(parsed, seed=seed, **options)
     plan = bands.plan_of(controls.style, parsed, controls, own)
     controls = replace(controls, unmet=controls.unmet + asked.played_as)
     if plan is None:
         return Settlement(controls, plan, asked)
-    if tune_of(kind_of(parsed, controls.style, controls.metre), controls.style) is not None:
+    tune = tune_of(kind_of(parsed, controls.style, controls.metre), controls.style)
+    if tune is not None:
         drums_asked = parsed.drums is not None or "drums" in own or any(NO_DRUMS in each for each in parsed.unmet)
-        plan, playing = with_players(plan, controls.instruments, drums_asked)
+        plan, playing = with_players(plan, tune, controls.instruments, drums_asked)
         controls = replace(controls, instruments=playing)
     return Settlement(bands.with_band(controls, plan), plan, asked)
 

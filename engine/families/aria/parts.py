@@ -10,16 +10,14 @@ from dataclasses import replace
 
 from clavilux.families.aria import bands
 from clavilux.families.aria.grammar import RANGES, Part
-from clavilux.families.aria.instruments import INSTRUMENTS
+from clavilux.families.aria.instruments import HANDS, INSTRUMENTS
 from clavilux.families.aria.tunes import Tune
 
-# Choirs of voices begin several notes at once, single voices one for each player; others as hands allow.
-_HANDS = {
-    0: 6, 4: 6, 6: 6, 8: 4, 10: 4, 11: 4, 12: 4, 16: 6, 19: 6, 21: 5, 24: 5, 25: 5, 46: 5, 48: 5, 61: 4, 105: 4,
-}  # fmt: skip
+# Choirs of voices begin several notes at once, single voices one for each player.
 _CHOIR_NOTES = 4
 # Pitches of a band's melody, and the semitones that it has at least; left alone it sinks among the chords.
 _LOWEST_LEAD, _HIGHEST_LEAD, _LEAD_SPAN = 60, 82, 19
+_LOWEST_RIGHT_HAND = 67  # below it the right hand of a dance plays broken chords instead of a melody
 
 
 def parts_of(names: tuple[str, ...], shift: int) -> tuple[list[Part], dict[int, int]]:
@@ -32,7 +30,7 @@ def parts_of(names: tuple[str, ...], shift: int) -> tuple[list[Part], dict[int, 
         if written in programs:
             continue  # lute and guitar, voice and choir: one sound, one part
         low, high = RANGES[instrument.program]
-        most = _HANDS.get(instrument.program, names.count(name))
+        most = HANDS.get(instrument.program, names.count(name))
         most = _CHOIR_NOTES if name == "choir" else most
         most = 2 if len(set(names)) == 1 and instrument.program in (40, 41, 42, 110) and most == 1 else most
         programs[written] = instrument.program
@@ -61,9 +59,11 @@ def cast_of(
 ) -> tuple[tuple[str, ...], list[Part], dict[int, int]]:
     """(for whom the composer writes, and `parts_of` them): everybody, a band's melody, or who plays a tune."""
     names = instruments if plan is None else (plan.written,)
-    if tune is not None and len(set(names)) == 1:
+    accompanied = plan is not None and tune is not None and INSTRUMENTS[tune.written].program in HANDS
+    if tune is not None and len(set(names)) == 1 and not accompanied:
         return names, *_tune_parts(tune, names[0], shift)
-    return names, *(parts_of(names, shift) if plan is None else lead_of(plan, shift))
+    lowest = _LOWEST_RIGHT_HAND if accompanied else _LOWEST_LEAD
+    return names, *(parts_of(names, shift) if plan is None else lead_of(plan, shift, lowest))
 
 
 def _tune_parts(tune: Tune, name: str, shift: int) -> tuple[list[Part], dict[int, int]]:
@@ -73,17 +73,18 @@ def _tune_parts(tune: Tune, name: str, shift: int) -> tuple[list[Part], dict[int
     """
     (part,), programs = parts_of((name,), shift)
     written = INSTRUMENTS[tune.written].program
-    if written in _HANDS and INSTRUMENTS[name].program not in _HANDS:
+    if written in HANDS and INSTRUMENTS[name].program not in HANDS:
         return [part], programs
     low, high = (max(part.low, RANGES[written][0] + shift), min(part.high, RANGES[written][1] + shift))
     if high - low >= _LEAD_SPAN:  # a tuba stays where it is
         part = replace(part, low=low, high=high)
-    return [replace(part, program=written, most_notes=_HANDS.get(written, 1))], {written: INSTRUMENTS[name].program}
+    return [replace(part, program=written, most_notes=HANDS.get(written, 1))], {written: INSTRUMENTS[name].program}
 
 
-def lead_of(plan: bands.BandPlan, shift: int) -> tuple[list[Part], dict[int, int]]:
+def lead_of(plan: bands.BandPlan, shift: int, lowest: int = _LOWEST_LEAD) -> tuple[list[Part], dict[int, int]]:
     """As `parts_of` for a band's melody: a single voice, on the style's own instrument, above the band's chords."""
     (part, *_), programs = parts_of((plan.written,), shift)
-    high = min(part.high, max(_HIGHEST_LEAD + shift, part.low + _LEAD_SPAN))  # a piccolo begins high
-    low = max(part.low, min(_LOWEST_LEAD + shift, high - _LEAD_SPAN))
+    highest = lowest + _HIGHEST_LEAD - _LOWEST_LEAD
+    high = min(part.high, max(highest + shift, part.low + _LEAD_SPAN))  # a piccolo begins high
+    low = max(part.low, min(lowest + shift, high - _LEAD_SPAN))
     return [replace(part, low=low, high=high, most_notes=1)], dict.fromkeys(programs, plan.lead)

@@ -17,7 +17,8 @@ from clavilux.audio.harmony import Key
 from clavilux.audio.lead_sheet import LeadSheet, SheetBar, SheetSection
 from clavilux.families.aria.bands import SILENT_LEAD, BandPlan, named_of
 from clavilux.families.aria.form import Bar, linked
-from clavilux.families.aria.instruments import INSTRUMENTS
+from clavilux.families.aria.instruments import HANDS, INSTRUMENTS
+from clavilux.families.aria.lexicon import KINDS
 from clavilux.families.aria.styles import Metre
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Tune:
 
 
 _SESSION = ((3.0, "fiddle"), (2.0, "flute"), (1.0, "accordion"))
+_PIANO = ((1.0, "piano"),)
 TUNES: dict[str, Tune] = {
     "jig": Tune("violin", _SESSION, "jig session", 174),
     "slip jig": Tune("violin", _SESSION, "jig session", 189),
@@ -53,14 +55,21 @@ TUNES: dict[str, Tune] = {
     "strathspey": Tune("violin", ((1.0, "fiddle"),), tempo=132),
     "air": Tune("violin", ((2.0, "fiddle"), (2.0, "flute")), tempo=80,
                 metres=(((3, 4), 3), ((4, 4), 3), ((6, 8), 2), ((2, 4), 1))),
-    "polka": Tune("piano", ((3.0, "piano"), (1.0, "accordion"))),
-    "waltz": Tune("piano", ((1.0, "piano"),)),
-    "mazurka": Tune("piano", ((1.0, "piano"),)),
-    "polonaise": Tune("piano", ((1.0, "piano"),)),
+    "polka": Tune("piano", ((3.0, "piano"), (1.0, "accordion")), "piano polka"),
+    "waltz": Tune("piano", _PIANO, "piano waltz", 150),
+    "mazurka": Tune("piano", _PIANO, "piano mazurka"),
+    "polonaise": Tune("piano", _PIANO, "piano polonaise"),
+    "minuet": Tune("piano", ((2.0, "piano"), (1.0, "harpsichord")), "piano minuet"),
 }  # fmt: skip
 _FOLK = Tune("violin", _SESSION)  # of no kind
-SESSIONS = {"jig session": "jig", "folk session": "reel"}  # the kind that each plays unless another is named
-_METRES_OF = {"jig": ((6, 8), (12, 8)), "reel": ((4, 4), (2, 2), (2, 4))}
+# The kind that each plays unless another is named.
+SESSIONS = {
+    "jig session": "jig", "folk session": "reel", "piano waltz": "waltz", "piano mazurka": "mazurka",
+    "piano polonaise": "polonaise", "piano polka": "polka", "piano minuet": "minuet",
+}  # fmt: skip
+# Sessions of a piano alone, whose right hand is a melody of few notes: with more it breaks chords.
+RIGHT_HANDS = frozenset(session for session, kind in SESSIONS.items() if TUNES[kind].written == "piano")
+_METRES_OF = {"jig": ((6, 8), (12, 8)), "reel": ((4, 4), (2, 2), (2, 4)), "polka": ((2, 4),)}
 
 
 def kind_of(parsed: ParsedPrompt, style: str, metre: Metre) -> str | None:
@@ -68,7 +77,7 @@ def kind_of(parsed: ParsedPrompt, style: str, metre: Metre) -> str | None:
     if parsed.kind is not None:
         return parsed.kind if style in (parsed.style, *SESSIONS) else None
     kind = SESSIONS.get(style)
-    return kind if kind is not None and metre in _METRES_OF[kind] else None
+    return kind if kind is not None and metre in _METRES_OF.get(kind, ((3, 4),)) else None
 
 
 def tune_of(kind: str | None, style: str) -> Tune | None:
@@ -80,23 +89,31 @@ def session_of(parsed: ParsedPrompt, names: Sequence[str]) -> str | None:
     """The band style that a tune is played in, None where there is none.
 
     A session plays where nobody is named who plays (`names`), where one is asked for, and where those who are named
-    beside the first are in it.
+    beside the first are in it. One who plays chords accompanies himself where the kind is written for a piano.
     """
-    tune = TUNES.get(parsed.kind or "")
-    if tune is None or tune.session is None or parsed.style not in ("folk", *SESSIONS):
+    kind = parsed.kind or ""
+    tune = TUNES.get(kind)
+    if tune is None or tune.session is None or parsed.style not in (KINDS[kind], *SESSIONS):
         return None
-    others = [name for name in dict.fromkeys(names) if name != "drums"][1:]
-    if parsed.style in SESSIONS or (not names and parsed.players != 1):
+    players = [name for name in dict.fromkeys(names) if name != "drums"]
+    if parsed.style in SESSIONS or (not players and parsed.players != 1) or _accompanies_himself(tune, players):
         return tune.session
+    others = players[1:]
     return tune.session if others and all(_players(tune.session, name) for name in others) else None
 
 
-def with_players(plan: BandPlan, names: Sequence[str], drums_asked: bool) -> tuple[BandPlan, tuple[str, ...]]:
+def with_players(
+    plan: BandPlan, tune: Tune, names: Sequence[str], drums_asked: bool
+) -> tuple[BandPlan, tuple[str, ...]]:
     """(the session without those who are not named, the first of `names`, then the others as the session calls them).
 
-    The session is whole where nobody is named beside the first.
+    The session is whole where nobody is named beside the first; one who accompanies himself is all of it.
     """
     session, (first, *others) = plan.band.name, dict.fromkeys(names)
+    if _accompanies_himself(tune, (first, *others)):
+        program = INSTRUMENTS[first].program
+        parts = tuple(replace(part, program=program) for part in plan.band.parts if part.kind != "drums")
+        return replace(plan, band=replace(plan.band, parts=parts)), (first,)
     found = [part for name in others for part in _players(session, name)]
     if not found:
         return plan, (first, *others)
@@ -104,6 +121,10 @@ def with_players(plan: BandPlan, names: Sequence[str], drums_asked: bool) -> tup
     drums = plan.drums if drums_asked else "none"
     called = {part.name: named_of(part.program) for part in plan.band.parts}
     return replace(plan, without=(*plan.without, *silent), drums=drums), (first, *(called[part] for part in found))
+
+
+def _accompanies_himself(tune: Tune, names: Sequence[str]) -> bool:
+    return len(names) == 1 and all(INSTRUMENTS[name].program in HANDS for name in (tune.written, *names))
 
 
 def _players(session: str, name: str) -> list[str]:

@@ -1,6 +1,7 @@
 """MusicXML out and in: the same notes come back, and bad files are refused in a sentence."""
 
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,3 +130,12 @@ def test_a_score_without_notes_is_not_written(tmp_path):
     with pytest.raises(ValueError, match=r"\.abc"):
         save_score(small_piece(), tmp_path / "a.pdf")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("ending", [".musicxml", ".abc"])
+def test_what_rings_after_the_last_bar_is_no_bar(tmp_path, ending):
+    """A score that lasts as long as its sound ends inside a bar; one that ends with a bar of rest keeps that."""
+    whole = small_piece()
+    for length, bars in ((whole.length, 2), (whole.length + 4.3, 2), (whole.length + 3.0, 3)):
+        save_score(replace(whole, length=length), tmp_path / f"a{ending}")
+        assert len(read_score(tmp_path / f"a{ending}").bar_starts()) == bars

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from clavilux.audio.harmony import Key
+from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.bands import plan_of
 from clavilux.families.aria.form import plan_form
 from clavilux.families.aria.form_names import FormPart
@@ -121,3 +122,31 @@ def test_a_reel_with_its_session(aria):
     assert first == second and len(first) > 8 and starts.max() >= 31 * 4
     assert np.all(np.diff(starts) > 0)  # one note at a time
     assert plan_of("folk", parse_prompt("reel"), settle("reel on fiddle")[0], {}) is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "session", "who"),
+    [
+        ("waltz", "piano waltz", {0}), ("waltz for piano", "piano waltz", {0}),
+        ("polka on accordion", "piano polka", {21}), ("mazurka for violin and piano", "piano mazurka", {0, 40}),
+        ("minuet for harpsichord", "piano minuet", {6}),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("silent")
+def test_a_dance_of_the_piano_has_two_hands(aria, prompt, session, who):
+    """The composer's melody, and the session's bass and chords below it, on what is asked for."""
+    song = finished(begin(aria, prompt, seed=2, bars=16), 2)
+    assert song.receipt["controls"]["style"] == session and not song.receipt["unmet"]
+    notes = song.score.notes
+    assert {int(program) for program in notes["program"]} == who
+    melody, below = (notes[notes["part"] == part] for part in (0, 1))
+    assert len(melody) >= 16 and melody["pitch"].min() >= 67 and below["pitch"].max() <= 65
+    first = notes[notes["start"] == 0]
+    assert set(first["part"]) == {0, 1} and first["pitch"].min() % 12 == song.score.key.tonic
+    last, end = melody[-1], 16 * bar_quarters(song.score.metre_at(0.0))
+    assert last["pitch"] % 12 == song.score.key.tonic and np.isclose(last["start"] + last["duration"], end)
+
+
+def test_few_notes_are_asked_of_a_right_hand_unless_the_words_say_otherwise():
+    assert settle("waltz")[0].density == "sparse" and settle("busy waltz")[0].density == "dense"
+    assert settle("waltz", density="medium")[0].density == "medium" and settle("reel")[0].density == "medium"

@@ -107,7 +107,7 @@ def test_bars_of_a_part_come_again_in_it(aria):
     assert {(True, True, False), (False, False, False)} <= found
 
 
-@pytest.mark.parametrize("prompt", ["irish jig on fiddle", "waltz for piano", "string quartet", "hymn for choir"])
+@pytest.mark.parametrize("prompt", ["irish jig on fiddle", "romantic piano", "string quartet", "hymn for choir"])
 @pytest.mark.parametrize("seed", range(6))
 def test_a_piece_begins_with_a_note_and_ends_on_its_tonic(aria, prompt, seed):
     song = finished(begin(aria, prompt, seed=seed, bars=16), seed)
