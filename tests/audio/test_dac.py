@@ -95,7 +95,7 @@ def test_codes_and_sound_are_those_of_transformers(pairs, name, kind):
     ours = codec.decode(tokens)
     assert ours.shape[2] == codec.num_samples(tokens.shape[2])
     assert 0.01 < decoded.std() < 0.7
-    torch.testing.assert_close(ours[:, 0], decoded, rtol=0, atol=1e-5)
+    torch.testing.assert_close(ours[:, 0], decoded, rtol=0, atol=3e-5)
 
 
 def test_fewer_codebooks_are_those_of_transformers(pairs):
