@@ -17,7 +17,7 @@ from clavilux.families.aria.tunes import Tune
 _CHOIR_NOTES = 4
 # Pitches of a band's melody, and the semitones that it has at least; left alone it sinks among the chords.
 _LOWEST_LEAD, _HIGHEST_LEAD, _LEAD_SPAN = 60, 82, 19
-_LOWEST_RIGHT_HAND = 67  # below it the right hand of a dance plays broken chords instead of a melody
+_RIGHT_HAND = (67, 12)  # likewise of a dance's right hand, which breaks chords when it lies lower
 
 
 def parts_of(names: tuple[str, ...], shift: int) -> tuple[list[Part], dict[int, int]]:
@@ -62,8 +62,8 @@ def cast_of(
     accompanied = plan is not None and tune is not None and INSTRUMENTS[tune.written].program in HANDS
     if tune is not None and len(set(names)) == 1 and not accompanied:
         return names, *_tune_parts(tune, names[0], shift)
-    lowest = _LOWEST_RIGHT_HAND if accompanied else _LOWEST_LEAD
-    return names, *(parts_of(names, shift) if plan is None else lead_of(plan, shift, lowest))
+    lead = _RIGHT_HAND if accompanied else (_LOWEST_LEAD, _LEAD_SPAN)
+    return names, *(parts_of(names, shift) if plan is None else lead_of(plan, shift, *lead))
 
 
 def _tune_parts(tune: Tune, name: str, shift: int) -> tuple[list[Part], dict[int, int]]:
@@ -81,10 +81,12 @@ def _tune_parts(tune: Tune, name: str, shift: int) -> tuple[list[Part], dict[int
     return [replace(part, program=written, most_notes=HANDS.get(written, 1))], {written: INSTRUMENTS[name].program}
 
 
-def lead_of(plan: bands.BandPlan, shift: int, lowest: int = _LOWEST_LEAD) -> tuple[list[Part], dict[int, int]]:
+def lead_of(
+    plan: bands.BandPlan, shift: int, lowest: int = _LOWEST_LEAD, span: int = _LEAD_SPAN
+) -> tuple[list[Part], dict[int, int]]:
     """As `parts_of` for a band's melody: a single voice, on the style's own instrument, above the band's chords."""
     (part, *_), programs = parts_of((plan.written,), shift)
     highest = lowest + _HIGHEST_LEAD - _LOWEST_LEAD
-    high = min(part.high, max(highest + shift, part.low + _LEAD_SPAN))  # a piccolo begins high
-    low = max(part.low, min(lowest + shift, high - _LEAD_SPAN))
+    high = min(part.high, max(highest + shift, part.low + span))  # a piccolo begins high
+    low = max(part.low, min(lowest + shift, high - span))
     return [replace(part, low=low, high=high, most_notes=1)], dict.fromkeys(programs, plan.lead)
