@@ -1,6 +1,7 @@
 """The mark in pictures: tokens found again by a codec, in tiles of sheets, enlarged, and cut out."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,11 +9,14 @@ from PIL import Image
 from scipy import stats
 
 import clavilux
+from clavilux import verifying
+from clavilux.image.animation import write_animation
 from clavilux.image.picture import Picture
 from clavilux.image.sheet import contact_sheet
 from clavilux.mark_key import PUBLIC, MarkKey
 from clavilux.marking import Mark, MarkedTokens
 from clavilux.provenance.mark_pictures import find_in_picture, readings_of, tiles_of
+from clavilux.provenance.stamp import stamp_of
 from clavilux.sampling import Sampler, SamplingSpec
 
 SIZE, SIDE = 64, 8
@@ -34,9 +38,9 @@ class Flat:
         raise NotImplementedError("no test decodes")
 
 
-def drawn(seed, marked=True):
+def drawn(seed, marked=True, key=KEY):
     """A picture whose tokens are drawn evenly."""
-    mark = Mark(KEY.word(TOKENS.kind), TOKENS) if marked else None
+    mark = Mark(key.word(TOKENS.kind), TOKENS) if marked else None
     sampler, logits = Sampler(SamplingSpec(seed=(seed,), mark=mark), 1, 1, 64), torch.zeros(1, 1, 64)
     ids = torch.tensor([int(sampler.draw(logits, step)) for step in range(64)])
     colours = LEVELS[ids].view(SIDE, SIDE, 3).to(torch.uint8)
@@ -62,6 +66,28 @@ def test_a_marked_picture_is_found_by_its_key_after_other_programs(how):
     assert mark.p < 1e-6 and mark.tokens == 64 and mark.key == KEY.id
     assert found(picture, PUBLIC).p > 1e-3
     assert found(picture.resized(256, 256)).p < 1e-6
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".gif"])
+def test_a_picture_saved_again_has_lost_its_credentials_and_kept_its_mark(tmp_path, monkeypatch, ending):
+    monkeypatch.setenv("CLAVILUX_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("CLAVILUX_CREDENTIALS", "1")
+    family = SimpleNamespace(stage=SimpleNamespace(codec=Flat()), marked=TOKENS, size=SIZE)
+    monkeypatch.setattr(verifying, "_loaded", lambda _: SimpleNamespace(family=family))
+    pixels, receipt = drawn(3, key=PUBLIC).pixels, {"model": "toy", "seed": 3}
+    signed, again = tmp_path / f"signed{ending}", tmp_path / f"again{ending}"
+    if ending == ".gif":
+        with write_animation(signed, 5, receipt, stamp=stamp_of()) as animation:
+            animation.add(pixels)
+    else:
+        Picture(pixels, receipt=receipt, stamp=stamp_of()).save(signed)
+    assert clavilux.verify(signed).credentials.state == "valid"
+    with Image.open(signed) as image:
+        image.convert("RGB").save(again)
+    verdict = clavilux.verify(again)
+    [mark] = verdict.marks
+    assert verdict.credentials.state == "absent" and mark.p < 1e-6 and mark.key == PUBLIC.id
+    assert verdict.says.startswith("credentials gone, mark found") and f"(p = {mark.p:.2g})" in verdict.says
 
 
 def test_a_part_that_was_cut_out_is_looked_for_at_every_place():

@@ -9,6 +9,7 @@ import torch
 
 import clavilux
 from clavilux.mark_key import PUBLIC, MarkKey
+from clavilux.provenance import credentials
 from clavilux.provenance.mark_sounds import find_in_sound, tail_of_signs
 
 
@@ -21,15 +22,19 @@ def p_of(sound, key=PUBLIC):
     return find_in_sound(sound, [key])[0].p
 
 
-def test_a_song_saved_again_has_lost_its_credentials_and_kept_its_mark(song, tmp_path):
-    song.save(tmp_path / "song.wav")
-    samples, rate = soundfile.read(tmp_path / "song.wav")
-    soundfile.write(tmp_path / "again.mp3", samples[10000:], rate)
-    verdict = clavilux.verify(tmp_path / "again.mp3")
+@pytest.mark.parametrize(("signed", "again"), [("wav", "mp3"), ("mp3", "mp3"), ("flac", "flac"), ("mp3", "wav")])
+def test_a_song_saved_again_has_lost_its_credentials_and_kept_its_mark(song, tmp_path, monkeypatch, signed, again):
+    monkeypatch.setenv("CLAVILUX_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("CLAVILUX_CREDENTIALS", "1")
+    song.save(tmp_path / f"song.{signed}")
+    assert credentials.read(tmp_path / f"song.{signed}").state == "valid"
+    samples, rate = soundfile.read(tmp_path / f"song.{signed}")
+    soundfile.write(tmp_path / f"again.{again}", samples[10000:], rate)
+    verdict = clavilux.verify(tmp_path / f"again.{again}")
     assert verdict.credentials.state == "absent"
     [mark] = verdict.marks
     assert mark.p < 1e-6 and mark.key == PUBLIC.id and mark.of == "cells" and mark.tokens > 5000
-    assert verdict.says.startswith("credentials gone, mark found")
+    assert verdict.says.startswith("credentials gone, mark found") and f"(p = {mark.p:.2g})" in verdict.says
 
 
 def test_a_stream_the_stems_and_the_loop_carry_it_too(song):
