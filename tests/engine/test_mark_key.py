@@ -3,8 +3,12 @@
 import stat
 
 import pytest
+import torch
+from commands import call
 
 from clavilux.mark_key import PUBLIC, MarkKey, key_of, new_key, read_key
+from clavilux.marking import Mark, MarkedTokens
+from clavilux.sampling import SamplingSpec
 
 
 def test_ids_and_words_tell_keys_and_kinds_apart_and_stay_as_they_are():
@@ -41,3 +45,27 @@ def test_what_is_asked_for(tmp_path, monkeypatch):
         key_of(3)
     with pytest.raises(ValueError, match="cannot be made"):
         key_of(tmp_path / "no" / "own.key")
+
+
+def test_the_key_is_in_nothing_that_is_written_or_printed(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("CLAVILUX_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("CLAVILUX_CREDENTIALS", "1")
+    key = new_key(tmp_path / "own.key")
+    out = tmp_path / "out"
+    out.mkdir()
+    caplog.set_level("DEBUG")
+    asked = ("--seed", 1, "--mark-key", tmp_path / "own.key")
+    said = [call("paint", "red apple", *asked, "-o", out / "a.png")]
+    said += [call("render", "slow piano waltz", "--seconds", 2, *asked, "-o", out / "a.wav", "--midi", out / "a.mid")]
+    said += [call("verify", out, "--json", "--mark-key", tmp_path / "own.key")]
+    said += [call("verify", tmp_path / "none.mid", "--mark-key", tmp_path / "own.key", code=2)]
+    said += [call("paint", "red apple", "--no-mark", *asked, "-o", out / "b.png", code=2)]
+    texts = [caplog.text, *(each.output + each.stderr + repr(each.exception) for each in said)]
+    kept = [path.read_bytes() for path in out.iterdir()] + [text.encode() for text in texts]
+    words = [key.word(kind) for kind in ("score", "picture", "played")]
+    secrets = [key.secret, key.secret.hex().encode(), *(str(word).encode() for word in words)]
+    secrets += [word.to_bytes(8, order, signed=True) for word in words for order in ("little", "big")]
+    assert len(kept) == 3 + len(texts) and any(key.id.encode() in each for each in kept)
+    assert not any(secret in each for each in kept for secret in secrets)
+    mark = Mark(words[0], MarkedTokens("score", torch.arange(4)))
+    assert str(words[0]) not in repr(mark) + repr(SamplingSpec(mark=mark))
