@@ -7,6 +7,7 @@ seconds, files, tokens or sound.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +39,11 @@ def _key_correlations(histogram: np.ndarray) -> np.ndarray:
 
 def _pitched(notes: np.ndarray) -> np.ndarray:
     return notes[~notes["drum"]]
+
+
+def key_heard(score: Score) -> Key:
+    """The key that the notes alone say, whatever the file says: as `find_key` without a key signature."""
+    return find_key(replace(score.merged(), key=None, signature=None))
 
 
 def find_key(score: Score) -> Key:

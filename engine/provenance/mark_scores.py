@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from clavilux.audio.harmony_analysis import find_key
+from clavilux.audio.harmony_analysis import find_key, key_heard
 from clavilux.audio.score import Score
 from clavilux.mark_key import MarkKey
 from clavilux.marking import MOST_CHOICES, NONCES, SCORE_KIND, TICKS, Place
@@ -82,7 +82,7 @@ def find_in_score(score: Score, key: MarkKey, chances: np.ndarray | None = None)
 
     Looked at are all its notes and, as a band may play with what was composed, those of each program; straight, and as
     they swing. Half of the chance goes to the score's own beginning, half to those of other bars; and of
-    transpositions half to the one from C, where composers write, to the key of the score.
+    transpositions half to those from C, where composers write, to the key of the score, as it says and as it is heard.
 
     Args:
         score: any.
@@ -95,11 +95,11 @@ def find_in_score(score: Score, key: MarkKey, chances: np.ndarray | None = None)
         return Mark(key.id, 1.0, 0)
     swung = marked_notes(score, chances, straight=True)
     readings += [swung] if swung != readings[0] else []
-    home = -(score.key or find_key(score.merged())).tonic % CLASSES
-    first = _tried(readings, key, [0], home)
+    homes = {-each.tonic % CLASSES for each in (score.key or find_key(score.merged()), key_heard(score))}
+    first = _tried(readings, key, [0], homes)
     starts = [round(float(start) * TICKS) for start in score.bar_starts()[1 : MOST_BARS + 1]]
     shifts = [sign * start for sign in (1, -1) for start in starts]
-    p = first if not shifts or first < CERTAIN else min(first, _tried(readings, key, shifts, home))
+    p = first if not shifts or first < CERTAIN else min(first, _tried(readings, key, shifts, homes))
     return Mark(key.id, min(1.0, 2 * p), max(len(reading.groups) for reading in readings))
 
 
@@ -117,16 +117,18 @@ class _Totals(NamedTuple):
     scored: list[float]
 
 
-def _tried(readings: list[Reading], key: MarkKey, shifts: list[int], home: int) -> float:
+def _tried(readings: list[Reading], key: MarkKey, shifts: list[int], homes: set[int]) -> float:
     """The p-value of the best over readings, programs, transpositions, nonces, and shifts of the beginning in ticks."""
     best, tail = 1.0, partial(gamma_tail, 0.0, 0)
     tries, share = 0, 1.0
+    others = [turn for turn in range(CLASSES) if turn not in homes]
+    shares = ((1 / 4 / len(homes), sorted(homes)), (1 / 4 / len(others), others))  # of each sum's error, for each turn
     for reading in readings:
         for found in _totals(reading, key.word(SCORE_KIND), shifts):
             tries += 1
-            for own, transpositions in ((1 / 4, [home]), (1 / 44, [t for t in range(CLASSES) if t != home])):
-                low = min(found.weighted[t] for t in transpositions)
-                high = max(found.scored[t] for t in transpositions)
+            for own, turns in shares:
+                low = min(found.weighted[turn] for turn in turns)
+                high = max(found.scored[turn] for turn in turns)
                 # A bound is enough to choose by: what is exact costs ten times as much.
                 if (bound := weighted_bound(low, found.weights) / own) < best:
                     best, share, tail = bound, own, partial(weighted_tail, low, found.weights)

@@ -14,7 +14,7 @@ import torch
 
 from clavilux.audio.codecs.bar_grid import regular_bars
 from clavilux.audio.codecs.remi import score_tokens
-from clavilux.audio.harmony_analysis import find_chords, find_key
+from clavilux.audio.harmony_analysis import find_chords, find_key, key_heard
 from clavilux.audio.score import Score, bar_quarters
 from clavilux.conditioning import Conditioning
 from clavilux.families.aria.continuation import written
@@ -31,7 +31,8 @@ UNKNOWN = 0.5  # of a note that tokens cannot say, and of all notes of a score t
 def note_chances(aria: Aria, score: Score) -> np.ndarray:
     """The probability of each note's pitch class, under all that comes before it.
 
-    The composer reads the score as its own tokens; it is not told the style, which nobody knows of a file.
+    The composer reads the score as its own tokens; it is not told the style, which nobody knows of a file. Where the
+    notes are in another key than the file says, it reads them in both, and what makes the notes likelier counts.
 
     Args:
         aria: one whose tokens are REMI; another says `UNKNOWN` of every note.
@@ -44,20 +45,31 @@ def note_chances(aria: Aria, score: Score) -> np.ndarray:
     if not isinstance(aria.writing, RemiFormat) or (chances == 1).all():
         return chances
     merged = score.merged()
-    key = score.key or find_key(merged)
+    said = score.key or find_key(merged)
+    readings = [replace(score, key=said, chords=score.chords or find_chords(merged, said))]
+    if (heard := key_heard(score)) != said:  # who moves notes may leave the file's key and chords as they were
+        readings.append(replace(score, key=heard, chords=find_chords(merged, heard)))
     try:
-        regular = regular_bars(replace(score, key=key, chords=score.chords or find_chords(merged, key)))
-        ids = score_tokens().encode(written(regular))
+        found = [_of_reading(aria, reading) for reading in readings]
     except ValueError:  # bars that no token can say
         return chances
-    moved = score_tokens().transposition(shift_to_c(key.tonic))[ids].astype(np.int64)
-    found, said = _class_chances(aria, moved, key.mode, score.tempos[0][1]), dict[tuple[int, int], float]()
+    likeliest = max(found, key=lambda each: float(np.log(each).sum()))
+    return np.where(score.notes["drum"], 1.0, likeliest)
+
+
+def _of_reading(aria: Aria, score: Score) -> np.ndarray:
+    """float64 [N], as `note_chances`, of a score whose key and chords are known. ValueError for what no token says."""
+    assert score.key is not None, "it was found"
+    regular = regular_bars(score)
+    ids = score_tokens().encode(written(regular))
+    moved = score_tokens().transposition(shift_to_c(score.key.tonic))[ids].astype(np.int64)
+    found, said = _class_chances(aria, moved, score.key.mode, score.tempos[0][1]), dict[tuple[int, int], float]()
     for token, tick, pitch in _notes_of(ids):
         said.setdefault((tick, pitch), float(found[token]))
     assert len(regular.notes) == len(score.notes), "bars move notes, and drop none"
     ticks = np.round(regular.notes["start"] * TICKS).astype(np.int64)
     places = zip(ticks.tolist(), regular.notes["pitch"].tolist(), strict=True)
-    return np.where(score.notes["drum"], 1.0, [said.get(place, UNKNOWN) for place in places])
+    return np.array([said.get(place, UNKNOWN) for place in places])
 
 
 @torch.inference_mode()
