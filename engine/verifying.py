@@ -69,7 +69,7 @@ def _marks(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[tu
     ending = path.suffix.lower()
     try:
         if ending in MIDI_ENDINGS:
-            return _in_notes(path, searched, model), ()
+            return _in_notes(path, searched), ()
         if ending in sounds.FORMATS:
             return _in_sound(path, searched, model), ()
         if EMBEDDED.get(ending, "").startswith("image/"):
@@ -79,15 +79,13 @@ def _marks(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[tu
     return (), ()
 
 
-def _in_notes(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[Mark, ...]:
+def _in_notes(path: Path, searched: list[MarkKey]) -> tuple[Mark, ...]:
     from clavilux.audio.score import Score
     from clavilux.families.aria.chances import note_chances
-    from clavilux.families.aria.family import Aria
     from clavilux.provenance.mark_scores import find_in_score
 
-    score, composer = Score.from_midi(path), getattr(model, "family", None)
-    aria = composer if isinstance(composer, Aria) else _composer()
-    chances = note_chances(aria, score)
+    score = Score.from_midi(path)
+    chances = note_chances(_composer(), score)
     return tuple(find_in_score(score, key, chances) for key in searched)
 
 
