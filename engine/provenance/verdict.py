@@ -126,12 +126,12 @@ class Nearest:
     def says(self) -> str:
         """One clause of a sentence: how near that is."""
         if not self.name:
-            return f"none of its runs of eight notes that were compared is in a work that {self.model} was taught"
+            return f"none of its runs of eight notes that were compared is in a work that {self.model} is trained on"
         far = f"{self.distance:.2f} of 1" if self.model == "aria" else f"{self.distance:.0f} of 255"
         at = f" at {self.where}" if self.where else ""
         title = self.name if len(self.name) <= _LONGEST_TITLE else self.name[:_LONGEST_TITLE].rstrip() + "…"
         return (
-            f'of what {self.model} was taught it is nearest{at} to "{title}" ({self.source}, {self.licence}), at a '
+            f'of what {self.model} is trained on it is nearest{at} to "{title}" ({self.source}, {self.licence}), at a '
             f"distance of {far}: " + _RARITIES[self.rarity < 100].format(self.rarity)
         )
 
@@ -177,8 +177,8 @@ class Verdict:
 
 _LONGEST_TITLE = 70
 _RARITIES = {
-    True: "of works that it was not taught at most {:g} in 100 are as near to one that it was",
-    False: "works that it was not taught are as near to one that it was",
+    True: "of works that it is not trained on at most {:g} in 100 are as near",
+    False: "works that it is not trained on are as near",
 }
 _MADE = {
     "trainedAlgorithmicMedia": "made by a model",
