@@ -88,10 +88,12 @@ class Arranger:
         """The band's notes in a bar, `PART_NOTE` in quarters from the sheet's start, swung, on the grid of the style.
 
         Args:
-            index: of the bar; they are asked for in order, since hands go on from where they are.
+            index: of the bar; they are asked for in order, since hands go on in a section from where they are.
             melody: the notes of the bar, from the sheet's start, that chords which lie below a melody keep under.
         """
         place = self._places[index]
+        if place.index == 0:  # a section that returns begins with the same hands
+            self._hands = {part.name: Hands() for part in self.parts}
         length = self.sheet.bars[index].quarters
         harmony = self._harmony(place, length, melody)
         broken = self._breaks(place)

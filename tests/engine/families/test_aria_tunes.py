@@ -141,9 +141,19 @@ def test_a_dance_of_the_piano_has_two_hands(aria, prompt, session, who):
     assert {int(program) for program in notes["program"]} == who
     melody, below = (notes[notes["part"] == part] for part in (0, 1))
     assert len(melody) >= 16 and melody["pitch"].min() >= 67 and below["pitch"].max() <= 65
+    length = bar_quarters(song.score.metre_at(0.0))
+    times = [
+        [
+            (round(float(n["start"]) - at, 3), int(n["pitch"]))
+            for n in notes
+            if at - 1e-6 <= n["start"] < at + 3 * length
+        ]
+        for at in (0.0, 4 * length)
+    ]
+    assert times[0] == times[1]  # both hands, all but the end of the part
     first = notes[notes["start"] == 0]
     assert set(first["part"]) == {0, 1} and first["pitch"].min() % 12 == song.score.key.tonic
-    last, end = melody[-1], 16 * bar_quarters(song.score.metre_at(0.0))
+    last, end = melody[-1], 16 * length
     assert last["pitch"] % 12 == song.score.key.tonic and np.isclose(last["start"] + last["duration"], end)
 
 
