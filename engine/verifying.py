@@ -82,11 +82,11 @@ def _marks(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[tu
 def _in_notes(path: Path, searched: list[MarkKey]) -> tuple[Mark, ...]:
     from clavilux.audio.score import Score
     from clavilux.families.aria.chances import note_chances
-    from clavilux.provenance.mark_scores import find_in_score
+    from clavilux.provenance.mark_scores import find_in_parts
 
     score = Score.from_midi(path)
-    chances = note_chances(_composer(), score)
-    return tuple(find_in_score(score, key, chances) for key in searched)
+    chances_of = functools.partial(note_chances, _composer())
+    return tuple(find_in_parts(score, key, chances_of) for key in searched)
 
 
 @functools.lru_cache(maxsize=1)

@@ -8,7 +8,8 @@ transpositions are tried, and the beginnings of bars, as bars may have been cut 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 
 from clavilux.audio.harmony_analysis import find_key, key_heard
+from clavilux.audio.notes import players_of
 from clavilux.audio.score import Score
 from clavilux.mark_key import MarkKey
 from clavilux.marking import MOST_CHOICES, NONCES, SCORE_KIND, TICKS, Place
@@ -27,6 +29,7 @@ OFF_GRID = 0.25  # ticks: a note that lies farther from one was played, not writ
 SWINGS = (0.54, 0.75)  # of a quarter: between them an eighth that swings begins
 CERTAIN = 1e-7  # a p-value that nothing else has to be tried for
 MOST_BARS = 32  # that are tried as the beginning, before and after the file's own
+MOST_PARTS, MOST_OF_PART = 6, 500  # parts that are looked at by themselves, and the notes that each may have
 MOST_NOTES = 1000  # that are looked at from each beginning on
 EVEN = 0.5  # the chance of a note of which nothing is known
 LEAST_CHANCE = 0.2  # a note that was less likely may be a person's: it weighs 4 at most
@@ -70,7 +73,9 @@ def marked_notes(score: Score, chances: np.ndarray | None = None, *, straight: b
     return Reading([group for group, _ in found], [place for _, place in found], list(found.values()))
 
 
-def find_in_score(score: Score, key: MarkKey, chances: np.ndarray | None = None) -> Mark:
+def find_in_score(
+    score: Score, key: MarkKey, chances: np.ndarray | None = None, *, other_beginnings: bool = True
+) -> Mark:
     """What a score says of a key.
 
     The noise of a note says the less, the likelier the note was anyway: each weighs 1/p - 1, what the likelihood ratio
@@ -89,6 +94,7 @@ def find_in_score(score: Score, key: MarkKey, chances: np.ndarray | None = None)
         key: whose mark is looked for.
         chances: float64 [N], the probability that a composer gave the pitch class of each of `score.notes`; None: it
             is taken for one of two.
+        other_beginnings: those of the score's bars are tried too, which takes long.
     """
     readings = [marked_notes(score, chances)]
     if not readings[0].groups:
@@ -97,10 +103,40 @@ def find_in_score(score: Score, key: MarkKey, chances: np.ndarray | None = None)
     readings += [swung] if swung != readings[0] else []
     homes = {-each.tonic % CLASSES for each in (score.key or find_key(score.merged()), key_heard(score))}
     first = _tried(readings, key, [0], homes)
-    starts = [round(float(start) * TICKS) for start in score.bar_starts()[1 : MOST_BARS + 1]]
+    starts = [round(float(start) * TICKS) for start in score.bar_starts()[1 : MOST_BARS + 1] if other_beginnings]
     shifts = [sign * start for sign in (1, -1) for start in starts]
     p = first if not shifts or first < CERTAIN else min(first, _tried(readings, key, shifts, homes))
     return Mark(key.id, min(1.0, 2 * p), max(len(reading.groups) for reading in readings))
+
+
+def find_in_parts(score: Score, key: MarkKey, chances_of: Callable[[Score], np.ndarray]) -> Mark:
+    """As `find_in_score` of the score, and of each of several parts by itself from the score's own beginning on.
+
+    The melody of a band is all that was drawn of it, and how likely its notes were only it says, without the band.
+    """
+    parts = _alone(score)
+    found = [find_in_score(each, key, chances_of(each), other_beginnings=False) for each in parts]
+    if all(mark.p >= CERTAIN for mark in found):
+        few = len(score.notes) <= MOST_NOTES  # of a band's song chances and other beginnings would take minutes
+        found.append(find_in_score(score, key, chances_of(score) if few else None, other_beginnings=few))
+    best = min(found, key=lambda mark: mark.p)
+    return replace(best, p=of_tries(best.p, len(parts) + 1))
+
+
+def _alone(score: Score) -> list[Score]:
+    """Of a score of several parts each that may be its melody: it plays in more than half of the bars, and has no more
+    than `MOST_OF_PART` notes. `MOST_PARTS` at most.
+    """
+    pitched = score.notes[~score.notes["drum"]]
+    players, bars = players_of(pitched), score.bar_starts()
+    found = []
+    for _, program, part in players if len(players) > 1 else ():
+        own = pitched[(pitched["program"] == program) & (pitched["part"] == part)]
+        if len(own) <= MOST_OF_PART and 2 * len(
+            np.unique(np.searchsorted(bars, own["start"] + 1e-6, side="right"))
+        ) > len(bars):
+            found.append(replace(score, notes=own))
+    return found[:MOST_PARTS]
 
 
 class _Totals(NamedTuple):
