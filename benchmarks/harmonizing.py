@@ -178,7 +178,7 @@ def agreement(song: Song, found: list[tuple[float, Chord]]) -> tuple[int, int, i
 
 
 def tonic_always(song: Song, key: Key) -> list[tuple[float, Chord]]:
-    return [(0.0, Chord(key.tonic, "min" if key.mode == "minor" else "maj"))]
+    return [(0.0, key.home)]
 
 
 def best_triads(song: Song, key: Key) -> list[tuple[float, Chord]]:

@@ -38,6 +38,7 @@ from clavilux.audio.codecs.note_frames import (
 )
 from clavilux.audio.codecs.remi import DRUMS, PROGRAMS, score_tokens
 from clavilux.conditioning import Conditioning
+from clavilux.families.aria.chances import told_in_windows
 from clavilux.families.aria.family import Aria
 from clavilux.families.aria.formats import FrameFormat
 from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixControls, tempo_bin
@@ -152,28 +153,19 @@ def _told(aria: Aria, piece: Piece, bars: int) -> Told:
 
 @torch.no_grad()
 def token_nats(aria: Aria, ids: np.ndarray, controls: PrefixControls) -> np.ndarray:
-    """Nats of every token [T] under its context: windows that move by half, each token judged in the first window in
-    which it stands behind half a window of others. The first token, which every piece begins with, costs nothing."""
-    decoder, prefix = aria.composer.decoder, aria.composer.conditioner([controls])
-    length = decoder.spec.max_positions - PREFIX_LENGTH
-    nats, done, start = np.zeros(len(ids)), 1, 0
-    while done < len(ids):
-        window = torch.from_numpy(ids[start : start + length])
-        logits = decoder(window[None, None], conditioning=Conditioning(prefix=prefix))[0, 0, :-1]
-        losses = cross_entropy(logits.float(), window[1:], reduction="none").numpy()
-        end = start + len(window)
-        nats[done:end] = losses[done - start - 1 :]
-        done, start = end, start + length // 2
+    """Nats of every token [T] under its context (`told_in_windows`). The first token, which every piece begins with,
+    costs nothing."""
+    nats = np.zeros(len(ids))
+    for span, logits in told_in_windows(aria, ids, controls):
+        nats[span] = cross_entropy(logits, torch.from_numpy(ids[span]), reduction="none").numpy()
     return nats
 
 
 def _controls(aria: Aria, piece: Piece, ids: np.ndarray) -> PrefixControls:
     """All that training would have said of the piece, but how dense it is."""
-    tokens = score_tokens()
-    programs = {tokens.values[i] for i in np.unique(ids) if tokens.kinds[i] == "Program"}
     style = piece.style if piece.style in aria.styles else STYLE_OF_LABEL[piece.style]
     style = -1 if style is None else aria.styles.index(style)
-    return PrefixControls(style, MODES.index(piece.mode), tempo_bin(piece.tempo), -1, tuple(sorted(programs)))
+    return PrefixControls(style, MODES.index(piece.mode), tempo_bin(piece.tempo), -1, score_tokens().programs(ids))
 
 
 def by_label(told: Iterable[tuple[str, Told]]) -> dict[str, dict[str, float]]:

@@ -112,6 +112,28 @@ class ScoreTokens:
         encoded = tokenizer().encode(_to_symusic(score), encode_ids=False)
         return self._with_chords(encoded.tokens, score, sections)
 
+    def quarters(self, ids: ArrayLike) -> np.ndarray:
+        """Quarters from the first bar to the position of each of token ids [T], float64 [T]."""
+        ids = np.asarray(ids)
+        found = np.zeros(len(ids))
+        bar = length = here = 0.0
+        unit = 4
+        for i, token in enumerate(ids.tolist()):
+            kind, value = self.kinds[token], self.values[token]
+            if kind == "Bar":
+                bar = here = bar + length
+            elif kind == "TimeSig":
+                length, unit = bar_quarters(value), value[1]
+            elif kind == "Position":
+                here = bar + value / 12 * 4 / unit
+            found[i] = here
+        return found
+
+    def programs(self, ids: ArrayLike) -> tuple[int, ...]:
+        """The programs, and `DRUMS`, that token ids name, rising."""
+        found = np.unique(np.asarray(ids)).tolist()
+        return tuple(sorted(self.values[i] for i in found if self.kinds[i] == "Program"))
+
     def decode(self, tokens: ArrayLike) -> Score:
         """The score that token ids [T] say, as MidiTok reads them; unknown kinds are passed over, and so is a pitch
         without a duration behind it. Velocities are 100 throughout.

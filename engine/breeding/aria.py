@@ -211,11 +211,10 @@ class AriaBreeder:
     def _plan(self, controls: Controls, harmony: Sequence[Harmony | None]) -> list[Bar]:
         """The bars in the composer's key, which is C; without a harmony the piece ends on its tonic."""
         shift = shift_to_c(controls.key.tonic)
-        tonic = Chord(controls.key.tonic, "maj" if controls.key.mode == "major" else "min")
         sections = sections_of(len(harmony))
         plan = []
         for section, chords in zip(sections, harmony, strict=True):
-            asked = chords or (((0.0, tonic),) if section == "last" else None)
+            asked = chords or (((0.0, controls.key.home),) if section == "last" else None)
             moved = asked and tuple((at, Chord((chord.root + shift) % 12, chord.quality)) for at, chord in asked)
             plan.append(Bar(controls.metre, section, moved))
         return plan

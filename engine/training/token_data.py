@@ -47,26 +47,8 @@ def tokenized(taught: TaughtScore) -> Piece:
         mode=score.key.mode,
         tempo=score.tempos[0][1],
         tokens=ids.astype(np.uint16),
-        quarters=quarters_of(ids),
+        quarters=tokens.quarters(ids).astype(np.float32),
     )
-
-
-def quarters_of(ids: np.ndarray) -> np.ndarray:
-    """Quarter notes from the first bar to each token's position, float32 [T]."""
-    tokens = score_tokens()
-    out = np.zeros(len(ids), dtype=np.float32)
-    bar = length = at = 0.0
-    unit = 4
-    for i, token in enumerate(ids):
-        kind, value = tokens.kinds[token], tokens.values[token]
-        if kind == "Bar":
-            bar = at = bar + length
-        elif kind == "TimeSig":
-            length, unit = value[0] * 4 / value[1], value[1]
-        elif kind == "Position":
-            at = bar + value / 12 * 4 / unit
-        out[i] = at
-    return out
 
 
 def build(

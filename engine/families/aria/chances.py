@@ -15,11 +15,12 @@ import torch
 from clavilux.audio.codecs.bar_grid import regular_bars
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.harmony_analysis import find_chords, find_key, key_heard
-from clavilux.audio.score import Score, bar_quarters
+from clavilux.audio.score import Score
 from clavilux.conditioning import Conditioning
 from clavilux.families.aria.continuation import written
 from clavilux.families.aria.formats import RemiFormat
 from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixControls, shift_to_c, tempo_bin
+from clavilux.kernels.sample.reference import kept
 from clavilux.marking import TICKS
 
 if TYPE_CHECKING:
@@ -64,8 +65,10 @@ def _of_reading(aria: Aria, score: Score) -> np.ndarray:
     ids = score_tokens().encode(written(regular))
     moved = score_tokens().transposition(shift_to_c(score.key.tonic))[ids].astype(np.int64)
     found, said = _class_chances(aria, moved, score.key.mode, score.tempos[0][1]), dict[tuple[int, int], float]()
-    for token, tick, pitch in _notes_of(ids):
-        said.setdefault((tick, pitch), float(found[token]))
+    tokens, written_at = score_tokens(), np.round(score_tokens().quarters(ids) * TICKS).astype(np.int64)
+    for chance, tick, token in zip(found.tolist(), written_at.tolist(), ids.tolist(), strict=True):
+        if tokens.kinds[token] == "Pitch":
+            said.setdefault((tick, tokens.values[token]), chance)
     assert len(regular.notes) == len(score.notes), "bars move notes, and drop none"
     ticks = np.round(regular.notes["start"] * TICKS).astype(np.int64)
     places = zip(ticks.tolist(), regular.notes["pitch"].tolist(), strict=True)
@@ -75,40 +78,32 @@ def _of_reading(aria: Aria, score: Score) -> np.ndarray:
 @torch.inference_mode()
 def _class_chances(aria: Aria, ids: np.ndarray, mode: str, tempo: float) -> np.ndarray:
     """float64 [T]: of each token of ids [T] the probability of its pitch class among pitches, as the usual temperature
-    and top_p leave it; 1 for what is no pitch. Windows move by half.
+    and top_p leave it; 1 for what is no pitch.
     """
-    tokens, sampling, groups = score_tokens(), aria.sampling, aria.marked.groups
-    programs = {tokens.values[i] for i in np.unique(ids) if tokens.kinds[i] == "Program"}
-    controls = PrefixControls(-1, MODES.index(mode), tempo_bin(tempo), -1, tuple(sorted(programs)))
-    decoder, prefix = aria.composer.decoder, aria.composer.conditioner([controls])
-    length = decoder.spec.max_positions - PREFIX_LENGTH
-    chances, done, start = np.ones(len(ids)), 1, 0
-    while done < len(ids):
-        window = torch.from_numpy(ids[start : start + length])
-        seen, own = slice(done - start - 1, len(window) - 1), groups[window[done - start :]]
-        logits = decoder(window[None, None], conditioning=Conditioning(prefix=prefix))[0, 0, seen].float()  # [n, V]
-        odds = (logits.masked_fill(groups < 0, -torch.inf) / sampling.temperature).softmax(-1)
-        ordered, order = odds.sort(-1, descending=True)
-        kept = torch.zeros_like(odds).scatter(-1, order, ordered * (ordered.cumsum(-1) - ordered < sampling.top_p))
-        of_class = kept.new_zeros(len(kept), int(groups.max()) + 1).index_add_(1, groups.clamp(min=0), kept)
-        of_own = of_class.gather(1, own.clamp(min=0)[:, None])[:, 0] / of_class.sum(1)
-        chances[done : start + len(window)] = torch.where(own < 0, 1.0, of_own).double().numpy()
-        done, start = start + len(window), start + length // 2
+    sampling, groups = aria.sampling, aria.marked.groups
+    controls = PrefixControls(-1, MODES.index(mode), tempo_bin(tempo), -1, score_tokens().programs(ids))
+    chances = np.ones(len(ids))
+    for span, logits in told_in_windows(aria, ids, controls):
+        own = groups[torch.from_numpy(ids[span])]
+        scores = logits.masked_fill(groups < 0, -torch.inf) / sampling.temperature
+        odds = kept(scores, sampling.top_k, sampling.top_p).softmax(-1)  # [n, V]
+        of_class = odds.new_zeros(len(odds), int(groups.max()) + 1).index_add_(1, groups.clamp(min=0), odds)
+        of_own = of_class.gather(1, own.clamp(min=0)[:, None])[:, 0]
+        chances[span] = torch.where(own < 0, 1.0, of_own).double().numpy()
     return chances.clip(1e-6, 1.0)  # rounding makes a little more than 1 of 1, and top_p nothing of what is unlikely
 
 
-def _notes_of(ids: np.ndarray) -> Iterator[tuple[int, int, int]]:
-    """(number of its token, onset in `TICKS`, pitch) of each note with a pitch."""
-    tokens = score_tokens()
-    bar = here = length = 0.0
-    metre = (4, 4)
-    for token, index in enumerate(ids.tolist()):
-        kind, value = tokens.kinds[index], tokens.values[index]
-        if kind == "Bar":
-            bar = here = length
-        elif kind == "TimeSig":
-            metre, length = value, bar + bar_quarters(value)
-        elif kind == "Position":
-            here = bar + value / 12 * 4 / metre[1]
-        elif kind == "Pitch":
-            yield token, round(here * TICKS), value
+def told_in_windows(aria: Aria, ids: np.ndarray, controls: PrefixControls) -> Iterator[tuple[slice, torch.Tensor]]:
+    """(which of token ids int64 [T], their logits float32 [n, V] under what comes before them), all but the first.
+
+    Windows move by half: each token is judged in the first one in which it stands behind half a window of others.
+    """
+    decoder, prefix = aria.composer.decoder, aria.composer.conditioner([controls])
+    length = decoder.spec.max_positions - PREFIX_LENGTH
+    done, start = 1, 0
+    while done < len(ids):
+        window = torch.from_numpy(ids[start : start + length])
+        end = start + len(window)
+        logits = decoder(window[None, None], conditioning=Conditioning(prefix=prefix))[0, 0]
+        yield slice(done, end), logits[done - start - 1 : -1].float()
+        done, start = end, start + length // 2

@@ -235,7 +235,7 @@ def _key_of_chords(chords: list[Chord], mode: str | None) -> Key:
     """
 
     def fit(key: Key) -> float:
-        tonic = Chord(key.tonic, "maj" if key.mode == "major" else "min").pitch_classes
+        tonic = key.home.pitch_classes
         inside = sum(len(chord.pitch_classes & key.scale) / len(chord.pitch_classes) for chord in chords)
         # A minor key's scale counts nine notes and a major key's seven, so any chart fits some minor key
         # well.

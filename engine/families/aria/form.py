@@ -88,7 +88,7 @@ def plan_bars(
     for index, name in enumerate(names):
         asked = None if chords is None else _asked(chords, index, metre)
         if chords is None and key is not None and name == "last":
-            asked = ((0.0, tonic_of(key)),)
+            asked = ((0.0, key.home),)
         bars.append(Bar(metre, name, asked))
     return ended(bars, ends_at) if closes and ends_at is not None else bars
 
@@ -139,11 +139,11 @@ def plan_sheet(sheet: LeadSheet, silent: Sequence[str] = (), *, continues: bool 
     """
     names = sections_of(len(sheet.bars), opens=not continues)
     bars: list[Bar] = []
-    sounding = tonic_of(sheet.key)
+    sounding = sheet.key.home
     for section in sheet.sections:
         for number, (metre, chords) in enumerate(_chords_of(section, sounding)):
             last = len(bars) + 1 == len(sheet.bars)
-            asked = ((0.0, tonic_of(sheet.key)),) if chords is None and last else chords
+            asked = ((0.0, sheet.key.home),) if chords is None and last else chords
             sounding = asked[-1][1] if asked else sounding
             players = () if section.name in silent and not last else section.instruments
             bars.append(
@@ -215,11 +215,6 @@ def _to_end(bars: Sequence[Bar], index: int) -> float:
     return quarters if final is None else quarters - bar_quarters(bars[-1].metre) + final
 
 
-def tonic_of(key: Key) -> Chord:
-    """The chord on which a piece in that key ends."""
-    return Chord(key.tonic, "min" if key.mode == "minor" else "maj")
-
-
 def moved(bars: Sequence[Bar], semitones: int) -> list[Bar]:
     """The bars under chords so many semitones higher."""
     return [
@@ -254,7 +249,7 @@ def _cadence(parts: Sequence[FormPart], place: int, number: int, metre: Metre, k
     leads_back = _leads_back(parts, part.name)
     if number + 1 == part.bars:
         again = place + 1 < len(parts) and parts[place + 1].name == part.name and part.bars >= _CADENCE_BARS
-        return ((0.0, dominant if again or leads_back else tonic_of(key)),)
+        return ((0.0, dominant if again or leads_back else key.home),)
     if number + 2 < part.bars or part.bars < _CADENCE_BARS or leads_back:
         return None
     fourth = Chord((key.tonic + 5) % 12, "min" if minor else "maj")
