@@ -85,8 +85,7 @@ def _in_notes(path: Path, searched: list[MarkKey]) -> tuple[Mark, ...]:
     from clavilux.provenance.mark_scores import find_in_parts
 
     score = Score.from_midi(path)
-    chances_of = functools.partial(note_chances, _composer())
-    return tuple(find_in_parts(score, key, chances_of) for key in searched)
+    return find_in_parts(score, searched, functools.partial(note_chances, _composer()))
 
 
 @functools.lru_cache(maxsize=1)

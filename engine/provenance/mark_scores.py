@@ -8,9 +8,9 @@ transpositions are tried, and the beginnings of bars, as bars may have been cut 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -109,12 +109,16 @@ def find_in_score(
     return Mark(key.id, min(1.0, 2 * p), max(len(reading.groups) for reading in readings))
 
 
-def find_in_parts(score: Score, key: MarkKey, chances_of: Callable[[Score], np.ndarray]) -> Mark:
-    """As `find_in_score` of the score, and of each of several parts by itself from the score's own beginning on.
+def find_in_parts(score: Score, keys: Sequence[MarkKey], chances_of: Callable[[Score], np.ndarray]) -> tuple[Mark, ...]:
+    """Of each key, as `find_in_score` of the score, and of each of several parts by itself from its own beginning on.
 
     The melody of a band is all that was drawn of it, and how likely its notes were only it says, without the band.
     """
-    parts = _alone(score)
+    parts, chances_of = _alone(score), functools.cache(chances_of)  # the dearest of all, and the same for every key
+    return tuple(_best_of(score, parts, key, chances_of) for key in keys)
+
+
+def _best_of(score: Score, parts: list[Score], key: MarkKey, chances_of: Callable[[Score], np.ndarray]) -> Mark:
     found = [find_in_score(each, key, chances_of(each), other_beginnings=False) for each in parts]
     if all(mark.p >= CERTAIN for mark in found):
         few = len(score.notes) <= MOST_NOTES  # of a band's song chances and other beginnings would take minutes
@@ -132,9 +136,8 @@ def _alone(score: Score) -> list[Score]:
     found = []
     for _, program, part in players if len(players) > 1 else ():
         own = pitched[(pitched["program"] == program) & (pitched["part"] == part)]
-        if len(own) <= MOST_OF_PART and 2 * len(
-            np.unique(np.searchsorted(bars, own["start"] + 1e-6, side="right"))
-        ) > len(bars):
+        played = np.unique(np.searchsorted(bars, own["start"] + 1e-6, side="right"))
+        if len(own) <= MOST_OF_PART and 2 * len(played) > len(bars):
             found.append(replace(score, notes=own))
     return found[:MOST_PARTS]
 
@@ -155,7 +158,7 @@ class _Totals(NamedTuple):
 
 def _tried(readings: list[Reading], key: MarkKey, shifts: list[int], homes: set[int]) -> float:
     """The p-value of the best over readings, programs, transpositions, nonces, and shifts of the beginning in ticks."""
-    best, tail = 1.0, partial(gamma_tail, 0.0, 0)
+    best, tail = 1.0, functools.partial(gamma_tail, 0.0, 0)
     tries, share = 0, 1.0
     others = [turn for turn in range(CLASSES) if turn not in homes]
     shares = ((1 / 4 / len(homes), sorted(homes)), (1 / 4 / len(others), others))  # of each sum's error, for each turn
@@ -167,9 +170,9 @@ def _tried(readings: list[Reading], key: MarkKey, shifts: list[int], homes: set[
                 high = max(found.scored[turn] for turn in turns)
                 # A bound is enough to choose by: what is exact costs ten times as much.
                 if (bound := weighted_bound(low, found.weights) / own) < best:
-                    best, share, tail = bound, own, partial(weighted_tail, low, found.weights)
+                    best, share, tail = bound, own, functools.partial(weighted_tail, low, found.weights)
                 if (bound := gamma_tail(high, found.open) / own) < best:
-                    best, share, tail = bound, own, partial(gamma_tail, high, found.open)
+                    best, share, tail = bound, own, functools.partial(gamma_tail, high, found.open)
     return of_tries(tail(), NONCES * max(1, tries) / share)
 
 

@@ -59,7 +59,7 @@ def cast_of(
 ) -> tuple[tuple[str, ...], list[Part], dict[int, int]]:
     """(for whom the composer writes, and `parts_of` them): everybody, a band's melody, or who plays a tune."""
     names = instruments if plan is None else (plan.written,)
-    accompanied = plan is not None and tune is not None and INSTRUMENTS[tune.written].program in HANDS
+    accompanied = plan is not None and tune is not None and tune.has_chords
     if tune is not None and len(set(names)) == 1 and not accompanied:
         return names, *_tune_parts(tune, names[0], shift)
     lead = _RIGHT_HAND if accompanied else (_LOWEST_LEAD, _LEAD_SPAN)
@@ -72,8 +72,8 @@ def _tune_parts(tune: Tune, name: str, shift: int) -> tuple[list[Part], dict[int
     Who plays one note at a time keeps his own part where those of the kind are for a piano.
     """
     (part,), programs = parts_of((name,), shift)
-    written = INSTRUMENTS[tune.written].program
-    if written in HANDS and INSTRUMENTS[name].program not in HANDS:
+    written = tune.program
+    if tune.has_chords and INSTRUMENTS[name].program not in HANDS:
         return [part], programs
     low, high = (max(part.low, RANGES[written][0] + shift), min(part.high, RANGES[written][1] + shift))
     if high - low >= _LEAD_SPAN:  # a tuba stays where it is

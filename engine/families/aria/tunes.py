@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from clavilux.audio.arranging.band import Band
 from clavilux.audio.arranging.forms import section_bars, usual_dynamic
 from clavilux.audio.arranging.library import load_band
 from clavilux.audio.harmony import Key
@@ -44,6 +45,16 @@ class Tune:
     tempo: float | None = None
     metres: tuple[tuple[Metre, float], ...] = ()
 
+    @property
+    def program(self) -> int:
+        """The General MIDI program of whom it is written for."""
+        return INSTRUMENTS[self.written].program
+
+    @property
+    def has_chords(self) -> bool:
+        """Whether it is written for hands that play chords."""
+        return self.program in HANDS
+
 
 _SESSION = ((3.0, "fiddle"), (2.0, "flute"), (1.0, "accordion"))
 _PIANO = ((1.0, "piano"),)
@@ -68,7 +79,7 @@ SESSIONS = {
     "piano polonaise": "polonaise", "piano polka": "polka", "piano minuet": "minuet",
 }  # fmt: skip
 # Sessions of a piano alone, whose right hand is a melody of few notes: with more it breaks chords.
-RIGHT_HANDS = frozenset(session for session, kind in SESSIONS.items() if TUNES[kind].written == "piano")
+RIGHT_HANDS = frozenset(session for session, kind in SESSIONS.items() if TUNES[kind].has_chords)
 _METRES_OF = {"jig": ((6, 8), (12, 8)), "reel": ((4, 4), (2, 2), (2, 4)), "polka": ((2, 4),)}
 
 
@@ -98,8 +109,8 @@ def session_of(parsed: ParsedPrompt, names: Sequence[str]) -> str | None:
     players = [name for name in dict.fromkeys(names) if name != "drums"]
     if parsed.style in SESSIONS or (not players and parsed.players != 1) or _accompanies_himself(tune, players):
         return tune.session
-    others = players[1:]
-    return tune.session if others and all(_players(tune.session, name) for name in others) else None
+    others, band = players[1:], load_band(tune.session)
+    return tune.session if others and all(_players(band, name) for name in others) else None
 
 
 def with_players(
@@ -109,12 +120,12 @@ def with_players(
 
     The session is whole where nobody is named beside the first; one who accompanies himself is all of it.
     """
-    session, (first, *others) = plan.band.name, dict.fromkeys(names)
+    first, *others = dict.fromkeys(names)
     if _accompanies_himself(tune, (first, *others)):
         program = INSTRUMENTS[first].program
         parts = tuple(replace(part, program=program) for part in plan.band.parts if part.kind != "drums")
         return replace(plan, band=replace(plan.band, parts=parts)), (first,)
-    found = [part for name in others for part in _players(session, name)]
+    found = [part for name in others for part in _players(plan.band, name)]
     if not found:
         return plan, (first, *others)
     silent = [part.name for part in plan.band.parts if part.kind != "drums" and part.name not in found]
@@ -124,13 +135,13 @@ def with_players(
 
 
 def _accompanies_himself(tune: Tune, names: Sequence[str]) -> bool:
-    return len(names) == 1 and all(INSTRUMENTS[name].program in HANDS for name in (tune.written, *names))
+    return tune.has_chords and len(names) == 1 and INSTRUMENTS[names[0]].program in HANDS
 
 
-def _players(session: str, name: str) -> list[str]:
+def _players(session: Band, name: str) -> list[str]:
     """The parts of a session that an instrument plays: a guitar is any guitar."""
     sound = INSTRUMENTS[name].written_as
-    pitched = [part for part in load_band(session).parts if part.kind != "drums"]
+    pitched = [part for part in session.parts if part.kind != "drums"]
     return [part.name for part in pitched if INSTRUMENTS[named_of(part.program)].written_as == sound][:1]
 
 

@@ -64,8 +64,8 @@ def test_the_melody_of_a_band_is_found_among_its_players():
     asked = {"seconds": 24, "seed": 4, "tempo": 200}
     marked, plain = (model.generate("irish reel", mark=mark, **asked).score for mark in (True, False))
     chances_of = partial(note_chances, model.family)
-    assert find_in_parts(marked, PUBLIC, chances_of).p < 1e-4 < find_in_score(marked, PUBLIC).p
-    assert find_in_parts(plain, PUBLIC, chances_of).p > 1e-3
+    assert find_in_parts(marked, [PUBLIC], chances_of)[0].p < 1e-4 < find_in_score(marked, PUBLIC).p
+    assert find_in_parts(plain, [PUBLIC], chances_of)[0].p > 1e-3
 
 
 def test_an_empty_score_is_no_evidence():
