@@ -13,11 +13,11 @@ import torch
 from PIL import Image, ImageDraw, ImageFilter
 
 from clavilux.image.examination import strokes
-from clavilux.image.examination.canvas import lab_of
+from clavilux.image.examination.canvas import lab_of, rgb_of
 from clavilux.image.picture import Picture
 from clavilux.teaching.drawings import svg
 from clavilux.teaching.lesson import shrunk
-from clavilux.teaching.picture_facts import Color, PictureFacts, code_of, rgb_of
+from clavilux.teaching.picture_facts import RADIUS, Color, PictureFacts, code_of
 
 SHOWN = 640  # pixels of the longer side
 _LINE, _MARK, _UNDER = (255, 255, 255), (255, 64, 32), (0, 0, 0)
@@ -52,10 +52,13 @@ def composition(facts: PictureFacts) -> Picture:
 
 def standing_out(facts: PictureFacts) -> Picture:
     """The picture, dark where nothing stands out."""
-    image = _image(facts)
-    strength = facts.weight / np.percentile(facts.weight, 98)
-    levels = (255 * np.clip(strength, 0, 1) ** 0.5).astype(np.uint8)
-    mask = Image.fromarray(levels).resize(image.size, Image.Resampling.BILINEAR)
+    return dimmed(_image(facts), facts.weight / np.percentile(facts.weight, 98), Image.Resampling.BILINEAR)
+
+
+def dimmed(image: Image.Image, strength: np.ndarray, resampling: Image.Resampling) -> Picture:
+    """An image, dark where `strength` [h, w], of a coarser grid, is 0, and as it is where that is 1."""
+    levels = (255 * np.sqrt(np.clip(strength, 0, 1))).astype(np.uint8)
+    mask = Image.fromarray(levels).resize(image.size, resampling)
     return _picture(Image.composite(image, image.point(lambda level: level * 0.12), mask))
 
 
@@ -73,7 +76,7 @@ def edge_lines(facts: PictureFacts) -> Picture:
     image = _image(facts)
     image = Image.blend(image, Image.new("RGB", image.size, "white"), 0.55)
     pen = ImageDraw.Draw(image)
-    strength, coherence, twice = strokes.tensor(facts.canvas, 3.0)
+    strength, coherence, twice = strokes.tensor(facts.canvas, RADIUS)
     force = np.sqrt(np.maximum(strength, 0)) * coherence
     force = np.clip(force / max(float(np.percentile(force, 95)), 1e-6), 0, 1)
     height, width = force.shape

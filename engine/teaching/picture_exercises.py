@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from clavilux.image.examination.canvas import rgb_of
 from clavilux.image.picture import Picture
 from clavilux.teaching import picture_checking
 from clavilux.teaching import picture_drawings as drawings
 from clavilux.teaching.lesson import Drawing, Exercise, Image, Row, shrunk
-from clavilux.teaching.picture_facts import DIRECTIONS, Color, PictureFacts, code_of, rgb_of
+from clavilux.teaching.picture_facts import DIRECTIONS, Color, PictureFacts, code_of
 
 LETTERS = ("A", "B", "C", "D")
 CORNERS = ("upper left", "upper right", "lower left", "lower right")

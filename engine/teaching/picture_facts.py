@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from clavilux.image.examination import palette, strokes
-from clavilux.image.examination.canvas import Canvas
+from clavilux.image.examination.canvas import Canvas, rgb_of
 from clavilux.image.examination.measurements import LEAST
 from clavilux.image.picture import Picture
 from clavilux.teaching.lesson import shrunk
@@ -29,7 +29,7 @@ _SHAPE = 8  # times that one side may be as long as the other
 _COLORS, _ROUNDS, _NEAR = 6, 12, 12.0  # of the palette; colors nearer than that in CIELAB become one
 _COLORED, _SHARE = 10.0, 0.03  # chroma and share from which a color counts for the harmony
 _LOOSE = 30.0  # degrees that a hue may lie beside its place in a harmony
-_RADIUS = 3.0  # pixels, of the structure tensor
+RADIUS = 3.0  # pixels, of the structure tensor of edges
 
 
 @dataclass(frozen=True)
@@ -189,28 +189,6 @@ def code_of(rgb: Iterable[int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*rgb)
 
 
-def rgb_of(lab: np.ndarray) -> np.ndarray:
-    """sRGB of CIELAB, the inverse of `lab_of`; what no screen shows is clipped.
-
-    Args:
-        lab: float [..., 3].
-
-    Returns:
-        uint8 [..., 3].
-    """
-    y = (lab[..., 0] + 16) / 116
-    root = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], -1)
-    xyz = np.where(root > 6 / 29, root**3, (116 * root - 16) * 27 / 24389) * (0.95047, 1.0, 1.08883)
-    linear = np.clip(xyz @ _FROM_XYZ.T, 0, 1)
-    levels = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.round(levels * 255).astype(np.uint8)
-
-
-_FROM_XYZ = np.array([
-    [3.2404542, -1.5371385, -0.4985314], [-0.9692660, 1.8760108, 0.0415560], [0.0556434, -0.2040259, 1.0572252],
-])  # fmt: skip
-
-
 def harmony(colors: tuple[Color, ...]) -> str:
     """How hues lie on the circle: "no hue", "one hue", "neighbors", "opposites", "a triad" or "far hues"."""
     hues = np.sort([each.hue for each in colors if each.chroma >= _COLORED and each.share >= _SHARE])
@@ -232,7 +210,7 @@ def harmony(colors: tuple[Color, ...]) -> str:
 
 def edges(canvas: Canvas) -> tuple[np.ndarray, float]:
     """(float64 [4] shares of the edges, as `DIRECTIONS`; how straight they run, 0 to 1), by the structure tensor."""
-    strength, coherence, twice = strokes.tensor(canvas, _RADIUS)
+    strength, coherence, twice = strokes.tensor(canvas, RADIUS)
     along = (np.degrees(twice) / 2 + 90) % 180
     place = np.round(along / 45).astype(int) % 4
     strong = np.sqrt(np.maximum(strength, 0))

@@ -19,7 +19,7 @@ from clavilux.loading import load
 from clavilux.teaching.galleries import Cell, gallery
 from clavilux.teaching.lesson import Block, Drawing, Image, Row, Text
 from clavilux.teaching.model_part import BITS, CANDIDATES, PLACES, entropy_bits, percent
-from clavilux.teaching.picture_drawings import of_pixels
+from clavilux.teaching.picture_drawings import dimmed, of_pixels
 
 PAINTER: Final = "lumia"  # comes with this program, so that its pictures can be painted again
 TEMPERATURES, GUIDANCES = (0.0, 1.0), (1.0, 2.0, 4.0)  # beside the picture's own
@@ -165,10 +165,8 @@ class _Making:
         return of_pixels(np.array(image))
 
     def _openness(self) -> Picture:
-        image = _enlarged(self.picture)
-        levels = (255 * (self.bits / self.bits.max().clamp(min=1e-6)).sqrt()).to(torch.uint8).numpy()
-        mask = PillowImage.fromarray(levels).resize(image.size, PillowImage.Resampling.NEAREST)
-        return of_pixels(np.array(PillowImage.composite(image, image.point(lambda level: level * 0.12), mask)))
+        strength = self.bits / self.bits.max().clamp(min=1e-6)
+        return dimmed(_enlarged(self.picture), strength.numpy(), PillowImage.Resampling.NEAREST)
 
     def _candidates(self) -> str:
         cells = []

@@ -13,13 +13,14 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-__all__ = ["SIDES", "Canvas", "lab_of", "linear_of", "scaled"]
+__all__ = ["SIDES", "Canvas", "lab_of", "linear_of", "rgb_of", "scaled"]
 
 SIDES = (64, 96, 128, 192, 256, 320)  # roots of areas that pictures are brought to
 _WHITE = np.array([0.95047, 1.0, 1.08883])  # D65
 _TO_XYZ = np.array([
     [0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041],
 ])  # fmt: skip
+_FROM_XYZ = np.linalg.inv(_TO_XYZ)
 
 
 def linear_of(levels: np.ndarray) -> np.ndarray:
@@ -43,6 +44,23 @@ def lab_of(pixels: np.ndarray) -> np.ndarray:
     root = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
     x, y, z = np.moveaxis(root, -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
+
+
+def rgb_of(lab: np.ndarray) -> np.ndarray:
+    """sRGB of CIELAB, the inverse of `lab_of`; what no screen shows is clipped.
+
+    Args:
+        lab: float [..., 3].
+
+    Returns:
+        uint8 [..., 3].
+    """
+    y = (lab[..., 0] + 16) / 116
+    root = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], -1)
+    xyz = np.where(root > 6 / 29, root**3, (116 * root - 16) * 27 / 24389) * _WHITE
+    linear = np.clip(xyz @ _FROM_XYZ.T, 0, 1)
+    levels = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.round(levels * 255).astype(np.uint8)
 
 
 def scaled(pixels: np.ndarray, side: int) -> np.ndarray:

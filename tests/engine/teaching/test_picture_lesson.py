@@ -9,11 +9,11 @@ from PIL import Image as PillowImage
 from PIL import ImageFilter
 
 import clavilux
-from clavilux.image.examination.canvas import lab_of
+from clavilux.image.examination.canvas import lab_of, rgb_of
 from clavilux.image.picture import Picture
 from clavilux.teaching import picture_checking, picture_drawings, picture_exercises, picture_lesson
 from clavilux.teaching.lesson import Image, Section
-from clavilux.teaching.picture_facts import DIRECTIONS, picture_facts, rgb_of
+from clavilux.teaching.picture_facts import DIRECTIONS, picture_facts
 
 WAVES = ((1, 0), (1, -1), (0, 1), (1, 1))
 BLUE, ORANGE, PALE = (30, 60, 170), (235, 130, 30), (215, 220, 235)
