@@ -68,7 +68,8 @@ def orthogonal(matrices: Tensor) -> Tensor:
     found = found / (found.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(STEPS):
         square = found @ found.mT
-        found = _A * found + (_B * square + _C * square @ square) @ found
+        polynomial = torch.baddbmm(square, square, square, beta=_B, alpha=_C)
+        found = torch.baddbmm(found, polynomial, found, beta=_A)
     return found.mT if tall else found
 
 

@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--begin", type=Path, help="a checkpoint folder of the painter's whose weights to begin with")
     parser.add_argument(
-        "--compile", action="store_true", help="compile the decoder's step: a quarter faster; needs a C++ compiler"
+        "--compile", action="store_true", help="compile the decoder's step: two fifths faster; needs a C++ compiler"
     )
     parser.add_argument("--export", type=Path, help="when done, write the checkpoint into this folder")
     args = parser.parse_args()

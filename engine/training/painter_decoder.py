@@ -60,7 +60,7 @@ class DecoderRun:
         others = CaptionSampler(unseen, dataset, words, spec.seed + 1)
         self.unseen = [others.batch(spec.batch) for _ in range(UNSEEN_BATCHES)]
         self.model = Parts(decoder or painter_spec(ResidualVQSpec()), len(self.words))
-        self.nats = torch.compile(self._nats, dynamic=False) if compiled else self._nats
+        self.nats = torch.compile(self._nats, dynamic=False, fullgraph=True) if compiled else self._nats
         self.average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self.optimizers = optimizers_of(
             self.model, self.model.decoder, spec.muon_rate, spec.adam_rate, spec.weight_decay

@@ -62,6 +62,16 @@ def test_styles_begin_as_what_they_belong_to():
     assert torch.equal(after[-1], before[-1]), "no style stays no style"
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # the compiler looks at the prefix's
+def test_a_step_compiles_as_one_graph(cache, tmp_path, small):
+    """Nothing is compiled here: a break of the graph is what `fullgraph` refuses."""
+    run = Run(cache, tmp_path, SMALL, 1e9)
+    batch = run.train.batch(2)
+    plain = run.loss(*batch)
+    run.logits = torch.compile(run.logits, backend="eager", fullgraph=True)
+    torch.testing.assert_close(run.loss(*batch), plain)
+
+
 def test_a_run_learns_goes_on_and_is_exported(cache, tmp_path, small):
     run = Run(cache, tmp_path, SMALL, 1e9)
     first = run.held_out_loss()

@@ -125,6 +125,16 @@ def test_the_decoder_learns_and_goes_on_from_its_state(tmp_path):
     assert np.array_equal(here, other.train_step(0.1))
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # the compiler looks at the prefix's
+def test_a_step_compiles_as_one_graph(tmp_path):
+    """Each break of it cost a sixth of a step; `fullgraph` refuses one. Nothing is compiled here."""
+    learner = run(tmp_path / "decoder.pt")
+    tokens, controls = learner.train.batch(2)
+    plain = learner.losses(tokens, controls)
+    learner.nats = torch.compile(learner.nats, backend="eager", fullgraph=True)
+    torch.testing.assert_close(learner.losses(tokens, controls), plain)
+
+
 def test_the_average_follows_the_weights(tmp_path):
     learner = run(tmp_path / "decoder.pt")
     before = {name: tensor.clone() for name, tensor in learner.average.items()}
