@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from clavilux.audio import io as sounds
 from clavilux.files import MIDI_ENDINGS, PathLike, check_readable, is_score, read_text
@@ -19,7 +19,9 @@ from clavilux.provenance.identity import blocks
 from clavilux.provenance.verdict import Mark, Nearest, Verdict
 
 if TYPE_CHECKING:
+    from clavilux.audio.codecs import NeuralCodec
     from clavilux.families.aria.family import Aria
+    from clavilux.marking import MarkedTokens
     from clavilux.model import Model
 
 
@@ -98,16 +100,26 @@ def _composer() -> Aria:
 
 def _in_sound(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[Mark, ...]:
     from clavilux.audio.clip import Audio
-    from clavilux.music_model import MusicModel
     from clavilux.provenance.mark_codecs import find_in_codec_sound
     from clavilux.provenance.mark_sounds import find_in_sound
 
     sound = Audio.load(path)
     found = find_in_sound(sound, searched)
-    if isinstance(model, MusicModel):
-        codec: Any = model.family.stage.codec
-        found += tuple(find_in_codec_sound(sound, key, codec, model.family.marked) for key in searched)
+    for codec, marked in _ears(model):
+        found += tuple(find_in_codec_sound(sound, key, codec, marked) for key in searched)
     return found
+
+
+def _ears(model: Model | None) -> Iterator[tuple[NeuralCodec, MarkedTokens]]:
+    """The codec that hears the tokens of a model's mark, if it has one; of a Jukebox the top level's."""
+    from clavilux.audio.codecs import NeuralCodec
+    from clavilux.families.jukebox.model import JukeboxModel
+    from clavilux.music_model import MusicModel
+
+    if isinstance(model, JukeboxModel):
+        yield model.family.codec.level(model.family.files.top), model.family.marked
+    elif isinstance(model, MusicModel) and isinstance(model.family.stage.codec, NeuralCodec):
+        yield model.family.stage.codec, model.family.marked
 
 
 def _in_picture(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[Mark, ...]:
@@ -148,14 +160,11 @@ def _nearest(path: Path) -> Nearest:
 @functools.lru_cache(maxsize=2)
 def _loaded(name: str) -> Model:
     """A model whose codec reads: a folder of files is looked at with one. ValueError where none does."""
-    from clavilux.audio.codecs import NeuralCodec
     from clavilux.image_model import ImageModel
     from clavilux.loading import load
-    from clavilux.music_model import MusicModel
 
     model = load(name, device="cpu")
-    hears = isinstance(model, MusicModel) and isinstance(model.family.stage.codec, NeuralCodec)
-    if hears or isinstance(model, ImageModel):
+    if isinstance(model, ImageModel) or any(_ears(model)):
         return model
     raise ValueError(f"the model {name!r} has no codec that reads pictures or sounds; MusicGen and lumia have one")
 

@@ -52,6 +52,7 @@ def resume(
         Path | None, typer.Option("--output", "-o", help="Where to, if not where the render was to go.")
     ] = None,
     levels: Annotated[int | None, typer.Option(help="How many levels are drawn: more of a sketch, for one.")] = None,
+    mark_key: Annotated[Path | None, typer.Option(help="The file of the private key that it was begun with.")] = None,
     model: Model = None,
     device: Device = "auto",
     as_json: AsJson = False,
@@ -70,7 +71,7 @@ def resume(
         note_written(ctx, _resume_note(job))
         started = time.perf_counter()
         with display.progress_bar(hidden=quiet or as_json, at=lambda: loaded.at) as progress:
-            songs = loaded.resume(journal, levels=levels, progress=progress)
+            songs = loaded.resume(journal, levels=levels, mark_key=mark_key, progress=progress)
     elapsed_s, saving_since = time.perf_counter() - started, time.perf_counter()
     files = []
     for song, path in zip(songs, outputs, strict=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -20,6 +20,7 @@ from clavilux.decoder import Decoder
 from clavilux.graph_cache import GRAPHS
 from clavilux.layout import OPEN
 from clavilux.loop import generate_tokens, single_threaded_if_small
+from clavilux.marking import Mark, nonce_of
 from clavilux.sampling import SamplingSpec
 from clavilux.windows import overlapping
 
@@ -108,6 +109,7 @@ def draw_level(
     given: Tensor,
     above: Tensor | None,
     done: Tensor,
+    mark: Mark | None = None,
 ) -> Iterator[Tensor]:
     """The tokens of a level that are not done yet, a column int64 [B * lanes] after another.
 
@@ -120,12 +122,14 @@ def draw_level(
         above: int64 [B, m], all tokens of the level above; None for the top.
         done: int64 [B * lanes, n], the columns that were given out before. What follows them is what would have
             followed in one go, to the last bit.
+        mark: of what is drawn, each token at its place in the song, whichever window draws it; None: none.
     """
     device = prior.decoder.embed.weight.device
     tokens = plan.split(given)
     begun = int((tokens != OPEN).all(0).long().cumprod(0).sum())  # columns that nothing has to be drawn for
     count = done.shape[1]
     tokens[:, :count] = done
+    nonces = tuple(nonce_of(seed) for seed in seeds for _ in plan.firsts)
     with GRAPHS.held():  # all windows are of a shape: one state, and one captured step
         for index, (start, end) in enumerate(plan.windows):
             if count < end:
@@ -133,6 +137,7 @@ def draw_level(
                 spec = SamplingSpec(
                     temperature=plan.temperature, top_k=plan.top_k, top_p=plan.top_p,
                     seed=tuple(_seed(seed, plan.level, lane, index) for seed in seeds for lane in range(plan.lanes)),
+                    mark=None if mark is None else replace(mark, starts=tuple(starts), nonces=nonces),
                 )  # fmt: skip
                 steps = generate_tokens(
                     prior.decoder, spec, prior.prompt(labels, starts[0], len(starts)).to(device),

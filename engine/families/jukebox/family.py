@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from clavilux.audio.codecs.token_files import codec_identity
 from clavilux.checks import check_number, whole_number
+from clavilux.families.jukebox import job_mark
 from clavilux.families.jukebox.cascade import LevelPlan
 from clavilux.families.jukebox.config import PriorConfig
 from clavilux.families.jukebox.files import JukeboxFiles, find
@@ -23,6 +26,8 @@ from clavilux.families.jukebox.memory import memory_bytes
 from clavilux.families.jukebox.priming import check_no_prompt, given_tokens
 from clavilux.families.jukebox.prior import Labels, Prior, seen_lyrics
 from clavilux.families.model_card import licence, model_name
+from clavilux.layout import parallel
+from clavilux.marking import MarkedTokens
 from clavilux.precision import DTYPES, place_codec, prepare
 from clavilux.sampling import SamplingSpec
 from clavilux.windows import hop_of
@@ -75,6 +80,13 @@ class Jukebox:
             prepare(prior, prior.decoder, self.device, self.dtype)
             self._prior = level, prior
         return self._prior[1]
+
+    @cached_property
+    def marked(self) -> MarkedTokens:
+        """The top level's tokens, in clusters of its codec's vectors."""
+        codec = self.codec.level(self.files.top)
+        kind = f"sound {codec.family} level {codec.index} {codec.vocabulary}"
+        return MarkedTokens.of_codec(kind, codec.quantizer.vectors[0], parallel(1, codec.vocabulary))
 
     def settled(
         self, seconds: float, controls: Mapping[str, Any], drawing: Mapping[str, Any]
@@ -141,6 +153,27 @@ class Jukebox:
     def num_samples(self, settings: Mapping[str, Any]) -> int:
         """Samples of what is made."""
         return max(1, round(settings["seconds"] * self.files.spec.sample_rate))
+
+    def head(self, plan: LevelPlan, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """All that a level's tokens depend on; JSON values."""
+        names = ("seeds", "dtype", "song_samples", "given")
+        codec = codec_identity(self.codec.level(plan.level))
+        mark = job_mark.id_of(settings) if plan.level == self.files.top else None
+        return {
+            **plan.facts(), **{name: settings[name] for name in names}, "artist": settings["artist"][str(plan.level)],
+            "genres": settings["genres"][str(plan.level)], "lyrics": settings["lyrics"], "codec": codec["weights"][:16],
+            "vocabulary": codec["vocabulary"], **({} if mark is None else {"mark": mark}),
+        }  # fmt: skip
+
+    def receipt(self, settings: Mapping[str, Any], seed: int, notes: list[str]) -> dict[str, Any]:
+        """That of one song."""
+        return {
+            **self.identity, "prompt": "", "seconds": settings["seconds"], "seed": seed,
+            "controls": {name: settings[name] for name in ("levels", "artist", "genres", "lyrics")},
+            "notes": notes,
+            "settings": {n: settings[n] for n in ("temperatures", "hops", "top_k", "top_p", "parallel_windows")},
+            **job_mark.in_receipt(settings),
+        }  # fmt: skip
 
     @property
     def _top_sizes(self) -> PriorConfig | None:

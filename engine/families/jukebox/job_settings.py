@@ -6,6 +6,7 @@ Knows names and types. What a setting means is the family's.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,9 @@ def check_settings(job: dict[str, Any], where: str) -> dict[str, Any]:
         if by_level and not isinstance(value, dict) or not all(right(part) for part in parts):
             each = "for each level " if by_level else ""
             raise CheckpointError(f"{where} is damaged: {name} is {str(value)[:60]!r}; it should be {each}{kind}")
+    mark = settings.get("mark")  # which jobs without one do not say
+    if mark is not None and not _mark(mark):
+        raise CheckpointError(f"{where} is damaged: mark is {str(mark)[:60]!r}; it should be a key's id, or 'none'")
     for name in ("hops", "temperatures"):
         lacking = [level for level in settings["levels"] if str(level) not in settings[name]]
         if lacking:
@@ -58,6 +62,10 @@ def _listed(right: Check, fewest: int = 0, most: int = 2**31) -> Check:
 def _levels(value: Any) -> bool:
     """As a render has them: downwards, without a gap."""
     return _listed(_whole(0, 9), 1)(value) and value == list(range(value[0], value[0] - len(value), -1))
+
+
+def _mark(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("none|[0-9a-f]{8}", value) is not None
 
 
 def _text(value: Any) -> bool:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.encode_clip import encode_clip
-from clavilux.audio.codecs.token_files import codec_identity
 from clavilux.errors import CheckpointError
+from clavilux.families.jukebox import job_mark
 from clavilux.families.jukebox.cascade import LevelPlan, draw_level
 from clavilux.families.jukebox.journal import Journal, LevelJournal
 from clavilux.families.jukebox.priming import check_no_prompt
@@ -25,6 +25,7 @@ from clavilux.families.jukebox.work import Work
 from clavilux.families.musicgen.family import clip_of
 from clavilux.family import Progress
 from clavilux.files import PathLike
+from clavilux.mark_key import MarkChoice, MarkKey, key_of
 from clavilux.model import Model
 from clavilux.provenance.stamp import stamped
 from clavilux.requests import USUAL_S, check_seconds
@@ -42,7 +43,7 @@ class JukeboxModel(Model):
     """A loaded cascade, made by `clavilux.load`; `at` is what is being drawn, as progress shows it."""
 
     OPTIONS = frozenset(
-        ("seed", "temperature", "top_k", "top_p", "batch", "continue_from", "progress", "job", "job_metadata")
+        ("seed", "temperature", "top_k", "top_p", "batch", "continue_from", "mark", "progress", "job", "job_metadata")
     )
     family: Jukebox
     at = ""
@@ -61,16 +62,18 @@ class JukeboxModel(Model):
     def generate(
         self, prompt: str = "", *, seconds: float | None = None, seed: int | None = None,
         temperature: float | None = None, top_k: int | None = None, top_p: float | None = None,
-        batch: Literal[1] = 1, continue_from: str | Path | Audio | None = None, job: str | Path | None = None,
-        job_metadata: Mapping[str, Any] | None = None, progress: Progress | None = None, **controls: Any,
+        batch: Literal[1] = 1, continue_from: str | Path | Audio | None = None, mark: MarkChoice = None,
+        job: str | Path | None = None, job_metadata: Mapping[str, Any] | None = None,
+        progress: Progress | None = None, **controls: Any,
     ) -> Audio: ...  # fmt: skip
 
     @overload
     def generate(
         self, prompt: str = "", *, seconds: float | None = None, seed: int | Sequence[int] | None = None,
         temperature: float | None = None, top_k: int | None = None, top_p: float | None = None,
-        batch: int = 1, continue_from: str | Path | Audio | None = None, job: str | Path | None = None,
-        job_metadata: Mapping[str, Any] | None = None, progress: Progress | None = None, **controls: Any,
+        batch: int = 1, continue_from: str | Path | Audio | None = None, mark: MarkChoice = None,
+        job: str | Path | None = None, job_metadata: Mapping[str, Any] | None = None,
+        progress: Progress | None = None, **controls: Any,
     ) -> Audio | list[Audio]: ...  # fmt: skip
 
     def generate(
@@ -84,6 +87,7 @@ class JukeboxModel(Model):
         top_p: float | None = None,
         batch: int = 1,
         continue_from: str | Path | Audio | None = None,
+        mark: MarkChoice = None,
         job: str | Path | None = None,
         job_metadata: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
@@ -102,6 +106,8 @@ class JukeboxModel(Model):
             top_p: only the likeliest tokens that together have this probability, above 0 up to 1; 1 is all.
             batch: how many songs, 1 to 64, with seeds one after another.
             continue_from: a sound file or an `Audio` that the song begins with, all of it.
+            mark: a mark in what is drawn of the top level: True: of the public key; False, and None unless the
+                environment has CLAVILUX_MARK=1: none; the file of a private key, which is made if it is not there.
             job: a new folder, to which every token is written as it is drawn: `resume` goes on from there.
             job_metadata: JSON values that the job keeps beside its settings.
             progress: called with (seconds done, seconds in all); levels count by their work.
@@ -120,32 +126,42 @@ class JukeboxModel(Model):
             as_list, settings, given, notes = self._prepare(
                 prompt, seconds, seed, batch, continue_from, controls, drawing
             )
+            key = key_of(mark)
+            top = self.family.plans(settings)[0]
+            settings |= job_mark.settled(mark, key, top, self._given(given, top, settings).shape[1])
         about = {
             "checkpoint": self.family.identity["files"], "device": self.family.device.type, "settings": settings,
             "notes": notes, "words": dict(job_metadata or {}),
         }  # fmt: skip
         with nullcontext() if job is None else Journal.create(Path(job), about, given) as journal:
-            samples, tokens = self._generate(settings, given, journal, progress, timings)
+            samples, tokens = self._generate(settings, given, journal, key, progress, timings)
         songs = self._songs(settings, notes, samples, tokens)
         timings.note(stamped(songs, continue_from=continue_from, **{n: controls.get(n) for n in ("prime", "tokens")}))
         return songs if as_list else songs[0]
 
     def resume(
-        self, job: str | Path | Journal, *, levels: int | None = None, progress: Progress | None = None
+        self,
+        job: str | Path | Journal,
+        *,
+        levels: int | None = None,
+        mark_key: MarkKey | PathLike | None = None,
+        progress: Progress | None = None,
     ) -> list[Audio]:
         """Go on with a job that was cut off, or make it again from its tokens; the songs, the same as in one go.
 
         Args:
             job: the folder, or its journal, which stays open.
             levels: how many levels to draw, where that is not the job's own number: to add a sketch's other levels.
+            mark_key: the file of the private key that the job was begun with: of one whose top level is not whole.
             progress: as for `generate`.
 
         Raises:
-            ValueError: no job there, or another process is at it.
+            ValueError: no job there, another process is at it, or its private key is needed, or another is given.
             CheckpointError: it was begun with another checkpoint, or its files are damaged.
         """
         with _held(job) as journal:
             settings, given = self.checked(journal), journal.given()
+            key = job_mark.key_to_go_on(settings, mark_key)
             if levels is not None:
                 top = self.family.files.top
                 if type(levels) is not int or not 1 <= levels <= top + 1:
@@ -153,7 +169,7 @@ class JukeboxModel(Model):
                 settings["levels"] = list(range(top, top - levels, -1))
                 journal.update(settings)
             timings = Timings()
-            samples, tokens = self._generate(settings, given, journal, progress, timings)
+            samples, tokens = self._generate(settings, given, journal, key, progress, timings)
             songs = stamped(self._songs(settings, journal.job["notes"], samples, tokens), prime=list(given.values()))
         timings.note(songs)
         return songs
@@ -173,7 +189,7 @@ class JukeboxModel(Model):
             plan = self.family.plans(settings)[0]
             begins = self._given(given, plan, settings)
             if begins.shape[1] < plan.total:
-                with journal.level(top, self._head(plan, settings), len(settings["seeds"])) as kept:
+                with journal.level(top, self.family.head(plan, settings), len(settings["seeds"])) as kept:
                     begins = kept.tokens
         if begins.shape[1] < plan.total:
             raise ValueError(
@@ -273,7 +289,7 @@ class JukeboxModel(Model):
             )
         try:
             for plan in self.family.plans(settings):
-                self._head(plan, settings)
+                self.family.head(plan, settings)
         except (KeyError, ValueError, TypeError) as error:
             raise CheckpointError(f"the settings of the job {str(journal.folder)!r} are damaged: {error}") from None
         return settings
@@ -310,6 +326,7 @@ class JukeboxModel(Model):
         settings: Mapping[str, Any],
         given: Mapping[int, Tensor],
         journal: Journal | None,
+        key: MarkKey | None,
         progress: Progress | None,
         timings: Timings,
     ) -> tuple[list[Tensor], dict[int, Tensor]]:
@@ -318,7 +335,8 @@ class JukeboxModel(Model):
         work = Work(self.family, plans, settings["seconds"], progress)
         tokens: dict[int, Tensor] = {}
         for plan in plans:
-            tokens[plan.level] = self._level(plan, settings, given, tokens.get(plan.level + 1), journal, work, timings)
+            above = tokens.get(plan.level + 1)
+            tokens[plan.level] = self._level(plan, settings, given, above, journal, key, work, timings)
         work.over()
         self.at = "decoding"
         last, count = plans[-1].level, self.family.num_samples(settings)
@@ -334,6 +352,7 @@ class JukeboxModel(Model):
         given: Mapping[int, Tensor],
         above: Tensor | None,
         journal: Journal | None,
+        key: MarkKey | None,
         work: Work,
         timings: Timings,
     ) -> Tensor:
@@ -345,16 +364,17 @@ class JukeboxModel(Model):
         rows = len(seeds) * plan.lanes
         opened: AbstractContextManager[LevelJournal | None] = nullcontext()
         if journal is not None:
-            opened = journal.level(plan.level, self._head(plan, settings), rows)
+            opened = journal.level(plan.level, self.family.head(plan, settings), rows)
         with opened as kept:
             done = torch.zeros(rows, 0, dtype=torch.int64) if kept is None else kept.tokens
             columns = [done]
             work.begins(plan, done.shape[1])
             if done.shape[1] < plan.length:
+                mark = job_mark.drawn(settings, key, self.family.marked) if above is None else None
                 self.at = f"level {plan.level}: loading"
                 with timings.part("load"):
                     prior, labels = self.family.prior(plan.level), self.family.labels(settings, plan.level)
-                for column in timings.drawn(draw_level(prior, plan, labels, seeds, begins, above, done)):
+                for column in timings.drawn(draw_level(prior, plan, labels, seeds, begins, above, done, mark)):
                     columns.append(column[:, None])
                     if kept is not None:
                         kept.append(column)
@@ -365,31 +385,13 @@ class JukeboxModel(Model):
         """What a level begins with, int64 [B, n]."""
         return given.get(plan.level, torch.zeros(1, 0, dtype=torch.int64)).expand(len(settings["seeds"]), -1)
 
-    def _head(self, plan: LevelPlan, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """All that a level's tokens depend on."""
-        names = ("seeds", "dtype", "song_samples", "given")
-        codec = codec_identity(self.family.codec.level(plan.level))
-        return {
-            **plan.facts(), **{name: settings[name] for name in names}, "artist": settings["artist"][str(plan.level)],
-            "genres": settings["genres"][str(plan.level)], "lyrics": settings["lyrics"], "codec": codec["weights"][:16],
-            "vocabulary": codec["vocabulary"],
-        }  # fmt: skip
-
     def _songs(
         self, settings: Mapping[str, Any], notes: list[str], samples: list[Tensor], tokens: Mapping[int, Tensor]
     ) -> list[Audio]:
-        last = min(tokens)
-        songs = []
-        for row, (seed, sound) in enumerate(zip(settings["seeds"], samples, strict=True)):
-            receipt = {
-                **self.family.identity, "prompt": "", "seconds": settings["seconds"], "seed": seed,
-                "controls": {name: settings[name] for name in ("levels", "artist", "genres", "lyrics")},
-                "notes": notes,
-                "settings": {n: settings[n] for n in ("temperatures", "hops", "top_k", "top_p", "parallel_windows")},
-            }  # fmt: skip
-            songs.append(Audio(sound, self.family.files.spec.sample_rate, tokens=tokens[last][row : row + 1],
-                               receipt=receipt))  # fmt: skip
-        return songs
+        last, rate = min(tokens), self.family.files.spec.sample_rate
+        receipts = [self.family.receipt(settings, seed, notes) for seed in settings["seeds"]]
+        rows = zip(samples, tokens[last].split(1), receipts, strict=True)
+        return [Audio(sound, rate, tokens=own, receipt=receipt) for sound, own, receipt in rows]
 
 
 def _held(job: PathLike | Journal) -> AbstractContextManager[Journal]:

@@ -1,0 +1,75 @@
+"""Whose mark the top level of a song is drawn with: what a job keeps of it, and the key that goes on with one.
+
+Knows settings and keys. A job holds a key's id, never the key: who goes on with one of a private key gives its file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clavilux.families.jukebox.cascade import LevelPlan
+from clavilux.files import PathLike
+from clavilux.mark_key import PUBLIC, MarkChoice, MarkKey, read_key
+from clavilux.marking import Mark, MarkedTokens
+
+NONE = "none"  # asked for; a job that says nothing has none either
+
+
+def settled(choice: MarkChoice, key: MarkKey | None, top: LevelPlan, given: int) -> dict[str, str]:
+    """The settings' part: which mark, or that none was wanted.
+
+    Args:
+        choice: what was asked for.
+        key: what `mark_key.key_of` makes of it.
+        top: the plan of the top level.
+        given: its tokens that the song begins with. Where those are all, or the likeliest always comes, nothing is
+            drawn that could be marked.
+    """
+    if key is not None and top.temperature > 0 and given < top.total:
+        return {"mark": key.id}
+    return {"mark": NONE} if choice is False else {}
+
+
+def id_of(settings: Mapping[str, Any]) -> str | None:
+    """The id of the key that the top level is drawn with; None for no mark."""
+    return None if settings.get("mark", NONE) == NONE else settings["mark"]
+
+
+def in_receipt(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a receipt says, as those of other families do."""
+    held = id_of(settings)
+    if held is not None:
+        return {"mark": {"key": held}}
+    return {"mark": NONE} if "mark" in settings else {}
+
+
+def key_to_go_on(settings: Mapping[str, Any], given: MarkKey | PathLike | None) -> MarkKey | None:
+    """The key of a job's mark: the public one, or the private one that is given.
+
+    None for a job without a mark, and for a private key that is not given: it is needed only where the top level is not
+    whole (`drawn`).
+
+    Raises:
+        ValueError: another key than the job's, a job without a mark, or a file that is no key.
+    """
+    own = given if isinstance(given, MarkKey) or given is None else read_key(given)
+    held = id_of(settings)
+    if own is None:
+        return PUBLIC if held == PUBLIC.id else None
+    if own.id == held:
+        return own
+    was = "without a mark" if held is None else f"with the mark of the key {held}"
+    raise ValueError(f"the key {own.id} is given, and the job was begun {was}; it goes on as it was begun")
+
+
+def drawn(settings: Mapping[str, Any], key: MarkKey | None, tokens: MarkedTokens) -> Mark | None:
+    """What the top level's sampler needs. ValueError where the key is not there."""
+    held = id_of(settings)
+    if held is None:
+        return None
+    if key is None:
+        raise ValueError(
+            f"the top level is drawn with the mark of the private key {held}; give its file (mark_key, --mark-key)"
+        )
+    return Mark(key.word(tokens.kind), tokens)
