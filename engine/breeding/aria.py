@@ -7,6 +7,7 @@ the CPU, so that the same genes come of the same seed on most machines.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,8 @@ from clavilux.family import Request
 from clavilux.files import PathLike
 from clavilux.loading import load as load_model
 from clavilux.loop import sample_rows
+from clavilux.mark_key import MarkKey
+from clavilux.marking import PLAYED_KIND, Mark
 from clavilux.music_model import MusicModel
 from clavilux.requests import USUAL_S
 
@@ -69,6 +72,13 @@ class AriaBreeder:
 
     def __init__(self, name: str, model_sha256: str, family: Aria) -> None:
         self.name, self.model_sha256, self._family, self._tokens = name, model_sha256, family, score_tokens()
+        self._key: MarkKey | None = None
+
+    def marked(self, key: MarkKey) -> AriaBreeder:
+        """As `DrawsTokens.marked`: the notes that are written, and the sound of all that is played."""
+        made = copy.copy(self)
+        made._key = key
+        return made
 
     def check(self, genes: Genes) -> None:
         """As `Breeder.check`."""
@@ -180,6 +190,8 @@ class AriaBreeder:
         """As `Breeder.show`: played, as `clavilux render` would play it."""
         controls = self._settled(genes.classes)
         generation = self._generation(controls, len(genes.latents), 0)
+        if self._key is not None:
+            generation.mark_sound(self._key.word(PLAYED_KIND))
         down = self._tokens.transposition(shift_to_c(controls.key.tonic))
         samples = []
         for bar in _bars(genes):
@@ -229,7 +241,9 @@ class AriaBreeder:
         in_c = [None if bar is None else [int(token) for token in down[np.array(bar)]] for bar in kept]
         parts, _ = parts_of(controls.instruments, shift)
         generation.grammar = KeptBars(self._tokens, plan, parts, controls.tempo, in_c)
-        sampling = replace(self._family.sampling, seed=(seed,))
+        marked = self._family.marked
+        mark = None if self._key is None else Mark(self._key.word(marked.kind), marked)
+        sampling = replace(self._family.sampling, seed=(seed,), mark=mark)
         stage = self._family.stage
         steps = sample_rows(stage.decoder, [generation], sampling, layout=stage.layout, windows=generation.windows)
         drawn = [int(step[0, 0]) for step in steps]

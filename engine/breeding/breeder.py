@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from clavilux.mark_key import MarkKey
 
 if TYPE_CHECKING:
     from clavilux.audio.clip import Audio
@@ -83,3 +85,11 @@ class Breeder(Protocol):
 
     def portrait(self, genes: Genes) -> Picture:
         """What stands for the genes on a sheet: the picture, or the notes of a score."""
+
+
+@runtime_checkable
+class DrawsTokens(Breeder, Protocol):
+    """A breeder whose genes are tokens that a decoder draws, so that they can be marked."""
+
+    def marked(self, key: MarkKey) -> Breeder:
+        """The same breeder, with a key's mark in all that it draws and plays."""

@@ -7,6 +7,7 @@ CPU, so that the same genes come of the same seed on most machines.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -32,6 +33,8 @@ from clavilux.image_model import ImageModel
 from clavilux.layout import OPEN
 from clavilux.loading import load as load_model
 from clavilux.loop import sample_rows
+from clavilux.mark_key import MarkKey
+from clavilux.marking import Mark
 
 USUAL_NAMES = 20  # phrases of all languages that a thing has: names of things have many, rare senses few
 WAVES = 3  # that a region's border is made of
@@ -58,6 +61,13 @@ class LumiaBreeder:
         self._side, self._vocabulary = family.size // codec.downsampling, codec.vocabulary
         self._layers = tuple(f"codebook {number}" for number in range(1, codec.codebooks + 1))
         self._ids = family.words
+        self._mark: Mark | None = None
+
+    def marked(self, key: MarkKey) -> LumiaBreeder:
+        """As `DrawsTokens.marked`: each token that is painted, at its place in the picture."""
+        made = copy.copy(self)
+        made._mark = Mark(key.word(self._family.marked.kind), self._family.marked)
+        return made
 
     def check(self, genes: Genes) -> None:
         """As `Breeder.check`."""
@@ -160,9 +170,8 @@ class LumiaBreeder:
         controls: dict[str, Any] = {"anything": True} if (plan != OPEN).any() else {}
         request = PictureRequest(words, self._family.size, seed, plan[None], controls)
         generation = self._family.generation(request)
-        for step in sample_rows(
-            generation.decoder, [generation], replace(SAMPLING, seed=(seed,), temperature=temperature)
-        ):
+        sampling = replace(SAMPLING, seed=(seed,), temperature=temperature, mark=self._mark)
+        for step in sample_rows(generation.decoder, [generation], sampling):
             generation.push(step[0])
         tokens = generation.picture().tokens
         assert tokens is not None, "all of it is painted"

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from clavilux.breeding import marks
 from clavilux.breeding.breeder import Breeder, Genes
 from clavilux.breeding.genome import ENDING, Genome, formatted
 from clavilux.breeding.lineage import Lineage, Step
+from clavilux.breeding.marks import OwnKey
 from clavilux.breeding.models import Model, breeder_for, load_breeder
 from clavilux.files import PathLike, check_readable, is_midi, sha256_of
 from clavilux.provenance.manifest import Ingredient
@@ -34,20 +36,30 @@ class Encodes(Protocol):
         """The genes of a picture's or a score's file. ValueError."""
 
 
-def show(genome: Genome, *, model: Model | None = None) -> Picture | Audio:
+def show(genome: Genome, *, model: Model | None = None, mark_key: OwnKey = None) -> Picture | Audio:
     """What a genome looks or sounds like; the receipt holds the genome.
 
+    Args:
+        genome: which.
+        model: where it is, if not where the genome says.
+        mark_key: the file of the private key that a score's last step is marked with, whose mark its sound then has
+            too; the public key's needs none.
+
     Raises:
-        ValueError: it is for another model.
+        ValueError: it is for another model, or a file that is no key.
         CheckpointError: no such model.
     """
-    return shown(genome, breeder_for([genome], model))
+    return shown(genome, breeder_for([genome], model), mark_key)
 
 
-def shown(genome: Genome, breeder: Breeder) -> Picture | Audio:
+def shown(genome: Genome, breeder: Breeder, mark_key: OwnKey = None) -> Picture | Audio:
     """As `show`, by a breeder that it is for."""
-    found = breeder.show(genome.genes)
+    step = genome.history.last
+    key = marks.known_key(step, mark_key)
+    found = marks.drawing(breeder, key).show(genome.genes)
     found.receipt = found.receipt | receipt(genome)
+    if breeder.makes == "music" and key is None and (held := marks.id_of(step)) is not None:
+        found.receipt["notes"].append(f"the sound has no mark: the private key {held} was not given")
     found.stamp = stamp(genome)
     return found
 
@@ -62,7 +74,8 @@ def portrait(genome: Genome, breeder: Breeder) -> Picture:
 
 def receipt(genome: Genome) -> dict[str, Any]:
     """What a file that shows a genome says of it; the genome as text, as receipts do not keep the order of keys."""
-    return {"verb": "breed", "model": genome.model, GENOME: formatted(genome.to_dict()), "notes": []}
+    about = {"verb": "breed", "model": genome.model, GENOME: formatted(genome.to_dict()), "notes": []}
+    return about | marks.in_receipt(genome.history.last)
 
 
 def stamp(*genomes: Genome) -> CredentialStamp:

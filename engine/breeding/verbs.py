@@ -9,32 +9,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clavilux.breeding import marks
 from clavilux.breeding.arithmetic import drawn_shares, shares
 from clavilux.breeding.breeder import MOST_PARENTS, Breeder, Genes, Mix, Numbers
 from clavilux.breeding.genome import Genome, read_latents
 from clavilux.breeding.lineage import Lineage, Step
+from clavilux.breeding.marks import OwnKey
 from clavilux.breeding.models import Model, breeder_for, load_breeder
 from clavilux.checks import LARGEST_SEED, is_number, number_from, seed_of, short, whole_number
+from clavilux.mark_key import MarkChoice
 
 USUAL_STRENGTH = 0.2
 FARTHEST = 10.0  # that a slider goes, in deviations
 _STRUCTURE, _STYLE = 1, 2  # streams of a seed
 
 
-def random_genome(model: Model, *, seed: int | None = None, words: str = "") -> Genome:
+def random_genome(model: Model, *, seed: int | None = None, words: str = "", mark: MarkChoice = None) -> Genome:
     """A genome without parents.
 
     Args:
         model: as `load_breeder` takes it, or a breeder.
         seed: the same one gives the same genome; a random one if None.
         words: of what; the seed chooses where empty.
+        mark: a mark in the tokens that are drawn, as for `ImageModel.generate`; the history names its key by its id.
+            Models whose genes are no tokens (gan, vae) have none.
 
     Raises:
-        ValueError: words that mean nothing to the model.
+        ValueError: words that mean nothing to the model, or a mark that it cannot have.
         CheckpointError: no such model.
     """
     breeder = load_breeder(model)
-    return _born(breeder, Step("random", (), {"seed": seed_of(seed), "words": words}), [])
+    return _born(breeder, "random", {"seed": seed_of(seed), "words": words}, [], mark)
 
 
 def cross(
@@ -43,6 +48,7 @@ def cross(
     structure: Sequence[float] | None = None,
     style: Sequence[float] | None = None,
     seed: int | None = None,
+    mark: MarkChoice = None,
     model: Model | None = None,
 ) -> Genome:
     """A child of several parents. Without a seed it is always the same one.
@@ -53,6 +59,7 @@ def cross(
         style: the same of the layers that say how it looks.
         seed: of shares that are not given, so that children of the same parents differ; and, of models whose tokens
             are drawn, of what is drawn anew.
+        mark: as for `random_genome`, of what is drawn anew.
         model: where it is, if not where the genomes say.
 
     Raises:
@@ -68,7 +75,7 @@ def cross(
         "seed": own,
     }
     breeder = breeder_for(parents, model)
-    return _born(breeder, Step("cross", tuple(parent.name for parent in parents), settings), parents)
+    return _born(breeder, "cross", settings, parents, mark)
 
 
 def mutate(
@@ -77,6 +84,7 @@ def mutate(
     *,
     seed: int | None = None,
     sliders: Mapping[str, float] | None = None,
+    mark: MarkChoice = None,
     model: Model | None = None,
 ) -> Genome:
     """A genome that is changed a little.
@@ -86,7 +94,7 @@ def mutate(
         strength: 0 (the genome itself) to 1 (nothing of it is left).
         seed: of the change; a random one if None.
         sliders: genes that are moved by so many deviations, -10 to 10, after the change.
-        model: as for `cross`.
+        mark, model: as for `cross`.
 
     Raises:
         ValueError: a strength or a slider out of range, a gene that the model does not have, or another model.
@@ -98,8 +106,7 @@ def mutate(
     if not strength and not any(moved.values()):
         return genome
     settings: dict[str, Any] = {"strength": strength, "seed": seed_of(seed) if strength else 0}
-    step = Step("mutate", (genome.name,), settings | ({"sliders": moved} if moved else {}))
-    return _born(breeder, step, [genome])
+    return _born(breeder, "mutate", settings | ({"sliders": moved} if moved else {}), [genome], mark)
 
 
 def between(first: Genome, second: Genome, share: float, *, model: Model | None = None) -> Genome:
@@ -116,17 +123,23 @@ def between(first: Genome, second: Genome, share: float, *, model: Model | None 
     """
     share = number_from("share", share, 0, 1)
     breeder = breeder_for([first, second], model)
-    return _born(breeder, Step("between", (first.name, second.name), {"share": share}), [first, second])
+    return _born(breeder, "between", {"share": share}, [first, second], None)
 
 
-def replay(genome: Genome, *, model: Model | None = None) -> Genome:
+def replay(genome: Genome, *, model: Model | None = None, mark_key: OwnKey = None) -> Genome:
     """The genome again, from its history alone.
 
+    Args:
+        genome: which.
+        model: as for `cross`.
+        mark_key: the file of the private key that its steps are marked with; those of the public one need none.
+
     Raises:
-        ValueError: the history leads to other genes than the genome has, or it is for another model.
+        ValueError: the history leads to other genes than the genome has, it is for another model, or its private key is
+            not given.
         CheckpointError: no such model.
     """
-    genes = replayed(genome, breeder_for([genome], model))[genome.name]
+    genes = replayed(genome, breeder_for([genome], model), mark_key)[genome.name]
     if genes != genome.genes:
         raise ValueError(
             f"the history of {genome.name} leads to other genes than it has; one of them was changed by hand, or "
@@ -135,11 +148,12 @@ def replay(genome: Genome, *, model: Model | None = None) -> Genome:
     return Genome(genome.model_sha256, genome.model, genes, genome.history)
 
 
-def replayed(genome: Genome, breeder: Breeder) -> dict[str, Genes]:
+def replayed(genome: Genome, breeder: Breeder, mark_key: OwnKey = None) -> dict[str, Genes]:
     """Every step's name -> its genes, all of them made again. ValueError for settings that are none."""
     found: dict[str, Genes] = {}
     for step in genome.history.steps:
-        found[step.name] = apply(breeder, step, [found[parent] for parent in step.parents])
+        drawing = marks.drawing(breeder, marks.key_for(step, mark_key))
+        found[step.name] = apply(drawing, step, [found[parent] for parent in step.parents])
     return found
 
 
@@ -173,8 +187,16 @@ def check_parents(count: int, verb: str = "cross") -> None:
         raise ValueError(f"{given} given; {verb} takes 2 to {MOST_PARENTS}")
 
 
-def _born(breeder: Breeder, step: Step, parents: Sequence[Genome]) -> Genome:
-    genes = apply(breeder, step, [parent.genes for parent in parents])
+def _born(
+    breeder: Breeder, verb: str, settings: Mapping[str, Any], parents: Sequence[Genome], mark: MarkChoice
+) -> Genome:
+    """The genome that a step leads to; one whose genes are a parent's, drawn anew in nothing, says of no mark."""
+    names = tuple(parent.name for parent in parents)
+    said, key = ({}, None) if verb == "between" else marks.settings_of(mark, breeder)
+    step = Step(verb, names, {**settings, **said})
+    genes = apply(marks.drawing(breeder, key), step, [parent.genes for parent in parents])
+    if key is not None and any(genes == parent.genes for parent in parents):
+        step = Step(verb, names, settings)
     history = Lineage.joined([parent.history for parent in parents], step)
     return Genome(breeder.model_sha256, breeder.name, genes, history)
 

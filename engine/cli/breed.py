@@ -14,7 +14,7 @@ import typer
 from clavilux.checks import number_from, seed_of
 from clavilux.cli import breed_files as files
 from clavilux.cli.help import Command
-from clavilux.cli.options import AsJson, Quiet, check_apart, check_distinct
+from clavilux.cli.options import AsJson, Mark, MarkKeyFile, Quiet, check_apart, check_distinct, mark_of
 from clavilux.cli.signing import signs
 from clavilux.files import check_ending, check_new_folder, check_target
 
@@ -29,6 +29,7 @@ Model = Annotated[
 Child = Annotated[Path, typer.Option("--output", "-o", help="Where to: .json; a new folder with --count.")]
 Count = Annotated[int | None, typer.Option("--count", "-n", help="So many children, by seeds in a row.", min=1, max=64)]
 Seed = Annotated[int | None, typer.Option(help="Of what is drawn.")]
+OwnKey = Annotated[Path | None, typer.Option("--mark-key", help="The private key's file, of steps that it marks.")]
 Show = Annotated[Path | None, typer.Option(help="Also show it here: as `clavilux breed show`.")]
 A_GENOME = "A genome's .json, or a file that `breed show` wrote; "
 A_PARENT = A_GENOME + "for a vae a photograph, for aria a MIDI file."
@@ -42,6 +43,8 @@ def random_(
     count: Annotated[int, typer.Option("--count", "-n", help="How many.", min=1, max=64)] = 12,
     output: Annotated[Path, typer.Option("--output", "-o", help="A new folder.")] = Path("kids"),
     seed: Annotated[int | None, typer.Option(help="Of the first; each other has the next.")] = None,
+    mark: Mark = None,
+    mark_key: MarkKeyFile = None,
     model: Annotated[str | None, typer.Option(help="gan, vae, lumia, aria, or a folder.")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -52,13 +55,13 @@ def random_(
     from clavilux.breeding.models import DEFAULT, load_breeder
     from clavilux.breeding.verbs import random_genome
 
-    breeder = load_breeder(model or DEFAULT)
+    breeder, own = load_breeder(model or DEFAULT), mark_of(mark, mark_key)
     first = seed_of(seed)
 
     def born(number: int) -> Genome:
-        return random_genome(breeder, seed=first + number, words=words)
+        return random_genome(breeder, seed=first + number, words=words, mark=own)
 
-    files.write_litter(ctx, output, count, born, breeder, as_json=as_json, quiet=quiet)
+    files.write_litter(ctx, output, count, born, breeder, mark_key, as_json=as_json, quiet=quiet)
 
 
 @app.command(cls=Command)
@@ -72,6 +75,8 @@ def cross(
     seed: Seed = None,
     count: Count = None,
     show: Show = None,
+    mark: Mark = None,
+    mark_key: MarkKeyFile = None,
     model: Model = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -85,14 +90,14 @@ def cross(
 
     check_parents(len(parents))
     genomes = files.read_parents(parents, model)
-    breeder = breeder_for(genomes, model)
+    breeder, choice = breeder_for(genomes, model), mark_of(mark, mark_key)
     first = seed_of(seed) if count is not None else seed
 
     def born(number: int) -> Genome:
         own = None if first is None else first + number
-        return verb(genomes, seed=own, model=breeder, **weights)
+        return verb(genomes, seed=own, mark=choice, model=breeder, **weights)
 
-    files.write_children(ctx, output, count, show, born, breeder, as_json=as_json, quiet=quiet)
+    files.write_children(ctx, output, count, show, born, breeder, mark_key, as_json=as_json, quiet=quiet)
 
 
 @app.command(cls=Command)
@@ -110,6 +115,8 @@ def mutate(
     seed: Seed = None,
     count: Count = None,
     show: Show = None,
+    mark: Mark = None,
+    mark_key: MarkKeyFile = None,
     model: Model = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -124,13 +131,13 @@ def mutate(
     usual = 0.0 if sliders else USUAL_STRENGTH
     by = usual if strength is None else number_from("strength", strength, 0, 1)
     [parent] = files.read_parents([genome], model)
-    breeder = breeder_for([parent], model)
+    breeder, choice = breeder_for([parent], model), mark_of(mark, mark_key)
     first = seed_of(seed)
 
     def born(number: int) -> Genome:
-        return verb(parent, by, seed=first + number, sliders=sliders, model=breeder)
+        return verb(parent, by, seed=first + number, sliders=sliders, mark=choice, model=breeder)
 
-    files.write_children(ctx, output, count, show, born, breeder, as_json=as_json, quiet=quiet)
+    files.write_children(ctx, output, count, show, born, breeder, mark_key, as_json=as_json, quiet=quiet)
 
 
 @app.command(cls=Command)
@@ -197,6 +204,7 @@ def show(
         typer.Option("--output", "-o", help="Where to: .png, .jpg, .webp; of a score also .flac, .wav, .mp3, .mid."),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Pixels a side; the model's own if not given.")] = None,
+    mark_key: OwnKey = None,
     model: Model = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -210,7 +218,7 @@ def show(
 
     target = files.check_shown(output, family_of(model or parent.model) in MUSIC, genome, size)
     breeder = breeder_for([parent], model)
-    files.write_shown(ctx, target, parent, breeder, size, as_json=as_json, quiet=quiet)
+    files.write_shown(ctx, target, parent, breeder, size, mark_key, as_json=as_json, quiet=quiet)
 
 
 @app.command(cls=Command)
@@ -218,6 +226,7 @@ def tree(
     ctx: typer.Context,
     genome: Annotated[Path, typer.Argument(help=A_GENOME[:-2] + ".")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to: .svg.")] = Path("tree.svg"),
+    mark_key: OwnKey = None,
     model: Model = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -229,7 +238,7 @@ def tree(
     [last] = files.read_parents([genome], model)
     from clavilux.breeding.models import breeder_for
 
-    files.write_tree(ctx, output, last, breeder_for([last], model), as_json=as_json, quiet=quiet)
+    files.write_tree(ctx, output, last, breeder_for([last], model), mark_key, as_json=as_json, quiet=quiet)
 
 
 @app.command(cls=Command)
@@ -238,6 +247,7 @@ def replay(
     genome: Annotated[Path, typer.Argument(help=A_GENOME[:-2] + ".")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to: .json.")] = Path("replayed.json"),
     show: Show = None,
+    mark_key: OwnKey = None,
     model: Model = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -249,9 +259,11 @@ def replay(
     from clavilux.breeding.models import breeder_for
 
     breeder = breeder_for([last], model)
-    files.write_children(
-        ctx, output, None, show, lambda _: verb(last, model=breeder), breeder, as_json=as_json, quiet=quiet
-    )
+
+    def born(_: int) -> Genome:
+        return verb(last, model=breeder, mark_key=mark_key)
+
+    files.write_children(ctx, output, None, show, born, breeder, mark_key, as_json=as_json, quiet=quiet)
 
 
 def _check_child(output: Path, count: int | None, show: Path | None, read: list[Path]) -> None:

@@ -98,7 +98,15 @@ def check_shown(output: Path | None, music: bool, genome: Path, size: int | None
 
 
 def write_litter(
-    ctx: typer.Context, output: Path, count: int, born: Born, breeder: Breeder, *, as_json: bool, quiet: bool
+    ctx: typer.Context,
+    output: Path,
+    count: int,
+    born: Born,
+    breeder: Breeder,
+    mark_key: Path | None = None,
+    *,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Write so many genomes to a new folder, each with what it looks or sounds like, and a sheet of all."""
     from clavilux.breeding.showing import portrait, sheet
@@ -110,7 +118,8 @@ def write_litter(
         for number in range(1, count + 1):
             genome = born(number - 1)
             genome.save(folder / f"{number}.json")
-            _save_shown(genome, breeder, folder / f"{number}{_SOUND if breeder.makes == 'music' else '.png'}")
+            ending = _SOUND if breeder.makes == "music" else ".png"
+            _save_shown(genome, breeder, folder / f"{number}{ending}", mark_key=mark_key)
             genomes.append(genome)
             portraits.append(portrait(genome, breeder))
             progress(number, count)
@@ -127,13 +136,14 @@ def write_children(
     show: Path | None,
     born: Born,
     breeder: Breeder,
+    mark_key: Path | None = None,
     *,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Write one child, or a folder of several."""
     if count is not None:
-        write_litter(ctx, output, count, born, breeder, as_json=as_json, quiet=quiet)
+        write_litter(ctx, output, count, born, breeder, mark_key, as_json=as_json, quiet=quiet)
         return
     started = time.perf_counter()
     if show is not None:
@@ -143,18 +153,26 @@ def write_children(
     note_written(ctx, output)
     written = {"genome": str(output)}
     if show is not None:
-        _save_shown(genome, breeder, show)
+        _save_shown(genome, breeder, show, mark_key=mark_key)
         note_written(ctx, show)
         written["shown"] = str(show)
     _report([genome], written, started, as_json, quiet)
 
 
 def write_shown(
-    ctx: typer.Context, target: Path, genome: Genome, breeder: Breeder, size: int | None, *, as_json: bool, quiet: bool
+    ctx: typer.Context,
+    target: Path,
+    genome: Genome,
+    breeder: Breeder,
+    size: int | None,
+    mark_key: Path | None,
+    *,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Write what a genome looks or sounds like."""
     started = time.perf_counter()
-    _save_shown(genome, breeder, target, size)
+    _save_shown(genome, breeder, target, size, mark_key)
     note_written(ctx, target)
     _report([genome], {"shown": str(target)}, started, as_json, quiet)
 
@@ -231,7 +249,14 @@ def write_between(
 
 
 def write_tree(
-    ctx: typer.Context, output: Path, genome: Genome, breeder: Breeder, *, as_json: bool, quiet: bool
+    ctx: typer.Context,
+    output: Path,
+    genome: Genome,
+    breeder: Breeder,
+    mark_key: Path | None,
+    *,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Write a lineage as an SVG."""
     from clavilux.breeding.tree import draw_tree
@@ -241,7 +266,7 @@ def write_tree(
     started = time.perf_counter()
     portraits = {}
     with display.step_bar(hidden=quiet or as_json) as progress:
-        genes = replayed(genome, breeder)
+        genes = replayed(genome, breeder, mark_key)
         for number, (name, each) in enumerate(genes.items(), 1):
             portraits[name] = breeder.portrait(each)
             progress(number, len(genes))
@@ -267,13 +292,15 @@ def _sized(picture: Picture, size: int | None) -> Picture:
     return picture if size is None else picture.resized(size, round(size * picture.height / picture.width))
 
 
-def _save_shown(genome: Genome, breeder: Breeder, target: Path, size: int | None = None) -> None:
+def _save_shown(
+    genome: Genome, breeder: Breeder, target: Path, size: int | None = None, mark_key: Path | None = None
+) -> None:
     """Write a picture, a sound, a MIDI file, or a picture of a score's notes."""
     from clavilux.breeding.showing import portrait, shown
     from clavilux.image import io
 
     if target.suffix.lower() not in io.FORMATS:
-        shown(genome, breeder).save(target)
+        shown(genome, breeder, mark_key).save(target)
         return
     _sized(portrait(genome, breeder), size).save(target)
 
