@@ -35,13 +35,13 @@ from clavilux.music_model import MusicModel
 from clavilux.provenance.mark import find_in_tokens, gamma_tail, group_scores, of_tries
 from clavilux.provenance.mark_codecs import ALIGNMENTS, LATEST, find_in_codec_sound
 
-SECONDS = 1.0  # of a piece: 50 frames
-LENGTHS = (12, 25, 50)  # frames that are looked at
+SECONDS = {True: 5.0, False: 1.0}  # of a piece with the mark, and of one without: 250 and 50 frames
+LENGTHS = (12, 25, 50, 100, 250)  # frames that are looked at
 BATCH = 50
 FIRST_PLAIN = 100_000  # seeds of pieces without a mark
 CUT_S = 0.197  # not a whole number of frames
 SEARCHED = 15  # unmarked sounds in which every beginning is tried
-TAUGHT, HELD_OUT = 60, 100  # played scores that the toy is taught, and others
+TAUGHT, HELD_OUT = 60, 60  # played scores that the toy is taught, and others
 
 
 def drawn(model: MusicModel, count: int, mark: bool, folder: Path) -> Tensor:
@@ -51,7 +51,7 @@ def drawn(model: MusicModel, count: int, mark: bool, folder: Path) -> Tensor:
     first = 0 if mark else FIRST_PLAIN
     while len(held) < count:
         seeds = list(range(first + len(held), first + len(held) + BATCH))
-        songs = model.generate([""] * BATCH, seed=seeds, seconds=SECONDS, guidance=1.0, mark=mark)
+        songs = model.generate([""] * BATCH, seed=seeds, seconds=SECONDS[mark], guidance=1.0, mark=mark)
         held += [song.tokens for song in songs]
         torch.save(torch.stack(held), path)
         print(f"{path.stem}: {len(held)} pieces", flush=True)
@@ -67,6 +67,18 @@ def found_in(groups: Tensor, kind: str, num_groups: int, key: MarkKey = PUBLIC) 
     for row in {0, count // 2, count - 1}:
         mark = find_in_tokens(key, kind, [(groups[row].tolist(), places)], num_groups)
         assert math.isclose(mark.p, found[row][0], rel_tol=1e-3), "the detector says the same"
+    return found
+
+
+def by_length(groups: dict[bool, Tensor], kind: str, num_groups: int) -> dict[str, dict]:
+    """Frames -> how often the key is found in pieces [N, T] with it and without, as far as those are so long."""
+    found: dict[str, dict] = {}
+    for length in LENGTHS:
+        rows = {mark: each[:, :length] for mark, each in groups.items() if each.shape[1] >= length}
+        found[str(length)] = {
+            "marked" if mark else "unmarked": rates(found_in(each, kind, num_groups), THRESHOLDS if mark else ALARMS)
+            for mark, each in rows.items()
+        }
     return found
 
 
@@ -117,6 +129,20 @@ def heard(model: MusicModel, sounds: Tensor, change: Callable[[np.ndarray], np.n
     return torch.cat(found)
 
 
+def of_codec(model: MusicModel, sounds: Tensor) -> dict[str, float]:
+    """How well the codec gives sounds [N, samples] back, and how many groups it hears again in what it gave back."""
+    codec, groups = model.family.stage.codec, model.family.marked.groups
+    given = sounds[:20, : round(SECONDS[True] * RATE)]
+    tokens = codec.encode(given[:, None])
+    back = codec.decode(tokens)
+    lost = (given - back[:, 0, : given.shape[1]]).square().mean()
+    same = groups[tokens[:, 0]] == groups[codec.encode(back)[:, 0]]
+    return {
+        "signal to noise dB": round(float(10 * torch.log10(given.square().mean() / lost)), 2),
+        "groups heard again": round(float(same.float().mean()), 4),
+    }
+
+
 def mp3(kbps: int) -> Callable[[np.ndarray], np.ndarray]:
     """MP3 of 32 to 320 kbit/s at 44.1 kHz, and back: its delay is cut off, as decoders do."""
 
@@ -150,7 +176,8 @@ def measured(args: argparse.Namespace) -> dict:
     sounds_path = args.folder / "sounds.pt"
     if not sounds_path.exists():
         torch.save(played((score for _, score in real_excerpts(args.scores, 2 * TAUGHT)), TAUGHT), sounds_path)
-    model = trained(args.folder / "model", torch.load(sounds_path, weights_only=True))
+    taught = torch.load(sounds_path, weights_only=True)
+    model = trained(args.folder / "model", taught)
     marked_tokens, (kind, count) = model.family.marked, (model.family.marked.kind, model.family.marked.num_groups)
     tokens = {mark: drawn(model, args.marked if mark else args.plain, mark, args.folder) for mark in (True, False)}
     report: dict = {
@@ -159,28 +186,16 @@ def measured(args: argparse.Namespace) -> dict:
         "frames": tokens[True].shape[2], "nats of choice a token": round(entropy(model, tokens[False][:20]), 3),
     }  # fmt: skip
     groups = {mark: marked_tokens.groups[each[:, 0]] for mark, each in tokens.items()}
-    report["tokens"] = {
-        str(length): {
-            "marked": rates(found_in(groups[True][:, :length], kind, count), THRESHOLDS),
-            "unmarked": rates(found_in(groups[False][:, :length], kind, count), ALARMS),
-        }
-        for length in LENGTHS
-    }
+    report["tokens"] = by_length(groups, kind, count)
     note(args, report, "tokens")
     codec = model.family.stage.codec
     sounds = {
         mark: torch.cat([codec.decode(part)[:, 0] for part in each.split(BATCH)]) for mark, each in tokens.items()
     }
     again = {mark: heard(model, each) for mark, each in sounds.items()}
-    same = (again[True] == groups[True]).float().mean()
-    report["groups heard again"] = round(float(same), 4)
-    report["sound"] = {
-        str(length): {
-            "marked": rates(found_in(again[True][:, :length], kind, count), THRESHOLDS),
-            "unmarked": rates(found_in(again[False][:, :length], kind, count), ALARMS),
-        }
-        for length in LENGTHS
-    }
+    report["groups heard again"] = round(float((again[True] == groups[True]).float().mean()), 4)
+    report["taught sounds"] = of_codec(model, taught)
+    report["sound"] = by_length(again, kind, count)
     for kbps in (128, 64):
         after = heard(model, sounds[True], mp3(kbps))
         share = round(float((after == groups[True]).float().mean()), 4)
@@ -189,7 +204,7 @@ def measured(args: argparse.Namespace) -> dict:
         }  # fmt: skip
     note(args, report, "sounds")
     others = list(real_excerpts(args.scores, 4 * (TAUGHT + HELD_OUT)))[2 * TAUGHT :]
-    real = heard(model, played((score for _, score in others), HELD_OUT)[:, : sounds[True].shape[1]])
+    real = heard(model, played((score for _, score in others), HELD_OUT)[:, : sounds[False].shape[1]])
     report["real scores, played"] = rates(found_in(real, kind, count), ALARMS)
     note(args, report, "played scores")
     sets = {"tokens": groups[False], "sound": again[False], "real scores, played": real}
