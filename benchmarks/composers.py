@@ -16,13 +16,17 @@ from pathlib import Path
 from unittest.mock import patch
 
 import torch
-from corpus import LABELS, Song, bars_of, settled
+from corpus import LABELS, TUNES, Song, bars_of, settled
+from readings import printed, upbeat_bars
 
 from clavilux.audio.codecs.bar_grid import WRITTEN_METRES
 from clavilux.audio.harmony import Key
 from clavilux.audio.score import Score, bar_quarters
 
 LONGEST_BARS = 32
+PART = 8  # bars of a dance's part
+# Kinds whose every part is played twice, which print does not write out; their songs are asked for as they are played.
+PLAYED_TWICE = ("jig", "slip jig", "reel", "hornpipe", "strathspey")
 SLOWEST, FASTEST = 40.0, 240.0  # quarters a minute; real scores hold stray tempi beyond
 
 # What a user would type for each label. Words that a model does not know are its own loss, and are counted.
@@ -71,13 +75,20 @@ class Request:
 
 
 def twin(song: Song) -> Request:
-    """The request whose answer is held against `song`."""
+    """The request whose answer is held against `song` as it is printed (`readings.printed`).
+
+    A dance tune of two parts or more is asked for with each part twice, as it is played and as `dances` come; read as
+    it is printed, it is as long as `song`.
+    """
     metres = [song.score.metre_at(float(start)) for start in song.score.bar_starts()]
     metre = max(set(metres), key=metres.count)
     seed = int(hashlib.sha256(song.name.encode()).hexdigest()[:6], 16)
     tempo = min(max(round(song.score.tempos[0][1]), SLOWEST), FASTEST)
     assert metre in WRITTEN_METRES, "settled songs have no others"
-    bars = min(bars_of(song), LONGEST_BARS)
+    once = printed(song)
+    bars = min(bars_of(once) - (upbeat_bars(once.score) if song.label in TUNES else 0), LONGEST_BARS)
+    if song.label in PLAYED_TWICE and bars >= 2 * PART:
+        bars = 2 * (bars // PART) * PART
     return Request(song.label, song.name, WORDS[song.label], seed, bars, metre, float(tempo), song.score.key)
 
 

@@ -4,7 +4,8 @@ Every held-out piece (at most 16 of a kind) has a twin: a song of the same kind,
 the composer in words. Twins are written into the folder `--songs`, and what lies there already is not composed again;
 without `--model` the folder is measured as it is, so that any composer's songs can be. In the column "real" stand
 held-out pieces, measured by the same code. What is measured: the kind as a judge of notes hears it, a judge that tells
-real from made (`judges`), rhythm, form, melody, accompaniment and endings (`song_measures`), and copying.
+real from made (`judges`), rhythm, form, melody, accompaniment and endings (`song_measures`), and copying. Of all tunes each part is
+read once, as print has it (`readings.printed`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from judges import (
 )
 from measures import SharedSequences, steps_of, within
 from quality import commit
-from readings import Reading
+from readings import Reading, printed
 from song_measures import ending, scalars, usual_rhythms
 
 from clavilux.audio.score import Score
@@ -231,23 +232,24 @@ def main() -> None:
     args = parser.parse_args()
     if args.each < 1 or args.dances < 0:
         parser.error("--each should be 1 or more and --dances 0 or more")
-    train, held_out = read_songs(args.scores, args.cache)
+    read = read_songs(args.scores, args.cache)
     extra = args.songs.with_name(args.songs.name + "-dances")
     report = {"date": date.today().isoformat(), "commit": commit(), "machine": platform.machine()}
     report["model"] = args.model or args.songs.name
     if args.model:
-        requests = [twin(song) for song in chosen(held_out, args.each)]
+        requests = [twin(song) for song in chosen(read[1], args.each)]
         report["unknown words"] = compose(args.model, requests, args.songs)
         if args.dances:
             compose(args.model, dances(args.dances), extra)
-    named = read_folder(extra) if args.dances else []
+    made, named = read_folder(args.songs), read_folder(extra) if args.dances else []
 
     def note(text: str, so_far: dict) -> None:
         print(text, flush=True)
         if args.json:
             args.json.write_text(json.dumps(report | so_far, indent=2) + "\n")
 
-    report |= measured(train, held_out, read_folder(args.songs), named, args.learned, note)
+    train, held_out, made, named = ([printed(song) for song in songs] for songs in (*read, made, named))
+    report |= measured(train, held_out, made, named, args.learned, note)
     show(report)
     if args.sheet:
         print(f"{sheet(args.sheet, args.songs)} piano rolls in {args.sheet}")

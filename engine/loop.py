@@ -17,7 +17,7 @@ from clavilux.decoder import Decoder
 from clavilux.kernels.sample import LARGEST_MARKED
 from clavilux.layout import OPEN, Layout
 from clavilux.marking import Place
-from clavilux.sampling import Grammar, OrderedGrammar, PlacedGrammar, Sampler, SamplingSpec
+from clavilux.sampling import Grammar, LeaningGrammar, OrderedGrammar, PlacedGrammar, Sampler, SamplingSpec
 from clavilux.threads import one_thread
 from clavilux.windows import Windows
 
@@ -133,6 +133,7 @@ def generate_tokens(
             logits = window.read(torch.cat(pending, 2))
             pending = [prompt[:, :, :0]]
         if open_places.any():
+            logits = _leaned(grammars or (), logits)
             if ordered:
                 tokens = _drawn_in_order(sampler, logits, step, tokens.cpu(), ordered).to(prompt.device)
             else:
@@ -242,6 +243,18 @@ def _checked_plan(plan: torch.Tensor, batch: int, codebooks: int, num_steps: int
 
 def _asked(grammar: Grammar, codebooks: int, pad: int) -> torch.Tensor:
     return torch.full((codebooks,), pad) if grammar.done else grammar.allowed()
+
+
+def _leaned(grammars: Sequence[Grammar], logits: torch.Tensor) -> torch.Tensor:
+    """The logits [R * B, K, V] as the rows' grammars would have them."""
+    if not any(isinstance(grammar, LeaningGrammar) for grammar in grammars):
+        return logits
+    leaned = logits.clone()
+    for row in range(len(logits)):
+        grammar = grammars[row % len(grammars)]
+        if isinstance(grammar, LeaningGrammar) and not grammar.done:
+            grammar.lean(leaned[row])
+    return leaned
 
 
 def _places(grammars: Sequence[Grammar]) -> list[Place | None]:

@@ -39,6 +39,14 @@ class PlacedGrammar(Grammar, Protocol):
 
 
 @runtime_checkable
+class LeaningGrammar(Grammar, Protocol):
+    """A grammar that makes some of what may come less likely."""
+
+    def lean(self, logits: torch.Tensor) -> None:
+        """Change the next step's logits [K, V] in place; asked after `allowed`, where something is to be drawn."""
+
+
+@runtime_checkable
 class OrderedGrammar(Grammar, Protocol):
     """A grammar whose codebooks are drawn one after another, because what one may be depends on those before it.
 

@@ -54,6 +54,7 @@ from clavilux.families.aria.refusal import check_understood
 from clavilux.families.aria.rewriting import OPTIONS as REWRITING
 from clavilux.families.aria.rewriting import Rewriting, check_rewriting
 from clavilux.families.aria.tunes import kind_of, tune_of
+from clavilux.families.aria.upbeats import upbeat_of
 from clavilux.families.configs import describing, section
 from clavilux.families.model_card import size_bytes
 from clavilux.families.tensors import count_elements, read_weights
@@ -275,6 +276,7 @@ class ScoreGeneration:
             [names_of(names) for names in writers(outline.bars)],
             length.tempo,
             programs,
+            upbeat_of(None if given or outline.bars[0].rests else kind, controls, length.tempo, parts, request.seed),
         )
         self.grammar: Grammar | None
         self.prompt, self.grammar = aria.writing.begin(task, before, shift, aria.windows.context // 2)
@@ -309,10 +311,12 @@ class ScoreGeneration:
         self.receipt = _receipt(aria, request, parsed, account, notes, soundfont)
         self.receipt["controls"] |= {"form": outline.form} if outline.form else {}
         self.receipt["controls"] |= {"ritardando": True} if outline.ritardando else {}
-        if asked.sheet is not None:
-            self.receipt["controls"]["chords"] = "as the sheet has them"
         if plan is not None and sheet is not None:
             bands.put_account(self.receipt["controls"], plan, sheet)
+            if controls.chords is None:
+                self.receipt["controls"]["chords"] = "as the style has them"
+        if asked.sheet is not None:
+            self.receipt["controls"]["chords"] = "as the sheet has them"
 
     @property
     def at_s(self) -> float:

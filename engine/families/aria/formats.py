@@ -48,7 +48,7 @@ class Task:
     """What is to be written: bars in the composer's key, by which parts, at which tempo in quarters a minute.
 
     `playing` has of each bar the programs of those who play in it, None for all of them; `voices` the program that
-    plays what each is written as.
+    plays what each is written as; `upbeat` is a bar in the composer's key that nobody plays (`upbeats`).
     """
 
     bars: Sequence[Bar]
@@ -56,6 +56,7 @@ class Task:
     playing: Sequence[frozenset[int] | None]
     tempo: float
     voices: Mapping[int, int] = field(default_factory=dict)
+    upbeat: Score | None = None
 
 
 class Moved(Protocol):
@@ -139,9 +140,12 @@ class RemiFormat:
         if before is not None:
             ids = tokens.transposition(shift)[self.encode(before)[0].numpy()][-most:]
             prompt = torch.from_numpy(np.ascontiguousarray(ids))[None, None]
+        elif task.upbeat is not None:
+            prompt = torch.from_numpy(tokens.encode(task.upbeat, ["opening"]))[None, None]
         return prompt, ScoreGrammar(
-            tokens, task.bars, task.parts, None if prompt.shape[2] else task.tempo, task.playing, task.voices
-        )
+            tokens, task.bars, task.parts, None if prompt.shape[2] else task.tempo, task.playing, task.voices,
+            begins=before is None,
+        )  # fmt: skip
 
     def moved(self, shift: int) -> Transposition:
         tokens = score_tokens()

@@ -19,6 +19,7 @@ from clavilux.audio.harmony import Chord
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar, quarters_to_end
+from clavilux.families.aria.leaning import pitch_leaning, return_leaning
 from clavilux.marking import MOST_CHOICES, TICKS, Place
 
 MOST_NOTES_AT_ONCE = 10  # begun at one position by all parts together
@@ -39,14 +40,15 @@ RANGES = {
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the ensemble: the program it is written as, its pitches (low, high) in written pitch, and
-    how many notes it may begin at once.
+    """One part of the ensemble: the program it is written as, its pitches (low, high) in written pitch, how many notes
+    it may begin at once, and whether it is a melody by itself.
     """
 
     program: int
     low: int
     high: int
     most_notes: int
+    leads: bool = False
 
 
 class ScoreGrammar:
@@ -59,6 +61,7 @@ class ScoreGrammar:
         tempo: quarters a minute, written at the first bar's start; None where the piece is under way.
         playing: of each bar the programs of those who play in it, None for all of them; all in every bar if None.
         voices: written program -> the one that plays it, where they differ.
+        begins: the piece does, and so with a note: an upbeat's rests would be silence.
     """
 
     def __init__(
@@ -69,10 +72,12 @@ class ScoreGrammar:
         tempo: float | None,
         playing: Sequence[frozenset[int] | None] | None = None,
         voices: Mapping[int, int] | None = None,
+        begins: bool = False,
     ) -> None:
         self._tokens, self._bars, self._all = tokens, list(bars), {part.program: part for part in parts}
         self._playing = playing
         self._voices = dict(voices or {})
+        self._begins = begins
         self._kinds, self._values = tokens.kinds, tokens.values
         pitches = tokens.of_kind("Pitch")
         self._first_pitch, self._pitch_ids = int(tokens.values[pitches[0]]), pitches
@@ -82,6 +87,7 @@ class ScoreGrammar:
         self._mask = np.zeros(len(tokens), dtype=bool)
         self._index = -1
         self._bodies: list[list[int]] = []  # of each bar the tokens after its head
+        self._lines: dict[int, list[int]] = {program: [] for program in self._all}  # the pitches that were drawn
         self._silent = dict.fromkeys(self._all, 0)  # bars since each part played
         self._chord: Chord | None = None
         self.done = False
@@ -120,7 +126,6 @@ class ScoreGrammar:
         ]
         if self._index == 0:
             self._forced.insert(0, self._bar_id)
-        self._begins = tempo is not None  # the piece does, and so with a note: an upbeat's rests would be silence
         if tempo is not None:
             self._forced.append(tokens.ids[f"Tempo_{float(min(300, max(20, round(tempo))))}"])
         if not self._free:
@@ -169,6 +174,19 @@ class ScoreGrammar:
             self._allow_content()
         return torch.from_numpy(mask.copy())[None]
 
+    def lean(self, logits: torch.Tensor) -> None:
+        """Change logits [1, V] in place where a melody is written (`leaning`)."""
+        part = self._parts.get(self._program)
+        if self._forced or self._known or part is None or not part.leads:
+            return
+        if self._last in ("Program", "Position"):
+            for pitch, nats in pitch_leaning(self._lines[self._program]).items():
+                if (token := self._tokens.ids.get(f"Pitch_{pitch}")) is not None:
+                    logits[0, token] += nats
+        if self._notes:
+            for token, nats in return_leaning(self._bodies).items():
+                logits[0, token] += nats
+
     def place(self) -> Place | None:
         """Where a pitch would stand that came next: the onset, who plays it, and how many it has there already."""
         choice = self._at_position.get(self._program, 0)
@@ -212,6 +230,7 @@ class ScoreGrammar:
             self._program, self._lowest = value, 0
         elif kind == "Pitch":
             self._at_position[self._program] = self._at_position.get(self._program, 0) + 1
+            self._lines[self._program].append(value)
             self._lowest, self._notes = value + 1, self._notes + 1
             if self._bass_at.pop(self._position, None) is not None:
                 self._floor = value  # nothing that begins here is below the bass
@@ -300,7 +319,7 @@ class ScoreGrammar:
         enters = self._ends_here() if self._ending is not None else self._position == 0
         if self._entering and enters and mask[list(self._program_ids.values())].any():
             return
-        if self._begins and not self._notes and mask.any():
+        if self._begins and self._index == 0 and not self._notes and mask.any():
             return
         until = min(self._due, default=10**6)
         later = (self._positions > self._position) & (self._positions <= min(until, self._latest))

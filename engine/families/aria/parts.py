@@ -78,7 +78,8 @@ def _tune_parts(tune: Tune, name: str, shift: int) -> tuple[list[Part], dict[int
     low, high = (max(part.low, RANGES[written][0] + shift), min(part.high, RANGES[written][1] + shift))
     if high - low >= _LEAD_SPAN:  # a tuba stays where it is
         part = replace(part, low=low, high=high)
-    return [replace(part, program=written, most_notes=HANDS.get(written, 1))], {written: INSTRUMENTS[name].program}
+    most = HANDS.get(written, 1)
+    return [replace(part, program=written, most_notes=most, leads=most == 1)], {written: INSTRUMENTS[name].program}
 
 
 def lead_of(
@@ -89,4 +90,5 @@ def lead_of(
     highest = lowest + _HIGHEST_LEAD - _LOWEST_LEAD
     high = min(part.high, max(highest + shift, part.low + span))  # a piccolo begins high
     low = max(part.low, min(lowest + shift, high - span))
-    return [replace(part, low=low, high=high, most_notes=1)], dict.fromkeys(programs, plan.lead)
+    part = replace(part, low=low, high=high, most_notes=1, leads=True)
+    return [part], dict.fromkeys(programs, plan.lead)

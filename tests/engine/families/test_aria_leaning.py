@@ -1,0 +1,113 @@
+"""What a melody leans away from and to, and the upbeat that a tune's composer is told of."""
+
+import numpy as np
+import pytest
+import torch
+
+import clavilux
+from clavilux.audio.codecs.remi import score_tokens
+from clavilux.audio.harmony import Key
+from clavilux.audio.score import bar_quarters
+from clavilux.families.aria import leaning
+from clavilux.families.aria.controls import resolve
+from clavilux.families.aria.form import plan_bars
+from clavilux.families.aria.formats import RemiFormat, Task
+from clavilux.families.aria.grammar import Part, ScoreGrammar
+from clavilux.families.aria.leaning import pitch_leaning, return_leaning
+from clavilux.families.aria.parts import parts_of
+from clavilux.families.aria.prompt import parse_prompt
+from clavilux.families.aria.upbeats import KINDS, upbeat_of
+from clavilux.sampling import LeaningGrammar
+
+FIDDLE = Part(40, 55, 93, 1, leads=True)
+
+
+def test_a_pitch_that_came_often_is_less_likely_and_steps_are_likelier():
+    assert pitch_leaning([]) == {}
+    found = pitch_leaning([60] * 8 + [64, 67] * 4)
+    assert found[60] == pytest.approx(-leaning.CROWDED * (8 - leaning.USUAL))
+    assert found[64] == pytest.approx(-leaning.CROWDED * (4 - leaning.USUAL))
+    assert found[65] == found[66] == found[68] == found[69] == leaning.STEP
+    assert set(pitch_leaning(list(range(60, 76)))) == {73, 74, 76, 77}  # each came once: that is not often
+    assert 60 not in pitch_leaning([60] * 8 + list(range(70, 86)))  # what is long ago does not count
+
+
+def test_what_follows_in_bars_that_began_the_same_is_less_likely():
+    assert return_leaning([[1, 2, 3], [1, 2, 4], [1, 2, 3], [5], [1, 2]]) == {
+        3: -2 * leaning.RETURNING,
+        4: -leaning.RETURNING,
+    }
+    assert return_leaning([[1, 2, 3], [2]]) == return_leaning([[1]]) == {}
+    far = [[1, 2]] + [[7]] * leaning.BARS_BACK
+    assert return_leaning([*far, [1]]) == {} != return_leaning([*far[:-1], [1]])
+
+
+def grammar_after(part, pitches):
+    """A grammar of one part, where the next pitch is to be drawn after others on eighths."""
+    tokens = score_tokens()
+    grammar = ScoreGrammar(tokens, plan_bars(2, (4, 4), key=Key.parse("C")), [part], 120.0)
+    names = ["Bar_None", "TimeSig_4/4", "Section_closing", "Position_0", "Tempo_120.0", "Chord_C:maj", "Program_40"]
+    for i, pitch in enumerate(pitches):
+        names += [f"Pitch_{pitch}", "Duration_0.6.12", f"Position_{6 * (i + 1)}"]
+    for name in names:
+        grammar.advance(torch.tensor([tokens.ids[name]]))
+    return grammar
+
+
+def test_the_grammar_leans_where_a_melody_is_written():
+    tokens, pitches = score_tokens(), [72, 72, 72, 72, 72]
+    for part, leans in ((FIDDLE, True), (Part(40, 55, 93, 1), False)):
+        grammar = grammar_after(part, pitches)
+        assert isinstance(grammar, LeaningGrammar)
+        logits = torch.zeros(1, len(tokens))
+        grammar.lean(logits)
+        changed = {tokens.names[i]: logits[0, i].item() for i in logits[0].nonzero()[:, 0].tolist()}
+        expected = {f"Pitch_{pitch}": nats for pitch, nats in pitch_leaning(pitches).items()} if leans else {}
+        assert changed == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("metre", [(6, 8), (9, 8), (2, 4), (2, 2), (3, 4)])
+@pytest.mark.parametrize("key", ["D major", "A minor"])
+def test_an_upbeat_ends_its_bar_in_the_part(metre, key):
+    controls = resolve(parse_prompt("jig on fiddle"), seed=1, key=key, metre="/".join(map(str, metre)))
+    parts, _ = parts_of(("fiddle",), -2)
+    for seed in range(20):
+        bar = upbeat_of("jig", controls, 174.0, parts, seed)
+        assert bar.tempos == ((0.0, 174.0),) and bar.metres == ((0.0, metre),) and bar.key.tonic == 0
+        assert bar.notes["start"].min() >= bar_quarters(metre) / 2
+        assert (bar.notes["start"] + bar.notes["duration"]).max() == pytest.approx(bar_quarters(metre))
+        assert parts[0].low <= bar.notes["pitch"].min() and bar.notes["pitch"].max() <= parts[0].high
+    assert len({tuple(upbeat_of("jig", controls, 174.0, parts, seed).notes["pitch"]) for seed in range(20)}) > 3
+    assert upbeat_of("jig", controls, 174.0, [Part(40, 95, 100, 1)], 1) is None
+    assert upbeat_of("waltz", controls, 174.0, parts, 1) is None and upbeat_of(None, controls, 174.0, parts, 1) is None
+    assert "jig" in KINDS
+
+
+def test_the_composer_reads_the_upbeat_and_begins_on_the_first_beat():
+    controls = resolve(parse_prompt("jig on fiddle"), seed=1)
+    upbeat = upbeat_of("jig", controls, 174.0, [FIDDLE], 1)
+    task = Task(plan_bars(4, (6, 8), key=Key.parse("C")), [FIDDLE], [None] * 4, 174.0, upbeat=upbeat)
+    prompt, grammar = RemiFormat().begin(task, None, 0, 500)
+    tokens = score_tokens()
+    names = [tokens.names[i] for i in prompt[0, 0].tolist()]
+    assert names[:5] == ["Bar_None", "TimeSig_6/8", "Section_opening", "Position_0", "Tempo_174.0"]
+    assert "Pitch_" in " ".join(names[6:])
+    head = []
+    while (allowed := grammar.allowed()).dtype == torch.int64:
+        head.append(tokens.names[int(allowed[0])])
+        grammar.advance(allowed)
+    assert head == ["Bar_None", "TimeSig_6/8", "Section_closing", "Position_0"]  # the tempo has been said
+    grammar.advance(torch.tensor([tokens.ids["Chord_C:maj"]]))
+    assert {tokens.kinds[i] for i in grammar.allowed()[0].nonzero()[:, 0].tolist()} == {"Program"}
+
+
+def test_nobody_plays_the_upbeat():
+    aria = clavilux.load("aria")
+    song = aria.generate("irish jig on fiddle", seconds=6, seed=3)
+    assert song.score.notes["start"].min() == 0
+    assert song.receipt["controls"]["bars"] == len(song.score.bar_starts())
+    names = [score_tokens().names[i] for i in song.tokens[0].tolist()]
+    assert names.count("Bar_None") == song.receipt["controls"]["bars"] + 1  # the one at the end
+    same = {"prompt": "irish jig on fiddle", "seconds": 6, "seed": 3}
+    nats = aria.score(song.tokens, **same)
+    assert nats.shape == song.tokens.shape and np.isfinite(nats.numpy()).all()
