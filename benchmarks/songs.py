@@ -4,8 +4,8 @@ Every held-out piece (at most 16 of a kind) has a twin: a song of the same kind,
 the composer in words. Twins are written into the folder `--songs`, and what lies there already is not composed again;
 without `--model` the folder is measured as it is, so that any composer's songs can be. In the column "real" stand
 held-out pieces, measured by the same code. What is measured: the kind as a judge of notes hears it, a judge that tells
-real from made (`judges`), rhythm, form, melody, accompaniment and endings (`song_measures`), and copying. Of all tunes each part is
-read once, as print has it (`readings.printed`).
+real from made (`judges`), rhythm, form, melody, accompaniment and endings (`song_measures`), and copying. Of tunes each
+part is read once, as print has it (`readings.printed`).
 """
 
 from __future__ import annotations
@@ -137,10 +137,14 @@ def compared(ranges: dict, real: list[Song], made: list[Song]) -> dict[str, dict
         for side, values in sides.items():
             answered = [(label, value[name]) for label, value in values if not np.isnan(value[name])]
             inside = [_inside(value, [r[name] for r in ranges[label][1]]) for label, value in answered]
-            row[side] = float(np.mean([value for _, value in answered])) if answered else float("nan")
-            row[f"{side} within"] = float(np.nanmean(inside)) if inside else float("nan")
+            row[side] = _mean([value for _, value in answered])
+            row[f"{side} within"] = _mean([share for share in inside if not np.isnan(share)])
         found[name] = row
     return found
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
 
 
 def _inside(value: float, reference: list[float]) -> float:

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ import judges
 import song_features
 import song_measures
 import songs
-from readings import Reading, alike
+from readings import Reading, alike, printed, upbeat_bars
 from trees import Forest
+
+SCALE = np.array([60, 62, 64, 65, 67, 69, 71, 72])
 
 
 def score_of(*rows, metre=(4, 4), key=None, length=0.0):
@@ -30,10 +33,9 @@ def line(pitches, step=1.0, at=0.0):
 
 def tune(rng, bars=32, metre=(4, 4), repeats=True):
     """Eighths over the C major scale; eight bars and the same again where it repeats; ends on C."""
-    scale = np.array([60, 62, 64, 65, 67, 69, 71, 72])
     per_bar = metre[0] * 8 // metre[1]
     half = bars * per_bar // 4 if repeats else bars * per_bar
-    walk = scale[np.clip(np.cumsum(rng.integers(-2, 3, half)) % 14, 0, 7)]
+    walk = SCALE[np.clip(np.cumsum(rng.integers(-2, 3, half)) % 14, 0, 7)]
     pitches = (np.tile(walk, 4) if repeats else walk).tolist()
     rows = line(pitches, 0.5)
     return score_of(*rows[:-1], (rows[-1][0], 0.5, 60), metre=metre)
@@ -258,9 +260,26 @@ def test_twins_are_asked_for_what_the_real_song_is():
     score = tune(np.random.default_rng(7), 40, (6, 8))
     song = corpus.Song(corpus.settled(score, "jig"), "jig", "oneill/1.mid")
     request = composers.twin(song)
-    assert (request.bars, request.metre, request.tempo, request.words) == (32, (6, 8), 120.0, composers.WORDS["jig"])
+    asked = (64, (6, 8), 120.0, composers.WORDS["jig"])  # the first 32 bars, of which each part is played twice
+    assert (request.bars, request.metre, request.tempo, request.words) == asked
     assert composers.file_name(request) == "oneill_1"
     assert composers.twin(song) == request
+    assert composers.twin(replace(song, label="air")).bars == 32
+
+
+def test_a_twin_is_asked_for_as_a_tune_with_its_repeats_is_played():
+    """Sixteen bars in print, whether the file has the repeats and an upbeat or not."""
+    rng = np.random.default_rng(10)
+    first, second = (rng.choice(SCALE, 48).tolist() for _ in range(2))
+    upbeat = [(2.5, 0.5, 67)]
+    once, twice = (line([*first * n, *second * n], 0.5) for n in (1, 2))
+    later = [(start + 3, duration, pitch) for start, duration, pitch in twice]
+    for rows, bars in ((once, 16), (twice, 32), ([*upbeat, *later], 33)):
+        song = corpus.Song(corpus.settled(score_of(*rows, metre=(6, 8)), "jig"), "jig", "a")
+        assert corpus.bars_of(song) == bars
+        assert corpus.bars_of(printed(song)) - upbeat_bars(song.score) == 16
+        assert composers.twin(song).bars == 32
+    assert upbeat_bars(song.score) == 1
 
 
 def write_folder(folder, rng, count):
