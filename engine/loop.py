@@ -153,11 +153,11 @@ def group_by_prefix_length(
 ) -> Iterator[tuple[list[int], SamplingSpec]]:
     """The rows that are generated together, and how they are sampled, one group after the other.
 
-    Rows whose prefixes differ in length are not batched: padding would change what they read.
+    Rows whose prefixes or prompts differ in length are not batched: padding would change what they read.
     """
-    found: dict[int, list[int]] = {}
+    found: dict[tuple[int, int], list[int]] = {}
     for row, generation in enumerate(generations):
-        found.setdefault(generation.conditioning.num_prefix, []).append(row)
+        found.setdefault((generation.conditioning.num_prefix, generation.prompt.shape[2]), []).append(row)
     seeds = sampling.seed if isinstance(sampling.seed, tuple) else (sampling.seed,)
     for rows in found.values():
         yield rows, replace(sampling, seed=tuple(seeds[row] for row in rows))

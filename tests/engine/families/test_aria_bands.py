@@ -102,6 +102,7 @@ def test_a_song_with_a_band(aria):
     band = load_band("pop")
     assert notes["drum"].any() and {0} < set(notes["part"].tolist()) <= set(range(len(band.parts) + 1))
     assert controls["style"] == "pop" and controls["band"]["drums"] == "light"
+    assert controls["chords"] == "as the style has them"
     bars = controls["bars"]
     assert sum(int(part.split()[1]) for part in controls["form"].split(", ")) == bars
     lead = notes[notes["part"] == 0]

@@ -17,6 +17,7 @@ from clavilux.families.aria.leaning import pitch_leaning, return_leaning
 from clavilux.families.aria.parts import parts_of
 from clavilux.families.aria.prompt import parse_prompt
 from clavilux.families.aria.upbeats import KINDS, upbeat_of
+from clavilux.family import Request
 from clavilux.sampling import LeaningGrammar
 
 FIDDLE = Part(40, 55, 93, 1, leads=True)
@@ -110,3 +111,12 @@ def test_nobody_plays_the_upbeat():
     same = {"prompt": "irish jig on fiddle", "seconds": 6, "seed": 3}
     nats = aria.score(song.tokens, **same)
     assert nats.shape == song.tokens.shape and np.isfinite(nats.numpy()).all()
+
+
+def test_tunes_with_upbeats_of_one_and_of_two_notes_are_made_in_one_call():
+    aria, prompt = clavilux.load("aria"), "irish jig on fiddle"
+    asked = [Request(prompt=prompt, seconds=3.0, seed=seed) for seed in range(4)]
+    assert len({each.prompt.shape[2] for each in aria.family.begin(asked)}) == 2
+    songs = aria.generate(prompt, seconds=3, seed=[0, 1, 2, 3], batch=4)
+    assert [song.receipt["seed"] for song in songs] == [0, 1, 2, 3]
+    assert all(song.score.notes["start"].min() == 0 for song in songs)
