@@ -3,7 +3,7 @@
 Knows the decoder, the sampler, windows and grammars; does not know what a token means or what a codec is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Protocol
@@ -124,6 +124,7 @@ def generate_tokens(
     sampler = Sampler(sampling, batch, codebooks, decoder.spec.num_outputs, prompt.device)
     ordered = [grammar for grammar in grammars or () if isinstance(grammar, OrderedGrammar)]
     assert not ordered or len(ordered) == batch, "the grammars of a batch are of one kind"
+    leaning = {row: each for row, each in enumerate(grammars or ()) if isinstance(each, LeaningGrammar)}
     pending, step = [prompt], 0
     while (num_steps is None or step < num_steps) and not (grammars and all(grammar.done for grammar in grammars)):
         asked = [_asked(grammar, codebooks, pad) for grammar in grammars or ()]
@@ -133,7 +134,7 @@ def generate_tokens(
             logits = window.read(torch.cat(pending, 2))
             pending = [prompt[:, :, :0]]
         if open_places.any():
-            logits = _leaned(grammars or (), logits)
+            logits = _leaned(leaning, logits, batch) if leaning else logits
             if ordered:
                 tokens = _drawn_in_order(sampler, logits, step, tokens.cpu(), ordered).to(prompt.device)
             else:
@@ -245,15 +246,12 @@ def _asked(grammar: Grammar, codebooks: int, pad: int) -> torch.Tensor:
     return torch.full((codebooks,), pad) if grammar.done else grammar.allowed()
 
 
-def _leaned(grammars: Sequence[Grammar], logits: torch.Tensor) -> torch.Tensor:
+def _leaned(leaning: Mapping[int, LeaningGrammar], logits: torch.Tensor, batch: int) -> torch.Tensor:
     """The logits [R * B, K, V] as the rows' grammars would have them."""
-    if not any(isinstance(grammar, LeaningGrammar) for grammar in grammars):
-        return logits
     leaned = logits.clone()
-    for row in range(len(logits)):
-        grammar = grammars[row % len(grammars)]
-        if isinstance(grammar, LeaningGrammar) and not grammar.done:
-            grammar.lean(leaned[row])
+    for row, grammar in leaning.items():
+        for block in range(row, 0 if grammar.done else len(logits), batch):
+            grammar.lean(leaned[block])
     return leaned
 
 

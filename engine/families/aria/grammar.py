@@ -81,6 +81,7 @@ class ScoreGrammar:
         self._kinds, self._values = tokens.kinds, tokens.values
         pitches = tokens.of_kind("Pitch")
         self._first_pitch, self._pitch_ids = int(tokens.values[pitches[0]]), pitches
+        self._pitch_of = {tokens.values[i]: int(i) for i in pitches}
         self._program_ids = {tokens.values[i]: int(i) for i in tokens.of_kind("Program")}
         self._chord_ids, self._duration_ids = tokens.of_kind("Chord"), tokens.of_kind("Duration")
         self._bar_id = tokens.ids["Bar_None"]
@@ -179,13 +180,15 @@ class ScoreGrammar:
         part = self._parts.get(self._program)
         if self._forced or self._known or part is None or not part.leads:
             return
+        added: dict[int, float] = {}
         if self._last in ("Program", "Position"):
-            for pitch, nats in pitch_leaning(self._lines[self._program]).items():
-                if (token := self._tokens.ids.get(f"Pitch_{pitch}")) is not None:
-                    logits[0, token] += nats
+            found = pitch_leaning(self._lines[self._program])
+            added = {self._pitch_of[pitch]: nats for pitch, nats in found.items() if pitch in self._pitch_of}
         if self._notes:
             for token, nats in return_leaning(self._bodies).items():
-                logits[0, token] += nats
+                added[token] = added.get(token, 0.0) + nats
+        if added:
+            logits[0, list(added)] += torch.tensor(list(added.values()), device=logits.device)
 
     def place(self) -> Place | None:
         """Where a pitch would stand that came next: the onset, who plays it, and how many it has there already."""
