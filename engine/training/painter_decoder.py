@@ -43,6 +43,7 @@ class TrainSpec:
     books: tuple[float, ...] = (1.0, 0.8, 0.5, 0.3)  # what each codebook's loss counts
     disturbed: float = 0.5  # of the pictures are read with wrong tokens among theirs,
     wrong: float = 0.3  # up to this share of them
+    plain: float = 0.5  # of what is shown are single things, whole and in their own colors: what is asked for most
     seed: int = 0
 
 
@@ -56,7 +57,7 @@ class DecoderRun:
         torch.manual_seed(spec.seed)
         self.spec, self.path, self.words = spec, path, words
         self.layout = layout_of(ResidualVQSpec())
-        self.train = CaptionSampler(pool, dataset, words, spec.seed)
+        self.train = CaptionSampler(pool, dataset, words, spec.seed, spec.plain)
         others = CaptionSampler(unseen, dataset, words, spec.seed + 1)
         self.unseen = [others.batch(spec.batch) for _ in range(UNSEEN_BATCHES)]
         self.model = Parts(decoder or painter_spec(ResidualVQSpec()), len(self.words))
@@ -108,7 +109,9 @@ class DecoderRun:
         wanted = torch.where(steps == special, -100, steps)
         # For the gradient's sake: a step takes 0.70 s with plain products, 0.95 s with the fused attention (two cores).
         with autocast(), sdpa_kernel(SDPBackend.MATH):
-            nats = self.nats(read, wanted, self.model.conditioner(controls))
+            # Without gradients attention takes another way, which does not compile whole: see `kernels.steady`.
+            nats_of = self.nats if torch.is_grad_enabled() else self._nats
+            nats = nats_of(read, wanted, self.model.conditioner(controls))
         return nats.view(steps.shape).sum((0, 2)) / (len(tokens) * tokens.shape[2])
 
     def _nats(self, read: Tensor, wanted: Tensor, prefix: Tensor) -> Tensor:

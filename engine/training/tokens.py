@@ -19,7 +19,7 @@ from clavilux.families.lumia.prefix_controls import NUM_WORDS, PrefixControls
 from clavilux.families.lumia.words import split_colours
 from clavilux.training.drawings import style_of
 from clavilux.training.image_dataset import ImageDataset
-from clavilux.training.scenes import OWN, Part, Scene, from_array
+from clavilux.training.scenes import ARRANGEMENTS, OWN, Part, Scene, from_array
 
 ALL_UNSAID = 0.1  # of the controls say nothing: guidance's other half
 COLOR_SAID = 0.4  # of things in their own colors; where they are recolored, colors are always said
@@ -82,10 +82,18 @@ class ScenePool:
 
 
 class CaptionSampler:
-    """Random scenes as tokens, with random controls of each."""
+    """Random scenes as tokens, with random controls of each.
 
-    def __init__(self, pool: ScenePool, dataset: ImageDataset, words: Sequence[str], seed: int):
-        self.pool, self.colours = pool, dataset.colours
+    Args:
+        pool, dataset, words: the scenes, the pictures in them, and the vocabulary.
+        seed: of what is drawn.
+        plain: of the scenes are of one thing, whole and in its own color; 0: as often as the pool has them.
+    """
+
+    def __init__(
+        self, pool: ScenePool, dataset: ImageDataset, words: Sequence[str], seed: int, plain: float = 0.0
+    ):  # fmt: skip
+        self.pool, self.colours, self.plain = pool, dataset.colours, plain
         number = {word: index for index, word in enumerate(words)}
         self.names = [self._numbers(each["words"], number) for each in dataset.about]
         self.more = [self._numbers(each["more"], number) for each in dataset.about]
@@ -100,8 +108,15 @@ class CaptionSampler:
     def batch(self, size: int) -> tuple[Tensor, list[PrefixControls]]:
         """Tokens int64 [size, K, T] and controls."""
         rows = self.random.integers(len(self.pool), size=size)
+        if self.plain and len(plain := self._plain_rows()):
+            rows = np.where(self.random.random(size) < self.plain, self.random.choice(plain, size), rows)
         controls = [self.controls(from_array(self.pool.scenes[row])) for row in rows]
         return self.pool.tokens[torch.from_numpy(rows)].long(), controls
+
+    def _plain_rows(self) -> np.ndarray:
+        """Of the pool's scenes those of one thing, whole and in its own color."""
+        arrangement, color = self.pool.scenes[:, 0], self.pool.scenes[:, 1 + Part._fields.index("color")]
+        return np.flatnonzero((arrangement == ARRANGEMENTS.index("whole")) & (color == OWN))
 
     def controls(self, scene: Scene) -> PrefixControls:
         """A random part of what can be said of a scene."""

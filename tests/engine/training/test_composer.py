@@ -70,6 +70,7 @@ def test_a_step_compiles_as_one_graph(cache, tmp_path, small):
     plain = run.loss(*batch)
     run.logits = torch.compile(run.logits, backend="eager", fullgraph=True)
     torch.testing.assert_close(run.loss(*batch), plain)
+    assert run.held_out_loss() > 0  # without gradients
 
 
 def test_a_run_learns_goes_on_and_is_exported(cache, tmp_path, small):

@@ -133,6 +133,7 @@ def test_a_step_compiles_as_one_graph(tmp_path):
     plain = learner.losses(tokens, controls)
     learner.nats = torch.compile(learner.nats, backend="eager", fullgraph=True)
     torch.testing.assert_close(learner.losses(tokens, controls), plain)
+    assert len(learner.measure()) == 4  # held out, without gradients
 
 
 def test_the_average_follows_the_weights(tmp_path):

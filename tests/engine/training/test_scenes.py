@@ -145,6 +145,15 @@ def test_a_pool_grows_and_comes_back(pool, tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_single_whole_things_are_shown_as_often_as_is_asked(zoo, pool):
+    others = [Scene((Part(4, color, 0, 64, 0, 0),), name) for color, name in ((RED, "whole"), (OWN, "medium"))] * 10
+    scenes = [*others, Scene((Part(4, OWN, 0, 64, 0, 0),), "whole")]
+    pool.add(torch.arange(21, dtype=torch.int16)[:, None, None].expand(-1, 4, 64), to_array(scenes))
+    for plain, least, most in ((0.0, 0, 60), (0.5, 450, 600), (1.0, 1000, 1000)):
+        tokens, _ = CaptionSampler(pool, zoo, vocabulary_of(zoo), seed=3, plain=plain).batch(1000)
+        assert least <= (tokens[:, 0, 0] == 20).sum() <= most
+
+
 def said(zoo, pool, scene, times=300):
     """(words, colors) of many controls of a scene, those that say nothing left out."""
     words = vocabulary_of(zoo)
