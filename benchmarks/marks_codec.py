@@ -108,11 +108,16 @@ def wrong_keys(sets: dict[str, Tensor], kind: str, num_groups: int, count: int, 
     p = -np.expm1(NONCES * np.log1p(-np.minimum(tail, 1 - 1e-16)))
     found, start = {}, 0
     for name in names:
-        own = p[:, start : start + len(sets[name])].ravel()
+        each = p[:, start : start + len(sets[name])]  # [keys, pieces]
+        own, alarms = each.ravel(), (each <= ALARMS[0]).sum(1)
         start += len(sets[name])
         found[name] = {
             "pieces": len(sets[name]), "keys": count, "smallest p": float(own.min()),
-            **rates([[each, 0] for each in own.tolist()], (0.5, 0.1, *ALARMS, 1e-4, 1e-5, 1e-6)),
+            f"pieces at {ALARMS[0]:g}, of a key": {
+                "median": float(np.median(alarms)), "most": int(alarms.max()),
+                "95 of 100 keys": [float(np.quantile(alarms, at)) for at in (0.025, 0.975)],
+            },
+            **rates([[value, 0] for value in own.tolist()], (0.5, 0.1, *ALARMS, 1e-4, 1e-5, 1e-6)),
         }  # fmt: skip
     first = found_in(together[:1], kind, num_groups, MarkKey(hashlib.sha256(b"wrong 0").digest()))
     assert math.isclose(first[0][0], float(p[0, 0]), rel_tol=1e-3), "the detector says the same"
