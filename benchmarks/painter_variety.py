@@ -53,6 +53,14 @@ PAIRS = (
 RELATIONS = {
     "left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "under": (0, 1), "on": (0, -1),
 }  # fmt: skip
+# The card's sheet, 64 pictures in rows of eight: names, seeds of two of them, colors, places.
+CARD = (
+    *((thing, 1) for thing in THINGS[:32]), *(("cat", seed) for seed in SEEDS), *(("house", seed) for seed in SEEDS),
+    *((f"{color} elephant", 1) for color in ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black")),
+    *((f"dog {side}", 1) for side in SIDES.values()),
+    ("red apple left of blue car", 1), ("green frog on red mushroom", 1), ("owl under umbrella", 1),
+    ("fish above cake", 1),
+)  # fmt: skip
 SIDE_SHARE = 0.75  # of the ink in its half, for a thing to be at a side
 PART = 0.02  # of the picture's pixels that a color covers, for its thing to be there
 APART = 8.0  # pixels between the middles of two things
@@ -235,6 +243,7 @@ def main() -> None:
         args.sheets.mkdir(parents=True, exist_ok=True)
         for name, painted, columns in (("seeds", of_seeds, 24), ("colors", in_colors, 20), ("positions", placed, 20)):
             contact_sheet(painted, columns=columns).save(args.sheets / f"{name}.png")
+        contact_sheet(paint(model, *zip(*CARD, strict=True), **options), columns=8).save(args.sheets / "card.png")
     text = json.dumps(result, indent=1)
     if args.json:
         args.json.write_text(text + "\n", encoding="utf-8")
