@@ -16,7 +16,7 @@ import argparse
 import json
 import platform
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -25,7 +25,7 @@ import checkout  # noqa: F401  before clavilux
 import numpy as np
 import torch
 from jpeg import jpeg_at
-from painter_judge import Others, category, described, others, share, through
+from painter_judge import Judge, Others, category, described, others, share, through
 from torch import Tensor
 
 import clavilux
@@ -35,6 +35,7 @@ from clavilux.image.arts.features import Features, load_features
 from clavilux.image.latents.vae import to_levels
 from clavilux.image.sheet import contact_sheet
 from clavilux.training.augment import on_white
+from clavilux.training.drawings import style_of
 from clavilux.training.image_dataset import NEVER_TOGETHER, ImageDataset, floats
 from clavilux.training.recolor import recolored
 
@@ -124,6 +125,21 @@ def recolored_real(real: Real, features: Features) -> dict[str, np.ndarray]:
                 if changed is not None:
                     found[prompt] = described(features, floats(on_white(changed)[None]))
     return found
+
+
+def by_hand(dataset: ImageDataset, features: Features, real: Real, chosen: list[Case], judge: Judge) -> dict:
+    """What the judge is right of among the taught drawings of the 60 names, of each hand: (share, drawings)."""
+    wanted = {frozenset(real.about[case.number]["words"]): case.category for case in chosen if case.number is not None}
+    found: dict[str, list[int]] = defaultdict(list)
+    for row in dataset.taught.tolist():
+        if frozenset(dataset.about[row]["words"]) in wanted:
+            found[style_of(dataset.about[row]["source"])].append(row)
+    result = {}
+    for hand, rows in found.items():
+        says = judge.says(described(features, dataset.batch(np.array(rows))))
+        right = [wanted[frozenset(dataset.about[row]["words"])] == said for row, said in zip(rows, says, strict=True)]
+        result[hand] = [share(right), len(rows)]
+    return result
 
 
 def paint(model, chosen: list[Case], **options) -> Tensor:
@@ -328,6 +344,7 @@ def main() -> None:
     }
     of_codec, changed = dict(zip(numbers, coded[:, None], strict=True)), recolored_real(real, features)
     result["recognised"] = recognised(real, drawn, of_codec, changed, chosen, found)
+    result["recognised"]["judge"]["right_of_real_by_hand"] = by_hand(dataset, features, real, chosen, drawn.judge())
     result["recognised"]["colour"] = colours_right(chosen, painted)
     result["nearest"] = nearest(dataset, real, painted, found)
     if args.sheets:

@@ -144,12 +144,13 @@ def test_pictures_are_seen_as_the_loop_saw_them(llamagen_model, drawn):
 
 def test_codebooks_of_a_picture_that_are_delayed(drawn):
     lumia = clavilux.load("lumia", device="cpu", dtype="float32")
-    picture = lumia.generate("red apple", temperature=0)
+    picture = lumia.generate("red apple", temperature=0, guidance=1, hand="flat")
     steps = torch.stack([logits for _, logits, _ in drawn], 2)[0]  # [4, S, V]
     places = picture.tokens.shape[1]
     expected = torch.stack([steps[k, k : k + places] for k in range(4)])
-    torch.testing.assert_close(lumia.logits(picture.tokens, prompt="red apple"), expected, atol=1e-3, rtol=0)
-    assert lumia.score(picture.tokens, prompt="red apple").mean() > lumia.score(picture.tokens).mean()
+    asked = {"prompt": "red apple", "hand": "flat"}
+    torch.testing.assert_close(lumia.logits(picture.tokens, **asked), expected, atol=1e-3, rtol=0)
+    assert lumia.score(picture.tokens, **asked).mean() > lumia.score(picture.tokens).mean()
 
 
 def test_sound_to_frames_and_back(musicgen_model):

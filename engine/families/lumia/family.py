@@ -40,7 +40,7 @@ from clavilux.sampling import SamplingSpec
 from clavilux.skeleton import skeletons
 
 DELAYS = (0, 1, 2, 3)  # a codebook refines those before it, so it is drawn one step later
-SAMPLING = SamplingSpec(temperature=0.25)
+SAMPLING = SamplingSpec(temperature=0.4, guidance=3.0)
 _FLOATS = 120  # a pixel that decoding keeps
 
 

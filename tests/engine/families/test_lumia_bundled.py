@@ -9,7 +9,7 @@ from clavilux.families.lumia.seen_colors import main_colours, on_nothing
 from clavilux.families.lumia.words import COLOURS
 from clavilux.memory import needed_bytes
 
-GREEDY = [25, 197, 144, 10, 20, 4, 61, 125, 486, 103, 4, 4, 4, 4, 258, 425]  # two rows of places
+GREEDY = [357, 461, 57, 57, 57, 12, 169, 247, 357, 297, 185, 57, 185, 174, 12, 247]  # two rows of places
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_colours_are_heard(model, colour, channel):
 def test_greedy_tokens_are_those_of_these_weights():
     """In float32 the likeliest tokens are far enough from the next to be the same on every machine."""
     model = clavilux.load("lumia", dtype="float32")
-    tokens = model.generate("red apple", seed=1, temperature=0).tokens
+    tokens = model.generate("cat", seed=1, temperature=0, guidance=1, hand="blob").tokens
     assert tokens[0, 16:32].tolist() == GREEDY
 
 

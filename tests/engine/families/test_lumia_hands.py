@@ -63,9 +63,12 @@ def test_a_picture_says_whose_hand_it_has_and_is_that_of_this_hand(folder):
         model.generate("apple", hand="Rembrandt")
 
 
-def test_the_bundled_painter_has_no_hands():
-    with pytest.raises(TypeError, match="hand"):
-        clavilux.load("lumia").generate("apple", hand="flat")
+def test_the_bundled_painter_has_hands():
+    model = clavilux.load("lumia")
+    pictures = model.generate("apple", seed=list(range(20)), batch=20)
+    assert {each.receipt["controls"]["hand"] for each in pictures} == {*DRAWING}
+    with pytest.raises(ValueError, match="hand is 'Rembrandt'; it should be one of shaded, blob"):
+        model.generate("apple", hand="Rembrandt")
 
 
 def test_a_checkpoint_with_a_wrong_table_is_refused(folder, tmp_path):

@@ -64,7 +64,8 @@ def test_ten_places_with_shares_that_the_model_gives(blocks, apple, model):
     svg = drawing(blocks, "candidates")
     assert svg.count("<image") == 30 and svg.count('stroke-width="4"') == 10
     assert [each for each in words_of(svg) if each.isdecimal()] == [str(number) for number in range(1, 11)]
-    own = model.score(apple.tokens, prompt="red apple", size=64)[0].exp()
+    hand, guidance = apple.receipt["controls"]["hand"], apple.receipt["settings"]["guidance"]
+    own = model.score(apple.tokens, prompt="red apple", size=64, guidance=guidance, hand=hand)[0].exp()
     places = picture_model_part._Making(model, apple).places
     bold = [
         each.split(" → ")[0]
@@ -84,8 +85,9 @@ def test_bits_are_those_of_the_maps(blocks, apple, model):
 
 def test_other_temperatures_and_guidance_stand_beside_the_own(blocks, model):
     temperatures, guidances = (words_of(drawing(blocks, name)) for name in ("temperatures", "guidances"))
-    assert temperatures[::2] == ["temperature 0", "temperature 0.25", "temperature 1"]
-    assert guidances[::2] == ["guidance 1", "guidance 2", "guidance 4"]
+    own = model.family.sampling
+    assert temperatures[::2] == [f"temperature {each:g}" for each in sorted({0, own.temperature, 1})]
+    assert guidances[::2] == [f"guidance {each:g}" for each in sorted({1, 2, 4, own.guidance})]
     bits = [float(each.split()[0]) for each in temperatures[1::2]]
     assert bits[0] == 0 and bits[0] < bits[1] < bits[2]
     assert drawing(blocks, "temperatures").count('stroke-width="4"') == 1
