@@ -243,7 +243,8 @@ def facts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         raise CheckpointError(f"{str(path)!r} is missing")
     tokens, beside = _places(spec, sizes) * sizes.codebooks, _beside(spec, sizes, words)
     found = facts_of(folder, "lumia", spec, _size(spec, sizes), tokens, beside, [path])
-    return found | {"licence": config.get("licence", "not stated"), "words": len(words)}
+    known = sum(not word.startswith(MARK) for word in words)
+    return found | {"licence": config.get("licence", "not stated"), "words": known}
 
 
 def _places(spec: DecoderSpec, sizes: ResidualVQSpec) -> int:
