@@ -1,19 +1,24 @@
 """Keys of a mark: the public one that anyone can look for, and private ones in files of their own.
 
-Knows secrets, and gives out only what is made of them. What a mark is, is `marking`'s.
+Knows secrets, and gives out only what is made of them: settings and receipts that are kept name a key by its id. What a
+mark is, is `marking`'s.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from clavilux.files import PathLike
 
 MARKS = "CLAVILUX_MARK"  # in the environment: 1 for the public key's mark where nothing is said
+NONE = "none"  # what is said where no mark was wanted; where nothing is said there is none either
 _DIGITS = 64
 
 
@@ -41,6 +46,7 @@ class MarkKey:
 
 
 MarkChoice = MarkKey | PathLike | bool | None  # as `key_of` takes it
+OwnKey = MarkKey | PathLike | None  # a private key, or its file
 PUBLIC = MarkKey(hashlib.sha256(b"made with Clavilux").digest(), "the public key of Clavilux")
 
 
@@ -64,6 +70,37 @@ def key_of(mark: MarkChoice) -> MarkKey | None:
     if isinstance(mark, (str, Path)):
         return read_key(mark) if Path(mark).exists() else new_key(mark)
     raise TypeError(f"mark is a {type(mark).__name__}; it should be True, False, a key or a key's file")
+
+
+def own_key(given: OwnKey) -> MarkKey | None:
+    """The key that is given, or the one in its file. ValueError for a file that is no key."""
+    return given if isinstance(given, MarkKey) or given is None else read_key(given)
+
+
+def said(key: MarkKey | None, choice: MarkChoice) -> dict[str, str]:
+    """What settings keep of a mark: its key's id; that none was wanted; nothing."""
+    if key is not None:
+        return {"mark": key.id}
+    return {"mark": NONE} if choice is False else {}
+
+
+def is_said(value: object) -> bool:
+    """Whether `said` may have kept this as the mark."""
+    return isinstance(value, str) and re.fullmatch(f"{NONE}|[0-9a-f]{{8}}", value) is not None
+
+
+def id_said(settings: Mapping[str, Any]) -> str | None:
+    """The id of the key in settings that hold what `said` gave; None for no mark."""
+    held = settings.get("mark", NONE)
+    return None if held == NONE else held
+
+
+def in_receipt(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a receipt says of the mark in such settings."""
+    held = id_said(settings)
+    if held is not None:
+        return {"mark": {"key": held}}
+    return {"mark": NONE} if "mark" in settings else {}
 
 
 def read_key(path: PathLike) -> MarkKey:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import torch
 
 from clavilux.graph_cache import GRAPHS
-from clavilux.mark_key import MarkChoice, key_of
+from clavilux.mark_key import MarkChoice, in_receipt, key_of, said
 from clavilux.marking import Mark
 from clavilux.precision import device_named
 from clavilux.requests import check_batch, check_taken, seeds_of
@@ -135,9 +135,6 @@ class Model:
         key = key_of(mark) if drawn and settings["temperature"] != 0 else None
         for receipt in receipts:
             receipt["settings"] = settings
-            if key is not None:
-                receipt["mark"] = {"key": key.id}
-            elif mark is False:
-                receipt["mark"] = "none"
+            receipt |= in_receipt(said(key, mark))
         made = None if key is None else Mark(key.word(self.family.marked.kind), self.family.marked)
         return SamplingSpec(seed=tuple(receipt["seed"] for receipt in receipts), mark=made, **settings)

@@ -5,17 +5,10 @@ Knows steps and keys. A step holds a key's id, never the key. What a mark is in 
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 from clavilux.breeding.breeder import Breeder, DrawsTokens
 from clavilux.breeding.lineage import Step
 from clavilux.checks import short
-from clavilux.files import PathLike
-from clavilux.mark_key import PUBLIC, MarkChoice, MarkKey, key_of, read_key
-
-NONE = "none"  # asked for; a step that says nothing has none either
-OwnKey = MarkKey | PathLike | None  # a private key, or its file
+from clavilux.mark_key import NONE, PUBLIC, MarkChoice, MarkKey, OwnKey, id_said, is_said, key_of, own_key, said
 
 
 def settings_of(mark: MarkChoice, breeder: Breeder) -> tuple[dict[str, str], MarkKey | None]:
@@ -30,23 +23,15 @@ def settings_of(mark: MarkChoice, breeder: Breeder) -> tuple[dict[str, str], Mar
         if key is not None and mark is not None:  # the environment's is of what can be marked
             raise ValueError(f"{breeder.name} draws no tokens, so nothing of it can be marked; leave the mark away")
         return {}, None
-    if key is None:
-        return ({"mark": NONE} if mark is False else {}), None
-    return {"mark": key.id}, key
-
-
-def in_receipt(step: Step) -> dict[str, Any]:
-    """What a receipt says, as those of what is not bred do."""
-    held = step.settings.get("mark")
-    return {} if held is None else {"mark": NONE if held == NONE else {"key": held}}
+    return said(key, mark), key
 
 
 def id_of(step: Step) -> str | None:
     """The id of the key that a step is drawn with; None for no mark. ValueError for what is no id."""
     held = step.settings.get("mark", NONE)
-    if not isinstance(held, str) or not re.fullmatch("none|[0-9a-f]{8}", held):
+    if not is_said(held):
         raise ValueError(f"the mark of a step is {short(held)}; it should be a key's id, or 'none'")
-    return None if held == NONE else held
+    return id_said(step.settings)
 
 
 def known_key(step: Step, own: OwnKey) -> MarkKey | None:
@@ -54,8 +39,7 @@ def known_key(step: Step, own: OwnKey) -> MarkKey | None:
     private key that is not given. ValueError for a file that is no key.
     """
     held = id_of(step)
-    given = own if isinstance(own, MarkKey) or own is None else read_key(own)
-    return next((key for key in (PUBLIC, given) if key is not None and key.id == held), None)
+    return next((key for key in (PUBLIC, own_key(own)) if key is not None and key.id == held), None)
 
 
 def key_for(step: Step, own: OwnKey) -> MarkKey | None:

@@ -14,9 +14,9 @@ from clavilux.breeding import marks
 from clavilux.breeding.breeder import Breeder, Genes
 from clavilux.breeding.genome import ENDING, Genome, formatted
 from clavilux.breeding.lineage import Lineage, Step
-from clavilux.breeding.marks import OwnKey
 from clavilux.breeding.models import Model, breeder_for, load_breeder
 from clavilux.files import PathLike, check_readable, is_midi, sha256_of
+from clavilux.mark_key import OwnKey, in_receipt
 from clavilux.provenance.manifest import Ingredient
 from clavilux.provenance.stamp import CredentialStamp
 
@@ -75,7 +75,7 @@ def portrait(genome: Genome, breeder: Breeder) -> Picture:
 def receipt(genome: Genome) -> dict[str, Any]:
     """What a file that shows a genome says of it; the genome as text, as receipts do not keep the order of keys."""
     about = {"verb": "breed", "model": genome.model, GENOME: formatted(genome.to_dict()), "notes": []}
-    return about | marks.in_receipt(genome.history.last)
+    return about | in_receipt(genome.history.last.settings)
 
 
 def stamp(*genomes: Genome) -> CredentialStamp:

@@ -14,10 +14,9 @@ from clavilux.breeding.arithmetic import drawn_shares, shares
 from clavilux.breeding.breeder import MOST_PARENTS, Breeder, Genes, Mix, Numbers
 from clavilux.breeding.genome import Genome, read_latents
 from clavilux.breeding.lineage import Lineage, Step
-from clavilux.breeding.marks import OwnKey
 from clavilux.breeding.models import Model, breeder_for, load_breeder
 from clavilux.checks import LARGEST_SEED, is_number, number_from, seed_of, short, whole_number
-from clavilux.mark_key import MarkChoice
+from clavilux.mark_key import MarkChoice, OwnKey
 
 USUAL_STRENGTH = 0.2
 FARTHEST = 10.0  # that a slider goes, in deviations

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from clavilux.audio.codecs.token_files import codec_identity
 from clavilux.checks import check_number, whole_number
-from clavilux.families.jukebox import job_mark
 from clavilux.families.jukebox.cascade import LevelPlan
 from clavilux.families.jukebox.config import PriorConfig
 from clavilux.families.jukebox.files import JukeboxFiles, find
@@ -27,6 +26,7 @@ from clavilux.families.jukebox.priming import check_no_prompt, given_tokens
 from clavilux.families.jukebox.prior import Labels, Prior, seen_lyrics
 from clavilux.families.model_card import licence, model_name
 from clavilux.layout import parallel
+from clavilux.mark_key import id_said, in_receipt
 from clavilux.marking import MarkedTokens
 from clavilux.precision import DTYPES, place_codec, prepare
 from clavilux.sampling import SamplingSpec
@@ -158,7 +158,7 @@ class Jukebox:
         """All that a level's tokens depend on; JSON values."""
         names = ("seeds", "dtype", "song_samples", "given")
         codec = codec_identity(self.codec.level(plan.level))
-        mark = job_mark.id_of(settings) if plan.level == self.files.top else None
+        mark = id_said(settings) if plan.level == self.files.top else None
         return {
             **plan.facts(), **{name: settings[name] for name in names}, "artist": settings["artist"][str(plan.level)],
             "genres": settings["genres"][str(plan.level)], "lyrics": settings["lyrics"], "codec": codec["weights"][:16],
@@ -172,7 +172,7 @@ class Jukebox:
             "controls": {name: settings[name] for name in ("levels", "artist", "genres", "lyrics")},
             "notes": notes,
             "settings": {n: settings[n] for n in ("temperatures", "hops", "top_k", "top_p", "parallel_windows")},
-            **job_mark.in_receipt(settings),
+            **in_receipt(settings),
         }  # fmt: skip
 
     @property

@@ -9,11 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from clavilux.families.jukebox.cascade import LevelPlan
-from clavilux.files import PathLike
-from clavilux.mark_key import PUBLIC, MarkChoice, MarkKey, read_key
+from clavilux.mark_key import PUBLIC, MarkChoice, MarkKey, OwnKey, id_said, own_key, said
 from clavilux.marking import Mark, MarkedTokens
-
-NONE = "none"  # asked for; a job that says nothing has none either
 
 
 def settled(choice: MarkChoice, key: MarkKey | None, top: LevelPlan, given: int) -> dict[str, str]:
@@ -26,25 +23,10 @@ def settled(choice: MarkChoice, key: MarkKey | None, top: LevelPlan, given: int)
         given: its tokens that the song begins with. Where those are all, or the likeliest always comes, nothing is
             drawn that could be marked.
     """
-    if key is not None and top.temperature > 0 and given < top.total:
-        return {"mark": key.id}
-    return {"mark": NONE} if choice is False else {}
+    return said(key if top.temperature > 0 and given < top.total else None, choice)
 
 
-def id_of(settings: Mapping[str, Any]) -> str | None:
-    """The id of the key that the top level is drawn with; None for no mark."""
-    return None if settings.get("mark", NONE) == NONE else settings["mark"]
-
-
-def in_receipt(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a receipt says, as those of other families do."""
-    held = id_of(settings)
-    if held is not None:
-        return {"mark": {"key": held}}
-    return {"mark": NONE} if "mark" in settings else {}
-
-
-def key_to_go_on(settings: Mapping[str, Any], given: MarkKey | PathLike | None) -> MarkKey | None:
+def key_to_go_on(settings: Mapping[str, Any], given: OwnKey) -> MarkKey | None:
     """The key of a job's mark: the public one, or the private one that is given.
 
     None for a job without a mark, and for a private key that is not given: it is needed only where the top level is not
@@ -53,8 +35,7 @@ def key_to_go_on(settings: Mapping[str, Any], given: MarkKey | PathLike | None) 
     Raises:
         ValueError: another key than the job's, a job without a mark, or a file that is no key.
     """
-    own = given if isinstance(given, MarkKey) or given is None else read_key(given)
-    held = id_of(settings)
+    own, held = own_key(given), id_said(settings)
     if own is None:
         return PUBLIC if held == PUBLIC.id else None
     if own.id == held:
@@ -65,7 +46,7 @@ def key_to_go_on(settings: Mapping[str, Any], given: MarkKey | PathLike | None) 
 
 def drawn(settings: Mapping[str, Any], key: MarkKey | None, tokens: MarkedTokens) -> Mark | None:
     """What the top level's sampler needs. ValueError where the key is not there."""
-    held = id_of(settings)
+    held = id_said(settings)
     if held is None:
         return None
     if key is None:

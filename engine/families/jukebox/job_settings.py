@@ -6,11 +6,11 @@ Knows names and types. What a setting means is the family's.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from typing import Any
 
 from clavilux.errors import CheckpointError
+from clavilux.mark_key import is_said
 
 MOST_SEEDS, LONGEST_S = 64, 3600.0
 
@@ -31,7 +31,7 @@ def check_settings(job: dict[str, Any], where: str) -> dict[str, Any]:
             each = "for each level " if by_level else ""
             raise CheckpointError(f"{where} is damaged: {name} is {str(value)[:60]!r}; it should be {each}{kind}")
     mark = settings.get("mark")  # which jobs without one do not say
-    if mark is not None and not _mark(mark):
+    if mark is not None and not is_said(mark):
         raise CheckpointError(f"{where} is damaged: mark is {str(mark)[:60]!r}; it should be a key's id, or 'none'")
     for name in ("hops", "temperatures"):
         lacking = [level for level in settings["levels"] if str(level) not in settings[name]]
@@ -62,10 +62,6 @@ def _listed(right: Check, fewest: int = 0, most: int = 2**31) -> Check:
 def _levels(value: Any) -> bool:
     """As a render has them: downwards, without a gap."""
     return _listed(_whole(0, 9), 1)(value) and value == list(range(value[0], value[0] - len(value), -1))
-
-
-def _mark(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch("none|[0-9a-f]{8}", value) is not None
 
 
 def _text(value: Any) -> bool:

@@ -25,7 +25,7 @@ from clavilux.families.jukebox.work import Work
 from clavilux.families.musicgen.family import clip_of
 from clavilux.family import Progress
 from clavilux.files import PathLike
-from clavilux.mark_key import MarkChoice, MarkKey, key_of
+from clavilux.mark_key import MarkChoice, MarkKey, OwnKey, key_of
 from clavilux.model import Model
 from clavilux.provenance.stamp import stamped
 from clavilux.requests import USUAL_S, check_seconds
@@ -144,7 +144,7 @@ class JukeboxModel(Model):
         job: str | Path | Journal,
         *,
         levels: int | None = None,
-        mark_key: MarkKey | PathLike | None = None,
+        mark_key: OwnKey = None,
         progress: Progress | None = None,
     ) -> list[Audio]:
         """Go on with a job that was cut off, or make it again from its tokens; the songs, the same as in one go.
