@@ -69,8 +69,12 @@ def attention(
     shared out by its heads alone. It costs a call a row (20 us), which the sums of a long context hide.
     """
     batch = len(q)
-    # Whether there are gradients is asked first: a compiled step of training breaks where the threads are counted.
-    if batch == 1 or torch.is_grad_enabled() or q.device.type != "cpu" or torch.get_num_threads() == 1:
+    # Compiled steps are those of training: their rows need not be the same in every batch, and a graph breaks where
+    # threads are counted.
+    if (
+        batch == 1 or q.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling()
+        or torch.get_num_threads() == 1
+    ):  # fmt: skip
         return scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
     masks = [mask] * batch if mask is None or len(mask) == 1 else mask.split(1)
     rows = zip(q.split(1), k.split(1), v.split(1), masks, strict=True)

@@ -234,9 +234,7 @@ class Run:
     def loss(self, tokens: Tensor, controls: list[PrefixControls]) -> Tensor:
         """Mean nats a token that the grammar leaves open."""
         with autocast():
-            # Without gradients attention takes another way, which does not compile whole: see `kernels.steady`.
-            logits_of = self.logits if torch.is_grad_enabled() else self._logits
-            logits = logits_of(tokens, self.model.conditioner(controls))
+            logits = self.logits(tokens, self.model.conditioner(controls))
         following = tokens[:, 1:]
         teaches = self.teaches[following]
         return cross_entropy(logits[teaches].float(), following[teaches])
