@@ -14,7 +14,6 @@ import io
 import json
 import math
 import platform
-import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -22,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from marks import ALARMS, THRESHOLDS, rates, real_excerpts
+from marks import ALARMS, THRESHOLDS, note, rates, real_excerpts
 from quality import commit
 from scipy import stats
 from torch import Tensor
@@ -230,12 +229,6 @@ def searched(model: MusicModel, sounds: dict[bool, Tensor]) -> dict[str, dict]:
         marks = [find_in_codec_sound(Audio(one[None], RATE), PUBLIC, codec, marked) for one in each]
         found[name] = rates([[mark.p, mark.tokens] for mark in marks], (*THRESHOLDS, *ALARMS[:1]))
     return {"alignments": ALIGNMENTS, "first frames": LATEST, "cut off s": CUT_S, **found}
-
-
-def note(args: argparse.Namespace, report: dict, done: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {done} are looked at", flush=True)
-    if args.json:
-        args.json.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def main() -> None:

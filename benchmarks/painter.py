@@ -154,6 +154,7 @@ def paint(model, chosen: list[Case], **options) -> Tensor:
 def recognised(
     real: Real,
     drawn: Others,
+    judge: Judge,
     coded: dict[int, np.ndarray],
     changed: dict[str, np.ndarray],
     chosen: list[Case],
@@ -163,12 +164,13 @@ def recognised(
 
     Args:
         real, drawn: the real pictures, and the judge's.
+        judge: taught with all of those.
         coded: features [1, 1280] of the real pictures of the names that went through the codec, by their numbers.
         changed: as `recolored_real`.
         chosen: the prompts.
         found: features of the samples, [cases, seeds, 1280].
     """
-    judge, answers = drawn.judge(), []
+    answers = []
     for case, features in zip(chosen, found, strict=True):
         answer: dict = {"prompt": case.prompt, "of": case.of, "category": case.category}
         answer["says"] = judge.says(features).tolist()
@@ -342,9 +344,10 @@ def main() -> None:
         "seeds": SEEDS,
         "codec": codec_quality(model, dataset),
     }
+    judge = drawn.judge()
     of_codec, changed = dict(zip(numbers, coded[:, None], strict=True)), recolored_real(real, features)
-    result["recognised"] = recognised(real, drawn, of_codec, changed, chosen, found)
-    result["recognised"]["judge"]["right_of_real_by_hand"] = by_hand(dataset, features, real, chosen, drawn.judge())
+    result["recognised"] = recognised(real, drawn, judge, of_codec, changed, chosen, found)
+    result["recognised"]["judge"]["right_of_real_by_hand"] = by_hand(dataset, features, real, chosen, judge)
     result["recognised"]["colour"] = colours_right(chosen, painted)
     result["nearest"] = nearest(dataset, real, painted, found)
     if args.sheets:

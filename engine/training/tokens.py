@@ -90,9 +90,7 @@ class CaptionSampler:
         plain: of the scenes are of one thing, whole and in its own color; 0: as often as the pool has them.
     """
 
-    def __init__(
-        self, pool: ScenePool, dataset: ImageDataset, words: Sequence[str], seed: int, plain: float = 0.0
-    ):  # fmt: skip
+    def __init__(self, pool: ScenePool, dataset: ImageDataset, words: Sequence[str], seed: int, plain: float = 0.0):
         self.pool, self.colours, self.plain = pool, dataset.colours, plain
         number = {word: index for index, word in enumerate(words)}
         self.names = [self._numbers(each["words"], number) for each in dataset.about]
