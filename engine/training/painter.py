@@ -103,12 +103,10 @@ class PainterRun:
         while len(self.pool) < FIRST_SCENES:
             self.grow(codec, MORE_SCENES)
 
-    def decoder(self, codec: ResidualVQ, seconds: float, compiled: bool = False) -> None:
+    def decoder(self, codec: ResidualVQ, spec: TrainSpec, seconds: float, compiled: bool = False) -> None:
         """Train the decoder; the checkpoint folder follows it."""
         path = self.out / "decoder.pt"
-        run = DecoderRun(
-            self.pool, self.unseen, self.dataset, self.words, path, TrainSpec(), seconds, compiled=compiled
-        )
+        run = DecoderRun(self.pool, self.unseen, self.dataset, self.words, path, spec, seconds, compiled=compiled)
         if self.known and not path.exists():
             shared = begin_with(run.model, self.words, *self.known[1:])
             run.begin(run.model.state_dict())
@@ -147,7 +145,8 @@ def plot(folder: Path, path: Path) -> None:
 
 
 def train(
-    source: Path, artists: Path, out: Path, minutes: float, begin: Path | None, report: Report, compiled: bool = False,
+    source: Path, artists: Path, out: Path, minutes: float, begin: Path | None, report: Report,
+    spec: TrainSpec | None = None, compiled: bool = False,
 ) -> PainterRun:  # fmt: skip
     """All of it: pictures, codec, scenes, decoder, and the codec's painting of what the decoder draws."""
     run, seconds = PainterRun(source, artists, out, begin, report), minutes * 60
@@ -157,7 +156,7 @@ def train(
     codec = codec_run.codec
     run.first_scenes(codec)
     decoder_share = 1 - PAINTING_SHARE - (0 if begin else CODEC_SHARE)
-    run.decoder(codec, seconds * decoder_share, compiled)
+    run.decoder(codec, spec or TrainSpec(), seconds * decoder_share, compiled)
     run.codec(seconds * PAINTING_SHARE, painting=True).go(report)
     return run
 
@@ -173,6 +172,8 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--begin", type=Path, help="a checkpoint folder of the painter's whose weights to begin with")
+    parser.add_argument("--muon-rate", type=float, default=TrainSpec.muon_rate, help="of the decoder's matrices")
+    parser.add_argument("--adam-rate", type=float, default=TrainSpec.adam_rate, help="of all else in the decoder")
     parser.add_argument(
         "--compile", action="store_true", help="compile the decoder's step: two fifths faster; needs a C++ compiler"
     )
@@ -181,7 +182,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     run = train(
         args.source, args.artists, args.out, args.minutes, args.begin, lambda line: print(line, flush=True),
-        args.compile,
+        TrainSpec(muon_rate=args.muon_rate, adam_rate=args.adam_rate), args.compile,
     )  # fmt: skip
     if args.export:
         run.export(torch.load(args.out / "codec.pt", weights_only=True)["codec"], args.export)

@@ -150,7 +150,6 @@ def test_a_run_fills_its_folder_and_goes_on(tmp_path, folder, monkeypatch):
     """Shapes alone, a few scenes, two steps; then two more of a process that was started again."""
     for name, value in {"FIRST_SCENES": 8, "MORE_SCENES": 4, "UNSEEN_SCENES": 4}.items():
         monkeypatch.setattr(painter, name, value)
-    monkeypatch.setattr(painter, "TrainSpec", lambda: SMALL)
     augment.build((replace(each, group="x") for each in shapes()), tmp_path / "pictures.npz")
     said = []
 
@@ -160,7 +159,7 @@ def test_a_run_fills_its_folder_and_goes_on(tmp_path, folder, monkeypatch):
         codec = ResidualVQ(ResidualVQSpec())
         codec.load_state_dict(run.known[0])
         run.first_scenes(codec)
-        run.decoder(codec, seconds)
+        run.decoder(codec, SMALL, seconds)
         return run
 
     run = go(0.2)
