@@ -38,6 +38,7 @@ DANCES = {
     "ragtime": "In ragtime the left hand marches, and the right hand puts its accents between the steps: that is "
     "syncopation.",
     "polka": "A polka hops in two: bass, chord, bass, chord, and a quick run of notes at the end of the bar.",
+    "krakowiak": "A krakowiak is quick and in two; often a long note comes between its beats, short-long-short.",
     "mazurka": "A mazurka is in three, but its accents wander: often the second or third beat is the heavy one.",
     "minuet": "A minuet steps in three, calmly; two bars make one figure of the dance.",
     "lullaby": "A lullaby rocks: the same soft swing in every bar, few chords, and nothing that wakes anyone.",

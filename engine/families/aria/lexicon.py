@@ -111,8 +111,8 @@ def _form(
 # Forms that a composer may have learned as styles of their own, with the style that each belongs to.
 KINDS = {
     "jig": "folk", "slip jig": "folk", "reel": "folk", "hornpipe": "folk", "strathspey": "folk", "polka": "folk",
-    "air": "folk", "waltz": "romantic", "mazurka": "romantic", "polonaise": "romantic", "minuet": "classical",
-    "hymn": "chorale",
+    "krakowiak": "folk", "air": "folk", "waltz": "romantic", "mazurka": "romantic", "polonaise": "romantic",
+    "minuet": "classical", "hymn": "chorale",
 }  # fmt: skip
 
 # Words of a form, and what it implies: style, metre, usual tempi in quarters a minute, further claims.
@@ -126,6 +126,7 @@ _FORMS = (
     _form("strathspey", "folk", (4, 4), (112, 138)),
     _form("air, airs, slow air, irish air, slow irish air", "folk", None, (63, 90)),
     _form("polka, polca, galop", "folk", (2, 4), (104, 126)),
+    _form("krakowiak, cracovienne, krakowiaki", "folk", (2, 4), (100, 132)),
     _form("tarantella", "folk", (6, 8), (190, 230)),
     _form("mazurka", "romantic", (3, 4), (112, 144)),
     _form("polonaise, polacca", "romantic", (3, 4), (84, 104)),

@@ -67,6 +67,7 @@ TUNES: dict[str, Tune] = {
     "air": Tune("violin", ((2.0, "fiddle"), (2.0, "flute")), tempo=80,
                 metres=(((3, 4), 3), ((4, 4), 3), ((6, 8), 2), ((2, 4), 1))),
     "polka": Tune("piano", ((3.0, "piano"), (1.0, "accordion")), "piano polka"),
+    "krakowiak": Tune("piano", _PIANO, "piano krakowiak"),
     "waltz": Tune("piano", _PIANO, "piano waltz", 150),
     "mazurka": Tune("piano", _PIANO, "piano mazurka"),
     "polonaise": Tune("piano", _PIANO, "piano polonaise"),
@@ -76,11 +77,13 @@ _FOLK = Tune("violin", _SESSION)  # of no kind
 # The kind that each plays unless another is named.
 SESSIONS = {
     "jig session": "jig", "folk session": "reel", "piano waltz": "waltz", "piano mazurka": "mazurka",
-    "piano polonaise": "polonaise", "piano polka": "polka", "piano minuet": "minuet",
+    "piano polonaise": "polonaise", "piano polka": "polka", "piano minuet": "minuet", "piano krakowiak": "krakowiak",
 }  # fmt: skip
 # Sessions of a piano alone, whose right hand is a melody of few notes: with more it breaks chords.
 RIGHT_HANDS = frozenset(session for session, kind in SESSIONS.items() if TUNES[kind].has_chords)
-_METRES_OF = {"jig": ((6, 8), (12, 8)), "reel": ((4, 4), (2, 2), (2, 4)), "polka": ((2, 4),)}
+_METRES_OF = {
+    "jig": ((6, 8), (12, 8)), "reel": ((4, 4), (2, 2), (2, 4)), "polka": ((2, 4),), "krakowiak": ((2, 4),),
+}  # fmt: skip
 
 
 def kind_of(parsed: ParsedPrompt, style: str, metre: Metre) -> str | None:
