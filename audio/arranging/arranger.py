@@ -55,17 +55,26 @@ class Arranger:
         seed: any integer.
         drums: one of `DRUM_SETS`; "brushes" and "sticks" are softer kits, "light" has neither fills nor crashes.
         without: names of parts that do not play.
+        melodists: who play the melody; their numbers in the notes' `part` come first.
 
     Raises:
         ValueError: drums that there are not.
     """
 
     def __init__(
-        self, sheet: LeadSheet, band: Band, *, seed: int, drums: str = "full", without: Sequence[str] = ()
+        self,
+        sheet: LeadSheet,
+        band: Band,
+        *,
+        seed: int,
+        drums: str = "full",
+        without: Sequence[str] = (),
+        melodists: int = 1,
     ) -> None:
         if drums not in DRUM_SETS:
             raise ValueError(f"drums is {drums!r}; it should be one of {', '.join(DRUM_SETS)}")
         self.sheet, self.band, self.seed, self.drums = sheet, band, seed, drums
+        self._melodists = melodists
         self.swing = band.swing if sheet.swing is None else sheet.swing
         silent = {*without, *(part.name for part in band.parts if part.kind == "drums" and drums == "none")}
         self.parts = tuple(part for part in band.parts if part.name not in silent)
@@ -81,8 +90,8 @@ class Arranger:
         return len(self._places)
 
     def part_number(self, part: Part) -> int:
-        """Its number in the notes' `part`; 0 is left to the melody."""
-        return self.band.parts.index(part) + 1
+        """Its number in the notes' `part`; those before are left to the melody's players."""
+        return self.band.parts.index(part) + self._melodists
 
     def bar(self, index: int, melody: np.ndarray | None = None) -> np.ndarray:
         """The band's notes in a bar, `PART_NOTE` in quarters from the sheet's start, swung, on the grid of the style.
@@ -115,9 +124,9 @@ class Arranger:
         return swing_notes(notes, self.swing, self.band.swing_quarters, place.start)
 
     def with_melody(self, index: int, melody: np.ndarray) -> np.ndarray:
-        """A bar of the band together with its melody, which is swung as the band is and is part 0."""
+        """A bar of the band together with its melody, which is swung as the band is; the band hears its part 0."""
         start = self._places[index].start
-        band = self.bar(index, melody)
+        band = self.bar(index, melody[melody["part"] == 0])
         return np.concatenate([swing_notes(melody, self.swing, self.band.swing_quarters, start), band])
 
     def played(self, notes: np.ndarray) -> np.ndarray:

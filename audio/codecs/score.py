@@ -5,7 +5,7 @@ Knows how a score is phrased when it is played. Does not know who wrote it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -101,6 +101,7 @@ class ScorePlayer:
         duration_s: the exact length of all the sound.
         reader: of the tokens; of REMI tokens as they are if None.
         programs: written program -> the one that plays it.
+        unison: (program, semitones higher) of all who play the notes of the first of them, each as a part of its own.
         before: a score that comes first, untouched.
         soundfont: whose instruments play; the bundled one if None.
         band: who plays with what the tokens say, which is then the melody of its sheet.
@@ -115,17 +116,20 @@ class ScorePlayer:
         duration_s: float,
         reader: BarReader | None = None,
         programs: Mapping[int, int] | None = None,
+        unison: Sequence[tuple[int, int]] = (),
         before: Score | None = None,
         soundfont: SoundFont | None = None,
         band: Arranger | None = None,
     ):
         self._timeline, self._before = timeline, before
         self._reader: BarReader = RemiBars() if reader is None else reader
-        self._programs = dict(programs or {})
+        self._programs, self._unison = dict(programs or {}), unison
         self._offset = before.length if before is not None else 0.0
         self._start_s = before.duration_s if before is not None else 0.0
         self._duration_s, self._band = duration_s, band
-        used = set(self._programs.values()) | (set(before.notes["program"].tolist()) if before is not None else set())
+        used = {*self._programs.values(), *(program for program, _ in unison)} | (
+            set(before.notes["program"].tolist()) if before is not None else set()
+        )
         used |= {part.program for part in band.parts if part.kind != "drums"} if band is not None else set()
         controls: np.ndarray | None = None
         self._before_events = np.empty(0, PART_EVENT)
@@ -194,6 +198,7 @@ class ScorePlayer:
         notes = bar.notes if self._reader.velocities else phrased(bar.notes, bar, first_bar=self._bars)
         if self._programs:
             notes["program"] = [self._programs.get(int(p), int(p)) for p in notes["program"]]
+        notes = self._played_together(as_parts(notes))
         for quarter, chord in bar.chords:
             if not self._chords or self._chords[-1][1] != chord:
                 self._chords.append((begins + quarter, chord))
@@ -202,7 +207,7 @@ class ScorePlayer:
         if self._bars + 1 == len(self._timeline.metres):
             notes = self._ended(notes)
         if self._band is not None:
-            notes = self._band.with_melody(self._bars, as_parts(notes))
+            notes = self._band.with_melody(self._bars, notes)
         notes["start"] += self._offset
         self._bars += 1
         self._notes.append(notes)
@@ -219,6 +224,21 @@ class ScorePlayer:
         played = self._band.played(notes)
         played["start"] = np.clip(played["start"], begin, end - 1e-3)
         return played
+
+    def _played_together(self, notes: np.ndarray) -> np.ndarray:
+        """The notes, those of the first in unison once for each of them; other parts are numbered behind these."""
+        if not self._unison:
+            return notes
+        melody = notes["program"] == self._unison[0][0]
+        found = []
+        for part, (program, semitones) in enumerate(self._unison):
+            own = notes[melody]
+            own["program"], own["part"] = program, part
+            own["pitch"] += semitones
+            found.append(own)
+        others = notes[~melody]
+        others["part"] = len(self._unison) + np.searchsorted(sorted(self._programs.values()), others["program"])
+        return np.concatenate([*found, others])
 
     def _heard(self, notes: np.ndarray) -> np.ndarray:
         """A bar's notes without those of players who rest in it, as loud as it is to be."""

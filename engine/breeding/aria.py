@@ -31,7 +31,7 @@ from clavilux.families.aria.controls import DENSITIES, Controls, resolve
 from clavilux.families.aria.family import Aria, ScoreGeneration
 from clavilux.families.aria.form import Bar, sections_of
 from clavilux.families.aria.formats import RemiFormat
-from clavilux.families.aria.grammar import RANGES
+from clavilux.families.aria.instruments import RANGES
 from clavilux.families.aria.kept_bars import KeptBars
 from clavilux.families.aria.parts import parts_of
 from clavilux.families.aria.prefix import shift_to_c

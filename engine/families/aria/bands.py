@@ -6,6 +6,7 @@ Knows controls and lead sheets. The composer writes the melody, under the sheet'
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -112,18 +113,19 @@ def plan_of(style: str, parsed: ParsedPrompt, controls: Controls, options: dict[
 
 
 def with_band(controls: Controls, plan: BandPlan) -> Controls:
-    """The controls with all that play as instruments; what was asked for besides the lead and is not among them is
-    unmet.
+    """The controls with all that play as instruments, those first who play the melody; what was asked for besides
+    and is not among them is unmet.
     """
+    melody = (plan.written, *controls.unison[1:])
     playing = [
         "drums" if part.kind == "drums" else named_of(part.program)
         for part in plan.band.parts
         if part.name not in plan.without and not (part.kind == "drums" and plan.drums == "none")
     ]
-    absent = [name for name in controls.instruments[1:] if name not in playing and name != plan.written]
+    absent = [name for name in controls.instruments[1:] if name not in (*playing, *melody)]
     unmet = [each for each in controls.unmet if NO_DRUMS not in each]
     unmet += [f"{name} (the band is {', '.join(dict.fromkeys(playing))})" for name in dict.fromkeys(absent)]
-    return replace(controls, instruments=(plan.written, *playing), unmet=tuple(unmet))
+    return replace(controls, instruments=(*melody, *playing), unmet=tuple(unmet))
 
 
 def with_drums(parsed: ParsedPrompt) -> ParsedPrompt:
@@ -214,9 +216,9 @@ def cast(sheet: LeadSheet, band: Band) -> tuple[LeadSheet, list[str]]:
     return replace(sheet, sections=tuple(sections)), leads
 
 
-def arranger_of(plan: BandPlan, sheet: LeadSheet, seed: int) -> Arranger:
-    """Who plays the sheet."""
-    return Arranger(sheet, plan.band, seed=seed, drums=plan.drums, without=plan.without)
+def arranger_of(plan: BandPlan, sheet: LeadSheet, seed: int, melodists: int = 1) -> Arranger:
+    """Who plays the sheet, beside so many who play its melody."""
+    return Arranger(sheet, plan.band, seed=seed, drums=plan.drums, without=plan.without, melodists=max(1, melodists))
 
 
 def melody_bars(sheet: LeadSheet, asked: FormOptions) -> list[Bar]:
@@ -245,16 +247,17 @@ def named_of(program: int) -> str:
     return "piano"
 
 
-def put_account(controls: dict[str, Any], plan: BandPlan, sheet: LeadSheet) -> None:
-    """Write what a receipt's controls say of the band, who plays under the names of General MIDI; what only a composer
-    by itself goes by goes.
+def put_account(controls: dict[str, Any], plan: BandPlan, sheet: LeadSheet, unison: Sequence[str] = ()) -> None:
+    """Write what a receipt's controls say of the band, who plays under the names of General MIDI, those in `unison`
+    with the melody; what only a composer by itself goes by goes.
     """
     swing = plan.band.swing if sheet.swing is None else sheet.swing
     lead = PROGRAM_NAMES[plan.lead]
+    others = [PROGRAM_NAMES[INSTRUMENTS[name].program] for name in unison[1:]]
     playing = [part for part in plan.band.parts if part.name not in plan.without]
     names = [PROGRAM_NAMES[part.program] for part in playing if part.kind != "drums"]
     drums = ["drums"] if plan.drums != "none" and len(names) < len(playing) else []
     for name in ("density", "section"):
         controls.pop(name, None)
-    controls["instruments"] = list(dict.fromkeys((lead, *names, *drums)))
+    controls["instruments"] = list(dict.fromkeys((lead, *others, *names, *drums)))
     controls["band"] = {"drums": plan.drums if drums else "none", "swing": round(swing, 4), "lead": lead}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -19,6 +20,7 @@ from clavilux.audio.midi_tracks import plural
 from clavilux.audio.notation.files import read_score
 from clavilux.audio.score import Score, bar_quarters
 from clavilux.audio.synth import SoundFont
+from clavilux.audio.unison import Double, doubles_in, without
 from clavilux.families.aria.instruments import INSTRUMENTS
 from clavilux.files import PathLike, is_score
 
@@ -36,6 +38,25 @@ class Continuation:
     score: Score | None = None
     recording: Audio | None = None
 
+    @cached_property
+    def unison(self) -> tuple[str, ...]:
+        """The instruments of the score that play one part's notes together, that part's first; () where none do."""
+        programs = [double.of[0] for double in self._doubles[:1]] + [double.program for double in self._doubles]
+        return tuple(dict.fromkeys(map(instrument_of, programs)))
+
+    @cached_property
+    def line(self) -> Score | None:
+        """The score without the parts that double others: what a composer reads."""
+        return None if self.score is None else without(self.score, self._doubles)
+
+    @cached_property
+    def _doubles(self) -> tuple[Double, ...]:
+        """The parts that double the first one that is doubled, each on an instrument of its own."""
+        found = () if self.score is None else doubles_in(self.score)
+        own = tuple(double for double in found if double.of == found[0].of)
+        programs = [double.of[0] for double in own[:1]] + [double.program for double in own]
+        return own if len(set(map(instrument_of, programs))) == len(programs) else ()
+
     @property
     def duration_s(self) -> float:
         """Its length."""
@@ -49,13 +70,17 @@ class Continuation:
         found: dict[str, Any] = {"key": str(self.key), "tempo": self.tempo}
         if self.metre is not None:
             found["metre"] = f"{self.metre[0]}/{self.metre[1]}"
-        if self.score is not None:
-            programs = dict.fromkeys(self.score.notes["program"][~self.score.notes["drum"]].tolist())
-            by_program = {i.program: name for name, i in reversed(INSTRUMENTS.items())}
-            font = SoundFont.bundled()
-            named = list(dict.fromkeys(by_program[written_program(font.nearest(p))] for p in programs))[:12]
+        if self.line is not None:
+            programs = dict.fromkeys(self.line.notes["program"][~self.line.notes["drum"]].tolist())
+            named = list(dict.fromkeys([*self.unison[:1], *map(instrument_of, programs)]))[:12]
             found |= {"instruments": named} if named else {}  # drums alone: others join them
         return found
+
+
+def instrument_of(program: int) -> str:
+    """The instrument whose music the nearest program of the bundled SoundFont plays."""
+    by_program = {instrument.program: name for name, instrument in reversed(INSTRUMENTS.items())}
+    return by_program[written_program(SoundFont.bundled().nearest(program))]
 
 
 def read_continuation(source: Any, notes: list[str]) -> Continuation | None:

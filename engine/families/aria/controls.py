@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clavilux.audio.arranging.arranger import DRUM_SETS
@@ -66,7 +66,8 @@ class Controls:
 
     `instruments` are names out of `INSTRUMENTS`, one a player; `tempo` is in quarters a minute; `chords` is
     a list of chords a bar, repeated as often as the piece needs, or None where the composer draws them.
-    `unmet` says what was asked for and cannot be done.
+    `unmet` says what was asked for and cannot be done. `unison` are those of the instruments who play one
+    melody together, the first leading; none where each has a part of its own.
     """
 
     style: str
@@ -78,6 +79,14 @@ class Controls:
     section: str
     chords: Bars | None
     unmet: tuple[str, ...] = ()
+    unison: tuple[str, ...] = ()
+
+    def joined(self, unison: tuple[str, ...]) -> Controls:
+        """The controls with others who play the first instrument's melody with it, which comes first of `unison`."""
+        if self.unison or unison[:1] != self.instruments[:1]:
+            return self
+        apart = tuple(name for name in self.instruments[1:] if name not in unison)
+        return replace(self, instruments=(*unison, *apart), unison=unison)
 
 
 def resolve(

@@ -39,7 +39,7 @@ from clavilux.families.aria.form import moved, writers
 from clavilux.families.aria.formats import Task, TokenFormat, format_of
 from clavilux.families.aria.melody_song import MelodySong, check_melody
 from clavilux.families.aria.outline import Settlement, outline_of, settled
-from clavilux.families.aria.parts import cast_of, programs_of
+from clavilux.families.aria.parts import cast_of
 from clavilux.families.aria.prefix import (
     MODES,
     PREFIX_LENGTH,
@@ -257,6 +257,7 @@ class ScoreGeneration:
         soundfont: SoundFont | None = None,
     ) -> None:
         controls, plan, asked = settlement
+        controls = controls.joined(given.unison) if given is not None else controls
         before_s = given.duration_s if given is not None else 0.0
         outline = outline_of(request, parsed, controls, plan, asked, before_s=before_s, tempo_is_free=tempo_is_free)
         length, sheet = outline.length, outline.sheet
@@ -267,21 +268,19 @@ class ScoreGeneration:
         self._moved = aria.writing.moved(shift)
         kind = kind_of(parsed, controls.style, controls.metre)
         tune = tune_of(kind, controls.style)
-        names, parts, programs = cast_of(controls.instruments, plan, tune, shift)
-        names_of = programs_of(names, programs)
-        before = written(given.score) if given is not None and given.score is not None else None
+        cast = cast_of(controls.instruments, plan, tune, shift, controls.unison)
+        parts = cast.parts
+        before = written(given.line) if given is not None and given.line is not None else None
         task = Task(
             moved(outline.bars, shift),
             parts,
-            [names_of(names) for names in writers(outline.bars)],
+            [cast.writing(names) for names in writers(outline.bars)],
             length.tempo,
-            programs,
+            cast.programs,
             upbeat_of(None if given or outline.bars[0].rests else kind, controls, length.tempo, parts, request.seed),
         )
         self.grammar: Grammar | None
         self.prompt, self.grammar = aria.writing.begin(task, before, shift, aria.windows.context // 2)
-        heard = [names_of(bar.players) for bar in outline.bars]
-        heard = [names if names is None else frozenset(programs[program] for program in names) for names in heard]
         prefix = PrefixControls(
             style=style_index(
                 aria.styles, controls.style if plan is None else plan.band.composer, kind, leads=plan is not None
@@ -298,21 +297,23 @@ class ScoreGeneration:
         recording = given.recording if given is not None else None
         self._recording = recording_samples(recording)
         self._recording_s = before_s if recording is not None else 0.0
+        band = None if plan is None or sheet is None else bands.arranger_of(plan, sheet, request.seed, len(cast.unison))
         self._player = ScorePlayer(
-            timeline=outline.timeline(tuple(heard)),
+            timeline=outline.timeline(tuple(cast.sounding(bar.players) for bar in outline.bars)),
             duration_s=request.seconds - self._recording_s,
             reader=aria.writing.reader(-shift),
-            programs=programs,
+            programs=cast.programs,
+            unison=cast.unison,
             before=given.score if given is not None else None,
             soundfont=soundfont,
-            band=None if plan is None or sheet is None else bands.arranger_of(plan, sheet, request.seed),
+            band=band,
         )
         account = Settled(controls, length.tempo, length.bars, request.seconds, frozenset(_options(request, given)))
         self.receipt = _receipt(aria, request, parsed, account, notes, soundfont)
         self.receipt["controls"] |= {"form": outline.form} if outline.form else {}
         self.receipt["controls"] |= {"ritardando": True} if outline.ritardando else {}
         if plan is not None and sheet is not None:
-            bands.put_account(self.receipt["controls"], plan, sheet)
+            bands.put_account(self.receipt["controls"], plan, sheet, controls.unison)
             if controls.chords is None:
                 self.receipt["controls"]["chords"] = "as the style has them"
         if asked.sheet is not None:

@@ -27,16 +27,6 @@ BASS_SPAN = 23  # semitones above a part's lowest note in which a bass that was 
 ENTRY_BARS = 4  # a part that was silent for so many bars comes in again
 _NO_PROGRAM = -1  # before a bar's first Program token
 
-# Comfortable ranges as MIDI pitches, from orchestration handbooks.
-RANGES = {
-    0: (28, 100), 4: (28, 96), 6: (29, 89), 8: (60, 100), 10: (55, 100), 11: (53, 89), 12: (48, 96),
-    16: (36, 96), 19: (36, 93), 21: (41, 93), 24: (40, 79), 25: (40, 83), 32: (28, 60), 40: (55, 93),
-    41: (48, 81), 42: (36, 74), 43: (28, 55), 45: (36, 88), 46: (29, 96), 47: (38, 57), 48: (36, 91),
-    52: (41, 81), 56: (54, 82), 57: (40, 70), 58: (28, 58), 60: (41, 76), 61: (36, 82), 65: (49, 80),
-    66: (44, 75), 68: (58, 86), 69: (52, 79), 70: (34, 70), 71: (50, 87), 72: (74, 100), 73: (60, 93),
-    74: (60, 88), 75: (60, 90), 105: (48, 82), 110: (55, 90),
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Part:

@@ -29,7 +29,7 @@ from clavilux.checks import whole_number
 from clavilux.conditioning import Conditioning
 from clavilux.families.aria import bands
 from clavilux.families.aria.controls import Controls, key_given, metre_given, resolve, tempo_given
-from clavilux.families.aria.grammar import RANGES
+from clavilux.families.aria.instruments import RANGES
 from clavilux.families.aria.lengths import RING_S, RING_SHARE
 from clavilux.families.aria.literals import LONGEST_S
 from clavilux.families.aria.prompt import ParsedPrompt

@@ -5,7 +5,7 @@ Knows controls, forms, sheets and bands. Does not know tokens or sound.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,7 +20,15 @@ from clavilux.families.aria.form_options import OPTIONS, FormOptions, players_of
 from clavilux.families.aria.instruments import NO_DRUMS, instruments_named
 from clavilux.families.aria.lengths import Asked, Length, quarters_slowed, settle_length, tempos_of
 from clavilux.families.aria.prompt import ParsedPrompt
-from clavilux.families.aria.tunes import RIGHT_HANDS, kind_of, session_of, tune_of, tune_sheet, with_players
+from clavilux.families.aria.tunes import (
+    RIGHT_HANDS,
+    kind_of,
+    melodists_of,
+    session_of,
+    tune_of,
+    tune_sheet,
+    with_players,
+)
 from clavilux.families.aria.usual_forms import usual_form
 from clavilux.family import Request
 
@@ -138,13 +146,13 @@ def settled(parsed: ParsedPrompt, seed: int, options: dict[str, Any]) -> Settlem
         band = bands.band_of(options.get("style") or parsed.style)
         names = players_of(asked.sheet)[1] if band is None else bands.cast(asked.sheet, band)[1]
         options |= {"instruments": names} if names else {}
-    named = options.get("instruments")
+    named = parsed.instruments if options.get("instruments") is None else instruments_named(options["instruments"])
     whole = (options.get("section") or parsed.section or "whole") == "whole" and not asked.free
     if options.get("style") is None and asked.sheet is None and whole:
-        options["style"] = session_of(parsed, parsed.instruments if named is None else instruments_named(named))
+        options["style"] = session_of(parsed, named)
     if options.get("style") in RIGHT_HANDS and options.get("density") is None and parsed.density is None:
         options["density"] = "sparse"
-    controls = resolve(parsed, seed=seed, **options)
+    controls = _together(resolve(parsed, seed=seed, **options), parsed, named)
     plan = bands.plan_of(controls.style, parsed, controls, own)
     controls = replace(controls, unmet=controls.unmet + asked.played_as)
     if plan is None:
@@ -152,9 +160,18 @@ def settled(parsed: ParsedPrompt, seed: int, options: dict[str, Any]) -> Settlem
     tune = tune_of(kind_of(parsed, controls.style, controls.metre), controls.style)
     if tune is not None:
         drums_asked = parsed.drums is not None or "drums" in own or any(NO_DRUMS in each for each in parsed.unmet)
-        plan, playing = with_players(plan, tune, controls.instruments, drums_asked)
+        apart = [name for name in controls.instruments if name not in controls.unison[1:]]
+        plan, playing = with_players(plan, tune, apart, drums_asked)
         controls = replace(controls, instruments=playing)
     return Settlement(bands.with_band(controls, plan), plan, asked)
+
+
+def _together(controls: Controls, parsed: ParsedPrompt, named: Sequence[str]) -> Controls:
+    """The controls, in which of those who are named the ones who play a tune come first, in unison where several."""
+    kind = kind_of(parsed, controls.style, controls.metre)
+    melodists = melodists_of(kind, controls.style, named)
+    instruments = tuple(sorted(controls.instruments, key=lambda name: name not in melodists))
+    return replace(controls, instruments=instruments, unison=melodists if len(melodists) > 1 else ())
 
 
 def _quarters_of(controls: Controls, asked: FormOptions) -> Callable[[int], float]:

@@ -1,16 +1,16 @@
-"""Who plays what the composer writes: the parts of named instruments, and their programs.
+"""Who plays what the composer writes: the parts of named instruments, their programs, and who plays in unison.
 
 Knows ranges, hands, and for whom tunes are written. Does not know tokens (`grammar`) or styles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from clavilux.families.aria import bands
-from clavilux.families.aria.grammar import RANGES, Part
-from clavilux.families.aria.instruments import HANDS, INSTRUMENTS
+from clavilux.families.aria.grammar import Part
+from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, RANGES
 from clavilux.families.aria.tunes import Tune
 
 # Choirs of voices begin several notes at once, single voices one for each player.
@@ -18,9 +18,38 @@ _CHOIR_NOTES = 4
 # Pitches of a band's melody, and the semitones that it has at least; left alone it sinks among the chords.
 _LOWEST_LEAD, _HIGHEST_LEAD, _LEAD_SPAN = 60, 82, 19
 _RIGHT_HAND = (67, 12)  # likewise of a dance's right hand, which breaks chords when it lies lower
+# Semitones in which a tune has all the room that it needs, and what an octave's distance costs in semitones of room.
+_ROOM, _APART = 24, 2
+_MOST_OCTAVES = 3
 
 
-def parts_of(names: tuple[str, ...], shift: int) -> tuple[list[Part], dict[int, int]]:
+@dataclass(frozen=True)
+class Cast:
+    """Who plays.
+
+    Attributes:
+        parts: that the composer writes, the melody's first.
+        programs: what each part is written as -> the General MIDI program that plays it.
+        unison: (program, semitones above what is written) of all who play the first part's notes, its own program
+            first; () where it plays them alone, as they are.
+        by_name: instrument -> (what it is written as, the program that it sounds with).
+    """
+
+    parts: tuple[Part, ...]
+    programs: Mapping[int, int]
+    unison: tuple[tuple[int, int], ...]
+    by_name: Mapping[str, tuple[int, int]]
+
+    def writing(self, players: Sequence[str] | None) -> frozenset[int] | None:
+        """What the parts of players are written as; None for everybody."""
+        return None if players is None else frozenset(self.by_name[name][0] for name in players if name in self.by_name)
+
+    def sounding(self, players: Sequence[str] | None) -> frozenset[int] | None:
+        """The programs of players; None for everybody."""
+        return None if players is None else frozenset(self.by_name[name][1] for name in players if name in self.by_name)
+
+
+def parts_of(names: Sequence[str], shift: int) -> tuple[list[Part], dict[int, int]]:
     """Who plays, in the composer's key, and which program plays what each is written as."""
     parts: list[Part] = []
     programs: dict[int, int] = {}
@@ -38,32 +67,58 @@ def parts_of(names: tuple[str, ...], shift: int) -> tuple[list[Part], dict[int, 
     return parts, programs
 
 
-def programs_of(
-    names: tuple[str, ...], programs: dict[int, int]
-) -> Callable[[tuple[str, ...] | None], frozenset[int] | None]:
-    """Which programs those of `names` are written as, for `programs` as `parts_of` has them; None for everybody."""
-    found: dict[str, int] = {}
+def cast_of(
+    instruments: Sequence[str],
+    plan: bands.BandPlan | None,
+    tune: Tune | None,
+    shift: int,
+    unison: Sequence[str] = (),
+) -> Cast:
+    """The cast of everybody, of a band's melody, or of a tune; `unison` are names who play the first one's part."""
+    names = tuple(name for name in instruments if name not in unison[1:]) if plan is None else (plan.written,)
+    accompanied = plan is not None and tune is not None and tune.has_chords
+    if tune is not None and len(set(names)) == 1 and not accompanied:
+        parts, programs = _tune_parts(tune, names[0], shift)
+    elif plan is None:
+        parts, programs = parts_of(names, shift)
+    else:
+        parts, programs = lead_of(plan, shift, *(_RIGHT_HAND if accompanied else (_LOWEST_LEAD, _LEAD_SPAN)))
+    by_name: dict[str, tuple[int, int]] = {}
     for name in names:
         instrument = INSTRUMENTS[name]
         own = instrument.written_as if programs.get(instrument.written_as) == instrument.program else instrument.program
-        found[name] = own if own in programs else instrument.written_as
+        written = parts[0].program if len(parts) == 1 else own if own in programs else instrument.written_as
+        by_name[name] = written, programs[written]
+    together: tuple[tuple[int, int], ...] = ()
+    if len(unison) > 1:
+        as_print = tune is not None and not tune.has_chords and len(parts) == 1
+        parts[0], octaves = _in_unison(parts[0], unison, shift, RANGES[parts[0].program] if as_print else None)
+        sounds = [programs[parts[0].program], *(INSTRUMENTS[name].program for name in unison[1:])]
+        by_name |= {name: (parts[0].program, sound) for name, sound in zip(unison, sounds, strict=True)}
+        apart = {program for written, program in programs.items() if written != parts[0].program}
+        heard = {sound: 12 * octave for sound, octave in zip(sounds, octaves, strict=True) if sound not in apart}
+        together = tuple(heard.items())
+    return Cast(tuple(parts), programs, together, by_name)
 
-    def of(players: tuple[str, ...] | None) -> frozenset[int] | None:
-        return None if players is None else frozenset(found[name] for name in players if name in found)
 
-    return of
+def _in_unison(part: Part, names: Sequence[str], shift: int, written: tuple[int, int] | None) -> tuple[Part, list[int]]:
+    """(the part in a range that all can play, how many octaves above it each of `names` does).
 
-
-def cast_of(
-    instruments: tuple[str, ...], plan: bands.BandPlan | None, tune: Tune | None, shift: int
-) -> tuple[tuple[str, ...], list[Part], dict[int, int]]:
-    """(for whom the composer writes, and `parts_of` them): everybody, a band's melody, or who plays a tune."""
-    names = instruments if plan is None else (plan.written,)
-    accompanied = plan is not None and tune is not None and tune.has_chords
-    if tune is not None and len(set(names)) == 1 and not accompanied:
-        return names, *_tune_parts(tune, names[0], shift)
-    lead = _RIGHT_HAND if accompanied else (_LOWEST_LEAD, _LEAD_SPAN)
-    return names, *(parts_of(names, shift) if plan is None else lead_of(plan, shift, *lead))
+    `written` is the range of who it is written for; that of the part itself if None. A tune has two octaves, where all
+    together have them; an octave nearer counts for two semitones.
+    """
+    low, high = (part.low, part.high) if written is None else (written[0] + shift, written[1] + shift)
+    octaves = []
+    for name in names:
+        own_low, own_high = (pitch + shift for pitch in RANGES[INSTRUMENTS[name].program])
+        ranges = {
+            octave: (max(low, own_low - 12 * octave), min(high, own_high - 12 * octave))
+            for octave in sorted(range(-_MOST_OCTAVES, _MOST_OCTAVES + 1), key=abs)
+        }
+        best = max(ranges, key=lambda octave: min(_ROOM, ranges[octave][1] - ranges[octave][0]) - _APART * abs(octave))
+        low, high = ranges[best]
+        octaves.append(best)
+    return replace(part, low=low, high=high, most_notes=1, leads=True), octaves
 
 
 def _tune_parts(tune: Tune, name: str, shift: int) -> tuple[list[Part], dict[int, int]]:

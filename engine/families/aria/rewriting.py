@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from clavilux.audio.clip import Audio
-from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, grid_quarters, regular_bars
-from clavilux.audio.codecs.remi import PITCH_RANGE, score_tokens, written_program
+from clavilux.audio.codecs.bar_grid import grid_quarters, regular_bars
+from clavilux.audio.codecs.remi import PITCH_RANGE, score_tokens
 from clavilux.audio.codecs.score import ScoreCodec, phrased
 from clavilux.audio.harmony import Chord
 from clavilux.audio.harmony_analysis import harmony_of
@@ -29,18 +29,21 @@ from clavilux.audio.score import Score, bar_quarters
 from clavilux.audio.soundfont import SoundFont
 from clavilux.audio.stems import Performance
 from clavilux.audio.synth import render_score
+from clavilux.audio.unison import doubles_in, with_doubles, without
 from clavilux.checks import number_from
 from clavilux.conditioning import Conditioning
 from clavilux.families.aria.bands import band_of
-from clavilux.families.aria.continuation import Continuation, given_score
+from clavilux.families.aria.continuation import Continuation, given_score, instrument_of
 from clavilux.families.aria.controls import DENSITIES, Controls, resolve
 from clavilux.families.aria.form import Bar, moved, sections_of
 from clavilux.families.aria.formats import RemiFormat
-from clavilux.families.aria.instruments import INSTRUMENTS, MAX_INSTRUMENTS
+from clavilux.families.aria.grammar import Part
+from clavilux.families.aria.instruments import INSTRUMENTS, MAX_INSTRUMENTS, RANGES
 from clavilux.families.aria.kept_bars import KeptBars
 from clavilux.families.aria.parts import parts_of
 from clavilux.families.aria.prefix import MODES, PrefixControls, shift_to_c, tempo_bin
 from clavilux.families.aria.prompt import ParsedPrompt
+from clavilux.families.aria.score_bars import ScoreBars
 from clavilux.family import Request
 from clavilux.files import is_score
 from clavilux.sampling import Grammar
@@ -83,29 +86,6 @@ def read_bars(text: Any) -> tuple[int, int]:
     return first, last
 
 
-@dataclass(frozen=True)
-class _Bars:
-    """Where the bars of a score begin (quarters, one more for the end), and which are whole ones of a metre that can
-    be written.
-    """
-
-    starts: np.ndarray
-    metres: tuple[tuple[int, int], ...]
-    whole: tuple[bool, ...]
-
-    @classmethod
-    def of(cls, score: Score) -> _Bars:
-        starts = score.bar_starts()
-        metres = tuple(score.metre_at(start) for start in starts)
-        ends = [*starts[1:].tolist(), starts[-1] + bar_quarters(metres[-1])]
-        lengths = np.array(ends) - starts
-        whole = tuple(
-            metre in WRITTEN_METRES and abs(length - bar_quarters(metre)) < 1e-6
-            for metre, length in zip(metres, lengths.tolist(), strict=True)
-        )
-        return cls(np.append(starts, ends[-1]), metres, whole)
-
-
 class Rewriting:
     """A piece while some of its bars are written anew (`clavilux.family.Generation`)."""
 
@@ -118,16 +98,19 @@ class Rewriting:
             raise ValueError("a piece that is written anew in part is as long as before; leave seconds out")
         self._score, self._soundfont = _read(request.continue_from), soundfont
         notes = [f"of the score that is written anew: {remark}" for remark in self._score.remarks]
-        given = given_score(self._score, notes)
+        self._doubles = doubles_in(self._score)
+        self._line = without(self._score, self._doubles)
+        given = given_score(self._line, notes)
         assert given.score is not None, "it is one"
-        self._bars = _Bars.of(self._score)
+        self._bars = ScoreBars.of(self._score)
         self._new = _chosen(self._bars, request)
-        self._voices = _voices(self._score)
+        self._voices = _voices(self._line)
         names = [name for name, players in self._voices.values() for _ in players]
         controls = _controls(parsed, request, given, names)
         self._shift = shift = shift_to_c(controls.key.tonic)
         self._moved = aria.writing.moved(shift)
         parts, self._programs = parts_of(controls.instruments, shift)
+        parts = [self._together(part, shift) for part in parts]
         self._first = max(0, min(self._new, default=0) - CONTEXT_BARS)
         prefix = PrefixControls(
             style=aria.styles.index(controls.style),
@@ -145,6 +128,7 @@ class Rewriting:
             plan, kept = self._plan(given.score)
             playing = [self._playing(index) for index in range(self._first, self._first + len(plan))]
             self.grammar = KeptBars(score_tokens(), moved(plan, shift), parts, given.tempo, kept, playing)
+        doubling = [instrument_of(double.program) for double in self._doubles]
         self._drawn: list[int] = []
         self._seconds = self._score.duration_s
         self.receipt: dict[str, Any] = {
@@ -157,7 +141,7 @@ class Rewriting:
             "taken": [f"{text} = {meaning}" for text, meaning in parsed.taken],
             "controls": {
                 "style": controls.style,
-                "instruments": list(dict.fromkeys(controls.instruments)),
+                "instruments": list(dict.fromkeys((*controls.instruments, *doubling))),
                 "key": str(controls.key),
                 "tempo": given.tempo,
                 "metre": f"{self._bars.metres[0][0]}/{self._bars.metres[0][1]}",
@@ -247,11 +231,21 @@ class Rewriting:
         """The written programs of those who play in a bar or beside it; everybody where nobody does."""
         starts = self._bars.starts
         begin, end = starts[max(0, index - 1)], starts[min(len(starts) - 1, index + 2)]
-        notes = self._score.notes[~self._score.notes["drum"]]
+        notes = self._line.notes[~self._line.notes["drum"]]
         near = notes[(notes["start"] >= begin - 1e-6) & (notes["start"] < end - 1e-6)]
         plays = {INSTRUMENTS[self._voices[int(p)][0]].program for p in np.unique(near["program"])}
         found = frozenset(written for written, program in self._programs.items() if program in plays)
         return found or None
+
+    def _together(self, part: Part, shift: int) -> Part:
+        """The part, within the ranges of those who double it."""
+        plays = self._programs[part.program]
+        for double in self._doubles:
+            if INSTRUMENTS[self._voices[double.of[0]][0]].program == plays:
+                own = RANGES[INSTRUMENTS[instrument_of(double.program)].program]
+                low, high = (pitch + shift - double.semitones for pitch in own)
+                part = replace(part, low=max(part.low, low), high=min(part.high, high), most_notes=1)
+        return part
 
     def _written(self) -> Score:
         """The piece with its new bars in the place of the old ones."""
@@ -275,7 +269,7 @@ class Rewriting:
             said = replace(said, metres=((0.0, metre),), length=max(bar_quarters(metre), said.length))
             found.append(self._placed(phrased(said.notes, said, index), begin, old[inside]))
         kept = old[stays]
-        new = _beside(np.concatenate([np.empty(0, PART_NOTE), *found]), kept)
+        new = _beside(with_doubles(np.concatenate([np.empty(0, PART_NOTE), *found]), self._doubles), kept)
         return replace(self._score, notes=np.concatenate([kept, new]))
 
     def _placed(self, notes: np.ndarray, begin: float, before: np.ndarray) -> np.ndarray:
@@ -325,7 +319,7 @@ def _read(source: Any) -> Score:
     return read_score(source)
 
 
-def _chosen(bars: _Bars, request: Request) -> list[int]:
+def _chosen(bars: ScoreBars, request: Request) -> list[int]:
     """Which bars are written anew, by their index."""
     count = len(bars.metres)
     if request.controls.get("vary") is None:
@@ -347,13 +341,12 @@ def _chosen(bars: _Bars, request: Request) -> list[int]:
 def _voices(score: Score) -> dict[int, tuple[str, list[int]]]:
     """Of each program that plays pitches: the instrument whose music it plays, and its parts, the highest first."""
     pitched = score.notes[~score.notes["drum"]]
-    by_program = {instrument.program: name for name, instrument in reversed(INSTRUMENTS.items())}
-    font, found = SoundFont.bundled(), {}
+    found = {}
     for program in np.unique(pitched["program"]).tolist():
         own = pitched[pitched["program"] == program]
         parts = np.unique(own["part"]).tolist()
         parts.sort(key=lambda part: -float(own["pitch"][own["part"] == part].mean()))
-        found[program] = by_program[written_program(font.nearest(program))], parts
+        found[program] = instrument_of(program), parts
     return found
 
 

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from clavilux.audio.arranging.band import Band
+from clavilux.audio.arranging.band import Band, Part
 from clavilux.audio.arranging.forms import section_bars, usual_dynamic
 from clavilux.audio.arranging.library import load_band
 from clavilux.audio.harmony import Key
 from clavilux.audio.lead_sheet import LeadSheet, SheetBar, SheetSection
 from clavilux.families.aria.bands import SILENT_LEAD, BandPlan, named_of
 from clavilux.families.aria.form import Bar, linked
-from clavilux.families.aria.instruments import HANDS, INSTRUMENTS
+from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, RANGES
 from clavilux.families.aria.lexicon import KINDS
 from clavilux.families.aria.styles import Metre
 
@@ -84,6 +84,10 @@ RIGHT_HANDS = frozenset(session for session, kind in SESSIONS.items() if TUNES[k
 _METRES_OF = {
     "jig": ((6, 8), (12, 8)), "reel": ((4, 4), (2, 2), (2, 4)), "polka": ((2, 4),), "krakowiak": ((2, 4),),
 }  # fmt: skip
+# Of those with hands, who plays a fiddle's tunes; and who plays none, though one note at a time.
+_TUNEFUL, _TUNELESS = ("accordion", "banjo"), ("acoustic bass", "double bass", "timpani")
+_TREBLE = 48  # a treble reaches no lower
+_VOICES, _SECTIONS = ("voice", "choir"), ("string ensemble", "brass section")
 
 
 def kind_of(parsed: ParsedPrompt, style: str, metre: Metre) -> str | None:
@@ -99,11 +103,37 @@ def tune_of(kind: str | None, style: str) -> Tune | None:
     return TUNES.get(kind or "") or (_FOLK if style == "folk" else None)
 
 
+def melodists_of(kind: str | None, style: str | None, names: Sequence[str]) -> tuple[str, ...]:
+    """Of instruments that are named those who all play the tune: in unison, or octaves apart.
+
+    Of a fiddle's tunes they are all that play melodies, however many. Other dances and folk music have parts of their
+    own for an ensemble of high and low ones, or of two of a kind; trebles play together there too. () for other music.
+    """
+    tune = tune_of(kind, style or "")
+    if tune is None or (kind in TUNES and style not in (KINDS[kind], *SESSIONS)):
+        return ()
+    found = tuple(name for name in dict.fromkeys(names) if _plays_tunes(tune, name))
+    if kind in TUNES and not tune.has_chords:
+        return found
+    ensemble = len(found) > 1 and any(names.count(name) > 1 or not _is_treble(name) for name in found)
+    return () if ensemble else found
+
+
+def _plays_tunes(tune: Tune, name: str) -> bool:
+    if INSTRUMENTS[name].program in HANDS:
+        return name in _TUNEFUL and not tune.has_chords
+    return name != "drums" and name not in _TUNELESS
+
+
+def _is_treble(name: str) -> bool:
+    return name in _VOICES or RANGES[INSTRUMENTS[name].program][0] >= _TREBLE
+
+
 def session_of(parsed: ParsedPrompt, names: Sequence[str]) -> str | None:
     """The band style that a tune is played in, None where there is none.
 
     A session plays where nobody is named who plays (`names`), where one is asked for, and where those who are named
-    beside the first are in it. One who plays chords accompanies himself where the kind is written for a piano.
+    beside the melody's are in it. One who plays chords accompanies himself where the kind is written for a piano.
     """
     kind = parsed.kind or ""
     tune = TUNES.get(kind)
@@ -112,8 +142,9 @@ def session_of(parsed: ParsedPrompt, names: Sequence[str]) -> str | None:
     players = [name for name in dict.fromkeys(names) if name != "drums"]
     if parsed.style in SESSIONS or (not players and parsed.players != 1) or _accompanies_himself(tune, players):
         return tune.session
-    others, band = players[1:], load_band(tune.session)
-    return tune.session if others and all(_players(band, name) for name in others) else None
+    melodists = melodists_of(kind, parsed.style, players) or players[:1]
+    others = [name for name in players if name not in melodists]
+    return tune.session if others and all(_seated(load_band(tune.session), others).values()) else None
 
 
 def with_players(
@@ -128,24 +159,53 @@ def with_players(
         program = INSTRUMENTS[first].program
         parts = tuple(replace(part, program=program) for part in plan.band.parts if part.kind != "drums")
         return replace(plan, band=replace(plan.band, parts=parts)), (first,)
-    found = [part for name in others for part in _players(plan.band, name)]
-    if not found:
+    seats = _seated(plan.band, others)
+    if not any(seats.values()):
         return plan, (first, *others)
+    found = {part.name: part for own in seats.values() for part in own}
     silent = [part.name for part in plan.band.parts if part.kind != "drums" and part.name not in found]
-    drums = plan.drums if drums_asked else "none"
-    called = {part.name: named_of(part.program) for part in plan.band.parts}
-    return replace(plan, without=(*plan.without, *silent), drums=drums), (first, *(called[part] for part in found))
+    band = replace(plan.band, parts=tuple(found.get(part.name, part) for part in plan.band.parts))
+    plan = replace(plan, band=band, without=(*plan.without, *silent), drums=plan.drums if drums_asked else "none")
+    return plan, (first, *dict.fromkeys(named_of(part.program) for part in found.values()))
 
 
 def _accompanies_himself(tune: Tune, names: Sequence[str]) -> bool:
     return tune.has_chords and len(names) == 1 and INSTRUMENTS[names[0]].program in HANDS
 
 
-def _players(session: Band, name: str) -> list[str]:
-    """The parts of a session that an instrument plays: a guitar is any guitar."""
-    sound = INSTRUMENTS[name].written_as
-    pitched = [part for part in session.parts if part.kind != "drums"]
-    return [part.name for part in pitched if INSTRUMENTS[named_of(part.program)].written_as == sound][:1]
+def _seated(session: Band, names: Sequence[str]) -> dict[str, list[Part]]:
+    """The parts of a session that instruments play; none for one that finds no place in it.
+
+    A guitar is any guitar. A piano, an organ or a harp that the session does not have takes its chords and its bass,
+    if nobody else does.
+    """
+    free = [part for part in session.parts if part.kind != "drums"]
+    seats: dict[str, list[Part]] = {name: [] for name in names}
+    for name, own in seats.items():
+        sound = INSTRUMENTS[name].written_as
+        own += [part for part in free if INSTRUMENTS[named_of(part.program)].written_as == sound][:1]
+        free = [part for part in free if part not in own]
+    for name, own in seats.items():
+        instrument = INSTRUMENTS[name]
+        if own or not _accompanies(name):
+            continue
+        low, high = RANGES[instrument.program]
+        taken = [next((part for part in free if part.kind == kind), None) for kind in ("chords", "bass")]
+        free = [part for part in free if part not in taken]
+        own += [
+            replace(
+                part, program=instrument.program, low=max(low, part.low), high=min(high, part.high),
+                root=max(low, part.root), strum_ms=0.0,
+            )
+            for part in taken if part is not None
+        ]  # fmt: skip
+    return seats
+
+
+def _accompanies(name: str) -> bool:
+    """Whether it can play a bass and chords above it."""
+    program = INSTRUMENTS[name].program
+    return program in HANDS and name not in _SECTIONS and RANGES[program][0] < _TREBLE
 
 
 def tune_sheet(bars: Sequence[Bar], plan: BandPlan, key: Key, tempo: float, seed: int) -> tuple[list[Bar], LeadSheet]:

@@ -78,14 +78,15 @@ def test_a_session_plays_its_own_kind():
     ],
 )  # fmt: skip
 def test_a_tune_is_written_as_its_kind_is(kind, name, written, sounding, notes):
-    names, [part], programs = cast_of((name,), None, TUNES[kind], 0)
-    assert names == (name,) and programs == {written: sounding}
+    cast = cast_of((name,), None, TUNES[kind], 0)
+    (part,) = cast.parts
+    assert cast.programs == {written: sounding} and cast.by_name == {name: (written, sounding)} and not cast.unison
     assert (part.program, part.most_notes) == (written, notes)
 
 
 @pytest.mark.parametrize(("name", "low", "high"), [("accordion", 55, 93), ("flute", 60, 93), ("tuba", 28, 58)])
 def test_a_tune_lies_where_its_kind_does_and_who_plays_it_can(name, low, high):
-    _, [part], _ = cast_of((name,), None, TUNES["jig"], 0)
+    (part,) = cast_of((name,), None, TUNES["jig"], 0).parts
     assert (part.low, part.high) == (low, high)
 
 
