@@ -35,7 +35,7 @@ class Bar:
         varies: the index of the earlier bar whose chords it has, where the composer chose those.
         name: of the part of the form that it belongs to, "A" or "chorus"; "" where there is no form.
         number: of the bar in that part, from 0.
-        like: the number of the bar in that part that it is again; its own, where it is none again.
+        like: the part and the number of the bar in it that it is again; its own, where it is none again.
         varied: its part was to return with other notes.
         players: names of those who are heard in it; None is everybody.
         dynamic: "ppp" to "fff"; None leaves it to who plays.
@@ -51,7 +51,7 @@ class Bar:
     varies: int | None = None
     name: str = ""
     number: int = 0
-    like: int = 0
+    like: tuple[str, int] = ("", 0)
     varied: bool = False
     players: tuple[str, ...] | None = None
     dynamic: str | None = None
@@ -101,7 +101,8 @@ def plan_form(
     seed: int,
     chords: Sequence[Sequence[Chord]] | None = None,
     continues: bool = False,
-    like: Callable[[str, int], Sequence[int]] | None = None,
+    like: Callable[[str, int], Sequence[tuple[str, int]]] | None = None,
+    new_bars: Callable[[int, int], int] | None = None,
     ends_at: float | None = None,
 ) -> list[Bar]:
     """The bars of a piece in a form, whose parts have their bars.
@@ -110,23 +111,26 @@ def plan_form(
     anew with each part, and come round in it. Without them the composer chooses the chords but at the ends of parts: a
     part that is repeated at once ends on the dominant the first time and on the tonic the second, a middle part that
     leads back ends on the dominant, the others on the tonic, after a dominant. The last bar ends the piece, so it is
-    never another one again. `like` gives for a part's name and its bars which bar of the part each one is again;
-    `ends_at` is the share of the last bar after which the last notes begin, None leaves that to the composer.
+    never another one again. `like` gives for a part's name and its bars which bar of which part each one is again;
+    `new_bars`, for the place of a part that returns and its bars, how many of the last have other notes; `ends_at` is
+    the share of the last bar after which the last notes begin, None leaves that to the composer.
     """
     names = sections_of(sum(part.bars or 0 for part in parts), opens=not continues)
     bars: list[Bar] = []
     for place, part in enumerate(parts):
         assert part.bars is not None, "`Form.sections` says how many"
-        again = like(part.name, part.bars) if like is not None else range(part.bars)
+        again = like(part.name, part.bars) if like is not None else [(part.name, n) for n in range(part.bars)]
+        returns = part.name in (earlier.name for earlier in parts[:place])
+        new = new_bars(place, part.bars) if new_bars is not None and returns else 0
         for number in range(part.bars):
             if chords is None:
-                asked = _cadence(parts, place, number, metre, key, seed)
+                asked = _cadence(parts, place, number, metre, key, f"{seed}:cadence:{again[number][0]}")
             else:
                 asked = _asked(chords, number, metre)
             bars.append(
                 Bar(
                     metre, names[len(bars)], asked, name=part.name, number=number, like=again[number],
-                    varied=part.varied,
+                    varied=part.varied or number >= part.bars - new,
                 )
             )  # fmt: skip
     return linked(bars if ends_at is None else ended(bars, ends_at))
@@ -148,7 +152,8 @@ def plan_sheet(sheet: LeadSheet, silent: Sequence[str] = (), *, continues: bool 
             players = () if section.name in silent and not last else section.instruments
             bars.append(
                 Bar(
-                    metre, names[len(bars)], asked, name=section.name, number=number, like=number,
+                    metre, names[len(bars)], asked, name=section.name, number=number,
+                    like=(section.name, number),
                     varied=section.varied, players=players, dynamic=section.dynamic,
                 )
             )  # fmt: skip
@@ -167,13 +172,13 @@ def linked(bars: Sequence[Bar]) -> list[Bar]:
     before: dict[tuple[str, int], list[int]] = {}
     heard: dict[int, bool] = {}
     for index, bar in enumerate(bars):
-        earlier = [at for at in before.get((bar.name, bar.like), ()) if bars[at].metre == bar.metre]
+        earlier = [at for at in before.get(bar.like, ()) if bars[at].metre == bar.metre]
         same = [at for at in earlier if bars[at].chords == bar.chords]
         anew = bar.varied or index + 1 == len(bars) or not bar.name
         returns = found[same[0]].returns if same and found[same[0]].returns is not None else same[0] if same else None
         varies = same[0] if same and bar.chords is None and anew else None
         found.append(replace(bar, returns=None if anew else returns, varies=varies))
-        before.setdefault((bar.name, bar.like), []).append(index)
+        before.setdefault(bar.like, []).append(index)
         root = index if found[-1].returns is None else found[-1].returns
         assert root is not None, "a bar is its own where it returns no other"
         heard[root] = heard.get(root, False) or bar.players != ()
@@ -240,7 +245,7 @@ def _chords_of(section: SheetSection, sounding: Chord) -> Iterator[tuple[Metre, 
         yield bar.metre, None if leaves else chords
 
 
-def _cadence(parts: Sequence[FormPart], place: int, number: int, metre: Metre, key: Key, seed: int) -> Placed | None:
+def _cadence(parts: Sequence[FormPart], place: int, number: int, metre: Metre, key: Key, seed: str) -> Placed | None:
     """The chords of a bar that ends a part, or leads to its end; None for the others."""
     part = parts[place]
     assert part.bars is not None, "`Form.sections` says how many"
@@ -254,7 +259,7 @@ def _cadence(parts: Sequence[FormPart], place: int, number: int, metre: Metre, k
         return None
     fourth = Chord((key.tonic + 5) % 12, "min" if minor else "maj")
     second = Chord((key.tonic + 2) % 12, "hdim7" if minor else "min")
-    before: tuple[Chord, ...] = random.Random(f"{seed}:cadence:{part.name}").choice(((), (fourth,), (second,)))
+    before: tuple[Chord, ...] = random.Random(seed).choice(((), (fourth,), (second,)))
     chords = (*before, Chord(dominant.root, "7"))
     return tuple(zip(spread(len(chords), metre), chords, strict=True))
 

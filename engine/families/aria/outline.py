@@ -92,7 +92,7 @@ def outline_of(
         ValueError: a length, bars and a tempo that cannot be had together, or bars that the form cannot have.
     """
     named = parsed.kind or kind_of(parsed, controls.style, controls.metre)
-    kind = usual_form(named, controls.style, len(controls.chords or ()))
+    kind = usual_form(named, controls.style, len(controls.chords or ()), request.seed)
     session = plan is not None and tune_of(named, controls.style) is not None
     if _takes_own_form(controls, session or plan is None, asked, before_s):
         asked = replace(asked, own=kind)
@@ -111,7 +111,8 @@ def outline_of(
         assert parts is not None, "its length fits"
         bars = plan_form(
             parts, controls.metre, controls.key, seed=request.seed, chords=controls.chords, continues=continues,
-            like=None if asked.own is None else partial(asked.own.like, seed=request.seed), ends_at=ends_at,
+            like=None if asked.own is None else partial(asked.own.like, seed=request.seed),
+            new_bars=None if asked.own is None else partial(asked.own.new_bars, seed=request.seed), ends_at=ends_at,
         )  # fmt: skip
         if plan is not None:
             bars, sheet = tune_sheet(bars, plan, controls.key, length.tempo, request.seed)

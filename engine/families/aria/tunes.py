@@ -218,8 +218,10 @@ def tune_sheet(bars: Sequence[Bar], plan: BandPlan, key: Key, tempo: float, seed
     for _, part in itertools.groupby(enumerate(bars), lambda each: each[0] - each[1].number):
         own = [bar for _, bar in part]
         name, metre = own[0].name, own[0].metre
-        usual = section_bars(plan.band, key, name, len(own), metre, seed)
-        own = [replace(bar, chords=bar.chords or usual[bar.like].chords) for bar in own]
+        usual = {
+            like: section_bars(plan.band, key, like, len(own), metre, seed) for like, _ in {bar.like for bar in own}
+        }
+        own = [replace(bar, chords=bar.chords or usual[bar.like[0]][bar.like[1]].chords) for bar in own]
         if name in SILENT_LEAD:
             own = [replace(bar, players=()) for bar in own]
         found += own

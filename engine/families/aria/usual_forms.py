@@ -1,18 +1,23 @@
 """The form that a kind of music has where nobody asks for one: a jig is AABB in parts of eight bars.
 
 Knows kinds by their names (`lexicon`) and styles, and how parts fill a number of bars. Does not know keys or chords
-(`form`). Which bars of a part come again in it, and where in its last bar a piece ends, was counted in the tunes of
-O'Neill's and Ryan's collections and in dances from Polish archives.
+(`form`). Which bars of a part come again in it or in the next, and where in its last bar a piece ends, was counted in
+the tunes of O'Neill's and Ryan's collections and in dances from Polish archives; how often parts of eight bars return
+in other styles, and how much of them, in the first 32 bars of up to 150 scores of each: in quartets and orchestral
+movements 3 to 8 % of them do, in art songs 9 %, in piano music of the classics and romantics 17 %, in dances 40 %.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from clavilux.families.aria.form_names import Form, FormPart
 
 SQUARE = (8, 4)  # bars of a part
+_WHOLE = 8  # bars of a part whose phrases are known
 _FEWEST = 8  # bars of which a form is made; fewer are one part
 # What speaks against parts that fill a number of bars: each bar left over, parts shorter than usual, no whole rounds,
 # and not even one.
@@ -25,21 +30,27 @@ class UsualForm:
 
     Attributes:
         letters: the parts of one round, "AABB"; a small letter returns with other notes.
+        others: (weight, letters) of other rounds that it may have, beside `letters` of weight 1.
         part: bars of a part where the form decides the length.
         more: the parts of each further round; "" for `letters` again.
         decides: how long a piece is where nobody says.
         dances: parts have four or eight bars, and what is left over comes after them; otherwise parts give way.
         phrases: (weight, "12341278") of parts of eight bars: which bar of the part each one is.
+        rhymes: (weight, bars): how many of the last bars of a part are those of the first part, as tunes have it.
+        anew: (weight, bars): how many of the last bars of a part that returns have other notes.
         ends_at: share of the last bar after which the last notes begin.
         chart: bars of the chart that is played, of which a part has one or several; 1 where there is none.
     """
 
     letters: str
+    others: tuple[tuple[float, str], ...] = field(default=(), kw_only=True)
     part: int = 8
     more: str = ""
     decides: bool = True
     dances: bool = False
-    phrases: tuple[tuple[int, str], ...] = ()
+    phrases: tuple[tuple[float, str], ...] = ()
+    rhymes: tuple[tuple[float, int], ...] = ()
+    anew: tuple[tuple[float, int], ...] = ()
     ends_at: float = 0.0
     chart: int = 1
 
@@ -73,13 +84,21 @@ class UsualForm:
         size = self._size(num_bars)
         return num_bars >= _FEWEST and num_bars % size == 0 and (size == self.part or num_bars < 3 * self.part)
 
-    def like(self, name: str, bars: int, seed: int) -> list[int]:
-        """Of each bar of a part the number of the bar in it that it is: itself, or one that comes again."""
-        if bars != 8 or not self.phrases:
-            return list(range(bars))
-        weights = [weight for weight, _ in self.phrases]
-        drawn = random.Random(f"{seed}:phrases:{name}").choices([order for _, order in self.phrases], weights)[0]
-        return [int(number) - 1 for number in drawn]
+    def like(self, name: str, bars: int, seed: int) -> list[tuple[str, int]]:
+        """Of each bar of a part (part, number in it) of the bar that it is: itself, or one that comes again."""
+        order: Iterable[int] = range(bars)
+        if bars == _WHOLE and self.phrases:
+            order = (int(number) - 1 for number in _drawn(self.phrases, f"{seed}:phrases:{name}"))
+        found = [(name, number) for number in order]
+        first = self.letters[0]
+        if self.rhymes and name != first and name in self.letters + self.more:
+            rhyme = min(_drawn(self.rhymes, f"{seed}:rhymes:{name}"), bars // 2)
+            found[bars - rhyme :] = self.like(first, bars, seed)[bars - rhyme :]
+        return found
+
+    def new_bars(self, place: int, bars: int, seed: int) -> int:
+        """How many of the last bars of a part that returns at `place` among the parts have other notes."""
+        return min(_drawn(self.anew, f"{seed}:anew:{place}"), bars // 2) if self.anew else 0
 
     def _size(self, num_bars: int) -> int:
         """Bars of a part."""
@@ -99,7 +118,7 @@ class UsualForm:
     def _names(self, count: int) -> str:
         """So many parts; what ends as it began does so however long it is."""
         if count == 2:
-            return "AA"
+            return "AA" if self.letters.count("A") > 1 else self.letters[:2]
         names = self.letters
         while len(names) <= count:
             names += self.more or self.letters
@@ -108,56 +127,74 @@ class UsualForm:
         return names[1 : count + 1] if names[0] == names[1] else names[0] + names[: count - 1]
 
 
+T = TypeVar("T")
+
+
+def _drawn(choices: tuple[tuple[float, T], ...], seed: str) -> T:
+    return random.Random(seed).choices([each for _, each in choices], [weight for weight, _ in choices])[0]
+
+
 _TUNE = ((9, "12341278"), (4, "12341238"), (2, "12341678"), (4, "12345678"), (1, "12145678"), (1, "12341278"))
 _SLIP = ((5, "12141214"), (4, "12321232"), (3, "12341234"), (2, "12341278"))
 _WALTZ = ((4, "12341278"), (1, "12341678"), (1, "12341238"), (6, "12345678"))
 _POLKA = ((5, "12341278"), (4, "12345678"), (1, "12341678"))
+_AIR = ((6, "12345678"), (2, "12341278"), (1, "12341238"), (1, "12345634"))
+_RHYMES = ((65, 0), (20, 1), (11, 2), (4, 3))
+_JIG_RHYMES = ((38, 0), (29, 1), (23, 2), (6, 3), (4, 4))
+_ANEW = ((1, 0), (3, 1), (2, 2), (4, 4))
 
-_JIG = UsualForm("AABB", dances=True, phrases=_TUNE, ends_at=1 / 2)
-_REEL = _JIG
+_JIG = UsualForm("AABB", dances=True, phrases=_TUNE, rhymes=_JIG_RHYMES, ends_at=1 / 2)
+_REEL = replace(_JIG, rhymes=_RHYMES)
 _POLISH = UsualForm("AABB", dances=True, phrases=_WALTZ, ends_at=1 / 3)
-_SONG = UsualForm("AABA", 4, more="BA")
-_SUITE = UsualForm("AABB", 4, dances=True)
-_THREE = UsualForm("ABA", more="CABA")
+_SONG = UsualForm("AABA", part=4, more="BA", anew=_ANEW)
+_SUITE = UsualForm("AABB", part=4, dances=True)
+_THREE = UsualForm("ABA", more="CABA", anew=_ANEW)
+_HYMN = UsualForm("ABCD", part=4, others=((0.5, "AABA"), (0.5, "AABC"), (0.25, "ABAC")), anew=_ANEW)
 
 # By the name of the kind; None for music that goes on without parts that return.
 _OF_KINDS: dict[str, UsualForm | None] = {
-    "jig": _JIG, "slip jig": replace(_JIG, part=8, phrases=_SLIP, ends_at=2 / 3), "tarantella": _JIG, "reel": _REEL,
-    "hornpipe": _REEL, "strathspey": _REEL, "two step": _JIG,
-    "polka": replace(_JIG, phrases=_POLKA), "waltz": UsualForm("AABB", dances=True, phrases=_WALTZ),
+    "jig": _JIG, "slip jig": replace(_JIG, phrases=_SLIP, rhymes=_RHYMES, ends_at=2 / 3), "tarantella": _JIG,
+    "reel": _REEL, "hornpipe": _REEL, "strathspey": _REEL, "two step": _JIG,
+    "polka": replace(_JIG, phrases=_POLKA, rhymes=()), "waltz": UsualForm("AABB", dances=True, phrases=_WALTZ),
     "mazurka": _POLISH, "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=()),
-    "minuet": replace(_POLISH, phrases=(), ends_at=0.0), "air": UsualForm("AABA", 4, more="BA"),
-    "lullaby": _SONG, "hymn": _SONG, "foxtrot": UsualForm("AABA", more="BA"), "wedding march": _SONG,
-    "funeral march": UsualForm("ABA", 4, more="CABA"), "passacaglia": UsualForm("Aaaa", 4),
+    "minuet": replace(_POLISH, phrases=(), ends_at=0.0),
+    "air": UsualForm("AB", more="CD", dances=True, phrases=_AIR, rhymes=_RHYMES),
+    "lullaby": _SONG, "hymn": _HYMN, "foxtrot": UsualForm("AABA", more="BA"), "wedding march": _SONG,
+    "funeral march": replace(_THREE, part=4), "passacaglia": UsualForm("Aaaa", part=4),
     "sarabande": _SUITE, "allemande": _SUITE, "courante": UsualForm("AABB", dances=True), "siciliana": _SUITE,
     "gavotte": UsualForm("AABB", dances=True, ends_at=1 / 2), "bourree": UsualForm("AABB", dances=True, ends_at=1 / 2),
-    "gigue": _JIG, "pavane": UsualForm("AABBCC", 4, dances=True), "galliard": UsualForm("AABBCC", 4, dances=True),
-    "saltarello": _JIG, "tango": UsualForm("AABB"), "bolero": _THREE, "barcarolle": UsualForm("ABA", 4, more="CABA"),
-    "nocturne": UsualForm("ABA", 4, more="CABA"), "scherzo": _THREE, "etude": None, "fugue": None,
-    "requiem": None,
+    "gigue": replace(_JIG, rhymes=()), "pavane": UsualForm("AABBCC", part=4, dances=True),
+    "galliard": UsualForm("AABBCC", part=4, dances=True), "saltarello": _JIG, "tango": UsualForm("AABB"),
+    "bolero": _THREE, "barcarolle": replace(_THREE, part=4), "nocturne": replace(_THREE, part=4),
+    "scherzo": _THREE, "etude": None, "fugue": None, "requiem": None,
 }  # fmt: skip
 _OF_STYLES: dict[str, UsualForm] = {
-    "folk": UsualForm("AABB", dances=True, phrases=_TUNE),
+    "folk": replace(_JIG, rhymes=_RHYMES, ends_at=0.0),
     "march": UsualForm("AABB", more="CCAABB", dances=True, ends_at=1 / 2),
-    "chorale": UsualForm("AABC", 4),
+    "chorale": UsualForm("AABC", part=4),
     "ragtime": UsualForm("AABBA", more="CCDD", dances=True, ends_at=1 / 2),
-    "baroque": UsualForm("AABB", decides=False),
-    "renaissance": UsualForm("AABB", decides=False),
-    "art song": UsualForm("AABA", more="BA", decides=False),
-    "japanese": UsualForm("AABA", more="BA", decides=False),
-    "classical": replace(_THREE, decides=False),
-    "romantic": replace(_THREE, decides=False),
-    "quartet": replace(_THREE, decides=False),
+    "baroque": UsualForm("ABCD", others=((0.3, "AABB"),), decides=False, anew=_ANEW),
+    "renaissance": UsualForm("ABCD", others=((0.3, "AABB"), (0.2, "ABAC")), decides=False, anew=_ANEW),
+    "art song": UsualForm("ABCD", others=((0.2, "AABC"), (0.2, "ABAC"), (0.2, "ABCA")), decides=False, anew=_ANEW),
+    "japanese": replace(_SONG, part=8, decides=False),
+    "classical": replace(_THREE, others=((2, "ABCD"), (0.5, "AABC")), decides=False),
+    "romantic": replace(_THREE, others=((2, "ABCD"), (1, "AABC"), (0.5, "ABAC")), decides=False),
+    "quartet": replace(_THREE, others=((4, "ABCD"),), decides=False),
 }
 
 
-def usual_form(kind: str | None, style: str, chart: int = 0) -> UsualForm | None:
+def usual_form(kind: str | None, style: str, chart: int = 0, seed: int = 0) -> UsualForm | None:
     """The form of a kind out of `lexicon`, or else of one of `STYLES`; None where parts do not return.
 
     `chart`: bars of the chords that are asked for, which come round in each part; None where no part of four or eight
-    bars has room for them.
+    bars has room for them. `seed` draws one of the rounds that it may have.
     """
     found = _OF_KINDS[kind] if kind in _OF_KINDS else _OF_STYLES.get(style)
-    if found is None or not chart:
+    if found is None:
+        return None
+    letters = _drawn(((1.0, found.letters), *found.others), f"{seed}:form")
+    if letters != found.letters:
+        found = replace(found, letters=letters, more="")
+    if not chart:
         return found
-    return replace(found, chart=chart, phrases=()) if 8 % chart == 0 else None
+    return replace(found, chart=chart, phrases=(), rhymes=()) if 8 % chart == 0 else None

@@ -97,7 +97,7 @@ def test_a_session_has_chords_under_every_bar():
     order = [0, 1, 2, 3, 0, 1, 6, 7]
     planned = plan_form(
         parts, (6, 8), Key.parse("D"), seed=3, ends_at=0.5,
-        like=lambda name, bars: order if bars == 8 else range(bars),
+        like=lambda name, bars: [(name, number) for number in (order if bars == 8 else range(bars))],
     )  # fmt: skip
     bars, sheet = tune_sheet(planned, plan, Key.parse("D"), 174.0, 3)
     assert len(bars) == len(sheet.bars) == 34

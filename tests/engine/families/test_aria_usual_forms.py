@@ -1,5 +1,7 @@
 """The forms that kinds of music have by themselves, fitted to lengths; and how a piece ends."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -33,8 +35,8 @@ def controls_of(aria, prompt, seconds=None, **options):
         ("slip jig", 45, "A 8, A 8, B 8, B 8"),
         ("hornpipe", 20, "A 4, A 4, B 4"),
         ("march", None, "A 8, A 8, B 8, B 8"),
-        ("slow air", None, "A 4, A 4, B 4, A 4"),
-        ("hymn", None, "A 4, A 4, B 4, A 4"),
+        ("slow air", None, "A 8, B 8"),
+        ("nocturne", None, "A 4, B 4, A 4"),
         ("bach chorale", None, "A 4, A 4, B 4, C 4"),
         ("chaconne", None, "A 4, A' 4, A' 4, A' 4"),
         ("hymn", 12, "A 4"),
@@ -93,8 +95,45 @@ def test_every_number_of_bars_has_its_parts(style, kind):
 def test_a_waltz_as_it_ends_returns_to_its_beginning():
     form = usual_form("nocturne", "romantic")
     assert ["".join(part.name for part in form.sections(4 * n)) for n in (3, 4, 5)] == ["ABA", "AABA", "ABACA"]
-    song = usual_form("hymn", "chorale")
+    song = usual_form("lullaby", "folk")
     assert ["".join(part.name for part in song.sections(4 * n)) for n in (2, 3, 4)] == ["AA", "ABA", "AABA"]
+    air = usual_form("air", "folk")
+    assert ["".join(part.name for part in air.sections(8 * n)) for n in (2, 3, 4)] == ["AB", "ABC", "ABCD"]
+
+
+def test_a_style_has_one_of_its_rounds():
+    found = {usual_form(None, "romantic", seed=seed).letters for seed in range(40)}
+    assert found == {"ABA", "ABCD", "AABC", "ABAC"}
+    assert {usual_form("jig", "folk", seed=seed).letters for seed in range(40)} == {"AABB"}
+
+
+def returns_of(kind, style, bars, seed):
+    """Of each bar the earlier one that it returns, None for a new one."""
+    form = usual_form(kind, style, seed=seed)
+    plan = plan_form(
+        form.sections(bars), (6, 8), parse_prompt("in C major").key, seed=seed, ends_at=form.ends_at,
+        like=partial(form.like, seed=seed), new_bars=partial(form.new_bars, seed=seed),
+    )  # fmt: skip
+    return [bar.returns for bar in plan]
+
+
+def test_parts_of_a_tune_rhyme():
+    plans = [returns_of("jig", "folk", 32, seed) for seed in range(60)]
+    rhyming = [sum(bar is not None and bar < 16 for bar in plan[16:24]) for plan in plans]
+    assert {0, 1, 2} <= set(rhyming) <= {0, 1, 2, 3, 4}
+    for plan, last in zip(plans, rhyming, strict=True):
+        assert all(bar is not None for bar in plan[24 - last : 24])  # they are the last ones
+
+
+def test_a_part_that_returns_may_end_anew():
+    """The first bars of an ABA's second A return, up to half of them do not."""
+    new = {}
+    for seed in range(60):
+        if usual_form(None, "classical", seed=seed).letters == "ABA":
+            plan = returns_of(None, "classical", 24, seed)
+            assert plan[16:20] == [0, 1, 2, 3]
+            new[plan[20:23].count(None)] = plan  # the last bar of all is new in any case
+    assert {0, 1, 3} == set(new)
 
 
 def test_bars_of_a_part_come_again_in_it(aria):
