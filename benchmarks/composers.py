@@ -16,8 +16,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 import torch
-from corpus import LABELS, TUNES, Song, bars_of, settled
-from readings import printed, upbeat_bars
+from corpus import LABELS, Song, bars_of, settled
+from readings import printed
 
 from clavilux.audio.codecs.bar_grid import WRITTEN_METRES
 from clavilux.audio.harmony import Key
@@ -85,8 +85,7 @@ def twin(song: Song) -> Request:
     seed = int(hashlib.sha256(song.name.encode()).hexdigest()[:6], 16)
     tempo = min(max(round(song.score.tempos[0][1]), SLOWEST), FASTEST)
     assert metre in WRITTEN_METRES, "settled songs have no others"
-    once = printed(song)
-    bars = min(bars_of(once) - (upbeat_bars(once.score) if song.label in TUNES else 0), LONGEST_BARS)
+    bars = min(bars_of(printed(song)), LONGEST_BARS)
     if song.label in PLAYED_TWICE and bars >= 2 * PART:
         bars = 2 * (bars // PART) * PART
     return Request(song.label, song.name, WORDS[song.label], seed, bars, metre, float(tempo), song.score.key)

@@ -141,12 +141,17 @@ def _shared(a: frozenset[tuple[int, int]], b: frozenset[tuple[int, int]]) -> flo
 
 
 def printed(song: Song) -> Song:
-    """A tune with a part that is played twice at once written once, under its second ending, as print has it.
+    """A tune from its first whole bar, with a part that is played twice at once written once, under its second ending,
+    as print has it.
 
-    Of a hundred tunes of a kind 97 jigs and 95 hornpipes have a part twice in their files, 31 reels, 11 airs and fewer
-    than one in ten slip jigs and strathspeys, where all are played AABB. Other music is as it is.
+    An upbeat stands in a bar of its own. With it the 16 bars of a tune would be 17, of which a passage has the first
+    16: it would not close, where a song without an upbeat does, and its phrases would end a bar later. Of a hundred
+    tunes of a kind 97 jigs and 95 hornpipes have a part twice in their files, 31 reels, 11 airs and fewer than one in
+    ten slip jigs and strathspeys, where all are played AABB. Other music is as it is.
     """
     score = song.score
+    if song.label in TUNES and _upbeat(score):
+        score = score.slice(float(score.bar_starts()[1]), score.length)
     while song.label in TUNES and (found := _repeat(Reading(score))) is not None:
         begin, end = found
         notes = score.notes[(score.notes["start"] < begin - NEAR) | (score.notes["start"] >= end - NEAR)].copy()
@@ -155,20 +160,17 @@ def printed(song: Song) -> Song:
     return replace(song, score=score)
 
 
-def upbeat_bars(score: Score) -> int:
-    """1 where the first bar has nothing but an upbeat, in its second half; 0 elsewhere."""
-    reading = Reading(score)
-    first = float(score.notes["start"].min()) if len(score.notes) else 0.0
-    return int(reading.bar_length / 2 - NEAR <= first < reading.bar_length - NEAR)
+def _upbeat(score: Score) -> bool:
+    """Whether the first bar has nothing but an upbeat, in its second half."""
+    length = bar_quarters(score.metre_at(0.0))
+    return len(score.bar_starts()) > 1 and length / 2 - NEAR <= float(score.notes["start"].min()) < length - NEAR
 
 
 def _repeat(reading: Reading) -> tuple[float, float] | None:
-    """The quarters of a part of 16 or 8 bars that comes again at once but for its last two bars; None for none. Parts
-    are counted from the bar after an upbeat.
-    """
+    """The quarters of a part of 16 or 8 bars that comes again at once but for its last two bars; None for none."""
     bars = reading.full_bars
     for size in (16, 8):  # four bars that come again are a phrase, which print repeats too
-        for at in range(upbeat_bars(reading.score), len(bars) - 2 * size + 1, size):
+        for at in range(0, len(bars) - 2 * size + 1, size):
             if all(_shared(bars[at + i], bars[at + size + i]) == 1 for i in range(size - 2)):
                 return float(reading.bars[at]), float(reading.bars[at + size])
     return None
