@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import torch
-from corpus import LABELS, Song, bars_of, settled
+from corpus import DANCES, LABELS, Song, bars_of, settled
 from readings import printed
 
 from clavilux.audio.codecs.bar_grid import WRITTEN_METRES
@@ -26,7 +26,7 @@ from clavilux.audio.score import Score, bar_quarters
 LONGEST_BARS = 32
 PART = 8  # bars of a dance's part
 # Kinds whose every part is played twice, which print does not write out; their songs are asked for as they are played.
-PLAYED_TWICE = ("jig", "slip jig", "reel", "hornpipe", "strathspey")
+PLAYED_TWICE = ("jig", "slip jig", "reel", "hornpipe", "strathspey", *DANCES)
 SLOWEST, FASTEST = 40.0, 240.0  # quarters a minute; real scores hold stray tempi beyond
 
 # What a user would type for each label. Words that a model does not know are its own loss, and are counted.

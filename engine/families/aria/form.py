@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from clavilux.audio.chart import spread
 from clavilux.audio.harmony import Chord, Key
@@ -93,6 +94,22 @@ def plan_bars(
     return ended(bars, ends_at) if closes and ends_at is not None else bars
 
 
+class OwnForm(Protocol):
+    """What a kind of music has by itself, drawn by the seed of a piece (`usual_forms`)."""
+
+    def like(self, name: str, bars: int, seed: int) -> Sequence[tuple[str, int]]:
+        """Of each bar of a part (part, number in it) of the bar that it is."""
+        ...
+
+    def new_bars(self, place: int, bars: int, seed: int) -> int:
+        """How many of the last bars of a part that returns at `place` among the parts have other notes."""
+        ...
+
+    def plans_cadence(self, name: str, seed: int) -> bool:
+        """Whether the chords of a part's last bar but one are planned."""
+        ...
+
+
 def plan_form(
     parts: Sequence[FormPart],
     metre: Metre,
@@ -101,8 +118,7 @@ def plan_form(
     seed: int,
     chords: Sequence[Sequence[Chord]] | None = None,
     continues: bool = False,
-    like: Callable[[str, int], Sequence[tuple[str, int]]] | None = None,
-    new_bars: Callable[[int, int], int] | None = None,
+    own: OwnForm | None = None,
     ends_at: float | None = None,
 ) -> list[Bar]:
     """The bars of a piece in a form, whose parts have their bars.
@@ -111,20 +127,21 @@ def plan_form(
     anew with each part, and come round in it. Without them the composer chooses the chords but at the ends of parts: a
     part that is repeated at once ends on the dominant the first time and on the tonic the second, a middle part that
     leads back ends on the dominant, the others on the tonic, after a dominant. The last bar ends the piece, so it is
-    never another one again. `like` gives for a part's name and its bars which bar of which part each one is again;
-    `new_bars`, for the place of a part that returns and its bars, how many of the last have other notes; `ends_at` is
-    the share of the last bar after which the last notes begin, None leaves that to the composer.
+    never another one again. `own` says what the kind of music has by itself; `ends_at` is the share of the last bar
+    after which the last notes begin, None leaves that to the composer.
     """
     names = sections_of(sum(part.bars or 0 for part in parts), opens=not continues)
     bars: list[Bar] = []
     for place, part in enumerate(parts):
         assert part.bars is not None, "`Form.sections` says how many"
-        again = like(part.name, part.bars) if like is not None else [(part.name, n) for n in range(part.bars)]
+        again = own.like(part.name, part.bars, seed) if own else [(part.name, n) for n in range(part.bars)]
         returns = part.name in (earlier.name for earlier in parts[:place])
-        new = new_bars(place, part.bars) if new_bars is not None and returns else 0
+        new = own.new_bars(place, part.bars, seed) if own and returns else 0
         for number in range(part.bars):
             if chords is None:
-                asked = _cadence(parts, place, number, metre, key, f"{seed}:cadence:{again[number][0]}")
+                named = again[number][0]
+                planned = own is None or own.plans_cadence(named, seed)
+                asked = _cadence(parts, place, number, metre, key, f"{seed}:cadence:{named}" if planned else None)
             else:
                 asked = _asked(chords, number, metre)
             bars.append(
@@ -162,8 +179,9 @@ def plan_sheet(sheet: LeadSheet, silent: Sequence[str] = (), *, continues: bool 
 
 def ended(bars: Sequence[Bar], ends_at: float) -> list[Bar]:
     """The bars, in the last of which the last notes begin at the beat that begins after `ends_at` (0 to 1) of it."""
-    numerator, denominator = bars[-1].metre
-    return [*bars[:-1], replace(bars[-1], final=int(ends_at * numerator + 1e-6) * 4 / denominator)]
+    metre = bars[-1].metre
+    beats = metre[0] if metre[0] > 2 else 4  # 2/2 has quarters too
+    return [*bars[:-1], replace(bars[-1], final=int(ends_at * beats + 1e-6) * bar_quarters(metre) / beats)]
 
 
 def linked(bars: Sequence[Bar]) -> list[Bar]:
@@ -245,8 +263,10 @@ def _chords_of(section: SheetSection, sounding: Chord) -> Iterator[tuple[Metre, 
         yield bar.metre, None if leaves else chords
 
 
-def _cadence(parts: Sequence[FormPart], place: int, number: int, metre: Metre, key: Key, seed: str) -> Placed | None:
-    """The chords of a bar that ends a part, or leads to its end; None for the others."""
+def _cadence(
+    parts: Sequence[FormPart], place: int, number: int, metre: Metre, key: Key, seed: str | None
+) -> Placed | None:
+    """The chords of a bar that ends a part, or leads to its end where there is a `seed`; None for the others."""
     part = parts[place]
     assert part.bars is not None, "`Form.sections` says how many"
     minor = key.mode == "minor"
@@ -255,7 +275,7 @@ def _cadence(parts: Sequence[FormPart], place: int, number: int, metre: Metre, k
     if number + 1 == part.bars:
         again = place + 1 < len(parts) and parts[place + 1].name == part.name and part.bars >= _CADENCE_BARS
         return ((0.0, dominant if again or leads_back else key.home),)
-    if number + 2 < part.bars or part.bars < _CADENCE_BARS or leads_back:
+    if seed is None or number + 2 < part.bars or part.bars < _CADENCE_BARS or leads_back:
         return None
     fourth = Chord((key.tonic + 5) % 12, "min" if minor else "maj")
     second = Chord((key.tonic + 2) % 12, "hdim7" if minor else "min")

@@ -19,7 +19,7 @@ from clavilux.audio.harmony import Chord
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar, quarters_to_end
-from clavilux.families.aria.leaning import pitch_leaning, return_leaning
+from clavilux.families.aria.leaning import part_leaning, pitch_leaning, return_leaning
 from clavilux.marking import MOST_CHOICES, TICKS, Place
 
 MOST_NOTES_AT_ONCE = 10  # begun at one position by all parts together
@@ -78,7 +78,7 @@ class ScoreGrammar:
         self._mask = np.zeros(len(tokens), dtype=bool)
         self._index = -1
         self._bodies: list[list[int]] = []  # of each bar the tokens after its head
-        self._lines: dict[int, list[int]] = {program: [] for program in self._all}  # the pitches that were drawn
+        self._tops: dict[int, list[int]] = {program: [] for program in self._all}  # the highest drawn at each onset
         self._silent = dict.fromkeys(self._all, 0)  # bars since each part played
         self._chord: Chord | None = None
         self.done = False
@@ -166,15 +166,18 @@ class ScoreGrammar:
         return torch.from_numpy(mask.copy())[None]
 
     def lean(self, logits: torch.Tensor) -> None:
-        """Change logits [1, V] in place where a melody is written (`leaning`)."""
+        """Change logits [1, V] in place where notes are written (`leaning`)."""
         part = self._parts.get(self._program)
-        if self._forced or self._known or part is None or not part.leads:
+        if self._forced or self._known or part is None:
             return
-        added: dict[int, float] = {}
-        if self._last in ("Program", "Position"):
-            found = pitch_leaning(self._lines[self._program])
-            added = {self._pitch_of[pitch]: nats for pitch, nats in found.items() if pitch in self._pitch_of}
-        if self._notes:
+        tops = self._tops[self._program]
+        pitches: dict[int, float] = {}
+        if not part.leads:
+            pitches = part_leaning(tops[:-1] if self._program in self._at_position else tops)
+        elif self._last in ("Program", "Position"):
+            pitches = pitch_leaning(tops)
+        added = {self._pitch_of[pitch]: nats for pitch, nats in pitches.items() if pitch in self._pitch_of}
+        if part.leads and self._notes:
             for token, nats in return_leaning(self._bodies).items():
                 added[token] = added.get(token, 0.0) + nats
         if added:
@@ -224,6 +227,9 @@ class ScoreGrammar:
         elif kind == "Pitch":
             self._at_position[self._program] = self._at_position.get(self._program, 0) + 1
             self._lines[self._program].append(value)
+            self._tops[self._program][len(self._tops[self._program]) - (self._at_position[self._program] > 1) :] = [
+                value
+            ]
             self._lowest, self._notes = value + 1, self._notes + 1
             if self._bass_at.pop(self._position, None) is not None:
                 self._floor = value  # nothing that begins here is below the bass

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NamedTuple
 
 from clavilux.audio.codecs.timeline import Timeline
@@ -111,8 +110,7 @@ def outline_of(
         assert parts is not None, "its length fits"
         bars = plan_form(
             parts, controls.metre, controls.key, seed=request.seed, chords=controls.chords, continues=continues,
-            like=None if asked.own is None else partial(asked.own.like, seed=request.seed),
-            new_bars=None if asked.own is None else partial(asked.own.new_bars, seed=request.seed), ends_at=ends_at,
+            own=asked.own, ends_at=ends_at,
         )  # fmt: skip
         if plan is not None:
             bars, sheet = tune_sheet(bars, plan, controls.key, length.tempo, request.seed)

@@ -38,6 +38,7 @@ class UsualForm:
         phrases: (weight, "12341278") of parts of eight bars: which bar of the part each one is.
         rhymes: (weight, bars): how many of the last bars of a part are those of the first part, as tunes have it.
         anew: (weight, bars): how many of the last bars of a part that returns have other notes.
+        cadences: the share of parts whose last bar but one is planned; a tune's leads to its end in many ways.
         ends_at: share of the last bar after which the last notes begin.
         chart: bars of the chart that is played, of which a part has one or several; 1 where there is none.
     """
@@ -51,6 +52,7 @@ class UsualForm:
     phrases: tuple[tuple[float, str], ...] = ()
     rhymes: tuple[tuple[float, int], ...] = ()
     anew: tuple[tuple[float, int], ...] = ()
+    cadences: float = 1.0
     ends_at: float = 0.0
     chart: int = 1
 
@@ -100,6 +102,10 @@ class UsualForm:
         """How many of the last bars of a part that returns at `place` among the parts have other notes."""
         return min(_drawn(self.anew, f"{seed}:anew:{place}"), bars // 2) if self.anew else 0
 
+    def plans_cadence(self, name: str, seed: int) -> bool:
+        """Whether the chords of the last bar but one of a part are planned."""
+        return random.Random(f"{seed}:planned:{name}").random() < self.cadences
+
     def _size(self, num_bars: int) -> int:
         """Bars of a part."""
         sizes = [size for size in SQUARE if size % self.chart == 0 and 2 * size <= num_bars]
@@ -143,9 +149,11 @@ _RHYMES = ((65, 0), (20, 1), (11, 2), (4, 3))
 _JIG_RHYMES = ((38, 0), (29, 1), (23, 2), (6, 3), (4, 4))
 _ANEW = ((1, 0), (3, 1), (2, 2), (4, 4))
 
-_JIG = UsualForm("AABB", dances=True, phrases=_TUNE, rhymes=_JIG_RHYMES, ends_at=1 / 2)
-_REEL = replace(_JIG, rhymes=_RHYMES)
-_POLISH = UsualForm("AABB", dances=True, phrases=_WALTZ, ends_at=1 / 3)
+_JIG = UsualForm("AABB", dances=True, phrases=_TUNE, rhymes=_JIG_RHYMES, cadences=0.4, ends_at=1 / 2)
+_HORNPIPE = replace(_JIG, rhymes=_RHYMES)
+_REEL = replace(_HORNPIPE, ends_at=3 / 4)
+_WALTZES = UsualForm("AABB", more="CCAABB", dances=True, phrases=_WALTZ)
+_POLISH = replace(_WALTZES, ends_at=1 / 3)
 _SONG = UsualForm("AABA", part=4, more="BA", anew=_ANEW)
 _SUITE = UsualForm("AABB", part=4, dances=True)
 _THREE = UsualForm("ABA", more="CABA", anew=_ANEW)
@@ -154,16 +162,16 @@ _HYMN = UsualForm("ABCD", part=4, others=((0.5, "AABA"), (0.5, "AABC"), (0.25, "
 # By the name of the kind; None for music that goes on without parts that return.
 _OF_KINDS: dict[str, UsualForm | None] = {
     "jig": _JIG, "slip jig": replace(_JIG, phrases=_SLIP, rhymes=_RHYMES, ends_at=2 / 3), "tarantella": _JIG,
-    "reel": _REEL, "hornpipe": _REEL, "strathspey": _REEL, "two step": _JIG,
-    "polka": replace(_JIG, phrases=_POLKA, rhymes=()), "waltz": UsualForm("AABB", dances=True, phrases=_WALTZ),
+    "reel": _REEL, "hornpipe": _HORNPIPE, "strathspey": _REEL, "two step": _JIG,
+    "polka": replace(_WALTZES, phrases=_POLKA, ends_at=1 / 2), "waltz": _WALTZES,
     "mazurka": _POLISH, "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=()),
     "minuet": replace(_POLISH, phrases=(), ends_at=0.0),
-    "air": UsualForm("AB", more="CD", dances=True, phrases=_AIR, rhymes=_RHYMES),
+    "air": UsualForm("AB", more="CD", dances=True, phrases=_AIR, rhymes=_RHYMES, cadences=0.4),
     "lullaby": _SONG, "hymn": _HYMN, "foxtrot": UsualForm("AABA", more="BA"), "wedding march": _SONG,
     "funeral march": replace(_THREE, part=4), "passacaglia": UsualForm("Aaaa", part=4),
     "sarabande": _SUITE, "allemande": _SUITE, "courante": UsualForm("AABB", dances=True), "siciliana": _SUITE,
     "gavotte": UsualForm("AABB", dances=True, ends_at=1 / 2), "bourree": UsualForm("AABB", dances=True, ends_at=1 / 2),
-    "gigue": replace(_JIG, rhymes=()), "pavane": UsualForm("AABBCC", part=4, dances=True),
+    "gigue": replace(_JIG, rhymes=(), cadences=1.0), "pavane": UsualForm("AABBCC", part=4, dances=True),
     "galliard": UsualForm("AABBCC", part=4, dances=True), "saltarello": _JIG, "tango": UsualForm("AABB"),
     "bolero": _THREE, "barcarolle": replace(_THREE, part=4), "nocturne": replace(_THREE, part=4),
     "scherzo": _THREE, "etude": None, "fugue": None, "requiem": None,

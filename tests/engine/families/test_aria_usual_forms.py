@@ -1,7 +1,5 @@
 """The forms that kinds of music have by themselves, fitted to lengths; and how a piece ends."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -111,8 +109,7 @@ def returns_of(kind, style, bars, seed):
     """Of each bar the earlier one that it returns, None for a new one."""
     form = usual_form(kind, style, seed=seed)
     plan = plan_form(
-        form.sections(bars), (6, 8), parse_prompt("in C major").key, seed=seed, ends_at=form.ends_at,
-        like=partial(form.like, seed=seed), new_bars=partial(form.new_bars, seed=seed),
+        form.sections(bars), (6, 8), parse_prompt("in C major").key, seed=seed, own=form, ends_at=form.ends_at,
     )  # fmt: skip
     return [bar.returns for bar in plan]
 
