@@ -142,14 +142,14 @@ def _shared(a: frozenset[tuple[int, int]], b: frozenset[tuple[int, int]]) -> flo
 
 
 def printed(song: Song) -> Song:
-    """A tune or a dance from its first whole bar, with a part that is played twice at once written once, under its second
-    ending, as print has it.
+    """A tune or a dance as print has it: from its first whole bar, with a part that is played twice at once written
+    once, under its second ending.
 
     An upbeat stands in a bar of its own. With it the 16 bars of a tune would be 17, of which a passage has the first
-    16: it would not close, where a song without an upbeat does, and its phrases would end a bar later. Of a hundred
-    of a kind 94 jigs and 96 hornpipes have a part twice in their files, 75 minuets, 65 waltzes, 55 mazurkas, 36 reels, 29
-    krakowiaks and fewer than one in ten airs, slip jigs and strathspeys, where all are played AABB. Other music is as it
-    is.
+    16: it would not close, where a song without an upbeat does, and its phrases would end a bar later. Of a hundred of
+    a kind 94 jigs and 96 hornpipes have a part twice in their files, 75 minuets, 65 waltzes, 55 mazurkas, 36 reels, 29
+    krakowiaks and fewer than one in ten airs, slip jigs and strathspeys, where all are played AABB. Other music is as
+    it is.
     """
     score = song.score
     if song.label in PRINTED and _upbeat(score):

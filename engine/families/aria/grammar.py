@@ -225,19 +225,23 @@ class ScoreGrammar:
         elif kind == "Program":
             self._program, self._lowest = value, 0
         elif kind == "Pitch":
-            self._at_position[self._program] = self._at_position.get(self._program, 0) + 1
-            self._lines[self._program].append(value)
-            self._tops[self._program][len(self._tops[self._program]) - (self._at_position[self._program] > 1) :] = [
-                value
-            ]
-            self._lowest, self._notes = value + 1, self._notes + 1
-            if self._bass_at.pop(self._position, None) is not None:
-                self._floor = value  # nothing that begins here is below the bass
-            self._silent[self._program] = 0
-            if self._ending is None or self._ends_here():
-                self._entering.discard(self._program)
-                leading = self._leading()
-                self._leads_on = leading is not None and leading.goes_on(value, self._parts[self._program].high)
+            self._begin(value)
+
+    def _begin(self, pitch: int) -> None:
+        """Take note of a pitch of the part that plays."""
+        own = self._at_position[self._program] = self._at_position.get(self._program, 0) + 1
+        tops = self._tops[self._program]
+        if own > 1:
+            tops.pop()  # pitches of a chord come from below
+        tops.append(pitch)
+        self._lowest, self._notes = pitch + 1, self._notes + 1
+        if self._bass_at.pop(self._position, None) is not None:
+            self._floor = pitch  # nothing that begins here is below the bass
+        self._silent[self._program] = 0
+        if self._ending is None or self._ends_here():
+            self._entering.discard(self._program)
+            leading = self._leading()
+            self._leads_on = leading is not None and leading.goes_on(pitch, self._parts[self._program].high)
 
     def _allow_pitches(self) -> None:
         """The part's pitches above those it has here; in a last bar whose chord is given, that chord's alone."""

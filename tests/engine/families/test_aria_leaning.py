@@ -13,7 +13,7 @@ from clavilux.families.aria.controls import resolve
 from clavilux.families.aria.form import plan_bars
 from clavilux.families.aria.formats import RemiFormat, Task
 from clavilux.families.aria.grammar import Part, ScoreGrammar
-from clavilux.families.aria.leaning import pitch_leaning, return_leaning
+from clavilux.families.aria.leaning import part_leaning, pitch_leaning, return_leaning
 from clavilux.families.aria.parts import parts_of
 from clavilux.families.aria.prompt import parse_prompt
 from clavilux.families.aria.upbeats import KINDS, upbeat_of
@@ -31,6 +31,16 @@ def test_a_pitch_that_came_often_is_less_likely_and_steps_are_likelier():
     assert found[65] == found[66] == found[68] == found[69] == leaning.STEP
     assert set(pitch_leaning(list(range(60, 76)))) == {73, 74, 76, 77}  # each came once: that is not often
     assert 60 not in pitch_leaning([60] * 8 + list(range(70, 86)))  # what is long ago does not count
+
+
+def test_a_part_among_others_leans_from_what_it_repeats():
+    assert part_leaning([]) == {}
+    assert part_leaning(list(range(60, 76))) == {75: -leaning.AGAIN}
+    again = part_leaning([*range(60, 74), 75, 75])
+    assert again == {75: -2 * leaning.AGAIN}
+    often = part_leaning([60, 64] * 8)
+    assert often[60] == pytest.approx(-leaning.CROWDED * (8 - leaning.USUAL))
+    assert often[64] == pytest.approx(often[60] - leaning.AGAIN)
 
 
 def test_what_follows_in_bars_that_began_the_same_is_less_likely():
@@ -55,16 +65,28 @@ def grammar_after(part, pitches):
     return grammar
 
 
-def test_the_grammar_leans_where_a_melody_is_written():
+def test_the_grammar_leans_where_notes_are_written():
     tokens, pitches = score_tokens(), [72, 72, 72, 72, 72]
-    for part, leans in ((FIDDLE, True), (Part(40, 55, 93, 1), False)):
+    for part, leans in ((FIDDLE, pitch_leaning), (Part(40, 55, 93, 1), part_leaning)):
         grammar = grammar_after(part, pitches)
         assert isinstance(grammar, LeaningGrammar)
         logits = torch.zeros(1, len(tokens))
         grammar.lean(logits)
         changed = {tokens.names[i]: logits[0, i].item() for i in logits[0].nonzero()[:, 0].tolist()}
-        expected = {f"Pitch_{pitch}": nats for pitch, nats in pitch_leaning(pitches).items()} if leans else {}
+        expected = {f"Pitch_{pitch}": nats for pitch, nats in leans(pitches).items()}
         assert changed == pytest.approx(expected)
+
+
+def test_of_a_chord_its_highest_note_counts():
+    tokens = score_tokens()
+    piano = Part(0, 28, 96, 10)
+    grammar = ScoreGrammar(tokens, plan_bars(2, (4, 4), key=Key.parse("C")), [piano], 120.0)
+    names = ["Bar_None", "TimeSig_4/4", "Section_closing", "Position_0", "Tempo_120.0", "Chord_C:maj", "Program_0"]
+    for name in [*names, "Pitch_60", "Duration_1.0.12", "Pitch_72", "Duration_1.0.12", "Position_12", "Program_0"]:
+        grammar.advance(torch.tensor([tokens.ids[name]]))
+    logits = torch.zeros(1, len(tokens))
+    grammar.lean(logits)
+    assert {tokens.names[i] for i in logits[0].nonzero()[:, 0].tolist()} == {"Pitch_72"}
 
 
 @pytest.mark.parametrize("metre", [(6, 8), (9, 8), (2, 4), (2, 2), (3, 4)])
