@@ -33,6 +33,7 @@ class _Place:
     """Where a bar stands."""
 
     section: str
+    metre: tuple[int, int]
     index: int  # in its section
     bars: int  # of its section
     occurrence: int  # of its section's name, counted where the section is to be varied
@@ -153,36 +154,38 @@ class Arranger:
             return self._ending(part, place, length, harmony, rng)
         if broken:
             pattern = self._one(part, place, "break")
-            return [] if pattern is None else self._figure(part, pattern, 0, length, harmony, rng)
+            return [] if pattern is None else self._figure(part, pattern, 0, place.metre, harmony, rng)
         pattern = self._one(part, place, place.section)
         if pattern is None:
             return []
         if part.kind != "drums":
-            return self._figure(part, pattern, place.index, length, harmony, rng)
-        rows = self._softened(self._figure(part, pattern, place.index, length, harmony, rng))
+            return self._figure(part, pattern, place.index, place.metre, harmony, rng)
+        rows = self._softened(self._figure(part, pattern, place.index, place.metre, harmony, rng))
         rows = self._with_fill(rows, part, place, length, harmony, rng)
         if place.index == 0 and place.start > 0 and place.dynamic in ("f", "ff", "fff") and self.drums == "full":
             rows.append((0.0, 1.0, _CRASH, 96))
         return rows
 
     def _figure(
-        self, part: Part, pattern: Pattern, bar: int, length: float, harmony: Harmony, rng: random.Random
+        self, part: Part, pattern: Pattern, bar: int, metre: tuple[int, int], harmony: Harmony, rng: random.Random
     ) -> list[Row]:
         """A bar of a pattern, fitted to the bar's metre where the style's is another."""
         first = bar % pattern.bars * pattern.steps
-        steps, places = self._steps(pattern.steps, length)
+        steps, places = self._steps(pattern.steps, metre)
         rows = [(drum, "".join(symbols[first + step] for step in steps)) for drum, symbols in pattern.rows]
         if part.kind == "drums":
             return drum_rows(rows, places, part, rng)
         return pitched_rows(
-            [symbols for _, symbols in rows], places, length, part, harmony, self._hands[part.name], rng
+            [symbols for _, symbols in rows], places, bar_quarters(metre), part, harmony, self._hands[part.name], rng
         )
 
-    def _steps(self, count: int, length: float) -> tuple[list[int], list[float]]:
-        """(which steps of a pattern's bar are played, at which quarters): its beats, as many as the bar has."""
-        own = bar_quarters(self.band.metre)
-        if abs(own - length) < 1e-6:
-            return list(range(count)), [step * own / count for step in range(count)]
+    def _steps(self, count: int, metre: tuple[int, int]) -> tuple[list[int], list[float]]:
+        """(which steps of a pattern's bar are played, at which quarters): its beats, as many as the bar has; all of
+        them where the bar has the style's beats in other notes, as 3/8 has those of 3/4.
+        """
+        own, length = bar_quarters(self.band.metre), bar_quarters(metre)
+        if abs(own - length) < 1e-6 or metre[0] == self.band.metre[0]:
+            return list(range(count)), [step * length / count for step in range(count)]
         per_quarter = count / own
         number = max(1, round(length * per_quarter))
         return [step % count for step in range(number)], [step / per_quarter for step in range(number)]
@@ -191,7 +194,7 @@ class Arranger:
         """The last bar: the style's own, or one stroke that all hold to the end."""
         pattern = self._one(part, place, "ending")
         if pattern is not None:
-            rows = self._figure(part, pattern, 0, length, harmony, rng)
+            rows = self._figure(part, pattern, 0, place.metre, harmony, rng)
             return self._softened(rows) if part.kind == "drums" else rows
         if part.kind == "drums":
             return self._softened([(0.0, length, _CRASH, 100), (0.0, 0.25, _KICK, 96)])
@@ -210,8 +213,9 @@ class Arranger:
         if fill is None:
             return rows
         kept = len(fill.rows[0][1]) - len(fill.rows[0][1].lstrip(AS_BEFORE))
-        from_quarter = kept * bar_quarters(self.band.metre) / fill.steps
-        played = self._softened(self._figure(part, fill, 0, length, harmony, rng))
+        _, places = self._steps(fill.steps, place.metre)
+        from_quarter = places[kept] if kept < len(places) else length
+        played = self._softened(self._figure(part, fill, 0, place.metre, harmony, rng))
         return [row for row in rows if row[0] < from_quarter - 1e-6] + [
             r for r in played if r[0] >= from_quarter - 1e-6
         ]
@@ -302,6 +306,7 @@ def _places(sheet: LeadSheet) -> list[_Place]:
             places.append(
                 _Place(
                     kind,
+                    section.bars[index].metre,
                     index,
                     len(section.bars),
                     seen[kind] if section.varied else 0,

@@ -12,6 +12,7 @@ from clavilux.audio.arranging.timing import offset_s, swing_notes, swung
 from clavilux.audio.arranging.voicing import lead_voices
 from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.notes import NOTE
+from clavilux.audio.score import bar_quarters
 
 NAMES = band_names()
 
@@ -179,3 +180,16 @@ def test_hands_are_late_by_milliseconds_and_the_grid_stays():
     assert np.array_equal(late, arranger.played(notes)) and np.array_equal(late["pitch"], notes["pitch"])
     drawn = [offset_s(1, number) for number in range(400)]
     assert abs(np.mean(drawn)) < 0.001 and 0.004 < np.std(drawn) < 0.006
+
+
+def test_a_figure_keeps_its_beats_in_shorter_notes():
+    """A waltz in 3/8 has its chords on the second and third beat; in 2/4 it has the first two beats of 3/4."""
+    onsets = {}
+    for metre in ((3, 4), (3, 8), (2, 4)):
+        sheet = write_sheet(load_band("piano waltz"), Key.parse("C"), tempo=150, num_bars=9, seed=2, metre=metre)
+        notes = arrange(sheet, load_band("piano waltz"), seed=2)
+        length = bar_quarters(metre)
+        first = notes[notes["start"] < 4 * length]
+        onsets[metre] = {round(float(at % length) / length, 3) for at in first["start"]}
+    assert onsets[3, 4] == onsets[3, 8] == {0.0, 0.333, 0.667}
+    assert onsets[2, 4] == {0.0, 0.5}
