@@ -1,12 +1,16 @@
-"""Makes this checkout importable as `clavilux` without installing it, for a machine that has torch and little else.
+"""What scripts begin with: this checkout is `clavilux` without being installed, and what is drawn has no mark.
 
-Import it before `clavilux`: the folders beside engine/ become its subpackages, as pyproject.toml maps them.
+Import it before `clavilux`: the folders beside engine/ become its subpackages, as pyproject.toml maps them, for a
+machine that has torch and little else. Marks are not what a script measures or times unless it asks for them; commands
+that it starts inherit that.
 """
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
+os.environ["CLAVILUX_MARK"] = "0"
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
+import checkout  # noqa: F401  before clavilux
 import torch
 from corpus import DANCES, LABELS, Song, bars_of, settled
 from readings import printed

@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import checkout  # noqa: F401  before clavilux
 import numpy as np
 from composers import Request, dances, file_name, silent
 from corpus import Song, chosen, read_songs, settled

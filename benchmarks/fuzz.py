@@ -68,7 +68,7 @@ def main() -> None:
 
 def prepare() -> None:
     """Import what commands import, and stay with one thread: a fork copies only one."""
-    os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    os.environ |= {"OMP_NUM_THREADS": "1", "CLAVILUX_MARK": "0", "HF_HUB_OFFLINE": "1"}
     import torch
 
     torch.set_num_threads(1)

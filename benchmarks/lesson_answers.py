@@ -43,8 +43,8 @@ def write(folder: Path, files: list[Path]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     examples.clip_of = lambda score: Audio(torch.zeros(1, 800), 8000, score=score)  # the notes are all that is read
     aria, lumia, rows = clavilux.load("aria"), clavilux.load("lumia"), []
-    songs = {words: aria.generate(words, seed=seed, seconds=20).score for words, seed in SONGS.items()}
-    pictures = {words: lumia.generate(words, seed=seed) for words, seed in PAINTED.items()}
+    songs = {words: aria.generate(words, seed=seed, seconds=20, mark=False).score for words, seed in SONGS.items()}
+    pictures = {words: lumia.generate(words, seed=seed, mark=False) for words, seed in PAINTED.items()}
     for path in files:
         if path.suffix.lower() in (".mid", ".midi"):
             songs[path.name] = read_score(path)

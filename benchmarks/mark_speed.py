@@ -1,8 +1,10 @@
-"""What a mark costs a step on a CPU: `python benchmarks/mark_speed.py --json FILE`
+"""What a mark costs on a CPU: `python benchmarks/mark_speed.py --json FILE`
 
-aria's and lumia's own steps (decoder, grammar, sampler), with the public mark and without, in turns. Each of nine
-medians is of `RUNS` runs; a run's time is divided by its steps. The processor's time is what counts where other
-programs run beside; the wall's is given too.
+aria's and lumia's own steps (decoder, grammar, sampler), with the public mark and without, in turns; and with --whole
+songs of 20 s and pictures instead, from the words to the samples or pixels, the filter of the sound's mark with them.
+Each of nine medians is of `RUNS` runs; a step's time is a run's, divided by its steps. A song with the mark has other
+notes than the one of that seed without it, so each run has another seed, the same on both sides. The processor's time
+is what counts where other programs run beside; the wall's is given too.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from clavilux.mark_key import PUBLIC
 from clavilux.marking import Mark
 
 MEDIANS, RUNS, STEPS = 9, 5, 200
+SECONDS = 20.0  # of a song
 SIDES = ("unmarked", "marked")
 
 
@@ -59,27 +62,48 @@ def timed(steps: Callable[[], Iterator[object]], most: int) -> tuple[float, floa
     return (time.process_time() - cpu) * 1e3 / count, (time.perf_counter() - wall) * 1e3 / count
 
 
-def measured(name: str, steps: Callable, medians: int, runs: int, most: int) -> dict:
-    """The medians of both sides, in turns; what is run first changes from one to the next."""
+def stepping(name: str, steps: Callable, most: int) -> Callable[[str, int], tuple[float, float]]:
+    """(side, seed) -> milliseconds a step; the seed is always the same one."""
     family = clavilux.load(name, device="cpu").family
     marks = {"unmarked": None, "marked": Mark(PUBLIC.word(family.marked.kind), family.marked)}
+    return lambda side, _: timed(lambda: steps(family, marks[side]), most)
+
+
+def making(name: str, *words: str, **options: float) -> Callable[[str, int], tuple[float, float]]:
+    """(side, seed) -> milliseconds of the processor and of the wall that a whole song or picture takes."""
+    model = clavilux.load(name, device="cpu")
+
+    def run(side: str, seed: int) -> tuple[float, float]:
+        cpu, wall = time.process_time(), time.perf_counter()
+        model.generate(*words, seed=seed, mark=side == "marked", **options)
+        return (time.process_time() - cpu) * 1e3, (time.perf_counter() - wall) * 1e3
+
+    return run
+
+
+def measured(name: str, timed_run: Callable[[str, int], tuple[float, float]], medians: int, runs: int) -> dict:
+    """The medians of both sides, in turns; what is run first changes from one to the next."""
     found: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
     for side in SIDES:
-        timed(lambda side=side: steps(family, marks[side]), most)
-    for _ in range(medians):
+        timed_run(side, 0)
+    for median in range(medians):
         each: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
         for run in range(runs):
             for side in SIDES[:: -1 if run % 2 else 1]:
-                each[side].append(timed(lambda side=side: steps(family, marks[side]), most))
+                each[side].append(timed_run(side, 1 + median * runs + run))
         for side in SIDES:
             cpu, wall = zip(*each[side], strict=True)
             found[side].append((statistics.median(cpu), statistics.median(wall)))
         print(name, {side: f"{found[side][-1][0]:.3f} ms" for side in SIDES}, flush=True)
     report: dict = {}
     for number, clock in enumerate(("processor ms", "wall ms")):
-        report[clock] = {side: sorted(pair[number] for pair in found[side]) for side in SIDES}
+        report[clock] = {side: [pair[number] for pair in found[side]] for side in SIDES}
         plain, marked = (statistics.median(report[clock][side]) for side in SIDES)
-        report[clock] |= {"medians": [plain, marked], "dearer by": marked / plain - 1}
+        dearer = [other / one - 1 for one, other in zip(*(report[clock][side] for side in SIDES), strict=True)]
+        report[clock] |= {
+            "medians": [plain, marked], "dearer by": marked / plain - 1,
+            "dearer by, median of the turns": statistics.median(dearer), "dearer by, of each turn": sorted(dearer),
+        }  # fmt: skip
     return report
 
 
@@ -88,13 +112,21 @@ def main() -> None:
     parser.add_argument("--medians", type=int, default=MEDIANS)
     parser.add_argument("--runs", type=int, default=RUNS, help="of each median")
     parser.add_argument("--steps", type=int, default=STEPS, help="of a run, at most")
+    parser.add_argument("--whole", action="store_true", help="songs and pictures instead of steps")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    if args.whole:
+        sides = {"aria": making("aria", "slow piano waltz", seconds=SECONDS), "lumia": making("lumia", "red apple")}
+    else:
+        sides = {
+            "aria": stepping("aria", song_steps, args.steps),
+            "lumia": stepping("lumia", picture_steps, args.steps),
+        }
     report = {
         "date": date.today().isoformat(), "commit": commit(), "machine": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(), "load before": psutil.getloadavg(),
-        "aria": measured("aria", song_steps, args.medians, args.runs, args.steps),
-        "lumia": measured("lumia", picture_steps, args.medians, args.runs, args.steps),
+        "of": f"a song of {SECONDS:g} s, a picture" if args.whole else "a step",
+        **{name: measured(name, run, args.medians, args.runs) for name, run in sides.items()},
         "load after": psutil.getloadavg(),
     }  # fmt: skip
     print(json.dumps(report, indent=1))

@@ -20,6 +20,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import checkout  # noqa: F401  before clavilux
 import torch
 
 import clavilux

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import checkout  # noqa: F401  before clavilux
 import numpy as np
 from measures import (
     RANGED,

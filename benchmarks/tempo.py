@@ -19,6 +19,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import checkout  # noqa: F401  before clavilux
 import numpy as np
 import torch
 from quality import cases

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ |= {"OMP_NUM_THREADS": "1", "CLAVILUX_MARK": "0"}
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("engine", "kernels", "audio", "image")
 _MODULE = "<module>"

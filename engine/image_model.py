@@ -96,8 +96,9 @@ class ImageModel(Model):
             continue_from: a picture, or its file: the rows that it has are kept, the rest is painted.
             keep: (x, y, width, height) in pixels of the picture: the tokens of `continue_from` there are kept.
             vary: the share of `continue_from`'s tokens, 0 to 1, that is kept; which ones follows from the seed.
-            mark: a mark in what is drawn: True: of the public key; False, and None unless the environment has
-                CLAVILUX_MARK=1: none; the file of a private key, which is made if it is not there.
+            mark: of what is drawn: None: the public key's mark, or none where the environment has CLAVILUX_MARK=0;
+                True: the public key's; False: none; or the file of a private key, which is made if it is not there. A
+                temperature of 0 draws nothing, and leaves no mark.
             progress: called with (tokens painted, tokens in all) after each row.
             controls: the family's own, such as `class_id`: see `accepts`.
 

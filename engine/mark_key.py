@@ -17,7 +17,7 @@ from typing import Any
 
 from clavilux.files import PathLike
 
-MARKS = "CLAVILUX_MARK"  # in the environment: 1 for the public key's mark where nothing is said
+VARIABLE = "CLAVILUX_MARK"
 NONE = "none"  # what is said where no mark was wanted; where nothing is said there is none either
 _DIGITS = 64
 
@@ -55,16 +55,16 @@ def key_of(mark: MarkChoice) -> MarkKey | None:
 
     Args:
         mark: a key; the file of a private one, which is made if it does not exist; True: the public key; False: none;
-            None: none, or the public key where the environment has CLAVILUX_MARK=1.
+            None: the public key, or none where the environment has CLAVILUX_MARK=0.
 
     Raises:
-        ValueError: a file that is no key, or cannot be read or made.
+        ValueError: a file that is no key, or cannot be read or made; or CLAVILUX_MARK is neither 0 nor 1.
         TypeError: something else.
     """
     if isinstance(mark, MarkKey):
         return mark
     if mark is None:
-        return PUBLIC if os.environ.get(MARKS, "").strip() == "1" else None
+        return PUBLIC if _by_environment() else None
     if isinstance(mark, bool):
         return PUBLIC if mark else None
     if isinstance(mark, (str, Path)):
@@ -77,11 +77,16 @@ def own_key(given: OwnKey) -> MarkKey | None:
     return given if isinstance(given, MarkKey) or given is None else read_key(given)
 
 
-def said(key: MarkKey | None, choice: MarkChoice) -> dict[str, str]:
-    """What settings keep of a mark: its key's id; that none was wanted; nothing."""
-    if key is not None:
-        return {"mark": key.id}
-    return {"mark": NONE} if choice is False else {}
+def said(key: MarkKey | None, *, drawn: bool = True) -> dict[str, str]:
+    """What settings keep of a mark: its key's id; that none was wanted; nothing where nothing could carry one.
+
+    Args:
+        key: as `key_of` gives it.
+        drawn: whether anything is drawn by chance, which alone can carry a mark.
+    """
+    if key is None:
+        return {"mark": NONE}
+    return {"mark": key.id} if drawn else {}
 
 
 def is_said(value: object) -> bool:
@@ -101,6 +106,14 @@ def in_receipt(settings: Mapping[str, Any]) -> dict[str, Any]:
     if held is not None:
         return {"mark": {"key": held}}
     return {"mark": NONE} if "mark" in settings else {}
+
+
+def _by_environment() -> bool:
+    """Whether a mark is drawn where nothing else is said."""
+    value = os.environ.get(VARIABLE, "1").strip()
+    if value not in ("", "0", "1"):
+        raise ValueError(f"{VARIABLE} is {value!r}; it should be 1, or 0 for no mark in what is drawn")
+    return value != "0"
 
 
 def read_key(path: PathLike) -> MarkKey:

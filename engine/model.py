@@ -123,8 +123,8 @@ class Model:
         Args:
             receipts: one a row.
             temperature, top_k, top_p, guidance: None: the family's own.
-            mark: as for `mark_key.key_of`; receipts note the key's id. No mark is drawn at a temperature of 0. On a
-                GPU a marked step of more than 4,096 tokens is several times as slow.
+            mark: as for `mark_key.key_of`; receipts note the key's id, or that none was wanted. No mark is drawn at a
+                temperature of 0. On a GPU a marked step of more than 4,096 tokens is several times as slow.
             drawn: False: nothing will be drawn, so nothing is marked.
         """
         given = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "guidance": guidance}
@@ -132,9 +132,9 @@ class Model:
         settings: dict[str, Any] = {
             name: getattr(usual, name) if value is None else value for name, value in given.items()
         }
-        key = key_of(mark) if drawn and settings["temperature"] != 0 else None
+        key, drawn = key_of(mark), drawn and settings["temperature"] != 0
         for receipt in receipts:
             receipt["settings"] = settings
-            receipt |= in_receipt(said(key, mark))
-        made = None if key is None else Mark(key.word(self.family.marked.kind), self.family.marked)
+            receipt |= in_receipt(said(key, drawn=drawn))
+        made = Mark(key.word(self.family.marked.kind), self.family.marked) if drawn and key is not None else None
         return SamplingSpec(seed=tuple(receipt["seed"] for receipt in receipts), mark=made, **settings)

@@ -86,8 +86,9 @@ class MusicModel(Model):
             guidance: how strictly the prompt is followed; 1 is freely. For families that are conditioned on text.
             batch: how many pieces, 1 to 64, with seeds one after another.
             continue_from: a MIDI, MusicXML, ABC or sound file, or an `Audio`, that the piece begins with.
-            mark: a mark in what is drawn: True: of the public key; False, and None unless the environment has
-                CLAVILUX_MARK=1: none; the file of a private key, which is made if it is not there.
+            mark: of what is drawn: None: the public key's mark, or none where the environment has CLAVILUX_MARK=0;
+                True: the public key's; False: none; or the file of a private key, which is made if it is not there. A
+                temperature of 0 draws nothing, and leaves no mark.
             progress: called with (seconds done, seconds in all).
             controls: the family's own, such as `key` or `tempo`: see `accepts`.
 

@@ -77,6 +77,12 @@ def run_page(page: Path, mark: str | None, changed=lambda text: text) -> None:
     exec(compile(changed(snippets(page, "python", mark)), str(page), "exec"), {"__name__": "page"})
 
 
+@pytest.fixture(autouse=True)
+def as_a_newcomer(monkeypatch):
+    """What is drawn is marked, as it is where nobody says otherwise."""
+    monkeypatch.delenv("CLAVILUX_MARK")
+
+
 def test_the_readme_in_python(tmp_path):
     run([sys.executable, "-c", snippets(README, "python")], tmp_path)
     assert list(tmp_path.glob("*.flac")) and list(tmp_path.glob("*.mid"))

@@ -46,7 +46,7 @@ def songs(bench: Bench, dtype: str = "auto", source: str = "aria") -> None:
             nonlocal seed
             for _ in range(count):
                 seed += 1
-                made["song"] = model.generate(prompt, seconds=seconds, seed=seed)
+                made["song"] = model.generate(prompt, seconds=seconds, seed=seed, mark=False)
 
         words = {"dtype": model.family.identity["dtype"], "music_s": seconds, "load_s": load_s}
         return Side(prompt, run, facts=words)

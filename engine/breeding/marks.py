@@ -20,10 +20,10 @@ def settings_of(mark: MarkChoice, breeder: Breeder) -> tuple[dict[str, str], Mar
     """
     key = key_of(mark)
     if not isinstance(breeder, DrawsTokens):
-        if key is not None and mark is not None:  # the environment's is of what can be marked
+        if key is not None and mark is not None:  # what is usual is of what can be marked
             raise ValueError(f"{breeder.name} draws no tokens, so nothing of it can be marked; leave the mark away")
         return {}, None
-    return said(key, mark), key
+    return said(key), key
 
 
 def id_of(step: Step) -> str | None:

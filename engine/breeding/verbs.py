@@ -30,8 +30,8 @@ def random_genome(model: Model, *, seed: int | None = None, words: str = "", mar
         model: as `load_breeder` takes it, or a breeder.
         seed: the same one gives the same genome; a random one if None.
         words: of what; the seed chooses where empty.
-        mark: a mark in the tokens that are drawn, as for `ImageModel.generate`; the history names its key by its id.
-            Models whose genes are no tokens (gan, vae) have none.
+        mark: of the tokens that are drawn, as for `ImageModel.generate`; the history names its key by its id, or says
+            that none was wanted. Models whose genes are no tokens (gan, vae) have none.
 
     Raises:
         ValueError: words that mean nothing to the model, or a mark that it cannot have.

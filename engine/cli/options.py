@@ -50,11 +50,11 @@ Anything = Annotated[
 ]
 Mark = Annotated[
     bool | None,
-    typer.Option("--mark/--no-mark", help="A mark by which anyone can tell that Clavilux drew it. [default: none]"),
+    typer.Option("--mark/--no-mark", help="A mark by which anyone can tell that Clavilux drew it. [default: mark]"),
 ]
 MarkKeyFile = Annotated[
     Path | None,
-    typer.Option("--mark-key", help="A mark of your own: the file of its key, made if not there."),
+    typer.Option("--mark-key", help="Instead a mark of your own: the file of its key, made if not there."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 or int8.")]

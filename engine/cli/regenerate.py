@@ -17,6 +17,8 @@ from clavilux.cli.options import (
     Dtype,
     Listen,
     Loudness,
+    Mark,
+    MarkKeyFile,
     Midi,
     ModelName,
     Output,
@@ -29,6 +31,7 @@ from clavilux.cli.options import (
     Temperature,
     TopK,
     TopP,
+    mark_of,
 )
 from clavilux.cli.outputs import SongFiles, check_songs
 from clavilux.cli.render import Making, make_songs
@@ -44,6 +47,8 @@ def regenerate(
     temperature: Temperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
+    mark: Mark = None,
+    mark_key: MarkKeyFile = None,
     output: Output = Path("song.mid"),
     midi: Midi = None,
     score: Scores = None,
@@ -64,6 +69,7 @@ def regenerate(
     controls = {
         "continue_from": file, "regenerate": bars, "seed": seed, "style": style, "density": density,
         "temperature": temperature, "top_k": top_k, "top_p": top_p, "soundfont": soundfont,
+        "mark": mark_of(mark, mark_key),
     }  # fmt: skip
     given = {name: value for name, value in controls.items() if value is not None}
     making = Making("", None, given, {"FILE": file}, targets, model=model, device=device, dtype=dtype)

@@ -86,7 +86,7 @@ def _heard(
     temperature: float | None = None,
     guidance: float | None = None,
 ) -> Sound:
-    clip = model.generate(prompt, seconds=seconds, seed=seed, temperature=temperature, guidance=guidance, mark=False)
+    clip = model.generate(prompt, seconds=seconds, seed=seed, temperature=temperature, guidance=guidance)
     name = f"guidance {guidance:g}" if temperature is None else f"temperature {temperature:g}"
     return Sound(name, f"{name.capitalize()}: {words}.", clip.slice(0, min(_HEARD_S, clip.duration_s)))
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from clavilux.image.picture import Picture
 from clavilux.image_model import ImageModel
 from clavilux.loading import load
+from clavilux.mark_key import PUBLIC
 from clavilux.teaching.galleries import Cell, gallery
 from clavilux.teaching.lesson import Block, Drawing, Image, Row, Text
 from clavilux.teaching.model_part import BITS, CANDIDATES, PLACES, entropy_bits, percent
@@ -237,7 +238,7 @@ def _controls(model: ImageModel, receipt: dict[str, Any]) -> dict[str, Any]:
 def _painted(model: ImageModel, receipt: dict[str, Any], **changed: Any) -> Picture:
     settings = {name: receipt["settings"][name] for name in ("temperature", "top_k", "top_p", "guidance")}
     return model.generate(
-        receipt["prompt"], seed=receipt["seed"], size=receipt["size"], mark=isinstance(receipt.get("mark"), dict),
+        receipt["prompt"], seed=receipt["seed"], size=receipt["size"], mark=receipt.get("mark") == {"key": PUBLIC.id},
         **_controls(model, receipt), **(settings | changed),
     )  # fmt: skip
 

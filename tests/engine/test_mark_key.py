@@ -6,7 +6,7 @@ import pytest
 import torch
 from commands import call
 
-from clavilux.mark_key import PUBLIC, MarkKey, key_of, new_key, read_key
+from clavilux.mark_key import NONE, PUBLIC, MarkKey, in_receipt, key_of, new_key, read_key, said
 from clavilux.marking import Mark, MarkedTokens
 from clavilux.sampling import SamplingSpec
 
@@ -37,14 +37,26 @@ def test_a_file_that_is_no_key_is_said_without_what_it_holds(tmp_path, held):
 
 
 def test_what_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.delenv("CLAVILUX_MARK", raising=False)
-    assert key_of(None) is None and key_of(True) is PUBLIC and key_of(False) is None and key_of(PUBLIC) is PUBLIC
-    monkeypatch.setenv("CLAVILUX_MARK", "1")
-    assert key_of(None) is PUBLIC and key_of(False) is None
+    for usual in (None, "", "1"):
+        monkeypatch.delenv("CLAVILUX_MARK") if usual is None else monkeypatch.setenv("CLAVILUX_MARK", usual)
+        assert key_of(None) is key_of(True) is PUBLIC and key_of(False) is None and key_of(PUBLIC) is PUBLIC
+    monkeypatch.setenv("CLAVILUX_MARK", "0")
+    assert key_of(None) is None and key_of(True) is PUBLIC
+    monkeypatch.setenv("CLAVILUX_MARK", "off")
+    with pytest.raises(ValueError, match="CLAVILUX_MARK is 'off'; it should be 1, or 0 for no mark"):
+        key_of(None)
+    assert key_of(False) is None  # who says it is not asked again
     with pytest.raises(TypeError, match="mark is a int; it should be"):
         key_of(3)
     with pytest.raises(ValueError, match="cannot be made"):
         key_of(tmp_path / "no" / "own.key")
+
+
+def test_what_is_kept_of_a_choice():
+    assert said(PUBLIC) == {"mark": PUBLIC.id} and said(None) == said(None, drawn=False) == {"mark": NONE}
+    assert said(PUBLIC, drawn=False) == {}
+    receipts = [in_receipt(settings) for settings in (said(PUBLIC), said(None), {})]
+    assert receipts == [{"mark": {"key": PUBLIC.id}}, {"mark": "none"}, {}]
 
 
 def test_the_key_is_in_nothing_that_is_written_or_printed(tmp_path, monkeypatch, caplog):

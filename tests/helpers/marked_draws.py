@@ -1,6 +1,8 @@
 """How likely it is by chance that tokens fit the public key's noise so well, where their seeds are known."""
 
-from clavilux.mark_key import PUBLIC
+import pytest
+
+from clavilux.mark_key import PUBLIC, VARIABLE
 from clavilux.marking import Place, nonce_of
 from clavilux.provenance.mark import gamma_tail, group_scores
 
@@ -17,9 +19,11 @@ def chance_of(family, made, seeds):
 
 
 def assert_marked(model, *words, seeds, **options):
-    """Pieces drawn with the mark fit the key, and those of the same seeds without it do not."""
+    """Pieces of which nobody says anything fit the key, and those of the same seeds without a mark do not."""
     prompts = list(words) * len(seeds) if words else [""] * len(seeds)
-    for mark in (True, False):
-        made = model.generate(prompts, seed=list(seeds), mark=mark, **options)
-        assert all(each.receipt["mark"] == ({"key": PUBLIC.id} if mark else "none") for each in made)
-        assert (chance_of(model.family, made, seeds) < 1e-9) is mark
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(VARIABLE)
+        for marked, said in ((True, {}), (False, {"mark": False})):
+            made = model.generate(prompts, seed=list(seeds), **said, **options)
+            assert all(each.receipt["mark"] == ({"key": PUBLIC.id} if marked else "none") for each in made)
+            assert (chance_of(model.family, made, seeds) < 1e-9) is marked

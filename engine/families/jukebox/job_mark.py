@@ -9,21 +9,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from clavilux.families.jukebox.cascade import LevelPlan
-from clavilux.mark_key import PUBLIC, MarkChoice, MarkKey, OwnKey, id_said, own_key, said
+from clavilux.mark_key import PUBLIC, MarkKey, OwnKey, id_said, own_key, said
 from clavilux.marking import Mark, MarkedTokens
 
 
-def settled(choice: MarkChoice, key: MarkKey | None, top: LevelPlan, given: int) -> dict[str, str]:
+def settled(key: MarkKey | None, top: LevelPlan, given: int) -> dict[str, str]:
     """The settings' part: which mark, or that none was wanted.
 
     Args:
-        choice: what was asked for.
-        key: what `mark_key.key_of` makes of it.
+        key: as `mark_key.key_of` gives it.
         top: the plan of the top level.
         given: its tokens that the song begins with. Where those are all, or the likeliest always comes, nothing is
             drawn that could be marked.
     """
-    return said(key if top.temperature > 0 and given < top.total else None, choice)
+    return said(key, drawn=top.temperature > 0 and given < top.total)
 
 
 def key_to_go_on(settings: Mapping[str, Any], given: OwnKey) -> MarkKey | None:

@@ -106,8 +106,9 @@ class JukeboxModel(Model):
             top_p: only the likeliest tokens that together have this probability, above 0 up to 1; 1 is all.
             batch: how many songs, 1 to 64, with seeds one after another.
             continue_from: a sound file or an `Audio` that the song begins with, all of it.
-            mark: a mark in what is drawn of the top level: True: of the public key; False, and None unless the
-                environment has CLAVILUX_MARK=1: none; the file of a private key, which is made if it is not there.
+            mark: of what is drawn of the top level: None: the public key's mark, or none where the environment has
+                CLAVILUX_MARK=0; True: the public key's; False: none; or the file of a private key, which is made if it
+                is not there. A temperature of 0 draws nothing, and leaves no mark.
             job: a new folder, to which every token is written as it is drawn: `resume` goes on from there.
             job_metadata: JSON values that the job keeps beside its settings.
             progress: called with (seconds done, seconds in all); levels count by their work.
@@ -128,7 +129,7 @@ class JukeboxModel(Model):
             )
             key = key_of(mark)
             top = self.family.plans(settings)[0]
-            settings |= job_mark.settled(mark, key, top, self._given(given, top, settings).shape[1])
+            settings |= job_mark.settled(key, top, self._given(given, top, settings).shape[1])
         about = {
             "checkpoint": self.family.identity["files"], "device": self.family.device.type, "settings": settings,
             "notes": notes, "words": dict(job_metadata or {}),

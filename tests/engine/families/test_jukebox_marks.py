@@ -61,7 +61,7 @@ def test_its_tokens_carry_it_and_its_detector_finds_it(model):
     marked, plain = (model.generate(seed=3, mark=mark, **SKETCH) for mark in (True, False))
     assert p_of(model, marked) < 1e-9 and p_of(model, plain) > 1e-3
     assert torch.equal(model.generate(seed=3, **SKETCH).tokens, plain.tokens)
-    assert "mark" not in model.generate(seconds=2, seed=3, levels=1).receipt
+    assert plain.receipt["mark"] == model.generate(seed=3, **SKETCH).receipt["mark"] == "none"
 
 
 def test_a_row_does_not_depend_on_its_batch_and_other_seeds_are_other_songs(model):
@@ -122,14 +122,21 @@ def test_a_job_goes_on_to_the_same_song(model, tmp_path, private):
         assert not any(key.read_text().strip().encode() in path.read_bytes() for path in job.iterdir())
 
 
-def test_a_job_without_one_goes_on_without_one(model, tmp_path, monkeypatch):
-    plain = model.generate(seed=10, **SKETCH)
-    stopped_at(tmp_path / "song.job", model, 60, seed=10, **SKETCH)
+@pytest.mark.parametrize("old", [False, True])
+def test_a_job_without_one_goes_on_without_one(model, tmp_path, monkeypatch, old):
+    """One that says so, and one from before there were marks, which says nothing."""
+    plain = model.generate(seed=10, mark=False, **SKETCH)
+    stopped_at(tmp_path / "song.job", model, 60, seed=10, mark=False, **SKETCH)
+    if old:
+        path = tmp_path / "song.job" / "job.json"
+        about = json.loads(path.read_text())
+        assert about["settings"].pop("mark") == plain.receipt.pop("mark") == "none"
+        path.write_text(json.dumps(about))
     key = tmp_path / "own.key"
     own = new_key(key)
     with pytest.raises(ValueError, match=f"the key {own.id} is given, and the job was begun without a mark"):
         model.resume(tmp_path / "song.job", mark_key=key)
-    monkeypatch.setenv("CLAVILUX_MARK", "1")
+    monkeypatch.delenv("CLAVILUX_MARK")
     [song] = model.resume(tmp_path / "song.job")
     assert torch.equal(song.tokens, plain.tokens) and song.receipt == plain.receipt
 

@@ -40,9 +40,9 @@ def test_an_unmarked_score_is_not(songs):
     assert find_in_score(songs[1].score, PUBLIC).p > 1e-3
 
 
-def test_a_receipt_without_a_mark_is_what_a_call_without_one_gives(songs):
+def test_the_environment_without_a_mark_is_a_call_without_one(songs):
     again = clavilux.load("aria").generate("string quartet in D", seconds=30, seed=5, temperature=1.05)
-    assert "mark" not in again.receipt and np.array_equal(again.tokens, songs[1].tokens)
+    assert again.receipt["mark"] == "none" and np.array_equal(again.tokens, songs[1].tokens)
 
 
 def test_places_are_onsets_programs_and_ranks():
