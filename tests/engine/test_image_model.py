@@ -60,7 +60,7 @@ def test_a_picture_has_its_size_tokens_and_receipt(apple):
     assert apple.tokens.shape == (1, SIDE**2)
     assert apple.receipt == {
         "model": "toy", "fingerprint": "0f", "dtype": "float32", "prompt": "red apple", "size": SIDE, "seed": 3,
-        "controls": {}, "notes": [],
+        "controls": {}, "notes": [], "mark": "none",
         "settings": {"temperature": 1.0, "top_k": 9, "top_p": 1.0, "guidance": 2.0},
     }  # fmt: skip
 
