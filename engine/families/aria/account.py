@@ -25,7 +25,21 @@ _SILENT = ("bars", "length", "ensemble", "span")
 _SAME_TEMPO, _SAME_PACE = 1.0, 0.15  # quarters a minute; a share: a tempo is moved a little to fill the time
 # What any music has: a number of beats, "16 bars" or "song" beside words that are not known says nothing of them.
 _GENERIC_SLOTS = frozenset(
-    ("tempo", "bars", "length", "metre", "section", "density", "count", "form", "intro", "outro", "ritardando", "drums")
+    (
+        "tempo",
+        "bars",
+        "length",
+        "metre",
+        "section",
+        "density",
+        "count",
+        "form",
+        "intro",
+        "outro",
+        "ritardando",
+        "drums",
+        "alone",
+    )
 )
 _GENERIC_PHRASES = frozenset((("song",), ("songs",), ("ballad",), ("ballads",)))
 _MOST_NEAREST = 5
@@ -173,24 +187,20 @@ def _meaning(claims: tuple[Claim, ...]) -> str:
             parts.append(f"for {', '.join(value[1])}")
         elif slot == "count":
             parts.append(f"{value} players")
-        elif slot == "chords":
-            parts.append("these chords")
         elif slot == "form":
             parts.append(f"the form {value}")
         elif slot in ("intro", "outro"):
             parts.append(f"an {slot} of {value} bars")
-        elif slot == "ritardando":
-            parts.append("slower at the end")
         elif slot == "bars":
             parts.append(f"{value} bars")
         elif slot == "length":
             parts.append(f"{value:g} s")
         else:
-            parts.append(
-                {"mode": f"{value} key", "pace": f"{value} tempo", "drums": f"drums: {value}"}.get(
-                    slot, f"{value} {slot}"
-                )
-            )
+            said = {
+                "mode": f"{value} key", "pace": f"{value} tempo", "drums": f"drums: {value}", "chords": "these chords",
+                "ritardando": "slower at the end", "alone": "unaccompanied",
+            }  # fmt: skip
+            parts.append(said.get(slot, f"{value} {slot}"))
     return ", ".join(parts)
 
 

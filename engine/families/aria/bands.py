@@ -45,6 +45,12 @@ class BandPlan:
     swing: float | None
     without: tuple[str, ...]
 
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Sections in which the melody rests: none where nobody else plays."""
+        drums = {part.name for part in self.band.parts if part.kind == "drums" and self.drums == "none"}
+        return SILENT_LEAD if {part.name for part in self.band.parts} - {*self.without, *drums} else ()
+
 
 def habits_of(style: str) -> Style:
     """What a style is usually like, whether the composer knows it or a band does. ValueError for another name."""
@@ -221,13 +227,13 @@ def arranger_of(plan: BandPlan, sheet: LeadSheet, seed: int, melodists: int = 1)
     return Arranger(sheet, plan.band, seed=seed, drums=plan.drums, without=plan.without, melodists=max(1, melodists))
 
 
-def melody_bars(sheet: LeadSheet, asked: FormOptions) -> list[Bar]:
+def melody_bars(sheet: LeadSheet, asked: FormOptions, plan: BandPlan) -> list[Bar]:
     """What the composer writes: the melody's bars under the sheet's chords, whose basses are the band's to play.
 
     Sections that return return with their melody, which ends on the root of the last chord. Where the sheet was not
     asked for, the melody rests in an intro.
     """
-    bars = ended(plan_sheet(sheet, () if asked.sheet is not None else SILENT_LEAD), 0.0)
+    bars = ended(plan_sheet(sheet, () if asked.sheet is not None else plan.silent), 0.0)
     return [
         replace(bar, chords=bar.chords and tuple((at, replace(c, bass=None)) for at, c in bar.chords)) for bar in bars
     ]

@@ -202,7 +202,9 @@ class FrameGrammar:
             self._bar.bass = {round(q * STEPS): c.bass for q, c in bar.chords or () if c.bass is not None}
             self._bar.ending = ending = Ending.of(bar, STEPS, self._lead)
             enter = 0 if ending is None else ending.at
-            if ending is not None and ending.root is not None and sum(p.most_notes for p in parts.values()) > 1:
+            if ending is not None and sum(part.most_notes for part in parts.values()) < 2:
+                self._bar.bass.pop(enter, None)  # its one note is the melody's
+            elif ending is not None and ending.root is not None:
                 self._bar.bass.setdefault(enter, ending.root)
             self._bar.due = {at: frozenset((self._bar.lowest,)) for at in self._bar.bass}
             self._bar.due[enter] = self._bar.due.get(enter, frozenset()) | self._entering(self._bar)
@@ -271,19 +273,36 @@ class FrameGrammar:
         """Lengths that end with the piece at the latest, and of a single voice where its next note begins."""
         frame = self._frames[at]
         bar = self._opens[self._bar_of[at]]
-        most = bar.left - frame[WHEN]
+        part, most = self._parts[frame[WHOSE]], bar.left - frame[WHEN]
+        if part.leads:
+            most = min(most, bar.length - frame[WHEN])
         if bar.ending is not None:
             if frame[WHEN] == bar.ending.at:
                 return [max(i for i, steps in enumerate(DURATIONS) if steps <= most)]
-            most = bar.ending.at - frame[WHEN]
-        if self._parts[frame[WHOSE]].most_notes == 1:
-            for later in self._frames[at + 1 :]:
-                if later[WHEN] >= BAR or later[WHEN] == OPEN:
-                    break
-                if later[WHOSE] == frame[WHOSE] and later[WHEN] > frame[WHEN]:
-                    most = max(DURATIONS[0], min(most, later[WHEN] - frame[WHEN]))
-                    break
+            most = min(most, bar.ending.at - frame[WHEN])
+        if part.most_notes == 1:
+            most = max(DURATIONS[0], min(most, self._next_of(at) - frame[WHEN]))
         return [i for i, steps in enumerate(DURATIONS) if steps <= most]
+
+    def _next_of(self, at: int) -> int:
+        """The position at which the part of a frame begins its next note in the bar, as far as that is known.
+
+        A melody is not to sound then: what is not known yet may be its next note, and so may what follows a chord.
+        """
+        frame, when = self._frames[at], 10**9
+        leads = self._parts[frame[WHOSE]].leads
+        for later in self._frames[at + 1 :]:
+            if later[WHEN] == OPEN:
+                return when
+            if later[WHEN] >= BAR:
+                break
+            if later[WHEN] > frame[WHEN] and (later[WHOSE] == frame[WHOSE] or (leads and later[WHOSE] == OPEN)):
+                return later[WHEN]
+            if leads and later[WHEN] > frame[WHEN] and later[WHOSE] == CHORD:
+                when = min(when, later[WHEN])
+        else:
+            return when
+        return 10**9
 
     def _forces(self, at: int) -> list[int]:
         return list(range(NO_FORCE + 1, FORCES + 1))

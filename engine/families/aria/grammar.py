@@ -31,7 +31,7 @@ _NO_PROGRAM = -1  # before a bar's first Program token
 @dataclass(frozen=True)
 class Part:
     """One part of the ensemble: the program it is written as, its pitches (low, high) in written pitch, how many notes
-    it may begin at once, and whether it is a melody by itself.
+    it may begin at once, and whether it is a melody by itself, of which one note ends before the next one begins.
     """
 
     program: int
@@ -80,6 +80,8 @@ class ScoreGrammar:
         self._bodies: list[list[int]] = []  # of each bar the tokens after its head
         self._tops: dict[int, list[int]] = {program: [] for program in self._all}  # the highest drawn at each onset
         self._silent = dict.fromkeys(self._all, 0)  # bars since each part played
+        self._ends = dict.fromkeys(self._all, 0.0)  # quarters from the start at which the last note of each ends
+        self._heard = (0, _NO_PROGRAM)  # the position and the program of the token that came, a forced one too
         self._chord: Chord | None = None
         self.done = False
         self._open_bar(tempo)
@@ -90,6 +92,7 @@ class ScoreGrammar:
         bar = self._bars[self._index]
         self._begun = sum(bar_quarters(b.metre) for b in self._bars[: self._index])
         self._quarters_left = quarters_to_end(self._bars, self._index)
+        self._line_left = self._quarters_of_line()
         playing = self._playing[self._index] if self._playing is not None else None
         self._parts = {p: part for p, part in self._all.items() if playing is None or p in playing}
         tokens = self._tokens
@@ -108,7 +111,9 @@ class ScoreGrammar:
         if self._ending is not None:
             self._latest = self._ending.at
             alone = sum(part.most_notes for part in self._parts.values()) < 2
-            if self._ending.root is not None and not alone:
+            if alone:  # its one note is the melody's
+                self._bass_at.pop(self._ending.at, None)
+            elif self._ending.root is not None:
                 self._bass_at.setdefault(self._ending.at, self._ending.root)
         self._forced = [
             tokens.metre_id(bar.metre),
@@ -199,6 +204,7 @@ class ScoreGrammar:
         """Take note of the token [1] that came."""
         token = int(tokens[0])
         kind, value = self._kinds[token], self._values[token]
+        self._hear(token)
         if self._head_left:
             self._head_left -= 1
         elif kind != "Bar":
@@ -243,6 +249,37 @@ class ScoreGrammar:
             leading = self._leading()
             self._leads_on = leading is not None and leading.goes_on(pitch, self._parts[self._program].high)
 
+    def _hear(self, token: int) -> None:
+        """Take note of until when each part sounds."""
+        kind, value = self._kinds[token], self._values[token]
+        if kind == "Position":
+            self._heard = value, self._heard[1]
+        elif kind == "Program":
+            self._heard = self._heard[0], value
+        elif kind == "Duration":
+            beats = self._heard[0] / 12 + self._tokens.duration_beats[token]
+            self._ends[self._heard[1]] = self._begun + float(beats) * 4 / self._unit
+
+    def _is_free(self, program: int, position: int) -> bool:
+        """Whether a part may begin a note at a position: a melody's last one is over."""
+        return not self._all[program].leads or self._ends[program] <= self._begun + position / 3 / self._unit + 1e-6
+
+    def _quarters_of_line(self) -> float:
+        """From the bar's start to where a melody's notes end at the latest, so that they leave room for those of the
+        next bar: to the middle of it, or to its beginning where its notes stand already.
+        """
+        length = bar_quarters(self._bars[self._index].metre)
+        found = length
+        for at, bar in enumerate(self._bars[:-1]):
+            if self._index in (at, bar.returns):
+                following = self._bars[at + 1]
+                stands = following.returns is not None and following.returns != self._index + 1
+                if stands or following.rests:
+                    return length
+                basses = [quarter for quarter, chord in following.chords or () if chord.bass is not None]
+                found = length + min([bar_quarters(following.metre) / 2, *basses])
+        return found
+
     def _allow_pitches(self) -> None:
         """The part's pitches above those it has here; in a last bar whose chord is given, that chord's alone."""
         part = self._parts[self._program]
@@ -274,9 +311,14 @@ class ScoreGrammar:
 
     def _allow_durations(self) -> None:
         """Lengths that end with the piece at the latest, or before its last notes begin; of those the longest."""
-        quarters_left = self._quarters_left - self._position / 3 / self._unit
+        here = self._position / 3 / self._unit
+        quarters_left = self._quarters_left - here
+        if self._all[self._program].leads and not self._ends_here():
+            quarters_left = min(quarters_left, self._line_left - here)
+            basses = [position for position in self._bass_at if position > self._position]
+            quarters_left = min([quarters_left, *(at / 3 / self._unit - here for at in basses)])
         if self._ending is not None and not self._ends_here():
-            quarters_left = (self._ending.at - self._position) / 3 / self._unit
+            quarters_left = min(quarters_left, (self._ending.at - self._position) / 3 / self._unit)
         beats = self._tokens.duration_beats[self._duration_ids]
         fitting = self._duration_ids[beats <= quarters_left * self._unit / 4 + 1e-6]
         if self._ends_here():
@@ -305,14 +347,16 @@ class ScoreGrammar:
         here = self._at_position.get(self._program, 0)
         part = self._parts.get(self._program)
         if begun < MOST_NOTES_AT_ONCE:
-            if part and here < part.most_notes and max(self._lowest, self._floor) <= part.high:
+            plays = part is not None and here < part.most_notes and self._is_free(self._program, self._position)
+            if part and plays and max(self._lowest, self._floor) <= part.high:
                 self._allow_pitches()
             waits = self._ending is not None and not self._ends_here()
             others = self._parts if waits else self._entering or self._parts
             room = 11 if self._bars[self._index].section == "last" else 0  # an octave, which holds the chord's notes
             for program in others:
                 reaches = self._parts[program].high >= self._floor + room
-                if program not in self._at_position and program != self._program and reaches:
+                other = program not in self._at_position and program != self._program
+                if other and reaches and self._is_free(program, self._position):
                     mask[self._program_ids[program]] = True
         if self._last == "Position":
             if self._free and self._position % 12 == 0:
@@ -326,6 +370,10 @@ class ScoreGrammar:
             return
         until = min(self._due, default=10**6)
         later = (self._positions > self._position) & (self._positions <= min(until, self._latest))
-        mask[self._position_ids[later]] = True
+        for place in np.flatnonzero(later):
+            position = int(self._positions[place])
+            begins = any(self._is_free(program, position) for program in self._parts)
+            if begins or position == until or (self._free and position % 12 == 0):
+                mask[self._position_ids[place]] = True
         if not self._due and self._notes and (self._ending is None or self._ends_here()):
             mask[self._bar_id] = True

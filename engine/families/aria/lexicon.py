@@ -220,6 +220,10 @@ _DRUM_WORDS = {
     "sticks": "cross stick, cross sticks, side stick, rim clicks",
 }
 
+_ALONE_WORDS = (
+    "alone, solo, unaccompanied, without accompaniment, no accompaniment, single line, monophonic, a single voice, "
+    "allein, unbegleitet, ohne begleitung, seul, seule, sans accompagnement, senza accompagnamento"
+)
 _COUNTS = {2: "duet, duo, duett", 3: "trio, trios", 4: "quartet, quartett, quartetto", 5: "quintet, quintett"}
 
 
@@ -233,7 +237,7 @@ JOINS = _set("and or nor und oder et ou e y o")
 BREAKS = _set("but only just instead rather")  # what follows these is meant
 
 # Phrases that look like something else and claim nothing.
-_IDLE = ("non troppo", "ma non troppo", "non tanto", "not only", "grand", "no matter", "solo", "to study")
+_IDLE = ("non troppo", "ma non troppo", "non tanto", "not only", "grand", "no matter", "to study")
 
 # Styles that nothing is known of, though a word in their name is: "drum and bass" is no piece for double bass.
 STRANGE = frozenset(
@@ -299,6 +303,7 @@ def _table() -> dict[Phrase, tuple[Claim, ...]]:
                            ("metre", _METRE_WORDS), ("count", _COUNTS), ("drums", _DRUM_WORDS)):  # fmt: skip
         for value, words in by_value.items():
             add(_split(words), (slot, value, WORD))
+    add(_split(_ALONE_WORDS), ("alone", True, WORD))
     for implied_values, words in _MOODS:
         implied = tuple(
             (slot, value, MOOD) for slot, value in zip(("mode", "pace", "density"), implied_values, strict=True)

@@ -26,6 +26,7 @@ from clavilux.families.aria.tunes import (
     session_of,
     tune_of,
     tune_sheet,
+    unaccompanied,
     with_players,
 )
 from clavilux.families.aria.usual_forms import usual_form
@@ -102,7 +103,7 @@ def outline_of(
     sheet = None
     if plan is not None and not (session and asked.shaped):
         sheet = bands.sheet_of(plan, asked, controls, length.tempo, length.bars, request.seed)
-        bars = bands.melody_bars(sheet, asked)
+        bars = bands.melody_bars(sheet, asked, plan)
     elif asked.sheet is not None:
         bars = plan_sheet(players_of(asked.sheet)[0], continues=continues)
     elif asked.shaped:
@@ -162,6 +163,9 @@ def settled(parsed: ParsedPrompt, seed: int, options: dict[str, Any]) -> Settlem
         apart = [name for name in controls.instruments if name not in controls.unison[1:]]
         plan, playing = with_players(plan, tune, apart, drums_asked)
         controls = replace(controls, instruments=playing)
+    if parsed.alone and not (tune is not None and tune.has_chords):
+        apart = [name for name in controls.instruments if name not in controls.unison[1:]]
+        plan = unaccompanied(plan, apart)
     return Settlement(bands.with_band(controls, plan), plan, asked)
 
 

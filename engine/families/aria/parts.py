@@ -15,6 +15,7 @@ from clavilux.families.aria.tunes import Tune
 
 # Choirs of voices begin several notes at once, single voices one for each player.
 _CHOIR_NOTES = 4
+_ONE_VOICE = (55, 79)  # pitches of a single one
 # Pitches of a band's melody, and the semitones that it has at least; left alone it sinks among the chords.
 _LOWEST_LEAD, _HIGHEST_LEAD, _LEAD_SPAN = 60, 82, 19
 _RIGHT_HAND = (67, 12)  # likewise of a dance's right hand, which breaks chords when it lies lower
@@ -64,6 +65,9 @@ def parts_of(names: Sequence[str], shift: int) -> tuple[list[Part], dict[int, in
         most = 2 if len(set(names)) == 1 and instrument.program in (40, 41, 42, 110) and most == 1 else most
         programs[written] = instrument.program
         parts.append(Part(written, low + shift, high + shift, most))
+    if len(parts) == 1 and parts[0].most_notes == 1:
+        low, high = RANGES[INSTRUMENTS[names[0]].program] if names[0] != "voice" else _ONE_VOICE
+        parts[0] = replace(parts[0], low=low + shift, high=high + shift, leads=True)
     return parts, programs
 
 

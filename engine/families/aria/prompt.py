@@ -52,8 +52,8 @@ class ParsedPrompt:
     and cannot be done. `blank` is a prompt with nothing in it; `definite` one that says which music is meant.
     `bars` and `length` are how long the piece is to be, in bars or in seconds; `form` is text for `read_form`, `intro`
     and `outro` are bars, `ritardando` slows down at the end. `kind` is what music is named ("jig"), as the lexicon's
-    forms are. `drums` is how a band's are played, one of `DRUM_SETS`. `unread` is the number of characters beyond
-    `MAX_READ`.
+    forms are. `alone`: nobody accompanies. `drums` is how a band's are played, one of `DRUM_SETS`. `unread` is the
+    number of characters beyond `MAX_READ`.
     """
 
     style: str | None = None
@@ -87,6 +87,7 @@ class ParsedPrompt:
     outro: int | None = None
     ritardando: bool = False
     drums: str | None = None
+    alone: bool = False
 
 
 def parse_prompt(prompt: str) -> ParsedPrompt:
@@ -116,7 +117,7 @@ def parse_prompt(prompt: str) -> ParsedPrompt:
     return ParsedPrompt(
         style=values.get("style"),
         instruments=names[:MAX_INSTRUMENTS],
-        players=values.get("count") if not names else None,
+        players=None if names else values.get("count") or (1 if values.get("alone") else None),
         ensemble=scored_for if scored_style == values.get("style") else (),
         key=values.get("key"),
         mode=values.get("mode"),
@@ -145,6 +146,7 @@ def parse_prompt(prompt: str) -> ParsedPrompt:
         outro=values.get("outro"),
         ritardando=bool(values.get("ritardando")),
         drums=values.get("drums"),
+        alone=bool(values.get("alone")),
     )
 
 

@@ -110,7 +110,7 @@ class Rewriting:
         self._shift = shift = shift_to_c(controls.key.tonic)
         self._moved = aria.writing.moved(shift)
         parts, self._programs = parts_of(controls.instruments, shift)
-        parts = [self._together(part, shift) for part in parts]
+        parts = [self._together(part, shift, len(parts) == 1) for part in parts]
         self._first = max(0, min(self._new, default=0) - CONTEXT_BARS)
         prefix = PrefixControls(
             style=aria.styles.index(controls.style),
@@ -237,14 +237,14 @@ class Rewriting:
         found = frozenset(written for written, program in self._programs.items() if program in plays)
         return found or None
 
-    def _together(self, part: Part, shift: int) -> Part:
+    def _together(self, part: Part, shift: int, leads: bool) -> Part:
         """The part, within the ranges of those who double it."""
         plays = self._programs[part.program]
         for double in self._doubles:
             if INSTRUMENTS[self._voices[double.of[0]][0]].program == plays:
                 own = RANGES[INSTRUMENTS[instrument_of(double.program)].program]
                 low, high = (pitch + shift - double.semitones for pitch in own)
-                part = replace(part, low=max(part.low, low), high=min(part.high, high), most_notes=1)
+                part = replace(part, low=max(part.low, low), high=min(part.high, high), most_notes=1, leads=leads)
         return part
 
     def _written(self) -> Score:

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from clavilux.audio.arranging.band import Band, Part
+from clavilux.audio.arranging.band import TONES, Band, Part
 from clavilux.audio.arranging.forms import section_bars, usual_dynamic
 from clavilux.audio.arranging.library import load_band
 from clavilux.audio.harmony import Key
 from clavilux.audio.lead_sheet import LeadSheet, SheetBar, SheetSection
-from clavilux.families.aria.bands import SILENT_LEAD, BandPlan, named_of
+from clavilux.families.aria.bands import BandPlan, named_of
 from clavilux.families.aria.form import Bar, linked
 from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, RANGES
 from clavilux.families.aria.lexicon import KINDS
@@ -140,7 +140,8 @@ def session_of(parsed: ParsedPrompt, names: Sequence[str]) -> str | None:
     if tune is None or tune.session is None or parsed.style not in (KINDS[kind], *SESSIONS):
         return None
     players = [name for name in dict.fromkeys(names) if name != "drums"]
-    if parsed.style in SESSIONS or (not players and parsed.players != 1) or _accompanies_himself(tune, players):
+    nobody = not players and (parsed.players != 1 or tune.has_chords)
+    if parsed.style in SESSIONS or nobody or _accompanies_himself(tune, players):
         return tune.session
     melodists = melodists_of(kind, parsed.style, players) or players[:1]
     others = [name for name in players if name not in melodists]
@@ -169,6 +170,28 @@ def with_players(
     return plan, (first, *dict.fromkeys(named_of(part.program) for part in found.values()))
 
 
+def unaccompanied(plan: BandPlan, names: Sequence[str]) -> BandPlan:
+    """The band without all who are not among `names`; the first, if nobody else is, has its chords and bass in his own
+    hands, where he can.
+    """
+    first, *others = dict.fromkeys(names)
+    own_first = sorted(plan.band.parts, key=lambda part: part.program != INSTRUMENTS[first].program)
+    hands = _in_hands(own_first, first) if not others and _accompanies(first) else []
+    if any(_has_bass(plan.band, part) for part in hands if part.kind == "chords"):
+        hands = [part for part in hands if part.kind == "chords"]
+    own = {part.name: part for part in hands}
+    kept = {*own, *(part.name for part in plan.band.parts if named_of(part.program) in others)}
+    silent = tuple(part.name for part in plan.band.parts if part.name not in kept or part.kind == "drums")
+    band = replace(plan.band, parts=tuple(own.get(part.name, part) for part in plan.band.parts))
+    return replace(plan, band=band, without=silent, drums="none")
+
+
+def _has_bass(band: Band, part: Part) -> bool:
+    """Whether a part that plays chords strikes their basses too."""
+    rows = [row for pattern in band.patterns if pattern.part == part.name for _, row in pattern.rows]
+    return any(symbol in TONES for row in rows for symbol in row)
+
+
 def _accompanies_himself(tune: Tune, names: Sequence[str]) -> bool:
     return tune.has_chords and len(names) == 1 and INSTRUMENTS[names[0]].program in HANDS
 
@@ -186,20 +209,25 @@ def _seated(session: Band, names: Sequence[str]) -> dict[str, list[Part]]:
         own += [part for part in free if INSTRUMENTS[named_of(part.program)].written_as == sound][:1]
         free = [part for part in free if part not in own]
     for name, own in seats.items():
-        instrument = INSTRUMENTS[name]
-        if own or not _accompanies(name):
-            continue
-        low, high = RANGES[instrument.program]
-        taken = [next((part for part in free if part.kind == kind), None) for kind in ("chords", "bass")]
-        free = [part for part in free if part not in taken]
-        own += [
-            replace(
-                part, program=instrument.program, low=max(low, part.low), high=min(high, part.high),
-                root=max(low, part.root), strum_ms=0.0,
-            )
-            for part in taken if part is not None
-        ]  # fmt: skip
+        if not own and _accompanies(name):
+            own += _in_hands(free, name)
+            taken = {part.name for part in own}
+            free = [part for part in free if part.name not in taken]
     return seats
+
+
+def _in_hands(parts: Sequence[Part], name: str) -> list[Part]:
+    """The first of the parts that plays chords and the first that plays a bass, on one instrument."""
+    program = INSTRUMENTS[name].program
+    low, high = RANGES[program]
+    found = [next((part for part in parts if part.kind == kind), None) for kind in ("chords", "bass")]
+    return [
+        replace(
+            part, program=program, low=max(low, part.low), high=min(high, part.high), root=max(low, part.root),
+            strum_ms=0.0,
+        )
+        for part in found if part is not None
+    ]  # fmt: skip
 
 
 def _accompanies(name: str) -> bool:
@@ -222,7 +250,7 @@ def tune_sheet(bars: Sequence[Bar], plan: BandPlan, key: Key, tempo: float, seed
             like: section_bars(plan.band, key, like, len(own), metre, seed) for like, _ in {bar.like for bar in own}
         }
         own = [replace(bar, chords=bar.chords or usual[bar.like[0]][bar.like[1]].chords) for bar in own]
-        if name in SILENT_LEAD:
+        if name in plan.silent:
             own = [replace(bar, players=()) for bar in own]
         found += own
         sheet_bars = tuple(SheetBar(metre, bar.chords or ()) for bar in own)
