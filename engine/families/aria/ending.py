@@ -34,15 +34,18 @@ class Ending:
         root = bar.chords[-1][1].root if bar.chords else None
         return cls(round(max([bar.final, *changes]) * in_quarter), root, lead)
 
-    def pitches(self, pitches: Sequence[int], begun: int, more: int) -> list[int]:
+    def pitches(self, pitches: Sequence[int], begun: int, more: int, fewest: int = 0) -> list[int]:
         """Of ascending pitches of the lead's next note those after which its highest can be the root.
 
-        `begun` are the notes that it has there, `more` those that it may begin above this one. Where no root is among
-        the pitches, the first note may be any of them.
+        `begun` are the notes that it has there, `more` those that it may begin above this one, `fewest` those that it
+        has to begin, this one among them. Where no root is among the pitches, the first note may be any of them.
         """
         roots = [pitch for pitch in pitches if pitch % 12 == self.root]
         if not roots:
             return [] if begun else list(pitches)
+        below = [pitch for pitch in pitches if pitch < roots[-1]]
+        if fewest == 1 or (fewest > 1 and below):
+            return roots if fewest == 1 else below
         return [pitch for pitch in pitches if pitch % 12 == self.root or (more > 0 and pitch < roots[-1])]
 
     def goes_on(self, pitch: int, high: int) -> bool:

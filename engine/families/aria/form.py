@@ -231,6 +231,23 @@ def quarters_to_end(bars: Sequence[Bar], index: int) -> float:
     return min(_to_end(bars, at) for at, bar in enumerate(bars) if index in (at, bar.returns))
 
 
+def quarters_of_line(bars: Sequence[Bar], index: int) -> float:
+    """From the start of a bar to where a melody's notes end at the latest, so that they leave room for those of the
+    next bar: to the middle of it, or to its beginning where its notes stand already.
+    """
+    length = bar_quarters(bars[index].metre)
+    found = length
+    for at, bar in enumerate(bars[:-1]):
+        if index in (at, bar.returns):
+            following = bars[at + 1]
+            stands = following.returns is not None and following.returns != index + 1
+            if stands or following.rests:
+                return length
+            basses = [quarter for quarter, chord in following.chords or () if chord.bass is not None]
+            found = length + min([bar_quarters(following.metre) / 2, *basses])
+    return found
+
+
 def _to_end(bars: Sequence[Bar], index: int) -> float:
     following = next((at for at in range(index + 1, len(bars)) if bars[at].name and bars[at].number == 0), len(bars))
     quarters = sum(bar_quarters(bar.metre) for bar in bars[index:following])

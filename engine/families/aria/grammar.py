@@ -18,8 +18,9 @@ from clavilux.audio.codecs.remi import ScoreTokens
 from clavilux.audio.harmony import Chord
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.ending import Ending
-from clavilux.families.aria.form import Bar, quarters_to_end
+from clavilux.families.aria.form import Bar, quarters_of_line, quarters_to_end
 from clavilux.families.aria.leaning import part_leaning, pitch_leaning, return_leaning
+from clavilux.families.aria.voices import Voices
 from clavilux.marking import MOST_CHOICES, TICKS, Place
 
 MOST_NOTES_AT_ONCE = 10  # begun at one position by all parts together
@@ -31,7 +32,8 @@ _NO_PROGRAM = -1  # before a bar's first Program token
 @dataclass(frozen=True)
 class Part:
     """One part of the ensemble: the program it is written as, its pitches (low, high) in written pitch, how many notes
-    it may begin at once, and whether it is a melody by itself, of which one note ends before the next one begins.
+    it may begin at once, whether it is a melody by itself, of which one note ends before the next one begins, and of
+    how many voices that sound together it is; 0 for any.
     """
 
     program: int
@@ -39,6 +41,7 @@ class Part:
     high: int
     most_notes: int
     leads: bool = False
+    voices: int = 0
 
 
 class ScoreGrammar:
@@ -79,8 +82,11 @@ class ScoreGrammar:
         self._index = -1
         self._bodies: list[list[int]] = []  # of each bar the tokens after its head
         self._tops: dict[int, list[int]] = {program: [] for program in self._all}  # the highest drawn at each onset
+        alone = len(self._all) == 1
+        self._together = next((Voices(part.voices) for part in parts if alone and part.voices), None)
         self._silent = dict.fromkeys(self._all, 0)  # bars since each part played
         self._ends = dict.fromkeys(self._all, 0.0)  # quarters from the start at which the last note of each ends
+        self._pitch = 0  # that came last
         self._heard = (0, _NO_PROGRAM)  # the position and the program of the token that came, a forced one too
         self._chord: Chord | None = None
         self.done = False
@@ -92,7 +98,7 @@ class ScoreGrammar:
         bar = self._bars[self._index]
         self._begun = sum(bar_quarters(b.metre) for b in self._bars[: self._index])
         self._quarters_left = quarters_to_end(self._bars, self._index)
-        self._line_left = self._quarters_of_line()
+        self._line_left = quarters_of_line(self._bars, self._index)
         playing = self._playing[self._index] if self._playing is not None else None
         self._parts = {p: part for p, part in self._all.items() if playing is None or p in playing}
         tokens = self._tokens
@@ -254,31 +260,21 @@ class ScoreGrammar:
         kind, value = self._kinds[token], self._values[token]
         if kind == "Position":
             self._heard = value, self._heard[1]
+            if self._together is not None:
+                self._together.move(self._begun + value / 3 / self._unit)
         elif kind == "Program":
             self._heard = self._heard[0], value
+        elif kind == "Pitch":
+            self._pitch = value
         elif kind == "Duration":
             beats = self._heard[0] / 12 + self._tokens.duration_beats[token]
             self._ends[self._heard[1]] = self._begun + float(beats) * 4 / self._unit
+            if self._together is not None:
+                self._together.begin(self._pitch, self._ends[self._heard[1]])
 
     def _is_free(self, program: int, position: int) -> bool:
         """Whether a part may begin a note at a position: a melody's last one is over."""
         return not self._all[program].leads or self._ends[program] <= self._begun + position / 3 / self._unit + 1e-6
-
-    def _quarters_of_line(self) -> float:
-        """From the bar's start to where a melody's notes end at the latest, so that they leave room for those of the
-        next bar: to the middle of it, or to its beginning where its notes stand already.
-        """
-        length = bar_quarters(self._bars[self._index].metre)
-        found = length
-        for at, bar in enumerate(self._bars[:-1]):
-            if self._index in (at, bar.returns):
-                following = self._bars[at + 1]
-                stands = following.returns is not None and following.returns != self._index + 1
-                if stands or following.rests:
-                    return length
-                basses = [quarter for quarter, chord in following.chords or () if chord.bass is not None]
-                found = length + min([bar_quarters(following.metre) / 2, *basses])
-        return found
 
     def _allow_pitches(self) -> None:
         """The part's pitches above those it has here; in a last bar whose chord is given, that chord's alone."""
@@ -287,6 +283,8 @@ class ScoreGrammar:
         bass = self._bass_at.get(self._position)
         if bass is not None:
             high = min(high, low + BASS_SPAN)
+        if self._together is not None:
+            high = max(low, min(high, self._together.highest(self._tops[self._program])))
         here = self._pitch_ids[max(0, low - self._first_pitch) : max(0, high + 1 - self._first_pitch)]
         if bass is not None:
             here = here[[self._values[i] % 12 == bass for i in here]]
@@ -298,7 +296,8 @@ class ScoreGrammar:
             own, others = self._at_position.get(self._program, 0), sum(self._at_position.values())
             pitches = [self._values[i] for i in here]
             more = min(part.most_notes - own, MOST_NOTES_AT_ONCE - others) - 1
-            here = here[np.isin(pitches, leading.pitches(pitches, own, more))]
+            fewest = self._together.missing if self._together is not None else 0
+            here = here[np.isin(pitches, leading.pitches(pitches, own, more, fewest))]
         self._mask[here] = True
 
     def _ends_here(self) -> bool:
@@ -326,6 +325,21 @@ class ScoreGrammar:
             fitting = fitting[self._tokens.duration_beats[fitting] == longest]
         self._mask[fitting] = True
 
+    def _lacks_voices(self) -> bool:
+        """Whether another voice begins with those of the part that begin here."""
+        own = self._at_position.get(self._program, 0)
+        if self._together is None or not own or not self._together.missing:
+            return False
+        part = self._parts[self._program]
+        return own < min(part.most_notes, MOST_NOTES_AT_ONCE) and max(self._lowest, self._floor) <= part.high
+
+    def _sounding_until(self, later: np.ndarray) -> float:
+        """The position up to which enough voices sound: the next one stands there at the latest, where one may."""
+        if self._together is None or self._ends_here():
+            return np.inf
+        position = (self._together.until - self._begun) * 3 * self._unit + 1e-6
+        return position if (later & (self._positions <= position)).any() else np.inf
+
     def _allow_bass(self) -> None:
         """A chord over a bass begins with that note, in the part that reaches lowest."""
         program = min(self._parts.values(), key=lambda part: part.low).program
@@ -340,7 +354,7 @@ class ScoreGrammar:
         if self._position in self._bass_at:
             self._allow_bass()
             return
-        if self._leads_on:
+        if self._leads_on or self._lacks_voices():
             self._allow_pitches()
             return
         begun = sum(self._at_position.values())
@@ -370,10 +384,12 @@ class ScoreGrammar:
             return
         until = min(self._due, default=10**6)
         later = (self._positions > self._position) & (self._positions <= min(until, self._latest))
-        for place in np.flatnonzero(later):
+        sounding = self._sounding_until(later)
+        for place in np.flatnonzero(later & (self._positions <= sounding)):
             position = int(self._positions[place])
             begins = any(self._is_free(program, position) for program in self._parts)
             if begins or position == until or (self._free and position % 12 == 0):
                 mask[self._position_ids[place]] = True
-        if not self._due and self._notes and (self._ending is None or self._ends_here()):
+        whole = not self._due and sounding >= self._positions[-1]
+        if whole and self._notes and (self._ending is None or self._ends_here()):
             mask[self._bar_id] = True

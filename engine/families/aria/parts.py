@@ -16,6 +16,7 @@ from clavilux.families.aria.tunes import Tune
 # Choirs of voices begin several notes at once, single voices one for each player.
 _CHOIR_NOTES = 4
 _ONE_VOICE = (55, 79)  # pitches of a single one
+HYMN_VOICES = 4
 # Pitches of a band's melody, and the semitones that it has at least; left alone it sinks among the chords.
 _LOWEST_LEAD, _HIGHEST_LEAD, _LEAD_SPAN = 60, 82, 19
 _RIGHT_HAND = (67, 12)  # likewise of a dance's right hand, which breaks chords when it lies lower
@@ -48,6 +49,12 @@ class Cast:
     def sounding(self, players: Sequence[str] | None) -> frozenset[int] | None:
         """The programs of players; None for everybody."""
         return None if players is None else frozenset(self.by_name[name][1] for name in players if name in self.by_name)
+
+    def in_voices(self, count: int) -> Cast:
+        """The cast where one who can begin so many notes at once plays alone, in so many voices; itself for another."""
+        if len(self.parts) > 1 or self.parts[0].most_notes < count:
+            return self
+        return replace(self, parts=(replace(self.parts[0], voices=count),))
 
 
 def parts_of(names: Sequence[str], shift: int) -> tuple[list[Part], dict[int, int]]:
