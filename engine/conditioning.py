@@ -95,6 +95,21 @@ class Conditioning:
             return self
         return replace(self, prefix=prefix, additive=additive, window_prefixes=(), output_additive=output)
 
+    def take_rows(self, rows: Sequence[int]) -> "Conditioning":
+        """The same for some of its rows, in the given order."""
+        if self.rows is None:
+            return self
+        index = torch.tensor(list(rows))
+
+        def taken(part: torch.Tensor | None) -> torch.Tensor | None:
+            return None if part is None else part[index.to(part.device)]
+
+        return Conditioning(
+            taken(self.prefix), taken(self.memory), taken(self.memory_mask), taken(self.additive),
+            tuple(part[index.to(part.device)] for part in self.window_prefixes), taken(self.pad_lengths),
+            taken(self.output_additive),
+        )  # fmt: skip
+
     def padded_memory(self, multiple: int) -> "Conditioning":
         """The same with a memory whose length is a multiple of `multiple`; what is added to it is masked."""
         memory = self.memory

@@ -5,7 +5,7 @@ Knows tokens, windows and where reading goes on. Does not know how the next toke
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -79,12 +79,18 @@ class ContextWindow:
         Raises:
             ValueError: there is no room, and no windows.
         """
+        latest, logits = self.read_to_step(tokens)
+        return self.decoder.step(latest, self.state) if logits is None else logits
+
+    def read_to_step(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """As `read`, but a step is left to the caller: (its tokens [B, K], None), else (anything, the logits)."""
         kept, latest = self._take(tokens)
         begun = self.state.position >= max(1, self._given.num_prefix)
         if begun and not kept.shape[2] and latest.shape[2] == 1:
-            return self.decoder.step(latest[:, :, 0], self.state)
+            return latest[:, :, 0], None
         with part("prefill", tokens.device):
-            return self._prefill(torch.cat([kept, latest], 2).repeat(self._blocks, 1, 1), self.state)
+            logits = self._prefill(torch.cat([kept, latest], 2).repeat(self._blocks, 1, 1), self.state)
+        return latest[:, :, :0], logits
 
     def read_all(self, tokens: torch.Tensor) -> torch.Tensor:
         """Read the next tokens [B, K, n], n of 1 or more; the logits [R * B, K, n, V] after each of them.
@@ -157,6 +163,74 @@ class ContextWindow:
     def _none(self, batch: int) -> torch.Tensor:
         device = self.decoder.embed.weight.device
         return torch.zeros(batch, self.decoder.spec.codebooks, 0, dtype=torch.int64, device=device)
+
+
+class Readers:
+    """The rows of a batch as they are read: all together, or each by itself where it is asked for.
+
+    What is added waits until a row is asked for. A pass over several positions rounds otherwise than steps do; a row by
+    itself is read in the parts in which it would be alone, whatever the others wait for, and so has the same bits.
+    Steps of several rows are made together: a row that is forced costs no step, and later a pass of its own.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        batch: int,
+        *,
+        apart: bool,
+        blocks: int = 1,
+        conditioning: Conditioning | None = None,
+        windows: Windows | None = None,
+        layout: Layout | None = None,
+        total: int | None = None,
+    ) -> None:
+        """Args: as for `ContextWindow`; `apart`: each row by itself."""
+        self._decoder, self._batch = decoder, batch
+        self._groups = [[row] for row in range(batch)] if apart else [list(range(batch))]
+        self._rows = [[block * batch + row for block in range(blocks) for row in group] for group in self._groups]
+        given = Conditioning() if conditioning is None else conditioning
+        self._windows = [
+            ContextWindow(
+                decoder, len(group), blocks=blocks, conditioning=given.take_rows(rows) if apart else given,
+                windows=windows, layout=layout, total=total,
+            )
+            for group, rows in zip(self._groups, self._rows, strict=True)
+        ]  # fmt: skip
+        self._waiting: list[list[torch.Tensor]] = [[] for _ in self._groups]
+
+    def add(self, tokens: torch.Tensor) -> None:
+        """Take the next tokens [B, K, n] of all rows."""
+        for group, waiting in zip(self._groups, self._waiting, strict=True):
+            waiting.append(tokens[group] if len(self._groups) > 1 else tokens)
+
+    def read(self, rows: Sequence[int]) -> torch.Tensor:
+        """Read all that waits, of those rows at least; the logits [R * B, K, V] after it, zeros for rows not read."""
+        asked = [index for index, group in enumerate(self._groups) if not set(rows).isdisjoint(group)]
+        found: dict[int, torch.Tensor] = {}
+        steps: dict[int, torch.Tensor] = {}
+        for index in asked:
+            tokens = torch.cat(self._waiting[index], 2)
+            self._waiting[index] = [tokens[:, :, :0]]
+            latest, logits = self._windows[index].read_to_step(tokens)
+            if logits is None:
+                steps[index] = latest
+            else:
+                found[index] = logits
+        if len(steps) == 1:
+            ((index, latest),) = steps.items()
+            found[index] = self._decoder.step(latest, self._windows[index].state)
+        elif steps:
+            states = [self._windows[index].state for index in steps]
+            logits = self._decoder.step_apart(torch.cat(list(steps.values())), states)
+            found |= dict(zip(steps, logits.split([state.batch for state in states]), strict=True))
+        if len(self._groups) == 1:
+            return found[0]
+        first = next(iter(found.values()))
+        whole = first.new_zeros(self._batch * len(self._rows[0]), *first.shape[1:])
+        for index, logits in found.items():
+            whole[self._rows[index]] = logits
+        return whole
 
 
 def first_window(

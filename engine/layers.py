@@ -4,8 +4,8 @@ Each knows two ways to run: `forward` over many positions (training, a prompt) a
 are made for it. Knows no embedding, no head and no checkpoint's names.
 """
 
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +20,24 @@ from clavilux.kernels.prefill_attention import prefill_attention
 from clavilux.kernels.quantized import Int8Weight, PackedWeight
 from clavilux.kernels.rotary import rms, rotate
 from clavilux.spec import DecoderSpec
-from clavilux.state import LayerMemory, extended
+from clavilux.state import DecodeState, LayerMemory, extended
 
 KV = tuple[Tensor, Tensor]  # keys and values
 Cache = tuple[Tensor, Tensor, int]  # keys and values [B, H, slots, E], and the position that is read next
+
+
+class StepPart(NamedTuple):
+    """What a layer reads of one of several states that are stepped together: its cache, as `Attention.heads`."""
+
+    k: Tensor
+    v: Tensor
+    length: int
+    starts: Tensor | None
+
+    @classmethod
+    def of(cls, state: DecodeState, layer: int) -> "StepPart":
+        """That of a state which is about to be stepped."""
+        return cls(state.k[layer], state.v[layer], state.position + 1, state.conditioning.pad_lengths)
 
 
 class Norm(nn.Module):
@@ -93,8 +107,28 @@ class Attention(nn.Module):
     ) -> Tensor:  # fmt: skip
         """What the output matrix of a step multiplies, [B, H * E]."""
         # x: [B, D]; rope: the whole table; length: positions with the new one, an int or an int32 tensor [1]
+        y = after_norm(self.spec, self.norm, self.qkv, x)
+        return self._heads_of(y, rope, k_cache, v_cache, length, starts)
+
+    def heads_apart(self, x: Tensor, rope: Tensor | None, parts: Sequence[StepPart]) -> Tensor:
+        """As `heads`, for rows of several states, one state's after another's."""
+        y = after_norm(self.spec, self.norm, self.qkv, x)
+        # Each in memory of its own: how rows are aligned can change the order in which a library sums.
+        own = [rows.clone() for rows in y.split([len(part.k) for part in parts])]
+        return torch.cat(
+            [
+                self._heads_of(rows, rope, part.k, part.v, part.length, part.starts)
+                for rows, part in zip(own, parts, strict=True)
+            ]
+        )
+
+    def _heads_of(
+        self, y: Tensor, rope: Tensor | None, k_cache: Tensor, v_cache: Tensor, length: int | Tensor,
+        starts: Tensor | None,
+    ) -> Tensor:  # fmt: skip
+        # y: [B, 3 * H * E], what the step's rows ask for, and their keys and values
         spec = self.spec
-        y = after_norm(spec, self.norm, self.qkv, x).to(k_cache.dtype)
+        y = y.to(k_cache.dtype)
         q, k, v = y.view(-1, 3, spec.heads, spec.head_dim).unbind(1)  # [B, H, E]
         q_gain = None if self.q_norm is None else self.q_norm.weight
         k_gain = None if self.k_norm is None else self.k_norm.weight
@@ -102,7 +136,7 @@ class Attention(nn.Module):
             q, k_cache, v_cache, length, new_k=k, new_v=v, rope=rope, q_gain=q_gain, k_gain=k_gain, eps=spec.eps,
             span=self.span, starts=starts,
         )  # fmt: skip
-        return y.reshape(len(x), -1)
+        return y.reshape(len(y), -1)
 
     def step_end(self, x: Tensor, y: Tensor) -> Tensor:
         """The residual stream after a step, of the one before it and of `heads`."""
@@ -200,6 +234,12 @@ class Layer(nn.Module):
             x = self.cross.step(x, memory.kv, given.memory_mask)
         if memory is not None and memory.folded is not None and folded is not None:
             x = torch.where((memory.folded.slots >= 0)[:, None], folded, x)
+        return self.ffn(x)
+
+    def step_apart(self, x: Tensor, rope: Tensor | None, parts: Sequence[StepPart]) -> Tensor:
+        """As `step` without a memory, for rows of several states, one state's after another's."""
+        if self.attention is not None:
+            x = self.attention.step_end(x, self.attention.heads_apart(x, rope, parts))
         return self.ffn(x)
 
     def _step_folded(self, x: Tensor, y: Tensor, memory: FoldedMemory, mask: Tensor | None) -> Tensor:

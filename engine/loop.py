@@ -12,7 +12,7 @@ import torch
 
 from clavilux.captured_loop import generate_captured
 from clavilux.conditioning import Conditioning
-from clavilux.context_window import ContextWindow, room_of
+from clavilux.context_window import Readers, room_of
 from clavilux.decoder import Decoder
 from clavilux.kernels.sample import LARGEST_MARKED
 from clavilux.layout import OPEN, Layout
@@ -64,8 +64,10 @@ def generate_tokens(
 ) -> Iterator[torch.Tensor]:
     """Draw the steps that follow a prompt, one after another.
 
-    What is known beforehand (the prompt, known columns of the plan, tokens that the grammars of all rows
-    force) is read in one pass; only a step with something to draw costs a pass of its own.
+    What is known beforehand (the prompt, known columns of the plan, tokens that a grammar forces) is read in one pass;
+    only a step with something to draw costs a pass of its own. Rows with grammars are each read by themselves, where
+    they have something to draw, and their steps together (`Readers`): so what a row draws does not depend on when the
+    others are forced.
 
     Args:
         decoder: in eval mode, K codebooks.
@@ -117,22 +119,24 @@ def generate_tokens(
             replay_from=replay_from,
         )  # fmt: skip
         return
-    window = ContextWindow(
-        decoder, batch, blocks=len(sampling.weights), conditioning=conditioning, windows=windows, layout=layout,
-        total=total,
+    readers = Readers(
+        decoder, batch, apart=grammars is not None and batch > 1, blocks=len(sampling.weights),
+        conditioning=conditioning, windows=windows, layout=layout, total=total,
     )  # fmt: skip
+    readers.add(prompt)
     sampler = Sampler(sampling, batch, codebooks, decoder.spec.num_outputs, prompt.device)
     ordered = [grammar for grammar in grammars or () if isinstance(grammar, OrderedGrammar)]
     assert not ordered or len(ordered) == batch, "the grammars of a batch are of one kind"
     leaning = {row: each for row, each in enumerate(grammars or ()) if isinstance(each, LeaningGrammar)}
-    pending, step = [prompt], 0
+    step = 0
     while (num_steps is None or step < num_steps) and not (grammars and all(grammar.done for grammar in grammars)):
         asked = [_asked(grammar, codebooks, pad) for grammar in grammars or ()]
         tokens = _known(plan, step, asked, batch, codebooks, prompt.device)
         open_places = tokens == OPEN
-        if open_places.any() or (replay_from is not None and step >= replay_from):
-            logits = window.read(torch.cat(pending, 2))
-            pending = [prompt[:, :, :0]]
+        replayed = replay_from is not None and step >= replay_from
+        rows = [row for row, drawn in enumerate(open_places.any(1).tolist()) if drawn or replayed]
+        if rows:
+            logits = readers.read(rows)
         if open_places.any():
             logits = _leaned(leaning, logits, batch) if leaning else logits
             if ordered:
@@ -144,7 +148,7 @@ def generate_tokens(
         for row, grammar in enumerate(grammars or ()):
             if not grammar.done:
                 grammar.advance(tokens[row].cpu())
-        pending.append(tokens[:, :, None])
+        readers.add(tokens[:, :, None])
         yield tokens
         step += 1
 

@@ -138,6 +138,16 @@ class DecodeState:
         """Bytes of all keys and values of self-attention."""
         return sum(part.numel() * part.element_size() for part in self.k + self.v)
 
+    def stepped_from(self, rows: int) -> int:
+        """The position at which a step of so many rows of tokens reads. ValueError where it cannot."""
+        position, prefix = self.position, self.conditioning.num_prefix
+        if position >= self.capacity or self.batch % rows or position < prefix:
+            raise ValueError(
+                f"a step of {rows} rows at position {position} is asked for; the state has {self.batch} rows, "
+                f"a prefix of {prefix} and room for {self.capacity} positions"
+            )
+        return position
+
     def holds(self, position: int) -> bool:
         """Whether reading can go on from `position` with what is cached: `rewind` to it is possible."""
         if not 0 <= position <= self.position or 0 < position < self.conditioning.num_prefix:

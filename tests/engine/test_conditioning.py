@@ -67,3 +67,15 @@ def test_later_windows_have_their_own_prefixes():
 def test_what_does_not_fit_is_named(parts, message):
     with pytest.raises(ValueError, match=message):
         Conditioning(**parts)
+
+
+def test_some_rows_of_every_part():
+    given = Conditioning(
+        torch.randn(4, 3, 8), torch.randn(4, 5, 8), torch.rand(4, 5) > 0.5, torch.randn(4, 6, 8),
+        (torch.randn(4, 3, 8),), torch.tensor([0, 1, 2, 0]), torch.randn(4, 9, 8),
+    )  # fmt: skip
+    taken = given.take_rows([2, 0])
+    for name in ("prefix", "memory", "memory_mask", "additive", "pad_lengths", "output_additive"):
+        assert torch.equal(getattr(taken, name), getattr(given, name)[[2, 0]])
+    assert torch.equal(taken.window_prefixes[0], given.window_prefixes[0][[2, 0]])
+    assert Conditioning().take_rows([1]).rows is None
