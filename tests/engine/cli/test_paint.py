@@ -71,7 +71,7 @@ def test_the_receipt_in_the_file(four):
     assert receipt["settings"] == {"temperature": 1.0, "top_k": 2000, "top_p": 1.0, "guidance": 4.0}
     said = call("info", four[0] / "a-2.png").stdout
     assert f"\nreceipt:\n  controls: class_id 3\n  dtype: {receipt['dtype']}\n" in said and " KiB\n" in said
-    assert f"\n  fingerprint: {receipt['fingerprint']}\n  model: c2i_T_256\n  seed: 2\n" in said
+    assert f"\n  fingerprint: {receipt['fingerprint']}\n  mark: none\n  model: c2i_T_256\n  seed: 2\n" in said
     assert "\n  settings: guidance 4, temperature 1, top_k 2000, top_p 1\n" in said
 
 

@@ -27,8 +27,8 @@ class Model:
         logits[:, :, PITCHES[:2]] = torch.tensor([0.75, 0.25] if guidance == 1 else [1.0, 0.0]).log()
         return logits
 
-    def generate(self, prompt, *, seconds, seed, temperature, guidance, mark):
-        assert (prompt, seconds, seed, mark) == (*self.asked, False)
+    def generate(self, prompt, *, seconds, seed, temperature, guidance):
+        assert (prompt, seconds, seed) == self.asked
         self.drawn.append((temperature, guidance))
         return Audio(torch.zeros(1, 8000), 8000)
 
