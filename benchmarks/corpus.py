@@ -44,7 +44,7 @@ _MUTOPIA = {
     "renaissance": "renaissance",
 }  # fmt: skip
 TUNES = ("jig", "slip jig", "reel", "hornpipe", "strathspey", "air")
-DANCES = ("krakowiak", "mazurka", "minuet", "polka", "waltz")  # whose parts are played twice too
+DANCES = ("krakowiak", "march", "mazurka", "minuet", "polka", "ragtime", "waltz")  # whose parts are played twice too
 MELODY_ALONE = (*TUNES, "lead sheet")  # the real pieces are a melody only, so a song's melody is measured
 LABELS = tuple(sorted({*_TUNES.values(), *_POLISH.values(), *_MUTOPIA.values(), "lead sheet"}))
 

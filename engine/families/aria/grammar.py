@@ -261,7 +261,7 @@ class ScoreGrammar:
         if kind == "Position":
             self._heard = value, self._heard[1]
             if self._together is not None:
-                self._together.move(self._begun + value / 3 / self._unit)
+                self._together.move(self._begun + value / 3 / self._unit, value == 0)
         elif kind == "Program":
             self._heard = self._heard[0], value
         elif kind == "Pitch":

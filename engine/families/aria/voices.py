@@ -13,16 +13,18 @@ RECENT = 8  # notes
 
 
 class Voices:
-    """The notes of a part that sound, of which there should be `fewest` wherever any begins."""
+    """The notes of a part that sound: there should be `count` where a bar begins, and at most one less elsewhere, where
+    two voices meet or one has a rest.
+    """
 
-    def __init__(self, fewest: int) -> None:
-        self.fewest = fewest
+    def __init__(self, count: int) -> None:
+        self.count, self.fewest = count, count
         self._at = 0.0
         self._ends: dict[int, float] = {}  # pitch -> quarter
 
-    def move(self, quarter: float) -> None:
+    def move(self, quarter: float, begins_bar: bool) -> None:
         """Go on to a later time."""
-        self._at = quarter
+        self._at, self.fewest = quarter, self.count if begins_bar else self.count - 1
         self._ends = {pitch: end for pitch, end in self._ends.items() if end > quarter + 1e-6}
 
     def begin(self, pitch: int, end: float) -> None:
@@ -36,8 +38,9 @@ class Voices:
 
     @property
     def until(self) -> float:
-        """The quarter up to which enough of them sound."""
-        return self._at if self.missing else sorted(self._ends.values())[-self.fewest]
+        """The quarter up to which enough of them sound for the middle of a bar."""
+        ends = sorted(self._ends.values())
+        return ends[1 - self.count] if len(ends) >= self.count - 1 else self._at
 
     def highest(self, tops: Sequence[int]) -> int:
         """The highest pitch of the next note, after the highest at each onset so far: the voices that are missing above
