@@ -10,7 +10,8 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 NUMERIC := $(addprefix tests/,\
   kernels/test_quantized.py kernels/test_steady.py kernels/test_prefill_attention.py engine/test_precision.py \
-  engine/test_decoder.py engine/test_readers.py audio/test_encodec.py audio/test_dac.py audio/test_codec_music.py image/test_vq.py)
+  engine/test_decoder.py engine/test_readers.py audio/test_encodec.py audio/test_dac.py audio/test_codec_music.py \
+  image/test_vq.py)
 # A worker a core, each with one thread (tests/conftest.py); a file stays together, for what its tests share.
 PYTEST := $(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 8 --dist loadfile
 SETUP := .venv/.setup
