@@ -2,7 +2,7 @@
 
 Renders unmarked songs by aria into DIR, once, and cuts excerpts of 10 and 20 s out of them at random places. A marked
 excerpt is cut from a song that went through the mark's filter with a key of the song's own, which is what a renderer
-does with `--mark`; an unmarked one is looked at with keys that nothing was marked with. Among the unmarked are noise,
+does; an unmarked one is looked at with keys that nothing was marked with. Among the unmarked are noise,
 tones and clicks, and the sound files of `--others`. Attacks are tried on the first marked excerpts. The p-value counts
 in every place and speed that was searched. Told too: how far below the music the mark lies in each octave, and how far
 below what masks it there by J. Johnston's model of 1988 (Bark bands, Schroeder's spreading, tonality by spectral

@@ -24,6 +24,7 @@ for number, song in enumerate(songs, 1):
 
 receipt = clavilux.Audio.load("song-3.flac").receipt  # it travels in the file's comment tag
 print(json.dumps(receipt, indent=1)[:400], "...")
-again = model.generate(receipt["prompt"], seconds=receipt["seconds"], seed=receipt["seed"])
+marked = receipt.get("mark", "none") != "none"  # one that says nothing is from before there were marks
+again = model.generate(receipt["prompt"], seconds=receipt["seconds"], seed=receipt["seed"], mark=marked)
 print("song-3.flac made again from its receipt:", torch.equal(again.tokens, songs[2].tokens))
 print("wrote song-1.flac, song-2.flac and song-3.flac")
