@@ -24,6 +24,7 @@ import numpy as np
 import soundfile
 import torch
 
+from clavilux.audio import sound_mark
 from clavilux.audio.clip import Audio
 from clavilux.audio.frontend import resample_array
 from clavilux.audio.sound_mark import marked, pattern_of
@@ -243,6 +244,7 @@ class Measured:
         return {
             "machine": machine(torch.device("cpu")),
             "marked": {name: rates(ps, (1e-3, 1e-6)) for name, ps in self.right.items()},
+            "depth_db": {"below 4 kHz": sound_mark.DEPTH_DB, "from 4 kHz": sound_mark.HIGH_DEPTH_DB},
             "unmarked, one key each": rates(self._first or [1.0], (1e-1, 1e-2, 1e-3)),
             "wrong keys": rates(tail, (1e-1, 1e-2, 1e-3, 1e-4)) | {"least": min(tail)},
             "wrong keys by kind": {name: rates(ps, (1e-2, 1e-3)) for name, ps in self.wrong.items()},
@@ -267,7 +269,10 @@ def main() -> None:
     parser.add_argument("--add", type=Path, nargs="*", default=[], help="results of runs with other seeds, counted in")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--high-depth", type=float, help="dB from 4 kHz on, instead of the mark's own")
     given = parser.parse_args()
+    if given.high_depth is not None:
+        sound_mark.HIGH_DEPTH_DB = given.high_depth
     began, songs = time.time(), songs_in(given.songs, given.count)
     files = [] if given.others is None else sorted(given.others.iterdir())
     others = [Audio.load(path).resample(RATE).samples.numpy() for path in files]
