@@ -52,7 +52,7 @@ class Made:
 def compose(folder: Path, count: int, mark: bool, first: int = 0, bars: int = BARS) -> int:
     """Write songs first .. first + count - 1, whole batches, those apart that are there; how many were composed.
 
-    Song n is of kind n // BATCH, round about, with seed n: every batch has the nonces of BATCH seeds in a row.
+    Song n is of kind n // BATCH, round about, with seed n, so that each kind has the nonces of BATCH seeds in a row.
     """
     composer, made = clavilux.load("aria"), 0
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,25 +63,24 @@ def compose(folder: Path, count: int, mark: bool, first: int = 0, bars: int = BA
         kind = start // BATCH % len(KINDS)
         words, _, metre, tempo = KINDS[kind]
         seconds = bars * bar_quarters(metre) * 60 / tempo
-        seeds = list(range(start, start + BATCH))
-        with silent(), _entropies() as found:
-            songs = composer.generate(
-                [words] * BATCH, seconds=seconds, metre="/".join(map(str, metre)), tempo=tempo, seed=seeds, mark=mark
-            )
         rows = []
-        for seed, song in zip(seeds, songs, strict=True):
+        for seed in range(start, start + BATCH):
+            with silent(), _entropies() as found:
+                song = composer.generate(
+                    words, seconds=seconds, metre="/".join(map(str, metre)), tempo=tempo, seed=seed, mark=mark
+                )
             assert song.score is not None, "aria writes scores"
             song.score.save_midi(folder / f"{seed:05}.mid")
-            rows.append({"seed": seed, "kind": kind, "key": str(song.score.key)})
-        entropy = torch.stack(found).sum(0).tolist() if found else [None] * BATCH
-        path.write_text(json.dumps([row | {"entropy": each} for row, each in zip(rows, entropy, strict=True)]))
+            entropy = float(torch.stack(found).sum()) if found else None
+            rows.append({"seed": seed, "kind": kind, "key": str(song.score.key), "entropy": entropy})
+        path.write_text(json.dumps(rows))
         made += BATCH
         print(f"{folder.name}: {start + BATCH} songs", flush=True)
     return made
 
 
 class _entropies:
-    """While it lasts: a list of float64 [B], the entropy in nats of the group that each row's marked draw is of."""
+    """While it lasts: a list of float64 [1], the entropy in nats of the group that each marked draw is of."""
 
     def __enter__(self) -> list[torch.Tensor]:
         self.found: list[torch.Tensor] = []
