@@ -40,6 +40,7 @@ class UsualForm:
         anew: (weight, bars): how many of the last bars of a part that returns have other notes.
         cadences: the share of parts whose last bar but one is planned; a tune's leads to its end in many ways.
         ends_at: share of the last bar after which the last notes begin.
+        ends: (weight, share): other such shares, beside `ends_at` of weight 1.
         chart: bars of the chart that is played, of which a part has one or several; 1 where there is none.
     """
 
@@ -54,6 +55,7 @@ class UsualForm:
     anew: tuple[tuple[float, int], ...] = ()
     cadences: float = 1.0
     ends_at: float = 0.0
+    ends: tuple[tuple[float, float], ...] = ()
     chart: int = 1
 
     def sections(self, num_bars: int) -> list[FormPart] | None:
@@ -151,7 +153,7 @@ _ANEW = ((1, 0), (3, 1), (2, 2), (4, 4))
 
 _JIG = UsualForm("AABB", dances=True, phrases=_TUNE, rhymes=_JIG_RHYMES, cadences=0.4, ends_at=1 / 2)
 _HORNPIPE = replace(_JIG, rhymes=_RHYMES)
-_REEL = replace(_HORNPIPE, ends_at=3 / 4)
+_REEL = replace(_HORNPIPE, ends_at=3 / 4, ends=((0.4, 1 / 2),))
 _WALTZES = UsualForm("AABB", more="CCAABB", dances=True, phrases=_WALTZ)
 _POLISH = replace(_WALTZES, ends_at=1 / 3)
 _SONG = UsualForm("AABA", part=4, more="BA", anew=_ANEW)
@@ -166,7 +168,7 @@ _OF_KINDS: dict[str, UsualForm | None] = {
     "polka": replace(_WALTZES, phrases=_POLKA, ends_at=1 / 2), "waltz": _WALTZES,
     "mazurka": _POLISH, "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=()),
     "minuet": replace(_POLISH, phrases=(), ends_at=0.0),
-    "air": UsualForm("AB", more="CD", dances=True, phrases=_AIR, rhymes=_RHYMES, cadences=0.4),
+    "air": UsualForm("AB", more="CD", dances=True, phrases=_AIR, rhymes=_RHYMES, cadences=0.4, ends=((1, 1 / 2),)),
     "lullaby": _SONG, "hymn": _HYMN, "foxtrot": UsualForm("AABA", more="BA"), "wedding march": _SONG,
     "funeral march": replace(_THREE, part=4), "passacaglia": UsualForm("Aaaa", part=4),
     "sarabande": _SUITE, "allemande": _SUITE, "courante": UsualForm("AABB", dances=True), "siciliana": _SUITE,
@@ -203,6 +205,7 @@ def usual_form(kind: str | None, style: str, chart: int = 0, seed: int = 0) -> U
     letters = _drawn(((1.0, found.letters), *found.others), f"{seed}:form")
     if letters != found.letters:
         found = replace(found, letters=letters, more="")
+    found = replace(found, ends_at=_drawn(((1.0, found.ends_at), *found.ends), f"{seed}:end"))
     if not chart:
         return found
     return replace(found, chart=chart, phrases=(), rhymes=()) if 8 % chart == 0 else None
