@@ -166,6 +166,7 @@ _OF_KINDS: dict[str, UsualForm | None] = {
     "jig": _JIG, "slip jig": replace(_JIG, phrases=_SLIP, rhymes=_RHYMES, ends_at=2 / 3), "tarantella": _JIG,
     "reel": _REEL, "hornpipe": _HORNPIPE, "strathspey": _REEL, "two step": _JIG,
     "polka": replace(_WALTZES, phrases=_POLKA, ends_at=1 / 2), "waltz": _WALTZES,
+    "krakowiak": replace(_WALTZES, phrases=_POLKA, ends_at=1 / 2),
     "mazurka": _POLISH, "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=()),
     "minuet": replace(_POLISH, phrases=(), ends_at=0.0),
     "air": UsualForm("AB", more="CD", dances=True, phrases=_AIR, rhymes=_RHYMES, cadences=0.4, ends=((1, 1 / 2),)),
