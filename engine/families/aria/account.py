@@ -24,23 +24,10 @@ _MAX_TAKEN = 50
 _SILENT = ("bars", "length", "ensemble", "span")
 _SAME_TEMPO, _SAME_PACE = 1.0, 0.15  # quarters a minute; a share: a tempo is moved a little to fill the time
 # What any music has: a number of beats, "16 bars" or "song" beside words that are not known says nothing of them.
-_GENERIC_SLOTS = frozenset(
-    (
-        "tempo",
-        "bars",
-        "length",
-        "metre",
-        "section",
-        "density",
-        "count",
-        "form",
-        "intro",
-        "outro",
-        "ritardando",
-        "drums",
-        "alone",
-    )
-)
+_GENERIC_SLOTS = frozenset((
+    "tempo", "bars", "length", "metre", "section", "density", "count", "form", "intro", "outro", "ritardando", "drums",
+    "alone",
+))  # fmt: skip
 _GENERIC_PHRASES = frozenset((("song",), ("songs",), ("ballad",), ("ballads",)))
 _MOST_NEAREST = 5
 
