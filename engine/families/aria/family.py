@@ -39,7 +39,7 @@ from clavilux.families.aria.form import moved, writers
 from clavilux.families.aria.formats import Task, TokenFormat, format_of
 from clavilux.families.aria.melody_song import MelodySong, check_melody
 from clavilux.families.aria.outline import Settlement, outline_of, settled
-from clavilux.families.aria.parts import HYMN_VOICES, cast_of
+from clavilux.families.aria.parts import cast_of
 from clavilux.families.aria.prefix import (
     MODES,
     PREFIX_LENGTH,
@@ -269,7 +269,7 @@ class ScoreGeneration:
         kind = kind_of(parsed, controls.style, controls.metre)
         tune = tune_of(kind, controls.style)
         cast = cast_of(controls.instruments, plan, tune, shift, controls.unison)
-        cast = cast.in_voices(HYMN_VOICES) if controls.style == "chorale" and plan is None else cast
+        cast = cast if plan is not None or tune is not None else cast.in_voices(controls.style == "chorale")
         parts = cast.parts
         before = written(given.line) if given is not None and given.line is not None else None
         task = Task(

@@ -20,7 +20,7 @@ from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar, quarters_of_line, quarters_to_end
 from clavilux.families.aria.leaning import part_leaning, pitch_leaning, return_leaning
-from clavilux.families.aria.voices import Voices
+from clavilux.families.aria.voices import Voices, Voicing
 from clavilux.marking import MOST_CHOICES, TICKS, Place
 
 MOST_NOTES_AT_ONCE = 10  # begun at one position by all parts together
@@ -33,7 +33,7 @@ _NO_PROGRAM = -1  # before a bar's first Program token
 class Part:
     """One part of the ensemble: the program it is written as, its pitches (low, high) in written pitch, how many notes
     it may begin at once, whether it is a melody by itself, of which one note ends before the next one begins, and of
-    how many voices that sound together it is; 0 for any.
+    what voices it is; None for any.
     """
 
     program: int
@@ -41,7 +41,7 @@ class Part:
     high: int
     most_notes: int
     leads: bool = False
-    voices: int = 0
+    voicing: Voicing | None = None
 
 
 class ScoreGrammar:
@@ -83,7 +83,7 @@ class ScoreGrammar:
         self._bodies: list[list[int]] = []  # of each bar the tokens after its head
         self._tops: dict[int, list[int]] = {program: [] for program in self._all}  # the highest drawn at each onset
         alone = len(self._all) == 1
-        self._together = next((Voices(part.voices) for part in parts if alone and part.voices), None)
+        self._together = next((Voices(part.voicing) for part in parts if alone and part.voicing), None)
         self._silent = dict.fromkeys(self._all, 0)  # bars since each part played
         self._ends = dict.fromkeys(self._all, 0.0)  # quarters from the start at which the last note of each ends
         self._pitch = 0  # that came last
@@ -284,7 +284,7 @@ class ScoreGrammar:
         if bass is not None:
             high = min(high, low + BASS_SPAN)
         if self._together is not None:
-            high = max(low, min(high, self._together.highest(self._tops[self._program])))
+            high = max(low, self._together.highest(self._tops[self._program], high))
         here = self._pitch_ids[max(0, low - self._first_pitch) : max(0, high + 1 - self._first_pitch)]
         if bass is not None:
             here = here[[self._values[i] % 12 == bass for i in here]]

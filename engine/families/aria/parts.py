@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 
 from clavilux.families.aria import bands
 from clavilux.families.aria.grammar import Part
-from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, RANGES
+from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, KEYBOARDS, RANGES
 from clavilux.families.aria.tunes import Tune
+from clavilux.families.aria.voices import HYMN, KEYBOARD
 
 # Choirs of voices begin several notes at once, single voices one for each player.
 _CHOIR_NOTES = 4
 _ONE_VOICE = (55, 79)  # pitches of a single one
-HYMN_VOICES = 4
 # Pitches of a band's melody, and the semitones that it has at least; left alone it sinks among the chords.
 _LOWEST_LEAD, _HIGHEST_LEAD, _LEAD_SPAN = 60, 82, 19
 _RIGHT_HAND = (67, 12)  # likewise of a dance's right hand, which breaks chords when it lies lower
@@ -50,11 +50,13 @@ class Cast:
         """The programs of players; None for everybody."""
         return None if players is None else frozenset(self.by_name[name][1] for name in players if name in self.by_name)
 
-    def in_voices(self, count: int) -> Cast:
-        """The cast where one who can begin so many notes at once plays alone, in so many voices; itself for another."""
-        if len(self.parts) > 1 or self.parts[0].most_notes < count:
+    def in_voices(self, hymn: bool) -> Cast:
+        """The cast with the voices of one who plays alone and can begin as many notes at once; itself for another."""
+        part = self.parts[0]
+        voicing = HYMN if hymn else KEYBOARD
+        if len(self.parts) > 1 or part.most_notes < voicing.at_bars or not (hymn or part.program in KEYBOARDS):
             return self
-        return replace(self, parts=(replace(self.parts[0], voices=count),))
+        return replace(self, parts=(replace(part, voicing=voicing),))
 
 
 def parts_of(names: Sequence[str], shift: int) -> tuple[list[Part], dict[int, int]]:

@@ -1,30 +1,45 @@
-"""How many notes of a part sound at once, where it is written for voices: a hymn's four.
+"""How many notes of a part sound at once, where it is written for voices: a hymn's four, a keyboard's two hands.
 
 Knows pitches, and when notes begin and end, in quarters. Does not know tokens (`grammar`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-TOP = 77  # the highest pitch of a hymn's melody, in C
 LEAP, SPACING = 5, 3  # semitones above the highest of the last notes; between two voices
 RECENT = 8  # notes
 
 
-class Voices:
-    """The notes of a part that sound: there should be `count` where a bar begins, and at most one less elsewhere, where
-    two voices meet or one has a rest.
+@dataclass(frozen=True)
+class Voicing:
+    """How many notes sound: at least `at_bars` where one begins with a bar, `elsewhere` in the middle of it.
+
+    `top` is the highest pitch of the melody, in C, which then moves by `LEAP` at most; None where it goes as it likes.
     """
 
-    def __init__(self, count: int) -> None:
-        self.count, self.fewest = count, count
+    at_bars: int
+    elsewhere: int
+    top: int | None = None
+
+
+HYMN = Voicing(4, 3, 77)  # now and then two voices meet, or one has a rest
+KEYBOARD = Voicing(2, 0)  # a composer of one part forgets a hand, and goes on without it
+
+
+class Voices:
+    """The notes of a part that sound, and how many are missing."""
+
+    def __init__(self, voicing: Voicing) -> None:
+        self.voicing, self._fewest = voicing, voicing.at_bars
         self._at = 0.0
         self._ends: dict[int, float] = {}  # pitch -> quarter
 
     def move(self, quarter: float, begins_bar: bool) -> None:
         """Go on to a later time."""
-        self._at, self.fewest = quarter, self.count if begins_bar else self.count - 1
+        self._at, self._fewest = quarter, self.voicing.at_bars if begins_bar else self.voicing.elsewhere
         self._ends = {pitch: end for pitch, end in self._ends.items() if end > quarter + 1e-6}
 
     def begin(self, pitch: int, end: float) -> None:
@@ -34,18 +49,22 @@ class Voices:
     @property
     def missing(self) -> int:
         """How many have to begin here."""
-        return max(0, self.fewest - len(self._ends))
+        return max(0, self._fewest - len(self._ends))
 
     @property
     def until(self) -> float:
         """The quarter up to which enough of them sound for the middle of a bar."""
-        ends = sorted(self._ends.values())
-        return ends[1 - self.count] if len(ends) >= self.count - 1 else self._at
+        fewest = self.voicing.elsewhere
+        if not fewest:
+            return math.inf
+        return sorted(self._ends.values())[-fewest] if len(self._ends) >= fewest else self._at
 
-    def highest(self, tops: Sequence[int]) -> int:
-        """The highest pitch of the next note, after the highest at each onset so far: the voices that are missing above
-        it have room under where the melody may go. Chords grow from below; without this a composer that has
-        begun too high piles up seconds to fill them.
+    def highest(self, tops: Sequence[int], high: int) -> int:
+        """The highest pitch up to `high` of the next note, after the highest at each onset so far: the voices that are
+        missing above it have room under where the melody may go. Chords grow from below; without this a composer that
+        has begun too high piles up seconds to fill them.
         """
-        melody = min(TOP, max((*tops[-RECENT:], TOP - LEAP)) + LEAP)
-        return melody - SPACING * max(0, self.missing - 1)
+        top = self.voicing.top
+        if top is not None:
+            high = min(high, top, max((*tops[-RECENT:], top - LEAP)) + LEAP)
+        return high - SPACING * max(0, self.missing - 1)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from clavilux.families.aria.ending import Ending
-from clavilux.families.aria.voices import LEAP, SPACING, TOP, Voices
+from clavilux.families.aria.voices import HYMN, KEYBOARD, LEAP, SPACING, Voices, Voicing
 from tests.helpers.drawn_songs import begin, finished
 
 pytestmark = pytest.mark.usefixtures("silent")
 
 
 def test_voices_that_sound_are_counted():
-    voices = Voices(3)
+    voices = Voices(Voicing(3, 2))
     assert voices.missing == 3 and voices.until == 0
     for pitch, end in ((60, 1.0), (64, 2.0), (67, 4.0)):
         voices.begin(pitch, end)
@@ -25,14 +25,22 @@ def test_voices_that_sound_are_counted():
 
 
 def test_voices_that_are_missing_have_room_above():
-    voices = Voices(4)
-    assert voices.highest([]) == TOP - 3 * SPACING
-    assert voices.highest([60] * 9) == TOP - 3 * SPACING
+    voices, top = Voices(HYMN), HYMN.top
+    assert voices.highest([], 90) == top - 3 * SPACING
+    assert voices.highest([60] * 9, 90) == top - 3 * SPACING
     voices.begin(48, 1.0)
     voices.begin(55, 1.0)
-    assert voices.highest([TOP - 2]) == TOP - SPACING
+    assert voices.highest([top - 2], 90) == top - SPACING
     voices.begin(60, 1.0)
-    assert voices.highest([]) == TOP and voices.highest([TOP - LEAP - 1]) == TOP
+    assert voices.highest([], 90) == top and voices.highest([top - LEAP - 1], 90) == top
+
+
+def test_hands_may_rest_and_go_anywhere():
+    voices = Voices(KEYBOARD)
+    assert voices.missing == 2 and voices.until == np.inf
+    assert voices.highest([60], 96) == 96 - SPACING
+    voices.move(1.0, begins_bar=False)
+    assert voices.missing == 0 and voices.highest([60], 96) == 96
 
 
 def test_as_many_voices_end_under_a_root():
@@ -55,6 +63,15 @@ def test_a_hymn_has_four_voices(aria, prompt, seed):
     assert all(count >= 4 for at, count in zip(onsets, sounding, strict=True) if at in song.score.bar_starts())
     last = notes[notes["start"] == notes["start"].max()]
     assert len(last) >= 4 and last["pitch"].max() % 12 == song.score.key.tonic
+
+
+@pytest.mark.parametrize("prompt", ["baroque prelude for harpsichord", "romantic piano"])
+def test_a_keyboard_has_two_hands_where_bars_begin(aria, prompt):
+    score = finished(begin(aria, prompt, seed=1, bars=6), 1).score
+    notes, ends = score.notes, score.notes["start"] + score.notes["duration"]
+    for at in score.bar_starts():
+        begun = (np.abs(notes["start"] - at) < 1e-4).any()
+        assert not begun or ((notes["start"] <= at + 1e-4) & (ends > at + 1e-4)).sum() >= 2
 
 
 def test_who_plays_together_has_no_such_voices(aria):
