@@ -66,6 +66,7 @@ def test_a_tune_is_printed_with_each_part_once():
     expected = jig(first[:7] + second[:1] + second)
     assert once.notes["pitch"].tolist() == expected.notes["pitch"].tolist()
     assert np.allclose(once.notes["start"], expected.notes["start"])
-    assert printed(Song(song.score, "waltz", "a")).score is song.score
+    assert np.array_equal(printed(Song(song.score, "waltz", "a")).score.notes, once.notes)
+    assert printed(Song(song.score, "romantic", "a")).score is song.score
     phrases = Song(jig(A + A + B + B), "jig", "a")  # phrases of four bars are no parts
     assert printed(phrases).score is phrases.score
