@@ -19,7 +19,7 @@ from clavilux.audio.harmony import Chord, Key
 from clavilux.checks import check_number
 from clavilux.families.aria.bands import check_style, habits_of
 from clavilux.families.aria.form_names import FORMS, FREE, MOST_BARS, MOST_OF_ENDS
-from clavilux.families.aria.instruments import INSTRUMENTS, NO_DRUMS, instruments_named, unknown
+from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, NO_DRUMS, instruments_named, unknown
 from clavilux.families.aria.lexicon import PACES
 from clavilux.families.aria.literals import TEMPO_RANGE, no_metre
 from clavilux.families.aria.styles import METRES, STYLES, Metre, Style
@@ -170,8 +170,12 @@ def _allowed(weighted: Iterable[tuple[T, float]], parsed: ParsedPrompt, slot: st
     return [pair for pair in weighted if (slot, pair[0]) not in parsed.avoid] or list(weighted)
 
 
+_OF_VOICES = ("chorale", "quartet")
+
+
 def _style_for(names: tuple[str, ...], parsed: ParsedPrompt, seed: int) -> Style:
-    """A style whose ensemble the named instruments are, or at home on them; any, where there is none.
+    """A style whose ensemble the named instruments are, or at home on them; any, where there is none. One who plays a
+    note at a time, and nobody with him, plays no chorale and no quartet.
 
     Each is as likely as its habits make the mode, the metre and the pace of the prompt.
     """
@@ -180,6 +184,8 @@ def _style_for(names: tuple[str, ...], parsed: ParsedPrompt, seed: int) -> Style
     exact = [s for s in styles if any(set(names) == set(e) for _, e in s.ensembles)]
     at_home = [s for s in styles if set(names) <= {*s.at_home, *(n for _, e in s.ensembles for n in e)}]
     sized = [s for s in styles if any(len(e) == parsed.players for _, e in s.ensembles)]
+    if len(names) == 1 and names[0] not in ("choir", "drums") and INSTRUMENTS[names[0]].program not in HANDS:
+        at_home = [s for s in at_home if s.name not in _OF_VOICES]
     fitting = (exact or at_home or styles) if names else (sized or styles)
     return _weighted([(style, style.weight * _likelihood(style, parsed)) for style in fitting], seed, "style")
 

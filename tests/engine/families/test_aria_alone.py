@@ -103,3 +103,10 @@ def test_what_a_line_holds_over_a_bar_leaves_the_next_one_room(aria):
         bar = np.searchsorted(starts, notes["start"] + 1e-6, side="right") - 1
         held += (notes["start"] + notes["duration"] - starts[bar] - 4).tolist()
     assert max(held) > 0 and max(held) <= 2 + 1e-6
+
+
+@pytest.mark.parametrize("words", ["solo cello", "trumpet", "melody for voice alone"])
+def test_one_line_is_no_chorale_and_no_quartet(aria, words):
+    styles = {begin(aria, words, seed=seed).receipt["controls"]["style"] for seed in range(40)}
+    assert len(styles) > 2 and not styles & {"chorale", "quartet"}
+    assert begin(aria, f"chorale for {words}").receipt["controls"]["style"] == "chorale"  # where it is asked for
