@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from painter import COPY_DB, nearest_psnr
 from painter_judge import described, others
-from painter_variety import ASKED, SAME_DB, THINGS, apart, paint
+from painter_variety import ASKED, SAME_DB, THINGS, apart, paint, tell
 from torch import Tensor
 
 import clavilux
@@ -109,10 +109,7 @@ def main() -> None:
         "copies_nearer_than_db": COPY_DB, "alike_within_db": SAME_DB,
     }  # fmt: skip
     result |= {name: compared(measures["unmarked"][name], measures["marked"][name]) for name in measures["marked"]}
-    text = json.dumps(result, indent=1)
-    if args.json:
-        args.json.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    tell(result, args.json)
 
 
 if __name__ == "__main__":

@@ -218,6 +218,14 @@ def mean(values) -> float:
     return round(float(np.mean(values)), 4)
 
 
+def tell(result: dict, path: Path | None) -> None:
+    """Print what was measured, and write it into a file where one is given."""
+    text = json.dumps(result, indent=1)
+    if path:
+        path.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="lumia")
@@ -244,10 +252,7 @@ def main() -> None:
         for name, painted, columns in (("seeds", of_seeds, 24), ("colors", in_colors, 20), ("positions", placed, 20)):
             contact_sheet(painted, columns=columns).save(args.sheets / f"{name}.png")
         contact_sheet(paint(model, *zip(*CARD, strict=True), **options), columns=8).save(args.sheets / "card.png")
-    text = json.dumps(result, indent=1)
-    if args.json:
-        args.json.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    tell(result, args.json)
 
 
 if __name__ == "__main__":

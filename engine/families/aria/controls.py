@@ -6,7 +6,6 @@ does to the tokens (`grammar`, `conditions`).
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from clavilux.families.aria.form_names import FORMS, FREE, MOST_BARS, MOST_OF_EN
 from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, NO_DRUMS, instruments_named, unknown
 from clavilux.families.aria.lexicon import PACES
 from clavilux.families.aria.literals import TEMPO_RANGE, no_metre
+from clavilux.families.aria.seeded import draw, weighted
 from clavilux.families.aria.styles import METRES, STYLES, Metre, Style
 from clavilux.families.aria.tunes import TUNES, Tune
 
@@ -127,7 +127,7 @@ def resolve(
     style = check_style(style) if style is not None else parsed.style
     habits = habits_of(style) if style else _style_for(names, parsed, seed)
     settled_metre = metre_given(metre) if metre is not None else parsed.metre
-    settled_metre = settled_metre or _weighted(_allowed(_usual_metres(habits, parsed), parsed, "metre"), seed, "metre")
+    settled_metre = settled_metre or weighted(_allowed(_usual_metres(habits, parsed), parsed, "metre"), seed, "metre")
     pace = tempo_given(tempo) if tempo is not None else parsed.tempo
     chart, played_as = _chords(chords if chords is not None else parsed.chords)
     return Controls(
@@ -151,23 +151,9 @@ def _pitched(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return pitched, ((f"drums ({NO_DRUMS})",) if pitched != names else ())
 
 
-def _draw(seed: int, name: str) -> float:
-    """0 to 1, the same for the same seed and control everywhere (strings seed by SHA-512)."""
-    return random.Random(f"{seed}:{name}").random()
-
-
-def _weighted(choices: Sequence[tuple[T, float]], seed: int, name: str) -> T:
-    at = _draw(seed, name) * sum(weight for _, weight in choices)
-    for choice, weight in choices:
-        at -= weight
-        if at < 0:
-            return choice
-    return choices[-1][0]
-
-
-def _allowed(weighted: Iterable[tuple[T, float]], parsed: ParsedPrompt, slot: str) -> list[tuple[T, float]]:
+def _allowed(choices: Iterable[tuple[T, float]], parsed: ParsedPrompt, slot: str) -> list[tuple[T, float]]:
     """The choices of (choice, weight) that the words do not refuse; all of them, if they refuse every one."""
-    return [pair for pair in weighted if (slot, pair[0]) not in parsed.avoid] or list(weighted)
+    return [pair for pair in choices if (slot, pair[0]) not in parsed.avoid] or list(choices)
 
 
 _OF_VOICES = ("chorale", "quartet")
@@ -187,7 +173,7 @@ def _style_for(names: tuple[str, ...], parsed: ParsedPrompt, seed: int) -> Style
     if len(names) == 1 and names[0] not in ("choir", "drums") and INSTRUMENTS[names[0]].program not in HANDS:
         at_home = [s for s in at_home if s.name not in _OF_VOICES]
     fitting = (exact or at_home or styles) if names else (sized or styles)
-    return _weighted([(style, style.weight * _likelihood(style, parsed)) for style in fitting], seed, "style")
+    return weighted([(style, style.weight * _likelihood(style, parsed)) for style in fitting], seed, "style")
 
 
 def _likelihood(style: Style, parsed: ParsedPrompt) -> float:
@@ -225,7 +211,7 @@ def _usual_instruments(habits: Style, parsed: ParsedPrompt, seed: int) -> tuple[
         players = tuple(name for name in usual if name not in refused)[: parsed.players]
         ensembles = [pair for pair in ensembles if len(pair[0]) == parsed.players] or [(players, 1.0)]
     if ensembles:
-        return _weighted(ensembles, seed, "instruments")
+        return weighted(ensembles, seed, "instruments")
     for _, names in habits.ensembles:
         if left := tuple(name for name in names if name not in refused):
             return left
@@ -238,10 +224,10 @@ def _usual_instruments(habits: Style, parsed: ParsedPrompt, seed: int) -> tuple[
 def _usual_key(habits: Style, parsed: ParsedPrompt, chart: Bars | None, seed: int) -> Key:
     if chart is not None:
         return _key_of_chords([chord for bar in chart for chord in bar], parsed.mode)
-    mode = parsed.mode or ("minor" if _draw(seed, "mode") < habits.minor else "major")
+    mode = parsed.mode or ("minor" if draw(seed, "mode") < habits.minor else "major")
     tonics = (habits.major_keys if mode == "major" else habits.minor_keys).split()
     keys = [(Key.parse(f"{tonic} {mode}"), 1.0) for tonic in tonics]
-    return _weighted(_allowed(keys, parsed, "key"), seed, "key")
+    return weighted(_allowed(keys, parsed, "key"), seed, "key")
 
 
 def _key_of_chords(chords: list[Chord], mode: str | None) -> Key:
@@ -273,7 +259,7 @@ def _usual_tempo(habits: Style, metre: Metre, parsed: ParsedPrompt, seed: int) -
     """A whole number of quarters a minute among the usual tempi; without a tempo word none of the extreme ones."""
     slowest, fastest = usual_tempi(habits, metre, parsed)
     low, high = (0.0, 1.0) if parsed.pace else (0.2, 0.8)
-    place = low + (high - low) * _draw(seed, "tempo")
+    place = low + (high - low) * draw(seed, "tempo")
     return float(round(min(240.0, max(36.0, slowest * (fastest / slowest) ** place))))
 
 

@@ -9,7 +9,6 @@ O'Neill's and Ryan's collections.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ import numpy as np
 from clavilux.audio.harmony import Key
 from clavilux.audio.score import NOTE, Score, bar_quarters
 from clavilux.families.aria.grammar import Part
+from clavilux.families.aria.seeded import weighted
 
 if TYPE_CHECKING:
     from clavilux.families.aria.controls import Controls
@@ -35,8 +35,7 @@ def upbeat_of(kind: str | None, controls: Controls, tempo: float, parts: Sequenc
     if kind not in KINDS:
         return None
     metre, key = controls.metre, Key(0, controls.key.mode)
-    weights, choices = zip(*_NOTES[key.mode], strict=True)
-    pitches: tuple[int, ...] = random.Random(f"{seed}:upbeat").choices(choices, weights)[0]
+    pitches = weighted([(pitches, weight) for weight, pitches in _NOTES[key.mode]], seed, "upbeat")
     low, high = parts[0].low, parts[0].high
     octave = 12 if min(pitches) < low else -12 if max(pitches) > high else 0
     pitches = tuple(pitch + octave for pitch in pitches)

@@ -9,12 +9,12 @@ movements 3 to 8 % of them do, in art songs 9 %, in piano music of the classics 
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from clavilux.families.aria.form_names import Form, FormPart
+from clavilux.families.aria.seeded import draw, weighted
 
 SQUARE = (8, 4)  # bars of a part
 _WHOLE = 8  # bars of a part whose phrases are known
@@ -45,7 +45,7 @@ class UsualForm:
     """
 
     letters: str
-    others: tuple[tuple[float, str], ...] = field(default=(), kw_only=True)
+    others: tuple[tuple[float, str], ...] = ()
     part: int = 8
     more: str = ""
     decides: bool = True
@@ -92,21 +92,21 @@ class UsualForm:
         """Of each bar of a part (part, number in it) of the bar that it is: itself, or one that comes again."""
         order: Iterable[int] = range(bars)
         if bars == _WHOLE and self.phrases:
-            order = (int(number) - 1 for number in _drawn(self.phrases, f"{seed}:phrases:{name}"))
+            order = (int(number) - 1 for number in _drawn(self.phrases, seed, f"phrases:{name}"))
         found = [(name, number) for number in order]
         first = self.letters[0]
         if self.rhymes and name != first and name in self.letters + self.more:
-            rhyme = min(_drawn(self.rhymes, f"{seed}:rhymes:{name}"), bars // 2)
+            rhyme = min(_drawn(self.rhymes, seed, f"rhymes:{name}"), bars // 2)
             found[bars - rhyme :] = self.like(first, bars, seed)[bars - rhyme :]
         return found
 
     def new_bars(self, place: int, bars: int, seed: int) -> int:
         """How many of the last bars of a part that returns at `place` among the parts have other notes."""
-        return min(_drawn(self.anew, f"{seed}:anew:{place}"), bars // 2) if self.anew else 0
+        return min(_drawn(self.anew, seed, f"anew:{place}"), bars // 2) if self.anew else 0
 
     def plans_cadence(self, name: str, seed: int) -> bool:
         """Whether the chords of the last bar but one of a part are planned."""
-        return random.Random(f"{seed}:planned:{name}").random() < self.cadences
+        return draw(seed, f"planned:{name}") < self.cadences
 
     def _size(self, num_bars: int) -> int:
         """Bars of a part."""
@@ -138,8 +138,9 @@ class UsualForm:
 T = TypeVar("T")
 
 
-def _drawn(choices: tuple[tuple[float, T], ...], seed: str) -> T:
-    return random.Random(seed).choices([each for _, each in choices], [weight for weight, _ in choices])[0]
+def _drawn(choices: Sequence[tuple[float, T]], seed: int, name: str) -> T:
+    """One of (weight, choice)."""
+    return weighted([(choice, weight) for weight, choice in choices], seed, name)
 
 
 _TUNE = ((9, "12341278"), (4, "12341238"), (2, "12341678"), (4, "12345678"), (1, "12145678"), (1, "12341278"))
@@ -203,10 +204,10 @@ def usual_form(kind: str | None, style: str, chart: int = 0, seed: int = 0) -> U
     found = _OF_KINDS[kind] if kind in _OF_KINDS else _OF_STYLES.get(style)
     if found is None:
         return None
-    letters = _drawn(((1.0, found.letters), *found.others), f"{seed}:form")
+    letters = _drawn(((1.0, found.letters), *found.others), seed, "form")
     if letters != found.letters:
         found = replace(found, letters=letters, more="")
-    found = replace(found, ends_at=_drawn(((1.0, found.ends_at), *found.ends), f"{seed}:end"))
+    found = replace(found, ends_at=_drawn(((1.0, found.ends_at), *found.ends), seed, "end"))
     if not chart:
         return found
     return replace(found, chart=chart, phrases=(), rhymes=()) if 8 % chart == 0 else None
