@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clavilux.kernels.sample.reference import MASK, philox
+from clavilux.kernels.sample.reference import fair_signs
 
 RATE = 44100  # Hz, at which the hop is `HOP` samples; at other rates it has as many seconds
 HOP = 512
@@ -35,13 +35,8 @@ def band_edges() -> np.ndarray:
 
 
 def pattern_of(word: int) -> np.ndarray:
-    """The signs of a key's 64 bits, float32 [PERIOD, BANDS]: 1 or -1, each bit of Philox's first words."""
-    counter = torch.arange(-(-PERIOD * BANDS // 32))
-    zeros = torch.zeros_like(counter)
-    key = (torch.tensor(word & MASK), torch.tensor((word >> 32) & MASK))
-    words = philox((counter, zeros, zeros, zeros), key)[0]
-    bits = (words[:, None] >> torch.arange(32)) & 1
-    return (1 - 2 * bits.flatten()[: PERIOD * BANDS].view(PERIOD, BANDS)).numpy().astype(np.float32)
+    """The signs of a key's 64 bits, float32 [PERIOD, BANDS]: 1 or -1."""
+    return fair_signs(word, PERIOD * BANDS).view(PERIOD, BANDS).numpy()
 
 
 def hop_at(sample_rate: int) -> int:

@@ -30,8 +30,7 @@ from clavilux.audio.frontend import resample_array
 from clavilux.audio.sound_mark import marked, pattern_of
 from clavilux.audio.sound_mark_search import folds_of
 from clavilux.bench.machine import machine
-from clavilux.provenance.mark import of_tries
-from clavilux.provenance.mark_sounds import tail_of_signs
+from clavilux.provenance.mark import of_tries, tail_of_signs
 
 RATE = 44100
 PROMPTS = (

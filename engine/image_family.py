@@ -17,7 +17,8 @@ from clavilux.decoder import Decoder
 from clavilux.family import Stage
 from clavilux.image.codecs import Codec
 from clavilux.image.picture import Picture
-from clavilux.layout import FrameReader
+from clavilux.image.pixel_mark import marked
+from clavilux.layout import OPEN, FrameReader
 from clavilux.marking import MarkedTokens
 from clavilux.sampling import Grammar, SamplingSpec
 
@@ -84,9 +85,11 @@ class PictureGeneration:
         prompt: int64 [1, K, T], read before the first token.
         plan: int64 [1, K, S], the request's as the stage lays it out in steps.
         receipt: all that makes the picture again.
+        pixel_mark: 64 bits of a key whose mark the painted pixels carry (`image.pixel_mark`); None: none.
     """
 
     grammar: Grammar | None = None
+    pixel_mark: int | None = None
 
     def __init__(
         self,
@@ -100,6 +103,7 @@ class PictureGeneration:
         self._codec, layout = family.stage.codec, family.stage.layout
         self.decoder, self.conditioning, self.unconditional = decoder, conditioning, unconditional
         self.plan, self._size = layout.arrange(request.plan), request.size
+        self._given = (request.plan[0] != OPEN).all(0)  # [places]
         device = decoder.embed.weight.device
         nothing = torch.zeros(1, layout.streams, 0, dtype=torch.int64)
         self.prompt = (nothing if prompt is None else prompt).to(device)
@@ -143,8 +147,21 @@ class PictureGeneration:
         if not rows:
             return Picture.from_floats(pixels)
         tokens = torch.stack(self._tokens[: rows * self.columns], dim=1)  # [K, n]
-        decoded = self._codec.decode(tokens[None], rows=rows)[0].float().cpu()
-        if self.num_painted == self.num_tokens:
-            return Picture.from_floats(decoded, tokens, self.receipt)
-        pixels[:, : decoded.shape[1]] = decoded
-        return Picture.from_floats(pixels)
+        pixels[:, : rows * self._codec.downsampling] = self._codec.decode(tokens[None], rows=rows)[0].float().cpu()
+        whole = self.num_painted == self.num_tokens
+        picture = Picture.from_floats(pixels, tokens, self.receipt) if whole else Picture.from_floats(pixels)
+        if whole:
+            self.look_at(picture)
+        if self.pixel_mark is not None:
+            picture.pixels = marked(picture.pixels, self.pixel_mark, self._painted(rows))
+        return picture
+
+    def look_at(self, picture: Picture) -> None:
+        """Note in the receipt what came of the prompt in the whole picture, before its pixels are marked: nothing."""
+
+    def _painted(self, rows: int) -> Tensor:
+        """bool [H, W]: the pixels of tokens that were drawn, in so many rows of tokens."""
+        drawn = ~self._given.view(-1, self.columns)
+        drawn[rows:] = False
+        patch = self._codec.downsampling
+        return drawn.repeat_interleave(patch, 0).repeat_interleave(patch, 1)

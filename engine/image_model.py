@@ -21,7 +21,8 @@ from clavilux.image_family import PictureFamily, PictureGeneration, PictureReque
 from clavilux.inpainting import Box, plan_of, tokens_of
 from clavilux.layout import OPEN
 from clavilux.loop import group_by_prefix_length, sample_rows
-from clavilux.mark_key import MarkChoice
+from clavilux.mark_key import MarkChoice, key_of
+from clavilux.marking import PAINTED_KIND
 from clavilux.model import Model
 from clavilux.provenance.stamp import stamped
 from clavilux.sampling import SamplingSpec, Schedule, guidance_of
@@ -350,7 +351,11 @@ class ImageModel(Model):
         edits = {"keep": None if keep is None else list(keep), "vary": vary}
         for generation in generations:
             generation.receipt["controls"] |= {name: value for name, value in edits.items() if value is not None}
-        return as_list, generations, self._drawing(generations, **drawing)
+        sampling = self._drawing(generations, **drawing)
+        if sampling.is_marked and (key := key_of(drawing.get("mark"))) is not None:
+            for generation in generations:
+                generation.pixel_mark = key.word(PAINTED_KIND)
+        return as_list, generations, sampling
 
     def _drawing(
         self, generations: list[PictureGeneration], guidance: float | str | None = None, **drawing: Any

@@ -25,6 +25,7 @@ PLACES_TOGETHER = 64  # whose noise is made at once
 TICKS = 24  # of a quarter, in which an onset is counted
 SCORE_KIND = "score"  # pitches by their class, whoever composes
 PLAYED_KIND = "played"  # no tokens: the sound of notes, which has a mark of its own (`audio.sound_mark`)
+PAINTED_KIND = "painted"  # the same of pictures: their pixels (`image.pixel_mark`), beside their tokens
 MOST_CHOICES = 4  # marked draws at one place of one voice
 GROUPS = 64  # of a codec's tokens
 _ROUNDS = 30  # of k-means

@@ -125,12 +125,16 @@ def _ears(model: Model | None) -> Iterator[tuple[NeuralCodec, MarkedTokens]]:
 def _in_picture(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[Mark, ...]:
     from clavilux.image.picture import Picture
     from clavilux.image_model import ImageModel
+    from clavilux.provenance.mark import surest_of
     from clavilux.provenance.mark_pictures import find_in_picture, readings_of
+    from clavilux.provenance.mark_pixels import find_in_pixels
 
     picture = Picture.load(path)
     family = (model if isinstance(model, ImageModel) else _loaded("lumia")).family
     readings = readings_of(picture, family.stage.codec, family.marked, family.size)
-    return tuple(find_in_picture(key, readings, family.marked) for key in searched)
+    in_tokens = [find_in_picture(key, readings, family.marked) for key in searched]
+    in_pixels = find_in_pixels(picture, searched, family.size)
+    return tuple(map(surest_of, zip(in_tokens, in_pixels, strict=True)))
 
 
 def _nearest(path: Path) -> Nearest:

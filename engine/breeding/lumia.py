@@ -27,6 +27,7 @@ from clavilux.families.lumia.places import MARK
 from clavilux.families.lumia.prefix_controls import NUM_COLOURS, NUM_WORDS
 from clavilux.families.lumia.prompt import parse_prompt
 from clavilux.families.lumia.words import COLOURS
+from clavilux.image import pixel_mark
 from clavilux.image.picture import Picture
 from clavilux.image_family import PictureRequest
 from clavilux.image_model import ImageModel
@@ -34,7 +35,7 @@ from clavilux.layout import OPEN
 from clavilux.loading import load as load_model
 from clavilux.loop import sample_rows
 from clavilux.mark_key import MarkKey
-from clavilux.marking import Mark
+from clavilux.marking import PAINTED_KIND, Mark
 
 USUAL_NAMES = 20  # phrases of all languages that a thing has: names of things have many, rare senses few
 WAVES = 3  # that a region's border is made of
@@ -62,11 +63,13 @@ class LumiaBreeder:
         self._layers = tuple(f"codebook {number}" for number in range(1, codec.codebooks + 1))
         self._ids = family.words
         self._mark: Mark | None = None
+        self._pixel_mark: int | None = None
 
     def marked(self, key: MarkKey) -> LumiaBreeder:
-        """As `DrawsTokens.marked`: each token that is painted, at its place in the picture."""
+        """As `DrawsTokens.marked`: each token that is painted, at its place in the picture; and all its pixels."""
         made = copy.copy(self)
         made._mark = Mark(key.word(self._family.marked.kind), self._family.marked)
+        made._pixel_mark = key.word(PAINTED_KIND)
         return made
 
     def check(self, genes: Genes) -> None:
@@ -155,7 +158,10 @@ class LumiaBreeder:
         """As `Breeder.show`."""
         tokens = _tokens(genes)
         with torch.inference_mode():
-            return Picture.from_floats(self._family.stage.codec.decode(tokens[None])[0].float(), tokens)
+            found = Picture.from_floats(self._family.stage.codec.decode(tokens[None])[0].float(), tokens)
+        if self._pixel_mark is not None:
+            found.pixels = pixel_mark.marked(found.pixels, self._pixel_mark)
+        return found
 
     def portrait(self, genes: Genes) -> Picture:
         """As `Breeder.portrait`."""

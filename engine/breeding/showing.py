@@ -42,8 +42,8 @@ def show(genome: Genome, *, model: Model | None = None, mark_key: OwnKey = None)
     Args:
         genome: which.
         model: where it is, if not where the genome says.
-        mark_key: the file of the private key that a score's last step is marked with, whose mark its sound then has
-            too; the public key's needs none.
+        mark_key: the file of the private key that the last step is marked with, whose mark the sound or the pixels then
+            have too; the public key's needs none.
 
     Raises:
         ValueError: it is for another model, or a file that is no key.
@@ -58,14 +58,19 @@ def shown(genome: Genome, breeder: Breeder, mark_key: OwnKey = None) -> Picture 
     key = marks.known_key(step, mark_key)
     found = marks.drawing(breeder, key).show(genome.genes)
     found.receipt = found.receipt | receipt(genome)
-    if breeder.makes == "music" and key is None and (held := marks.id_of(step)) is not None:
-        found.receipt["notes"].append(f"the sound has no mark: the private key {held} was not given")
+    if key is None and (held := marks.id_of(step)) is not None:
+        what = "the sound has" if breeder.makes == "music" else "the pixels have"
+        found.receipt["notes"].append(f"{what} no mark: the private key {held} was not given")
     found.stamp = stamp(genome)
     return found
 
 
-def portrait(genome: Genome, breeder: Breeder) -> Picture:
-    """A picture that stands for a genome; the receipt holds the genome."""
+def portrait(genome: Genome, breeder: Breeder, mark_key: OwnKey = None) -> Picture:
+    """A picture that stands for a genome; the receipt holds the genome. Arguments as `shown`, of whose pictures it is
+    one, unless the genome is of music.
+    """
+    if breeder.makes == "pictures":
+        return cast("Picture", shown(genome, breeder, mark_key))
     found = breeder.portrait(genome.genes)
     found.receipt = receipt(genome)
     found.stamp = stamp(genome)

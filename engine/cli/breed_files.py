@@ -121,7 +121,7 @@ def write_litter(
             ending = _SOUND if breeder.makes == "music" else ".png"
             _save_shown(genome, breeder, folder / f"{number}{ending}", mark_key=mark_key)
             genomes.append(genome)
-            portraits.append(portrait(genome, breeder))
+            portraits.append(portrait(genome, breeder, mark_key))
             progress(number, count)
         sheet(portraits, labels=[str(number) for number in range(1, count + 1)]).save(folder / SHEET)
     note_written(ctx, output)
@@ -302,7 +302,7 @@ def _save_shown(
     if target.suffix.lower() not in io.FORMATS:
         shown(genome, breeder, mark_key).save(target)
         return
-    _sized(portrait(genome, breeder), size).save(target)
+    _sized(portrait(genome, breeder, mark_key), size).save(target)
 
 
 def _report(genomes: Sequence[Genome], written: dict[str, str], started: float, as_json: bool, quiet: bool) -> None:

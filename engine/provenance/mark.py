@@ -1,15 +1,16 @@
 """Whether tokens carry a mark: exact p-values from the groups that stand at their places.
 
-Knows tokens and keys; how a file becomes tokens at places is `mark_scores`', `mark_pictures`' and `mark_sounds`'. Each
-marked token at its place scores -log(u), u the key's number there, which is small where the noise is large: under any
-key that the piece was not drawn with that is exponential, and a sum of n gamma of shape n, whatever the piece is, as
-each place and group counts once.
+Knows tokens and keys, and what a sum of signs is worth; how a file becomes tokens at places is `mark_scores`',
+`mark_pictures`' and `mark_codecs`'. Each marked token at its place scores -log(u), u the key's number there, which is
+small where the noise is large: under any key that the piece was not drawn with that is exponential, and a sum of n
+gamma of shape n, whatever the piece is, as each place and group counts once.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from clavilux.provenance.verdict import Mark
 _PIECE = 1 << 18  # numbers of noise at once, 2 MiB: what a cache holds
 _FEW = 8  # exponentials, below which an integral of their transform would converge slowly
 _POINTS = 512  # of that integral
+_BENTKUS = 0.25 / (math.erfc(1) / 2)  # 3.178, of `tail_of_signs`
 _STEPS, _WIDEST = 24, 12.0  # of the search of a saddle point s, |log s| at most
 
 
@@ -101,9 +103,28 @@ def _saddle(total: float, means: np.ndarray) -> tuple[float, float]:
     return s, total * s - float(np.log1p(means * s).sum()) - math.log(s)
 
 
+def tail_of_signs(correlation: float) -> float:
+    """A bound on P(a sum of independent fair signs, whose weights' squares sum to 1, >= correlation), for any weights.
+
+    Hoeffding's, or V. Bentkus and D. Dzindzalieta's of 2015 ("A tight Gaussian bound for weighted sums of Rademacher
+    random variables"), 3.178 times the normal tail: so a p-value holds whatever the sound or the picture is.
+    """
+    if correlation <= 0:
+        return 1.0
+    normal = math.erfc(correlation / math.sqrt(2)) / 2
+    return min(1.0, math.exp(-(correlation**2) / 2), _BENTKUS * normal)
+
+
 def of_tries(p: float, tries: float) -> float:
     """The p-value of the best of so many tries, by Sidak's bound."""
     return -math.expm1(tries * math.log1p(-p)) if p < 1 else 1.0
+
+
+def surest_of(looks: Sequence[Mark]) -> Mark:
+    """The best of several looks for one key's mark, all counted in; only of those with enough evidence, if any has."""
+    able = [look for look in looks if look.enough] or looks
+    best = min(able, key=lambda look: look.p)
+    return replace(best, p=of_tries(best.p, len(able)))
 
 
 def find_in_tokens(

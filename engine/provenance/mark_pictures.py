@@ -5,6 +5,7 @@ Knows pictures and a codec that it is given. Which codec that is, the caller say
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from clavilux.provenance.verdict import Mark
 
 MOST_TILES = 400
 SCALES = (1, 2, 3, 4, 8)  # of a sheet that was enlarged
+BRED = 2  # times that a tile of 64 pixels is enlarged for a sheet of `breed`
 CROPPED = 0.75  # of a tile's side: a picture that is smaller than one, and not than this, was cut out of one
 _TOGETHER = 32  # pictures that are encoded at once
 
@@ -53,24 +55,27 @@ def readings_of(picture: Picture, codec: Codec, tokens: MarkedTokens, size: int)
 
 
 def tiles_of(picture: Picture, size: int) -> list[Picture]:
-    """The tiles of a sheet as `contact_sheet` makes it, without those that are blank; [] where it is none."""
-    for scale in SCALES:
+    """The tiles of a sheet as `contact_sheet` makes it, of `size` pixels or enlarged for it as `breed` does, without
+    those that are blank; [] where it is none.
+    """
+    for scale, side in itertools.product(SCALES, (size, BRED * size)):
         if picture.width % scale or picture.height % scale:
             continue
-        columns, rest = divmod(picture.width // scale - GAP, size + GAP)
+        columns, rest = divmod(picture.width // scale - GAP, side + GAP)
         if rest or columns < 1:
             continue
         for below in (0, LABEL_HEIGHT):
-            rows, rest = divmod(picture.height // scale - GAP, size + below + GAP)
+            rows, rest = divmod(picture.height // scale - GAP, side + below + GAP)
             if rest or rows < 1 or rows * columns > MOST_TILES:
                 continue
             small = picture if scale == 1 else picture.resized(picture.width // scale, picture.height // scale)
             tiles = []
             for row in range(rows):
-                top = GAP + row * (size + below + GAP)
-                lefts = (GAP + column * (size + GAP) for column in range(columns))
-                tiles += [Picture(small.pixels[top : top + size, left : left + size]) for left in lefts]
-            return [tile for tile in tiles if int(tile.pixels.min()) < 250] or tiles[:1]
+                top = GAP + row * (side + below + GAP)
+                lefts = (GAP + column * (side + GAP) for column in range(columns))
+                tiles += [Picture(small.pixels[top : top + side, left : left + side]) for left in lefts]
+            tiles = [tile for tile in tiles if int(tile.pixels.min()) < 250] or tiles[:1]
+            return tiles if side == size else [tile.resized(size, size) for tile in tiles]
     return []
 
 

@@ -5,7 +5,6 @@ Knows what a correlation is worth. How a sound becomes correlations is `audio.so
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,22 +14,8 @@ from clavilux.audio.sound_mark import pattern_of
 from clavilux.audio.sound_mark_search import folds_of
 from clavilux.mark_key import MarkKey
 from clavilux.marking import PLAYED_KIND
-from clavilux.provenance.mark import of_tries
+from clavilux.provenance.mark import of_tries, tail_of_signs
 from clavilux.provenance.verdict import CELLS, Mark
-
-_BENTKUS = 0.25 / (math.erfc(1) / 2)  # 3.178
-
-
-def tail_of_signs(correlation: float) -> float:
-    """A bound on P(a sum of independent fair signs, whose weights' squares sum to 1, >= correlation), for any weights.
-
-    Hoeffding's, or V. Bentkus and D. Dzindzalieta's of 2015 ("A tight Gaussian bound for weighted sums of Rademacher
-    random variables"), 3.178 times the normal tail: so the p-value holds whatever the sound is.
-    """
-    if correlation <= 0:
-        return 1.0
-    normal = math.erfc(correlation / math.sqrt(2)) / 2
-    return min(1.0, math.exp(-(correlation**2) / 2), _BENTKUS * normal)
 
 
 def find_in_sound(sound: Audio, keys: Sequence[MarkKey]) -> tuple[Mark, ...]:

@@ -11,8 +11,9 @@ from typing import Any
 
 from clavilux.mark_key import PUBLIC
 
-TOKENS, CELLS = "tokens", "cells"  # what a mark can be in
-FEWEST = {TOKENS: 24, CELLS: 2000}  # below which a mark's p-value says nothing; 2000 cells are 2 s of sound
+TOKENS, CELLS, BLOCKS = "tokens", "cells", "blocks"  # what a mark can be in
+# Below which a mark's p-value says nothing; 2000 cells are 2 s of sound, 128 blocks 22 x 22 pixels.
+FEWEST = {TOKENS: 24, CELLS: 2000, BLOCKS: 128}
 LARGEST_P = 1e-3  # that is taken for a mark
 ABSENT, VALID, CHANGED = "absent", "valid", "changed"
 
@@ -65,8 +66,8 @@ class Mark:
     Attributes:
         key: its id.
         p: how likely so strong a trace, or a stronger one, is in a file without this mark.
-        tokens: how many tokens that rests on, or cells of time and frequency.
-        of: "tokens", drawn by a model, or "cells", of a sound that was played from notes.
+        tokens: how many tokens that rests on, or cells of time and frequency, or blocks of pixels.
+        of: "tokens", drawn by a model; "cells", of a sound that was played from notes; or "blocks", of a picture.
     """
 
     key: str

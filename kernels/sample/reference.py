@@ -67,6 +67,16 @@ def words_at(seeds: Tensor, rows: Tensor, steps: Tensor, books: Tensor, vocabula
     return torch.stack(philox(counter, key), dim=-1).flatten(-2)[..., :vocabulary]
 
 
+def fair_signs(word: int, count: int) -> Tensor:
+    """float32 [count], each 1 or -1: the bits of Philox's first words under a key of 64 bits."""
+    counter = torch.arange(-(-count // 32))
+    zeros = torch.zeros_like(counter)
+    key = (torch.tensor(word & MASK), torch.tensor((word >> 32) & MASK))
+    words = philox((counter, zeros, zeros, zeros), key)[0]
+    bits = (words[:, None] >> torch.arange(32)) & 1
+    return (1 - 2 * bits.flatten()[:count]).float()
+
+
 def guided(logits: Tensor, weights: Sequence[float]) -> Tensor:
     """float32 [B, K, V]: the weighted sum of the R blocks of rows; what the first block excludes stays so."""
     blocks = logits.float().unflatten(0, (len(weights), -1))

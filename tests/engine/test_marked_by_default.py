@@ -15,7 +15,10 @@ from clavilux.breeding import replay
 from clavilux.breeding.lineage import Lineage, Step
 from clavilux.breeding.models import load_breeder
 from clavilux.breeding.verbs import random_genome, replayed
-from clavilux.mark_key import PUBLIC
+from clavilux.image import pixel_mark
+from clavilux.mark_key import PUBLIC, read_key
+from clavilux.marking import PAINTED_KIND
+from clavilux.provenance.mark_pixels import find_in_pixels
 
 QUARTET = ("string quartet in D", "--seconds", 30, "--seed", 5)
 KEY = {"key": PUBLIC.id}
@@ -117,12 +120,49 @@ def test_pictures_fit_the_key_whole_and_where_they_are_painted_on(lumia):
     assert kept.receipt["mark"] == KEY
 
 
+def p_of(picture, key=PUBLIC):
+    return find_in_pixels(picture, [key], 64)[0].p
+
+
+def test_a_picture_is_found_by_anyone_in_its_pixels_and_its_tokens_are_what_they_were(lumia):
+    asked = {"prompt": "red apple", "seed": 3}
+    picture = lumia.generate(**asked)
+    decoded = lumia.decode(picture.tokens)
+    assert torch.equal(picture.pixels, pixel_mark.marked(decoded.pixels, PUBLIC.word(PAINTED_KIND)))
+    assert p_of(picture) < 1e-12 and p_of(decoded) > 1e-3 < p_of(lumia.generate(**asked, mark=False))
+    *_, last = shown = list(lumia.stream(**asked, every=4))
+    assert torch.equal(last.pixels, picture.pixels) and shown[0].pixels[32:].eq(128).all()
+    assert not torch.equal(shown[0].pixels[:32], lumia.decode(picture.tokens[:, : 4 * 8], rows=4).pixels)
+    assert torch.equal(lumia.generate(["boat", "red apple"], seed=[2, 3])[1].pixels, picture.pixels)
+    assert lumia.encode(picture).shape == picture.tokens.shape
+
+
+def test_a_picture_of_a_private_key_is_found_by_that_alone(lumia, tmp_path):
+    key = tmp_path / "own.key"
+    picture = lumia.generate("red apple", seed=3, mark=key)
+    assert p_of(picture, read_key(key)) < 1e-12 and p_of(picture) > 1e-3
+
+
+def test_what_a_picture_was_given_has_no_pattern(lumia):
+    """Nor is it changed by the one around it: it is what its tokens are decoded to."""
+    given = lumia.generate("black cat", seed=1, mark=False)
+    picture = lumia.generate("red apple", seed=7, continue_from=given, keep=(0, 0, 64, 32))
+    kept, painted = (torch.equal(picture.pixels[part], lumia.decode(picture.tokens).pixels[part])
+                     for part in (slice(0, 32), slice(32, 64)))  # fmt: skip
+    assert kept and not painted and p_of(picture) < 1e-6
+
+
 def test_a_sheet_is_found_by_anyone(tmp_path):
-    """At a temperature at which lumia has a choice."""
-    sheet = ("paint", "red apple", "--seed", 1, "--batch", 16, "--sheet", "--temperature", 1, "--quiet")
+    sheet = ("paint", "red apple", "--seed", 1, "--batch", 4, "--sheet", "--quiet")
     for words, found in (((), True), (("--no-mark",), False)):
         call(*sheet, *words, "-o", tmp_path / "apples.png")
         assert is_found(tmp_path / "apples.png") is found
+
+
+def test_the_environment_has_the_last_word_where_nobody_says_anything(lumia, monkeypatch):
+    monkeypatch.setenv("CLAVILUX_MARK", "0")
+    assert p_of(lumia.generate("red apple", seed=3)) > 1e-3
+    assert p_of(lumia.generate("red apple", seed=3, mark=True)) < 1e-12
 
 
 def test_genes_name_the_key_and_old_ones_that_name_none_are_drawn_without_one():

@@ -124,14 +124,8 @@ class LumiaGeneration(PictureGeneration):
 
     parsed: ParsedPrompt
 
-    def picture(self) -> Picture:
-        """As `PictureGeneration.picture`; where it is the whole one, its receipt says what came of the prompt."""
-        picture = super().picture()
-        if self.num_painted == self.num_tokens:
-            self._look(picture)
-        return picture
-
-    def _look(self, picture: Picture) -> None:
+    def look_at(self, picture: Picture) -> None:
+        """As `PictureGeneration.look_at`."""
         seen = [COLOURS[color] for color in main_colours(on_nothing(picture.pixels.numpy())) if color >= 0]
         found = " and ".join(seen) or "of no plain colour"
         said = (color for color in self.parsed.controls.colours if color is not None)

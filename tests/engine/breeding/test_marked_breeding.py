@@ -6,14 +6,17 @@ import pytest
 import torch
 
 import clavilux
-from clavilux.breeding import cross, lumia, mutate, replay, show
+from clavilux.breeding import between, cross, lumia, mutate, replay, show
 from clavilux.breeding.lineage import Lineage, Step
+from clavilux.breeding.lumia import _tokens
 from clavilux.breeding.models import load_breeder
+from clavilux.breeding.showing import portrait, sheet
 from clavilux.breeding.verbs import random_genome, replayed
 from clavilux.families.aria.chances import note_chances
 from clavilux.mark_key import PUBLIC, MarkKey, new_key
 from clavilux.marking import Place, nonce_of
 from clavilux.provenance.mark import gamma_tail, group_scores
+from clavilux.provenance.mark_pixels import find_in_pixels
 from clavilux.provenance.mark_scores import find_in_score
 from clavilux.provenance.mark_sounds import find_in_sound
 
@@ -70,6 +73,8 @@ def test_a_picture_is_drawn_as_paint_draws_it(painter, bold):
     assert apple.latents != plain.latents and plain.history.last.settings["mark"] == "none"
     picture = show(apple, model=painter)
     assert picture.receipt["mark"] == painted.receipt["mark"] == {"key": PUBLIC.id}
+    assert torch.equal(picture.pixels, painted.pixels) and torch.equal(portrait(apple, painter).pixels, painted.pixels)
+    assert torch.equal(show(plain, model=painter).pixels, model.decode(_tokens(plain.genes)).pixels)
     none = random_genome(painter, seed=3, words="red apple", mark=False)
     assert none == plain and show(none, model=painter).receipt["mark"] == "none"
 
@@ -107,6 +112,26 @@ def test_where_nothing_is_drawn_no_step_says_of_a_mark(painter):
     child = cross([apple, cat], structure=[0, 1], style=[0, 1], mark=True, model=painter)
     assert child.genes == cat.genes and "mark" not in child.history.last.settings
     assert mutate(apple, 0, mark=True, model=painter) is apple
+
+
+def test_the_pixels_are_marked_of_a_genome_whose_last_step_is(painter, tmp_path):
+    """All of them; those of a private key need it again."""
+    key = tmp_path / "own.key"
+    own = new_key(key)
+    apple, cat = (random_genome(painter, seed=3, words=words, mark=True) for words in ("red apple", "black cat"))
+    child, plain, private = (cross([apple, cat], seed=1, mark=mark, model=painter) for mark in (True, False, key))
+    found = {}
+    for name, genome, given in (("child", child, None), ("plain", plain, None), ("own", private, key)):
+        picture = show(genome, model=painter, mark_key=given)
+        assert picture.receipt["notes"] == []
+        found[name] = [mark.found for mark in find_in_pixels(picture, [PUBLIC, own], 64)]
+    assert found == {"child": [True, False], "plain": [False, False], "own": [False, True]}
+    assert not find_in_pixels(show(between(apple, cat, 0.5, model=painter), model=painter), [PUBLIC], 64)[0].found
+    unmarked = show(private, model=painter)
+    assert unmarked.receipt["notes"] == [f"the pixels have no mark: the private key {own.id} was not given"]
+    assert not find_in_pixels(unmarked, [own], 64)[0].found
+    together = sheet([portrait(each, painter) for each in (apple, cat, child)], labels="123")
+    assert find_in_pixels(together, [PUBLIC], 64)[0].p < 1e-12
 
 
 def test_models_without_tokens_have_none(monkeypatch):

@@ -9,8 +9,8 @@ from marked_draws import assert_marked
 from safetensors.torch import load_file, save_file
 
 import clavilux
-from clavilux.mark_key import PUBLIC
-from clavilux.marking import Place
+from clavilux.mark_key import PUBLIC, read_key
+from clavilux.marking import PAINTED_KIND, Place
 from clavilux.provenance.mark import find_in_tokens
 
 
@@ -56,7 +56,7 @@ def test_a_private_key_is_in_nothing_that_is_made(tmp_path):
     spec = model._sampling_spec([dict(made.receipt)], mark=key)
     shown = [json.dumps(made.receipt), repr(spec), repr(made), str(vars(made))]
     held = (tmp_path / "apple.png").read_bytes()
-    for form in (secret, str(spec.mark.key)):
+    for form in (secret, str(spec.mark.key), str(read_key(key).word(PAINTED_KIND))):
         assert not any(form in text for text in shown)
         assert form.encode() not in held and bytes.fromhex(secret) not in held
     assert made.receipt["mark"] == {"key": made.receipt["mark"]["key"]} and len(made.receipt["mark"]["key"]) == 8

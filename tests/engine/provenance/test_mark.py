@@ -9,7 +9,17 @@ from scipy import stats
 
 from clavilux.mark_key import MarkKey
 from clavilux.marking import Mark, MarkedTokens, Place
-from clavilux.provenance.mark import distinct, find_in_tokens, gamma_tail, of_tries, weighted_bound, weighted_tail
+from clavilux.provenance import verdict
+from clavilux.provenance.mark import (
+    distinct,
+    find_in_tokens,
+    gamma_tail,
+    of_tries,
+    surest_of,
+    tail_of_signs,
+    weighted_bound,
+    weighted_tail,
+)
 from clavilux.sampling import Sampler, SamplingSpec
 
 KEY = MarkKey(bytes(range(32)))
@@ -84,3 +94,24 @@ def test_p_values_of_unmarked_tokens_are_uniform():
 def test_nothing_to_look_at_is_no_evidence():
     found = find_in_tokens(KEY, "toy", [([], [])], 8)
     assert found.p == 1 and found.tokens == 0
+
+
+def test_tails_are_bounds_for_any_weights():
+    assert tail_of_signs(-1) == 1 and tail_of_signs(0) == 1 and tail_of_signs(1e9) == 0
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 9, 400):
+        weights = rng.random(count)
+        weights /= math.sqrt((weights**2).sum())
+        sums = rng.choice([-1.0, 1.0], (20_000, count)) @ weights
+        for at in (0.5, 1.0, 2.0, 3.0):
+            assert (sums >= at).mean() <= tail_of_signs(at) + 0.01
+    assert tail_of_signs(6.0) == pytest.approx(3.178 * 9.866e-10, rel=1e-3)
+
+
+def test_the_surest_of_several_looks_counts_all_that_had_enough_evidence():
+    tokens, blocks = verdict.Mark("k", 0.01, 64), verdict.Mark("k", 1e-9, 900, verdict.BLOCKS)
+    best = surest_of([tokens, blocks])
+    assert best.p == pytest.approx(2e-9) and (best.of, best.tokens) == (verdict.BLOCKS, 900)
+    few = verdict.Mark("k", 1e-9, 5, verdict.BLOCKS)
+    assert surest_of([tokens, few]) == tokens
+    assert surest_of([few]) == few and not surest_of([few]).found

@@ -15,7 +15,9 @@ from clavilux.image.picture import Picture
 from clavilux.image.sheet import contact_sheet
 from clavilux.mark_key import PUBLIC, MarkKey
 from clavilux.marking import Mark, MarkedTokens
+from clavilux.provenance.mark import surest_of
 from clavilux.provenance.mark_pictures import find_in_picture, readings_of, tiles_of
+from clavilux.provenance.mark_pixels import find_in_pixels
 from clavilux.provenance.stamp import stamp_of
 from clavilux.sampling import Sampler, SamplingSpec
 
@@ -116,5 +118,9 @@ def test_p_values_of_unmarked_sheets_are_not_too_small_though_tiles_be_alike():
 
 def test_verify_reads_a_picture_with_lumia_s_codec(tmp_path):
     drawn(3).save(tmp_path / "a.png")
+    family = clavilux.load("lumia", device="cpu").family
+    readings = readings_of(drawn(3), family.stage.codec, family.marked, family.size)
+    in_tokens = find_in_picture(PUBLIC, readings, family.marked)
+    assert in_tokens.tokens == 64 and in_tokens.p > 1e-3
     [mark] = clavilux.verify(tmp_path / "a.png").marks
-    assert mark.key == PUBLIC.id and mark.tokens == 64 and mark.p > 1e-3
+    assert mark == surest_of([in_tokens, *find_in_pixels(drawn(3), [PUBLIC], family.size)])
