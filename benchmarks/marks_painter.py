@@ -1,10 +1,11 @@
 """Whether lumia's pictures with the mark are as good as those without: `python benchmarks/marks_painter.py PICTURES`.
 
-Pairs of pictures of one prompt and seed, with the public key's mark and without, by the measures of `painter` and
-`painter_variety`: whether the judge recognizes the category, of the names and new combinations that `painter` asked for
-(--asked, a result of its); how near a picture comes to a taught one; how far apart pictures of one prompt are, those of
-one nonce (seeds 256 apart) and others; whether a color was obeyed. A difference's standard error is that of its mean
-over prompts, since pictures of one prompt are alike. PICTURES, --others and --run as in `painter`.
+Pairs of pictures of one prompt and seed, with the public key's mark and without, and of those without and the same with
+the pattern of its pixels alone, by the measures of `painter` and `painter_variety`: whether the judge recognizes the
+category, of the names and new combinations that `painter` asked for (--asked, a result of it); how near a picture comes
+to a taught one; how far apart pictures of one prompt are, those of one nonce (seeds 256 apart) and others; whether a
+color was obeyed. A difference's standard error is that of its mean over prompts: pictures of one prompt are alike.
+PICTURES, --others and --run as in `painter`.
 """
 
 from __future__ import annotations
@@ -27,13 +28,12 @@ from torch import Tensor
 import clavilux
 from clavilux.families.lumia.seen_colors import main_colours, on_nothing
 from clavilux.families.lumia.words import COLOURS
+from clavilux.image import pixel_mark
 from clavilux.image.arts.features import load_features
 from clavilux.image.picture import Picture
-from clavilux.marking import NONCES, nonce_of
+from clavilux.mark_key import PUBLIC
+from clavilux.marking import NONCES, PAINTED_KIND, nonce_of
 from clavilux.training.image_dataset import ImageDataset
-
-SIDES = {"unmarked": False, "marked": True}
-SEEDS = (*range(1, 7), *range(1 + NONCES, 7 + NONCES))
 
 
 def compared(unmarked: np.ndarray, marked: np.ndarray) -> dict[str, float]:
@@ -69,6 +69,12 @@ def floats_of(painted: Sequence[Picture]) -> Tensor:
     return torch.stack([picture.to_floats() for picture in painted])
 
 
+def patterned(painted: Sequence[Picture]) -> list[Picture]:
+    """The same pictures with the pattern of the public key in their pixels."""
+    word = PUBLIC.word(PAINTED_KIND)
+    return [Picture(pixel_mark.marked(each.pixels, word)) for each in painted]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path, help="folder with the unpacked Debian packages")
@@ -76,6 +82,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/painter"), help="the folder of a training run")
     parser.add_argument("--asked", type=Path, required=True, help="a result of painter.py, whose prompts are asked for")
     parser.add_argument("--model", default="lumia")
+    parser.add_argument("--seeds", type=int, default=6, help="from 1 on, and as many whose noise has the same nonces")
     parser.add_argument("--cache", type=Path, help="what the judge is taught with, described; made if not there")
     parser.add_argument("--json", type=Path, help="where the result goes")
     args = parser.parse_args()
@@ -85,30 +92,40 @@ def main() -> None:
     judge = others(args.pictures, args.others, features, model.family.stage.codec, cache).judge()
     answers = json.loads(args.asked.read_text(encoding="utf-8"))["recognised"]["answers"]
     asked = [(each["prompt"], each["category"]) for each in answers if each["of"] in ("names", "new")]
-    shape, wanted = (len(asked), len(SEEDS)), np.array([category for _, category in asked])
+    seeds = (*range(1, 1 + args.seeds), *range(1 + NONCES, 1 + NONCES + args.seeds))
+    shape, wanted = (len(asked), len(seeds)), np.array([category for _, category in asked])
     dataset = ImageDataset(args.run / "pictures.npz")
     measures: dict[str, dict[str, np.ndarray]] = {}
-    for side, mark in SIDES.items():
-        painted = paint(model, [p for p, _ in asked for _ in SEEDS], SEEDS * len(asked), mark=mark)
+    prompts = [f"{color} {thing}" for thing, color in itertools.product(THINGS, ASKED)]
+    sides = {
+        side: (paint(model, [p for p, _ in asked for _ in seeds], seeds * len(asked), mark=mark),
+               paint(model, prompts, [1] * len(prompts), mark=mark))
+        for side, mark in (("unmarked", False), ("marked", True))
+    }  # fmt: skip
+    unmarked, colored = sides["unmarked"]
+    sides["pattern"] = patterned(unmarked), patterned(colored)
+    for side, (painted, colored) in sides.items():
         says = judge.says(described(features, floats_of(painted))).reshape(shape)
         near = nearest_psnr(dataset, dataset.taught, floats_of(painted))[0].reshape(shape)
         pixels = np.stack([each.pixels.numpy() for each in painted]).reshape(*shape, -1)
-        one, other = pairs_apart(pixels, SEEDS)
+        one, other = pairs_apart(pixels, seeds)
         same = 255 * 10 ** (-SAME_DB / 20)
-        prompts = [f"{color} {thing}" for thing, color in itertools.product(THINGS, ASKED)]
         measures[side] = {
             "recognized": says == wanted[:, None], "nearest_taught_db": near, "copies": near > COPY_DB,
             "levels_apart": other, "pairs_alike": other <= same,
             "levels_apart_of_one_nonce": one, "pairs_alike_of_one_nonce": one <= same,
-            "colors_obeyed": obeyed(paint(model, prompts, [1] * len(prompts), mark=mark)),
+            "colors_obeyed": obeyed(colored),
         }  # fmt: skip
         print(side, {name: round(float(values.mean()), 4) for name, values in measures[side].items()}, flush=True)
     result = {
-        "date": date.today().isoformat(), "torch": torch.__version__, "model": identity, "seeds": SEEDS,
-        "prompts": len(asked), "pictures_a_side": len(asked) * len(SEEDS), "colored_a_side": len(THINGS) * len(ASKED),
+        "date": date.today().isoformat(), "torch": torch.__version__, "model": identity, "seeds": seeds,
+        "prompts": len(asked), "pictures_a_side": len(asked) * len(seeds), "colored_a_side": len(THINGS) * len(ASKED),
         "copies_nearer_than_db": COPY_DB, "alike_within_db": SAME_DB,
     }  # fmt: skip
     result |= {name: compared(measures["unmarked"][name], measures["marked"][name]) for name in measures["marked"]}
+    result["of_the_pattern_alone"] = {
+        name: compared(measures["unmarked"][name], measures["pattern"][name]) for name in measures["pattern"]
+    }
     tell(result, args.json)
 
 

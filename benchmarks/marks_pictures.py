@@ -65,6 +65,14 @@ def cropped(picture: Picture) -> Picture:
     return Picture(picture.pixels[picture.height // 10 :, picture.width // 10 :])
 
 
+def on_page(picture: Picture) -> Picture:
+    """Enlarged four times, somewhere on a white page."""
+    shown = scaled(4)(picture).pixels
+    page = torch.full((shown.shape[0] + 300, shown.shape[1] + 500, 3), 255, dtype=torch.uint8)
+    page[113 : 113 + shown.shape[0], 207 : 207 + shown.shape[1]] = shown
+    return Picture(page)
+
+
 def colored(red: float, green: float, blue: float) -> Callable[[Picture], Picture]:
     """Each color times so much."""
     factors = torch.tensor([red, green, blue])
@@ -77,8 +85,9 @@ ATTACKS: dict[str, Callable[[Picture], Picture]] = {
     "webp 80": saved(format="WEBP"), "gif": saved(format="GIF"), "x4 and back": and_back(4), "x4": scaled(4),
     "x4, jpeg 75": lambda picture: JPEG_75(scaled(4)(picture)),
     "x2.3, jpeg 75": lambda picture: JPEG_75(scaled(2.3)(picture)), "x0.75": scaled(0.75), "a tenth cut": cropped,
-    "x4, a tenth cut": lambda picture: cropped(scaled(4)(picture)), "tinted": colored(1.05, 1.0, 0.9),
-    "darker by 15 %": colored(0.85, 0.85, 0.85), "lighter by 10 %": colored(1.1, 1.1, 1.1),
+    "x4, a tenth cut": lambda picture: cropped(scaled(4)(picture)), "x4, on a page": on_page,
+    "tinted": colored(1.05, 1.0, 0.9), "darker by 15 %": colored(0.85, 0.85, 0.85),
+    "lighter by 10 %": colored(1.1, 1.1, 1.1),
     "mirrored": lambda picture: Picture(picture.pixels.flip(1)),
 }  # fmt: skip
 
