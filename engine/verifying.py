@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -125,15 +126,20 @@ def _ears(model: Model | None) -> Iterator[tuple[NeuralCodec, MarkedTokens]]:
 def _in_picture(path: Path, searched: list[MarkKey], model: Model | None) -> tuple[Mark, ...]:
     from clavilux.image.picture import Picture
     from clavilux.image_model import ImageModel
-    from clavilux.provenance.mark import surest_of
+    from clavilux.provenance.mark import of_tries, surest_of
     from clavilux.provenance.mark_pictures import find_in_picture, readings_of
-    from clavilux.provenance.mark_pixels import find_in_pixels
+    from clavilux.provenance.mark_pixels import LUMIA, find_in_pixels
 
     picture = Picture.load(path)
-    family = (model if isinstance(model, ImageModel) else _loaded("lumia")).family
+    named = model.family if isinstance(model, ImageModel) else None
+    in_pixels = find_in_pixels(picture, searched, LUMIA if named is None else named.size)
+    # As many looks as there would be with the tokens, which take seconds to read and could only lower the p-value.
+    counted = tuple(replace(mark, p=of_tries(mark.p, 2)) for mark in in_pixels)
+    if all(mark.found for mark in counted):
+        return counted
+    family = named or _loaded("lumia").family
     readings = readings_of(picture, family.stage.codec, family.marked, family.size)
     in_tokens = [find_in_picture(key, readings, family.marked) for key in searched]
-    in_pixels = find_in_pixels(picture, searched, family.size)
     return tuple(map(surest_of, zip(in_tokens, in_pixels, strict=True)))
 
 

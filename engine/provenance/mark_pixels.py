@@ -16,7 +16,8 @@ from clavilux.provenance.mark import of_tries, tail_of_signs
 from clavilux.provenance.mark_pictures import tiles_of
 from clavilux.provenance.verdict import BLOCKS, FEWEST, Mark
 
-SIZES = (32, 64, 256, 384, 512)  # pixels a side of what the families usually paint
+LUMIA = 64  # pixels a side of lumia's pictures
+SIZES = (32, LUMIA, 256, 384, 512)  # of what the families usually paint
 
 
 def find_in_pixels(picture: Picture, keys: Sequence[MarkKey], size: int) -> list[Mark]:

@@ -9,11 +9,12 @@ from drawings import drawing
 from PIL import Image
 
 import clavilux
+from clavilux import verifying
 from clavilux.image.animation import write_animation
 from clavilux.image.picture import Picture
 from clavilux.image.pixel_mark import marked
 from clavilux.image.sheet import contact_sheet
-from clavilux.mark_key import PUBLIC, MarkKey
+from clavilux.mark_key import PUBLIC, MarkKey, new_key
 from clavilux.marking import PAINTED_KIND
 from clavilux.provenance.mark_pixels import find_in_pixels
 from clavilux.provenance.stamp import stamp_of
@@ -33,6 +34,17 @@ def saved_again(picture, **how):
     file = io.BytesIO()
     Image.fromarray(picture.pixels.numpy()).save(file, **how)
     return Picture(np.array(Image.open(file).convert("RGB")))
+
+
+def test_tokens_are_read_only_where_the_pixels_do_not_say_all(tmp_path, monkeypatch):
+    """And counted all the same."""
+    monkeypatch.setattr(verifying, "_loaded", lambda name: pytest.fail("lumia is loaded"))
+    painted().save(tmp_path / "a.png")
+    [mark] = clavilux.verify(tmp_path / "a.png").marks
+    assert mark.p == pytest.approx(2 * found(painted()).p)
+    new_key(tmp_path / "own.key")
+    with pytest.raises(pytest.fail.Exception, match="lumia is loaded"):
+        clavilux.verify(tmp_path / "a.png", mark_key=tmp_path / "own.key")
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".gif"])
