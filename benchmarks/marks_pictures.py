@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from marks_sound import rates, short
-from PIL import Image
+from PIL import Image, ImageFilter
 
 import clavilux
 from clavilux.bench.machine import machine
@@ -73,6 +73,17 @@ def on_page(picture: Picture) -> Picture:
     return Picture(page)
 
 
+def made_by(change: Callable[[Image.Image], Image.Image]) -> Callable[[Picture], Picture]:
+    """What Pillow makes of it."""
+    return lambda picture: Picture(np.array(change(Image.fromarray(picture.pixels.numpy())).convert("RGB")))
+
+
+def noisy(picture: Picture) -> Picture:
+    """White noise, 8 levels of 255 strong."""
+    noise = np.random.default_rng(0).normal(0, 8, picture.pixels.shape)
+    return Picture((picture.pixels.numpy() + noise).round().clip(0, 255).astype(np.uint8))
+
+
 def colored(red: float, green: float, blue: float) -> Callable[[Picture], Picture]:
     """Each color times so much."""
     factors = torch.tensor([red, green, blue])
@@ -88,7 +99,11 @@ ATTACKS: dict[str, Callable[[Picture], Picture]] = {
     "x4, a tenth cut": lambda picture: cropped(scaled(4)(picture)), "x4, on a page": on_page,
     "tinted": colored(1.05, 1.0, 0.9), "darker by 15 %": colored(0.85, 0.85, 0.85),
     "lighter by 10 %": colored(1.1, 1.1, 1.1),
-    "mirrored": lambda picture: Picture(picture.pixels.flip(1)),
+    "grey": made_by(lambda image: image.convert("L")), "16 colors": made_by(lambda image: image.quantize(16)),
+    "noise of 8 levels": noisy, "blurred by a pixel": made_by(lambda image: image.filter(ImageFilter.GaussianBlur(1))),
+    "x0.5": scaled(0.5), "mirrored": lambda picture: Picture(picture.pixels.flip(1)),
+    "a quarter turned": lambda picture: Picture(picture.pixels.rot90()),
+    "turned by 2 degrees": made_by(lambda image: image.rotate(2, Image.Resampling.BICUBIC, fillcolor="white")),
 }  # fmt: skip
 
 
@@ -143,7 +158,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, nargs="*", help="the model's own if none")
     parser.add_argument("--sheets", type=int, default=19, help="of 16 pictures, with the mark, and as many without")
     parser.add_argument("--alone", type=int, default=TILES, help="pictures of a sheet whose pixels are looked at alone")
-    parser.add_argument("--coded", type=int, default=2, help="of these, whose tokens are read too")
+    parser.add_argument("--coded", type=int, default=1, help="of these, whose tokens are read too")
     parser.add_argument("--first", type=int, default=0, help="number of the first sheet, and so its seeds and key")
     parser.add_argument("--photos", type=Path, nargs="*", default=[], help="folders of real pictures, for the unmarked")
     parser.add_argument("--crops", type=Path, nargs="*", default=[], help="photographs of which parts are looked at")

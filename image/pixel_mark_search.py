@@ -1,13 +1,14 @@
 """Where the pattern of `pixel_mark` could lie in a picture: its fine structure, folded over the pattern's period.
 
 The detector knows neither how large the picture was when it was made nor where it was cut: it brings it back to each
-size that it may have had, and correlates with the pattern from its corner on, and from every place on, as it is and
-mirrored.
+size that it may have had, and correlates with the pattern from its corner on, and from every place on, also turned by
+quarters and mirrored.
 Knows no key; what a correlation is worth is said elsewhere.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from clavilux.image.pixel_mark import BLOCK, LIGHT, PERIOD, SIDE
 SCALES = range(1, 9)  # times that a picture was enlarged, and perhaps cut afterwards
 LEAST, MOST = 16, 512  # pixels a side, of a picture that is brought back, that are looked at
 _SMOOTH = (1, 4, 6, 4, 1)
+_WAYS = 8  # that a picture may be turned and mirrored
 _FLOOR = 2.5  # levels; where structure is finer it is as sure as it gets
 
 
@@ -39,7 +41,7 @@ class Folds:
     @property
     def tries(self) -> tuple[int, int]:
         """In how many places each pattern is looked for: at corners, and anywhere."""
-        return len(self.sums), 2 * self.cut * PERIOD**2
+        return len(self.sums), _WAYS * self.cut * PERIOD**2
 
     def correlations(self, pattern: np.ndarray) -> tuple[tuple[float, int], tuple[float, int]]:
         """At corners, and anywhere: the largest correlation with a pattern [SIDE, SIDE], in standard deviations, and
@@ -49,14 +51,20 @@ class Folds:
         """
         corners = _by_parity(self.sums)[:, 0, 0]
         at_corners = (corners * pattern).sum((1, 2)) / _norms(corners)
-        parts = _by_parity(np.concatenate([self.sums[: self.cut], self.sums[: self.cut, :, ::-1]]))
-        places = np.fft.irfft2(np.fft.rfft2(parts) * np.conj(np.fft.rfft2(pattern)), s=(SIDE, SIDE))
-        at_places = (places.max((3, 4)) / _norms(parts)).max((1, 2))
+        spectra, norms = self._anywhere
+        places = np.fft.irfft2(spectra * np.conj(np.fft.rfft2(pattern)), s=(SIDE, SIDE))
+        at_places = (places.max((3, 4)) / norms).max((1, 2))
         best, place = int(at_corners.argmax()), int(at_places.argmax())
         return (
             (float(at_corners[best]), self.blocks[best]),
             (float(at_places[place]), self.blocks[place % self.cut]),
         )
+
+    @functools.cached_property
+    def _anywhere(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each way to lay the parts: the spectra of its blocks, and their norms."""
+        parts = _by_parity(np.concatenate([_laid(self.sums[: self.cut], way) for way in range(_WAYS)]))
+        return np.fft.rfft2(parts), _norms(parts)
 
 
 def folds_of(pixels: np.ndarray, sizes: Sequence[int], fewest: int, tiles: Sequence[np.ndarray] = ()) -> Folds:
@@ -132,6 +140,12 @@ def _fold(pixels: np.ndarray) -> tuple[np.ndarray, int]:
     whole = np.pad(residual, ((0, rows * PERIOD - height), (0, columns * PERIOD - width)))
     sums = whole.reshape(rows, PERIOD, columns, PERIOD).sum((0, 2), dtype=np.float64)
     return sums, int(np.count_nonzero(residual)) // BLOCK**2
+
+
+def _laid(folds: np.ndarray, way: int) -> np.ndarray:
+    """Folds [R, PERIOD, PERIOD] turned by quarters, and mirrored from the fourth way on."""
+    turned = np.rot90(folds, way % 4, (1, 2))
+    return turned if way < 4 else turned[:, :, ::-1]
 
 
 def _by_parity(folds: np.ndarray) -> np.ndarray:

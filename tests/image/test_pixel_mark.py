@@ -73,9 +73,14 @@ def test_the_search_finds_it_enlarged_and_cut_anywhere(cut, scale):
     assert max(found(part, word)[1] for word in range(5)) < 6
 
 
-def test_a_mirror_and_other_sizes_and_larger_pictures():
+@pytest.mark.parametrize("quarters", range(4))
+def test_the_search_finds_it_turned_and_mirrored(quarters):
+    turned = np.rot90(numbers(drawing(3)), quarters)
+    assert found(turned)[1] > 10 and found(turned[:, ::-1])[1] > 10
+
+
+def test_other_sizes_and_larger_pictures():
     small, large = drawing(3), drawing(4, 256, 256)
-    assert found(numbers(small)[:, ::-1])[1] > 10
     for size in (40, 100, 147):
         assert found(Picture(numbers(small)).resized(size, size).pixels.numpy())[0] > 6
     assert found(numbers(large))[0] > 15 and found(numbers(large)[70:150, 91:180])[1] > 10
