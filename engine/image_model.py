@@ -97,9 +97,9 @@ class ImageModel(Model):
             continue_from: a picture, or its file: the rows that it has are kept, the rest is painted.
             keep: (x, y, width, height) in pixels of the picture: the tokens of `continue_from` there are kept.
             vary: the share of `continue_from`'s tokens, 0 to 1, that is kept; which ones follows from the seed.
-            mark: of what is drawn: None: the public key's mark, or none where the environment has CLAVILUX_MARK=0;
-                True: the public key's; False: none; or the file of a private key, which is made if it is not there. A
-                temperature of 0 draws nothing, and leaves no mark.
+            mark: of tokens that are drawn, and of their pixels: None: the public key's mark, or none where the
+                environment has CLAVILUX_MARK=0; True: the public key's; False: none; or a private key's file, which
+                is made if it is not there. A temperature of 0 draws nothing, and leaves no mark.
             progress: called with (tokens painted, tokens in all) after each row.
             controls: the family's own, such as `class_id`: see `accepts`.
 
@@ -293,7 +293,7 @@ class ImageModel(Model):
             rows: of tokens; a square's if None.
 
         Returns:
-            `Picture`, uint8 [H, W, 3], with its tokens.
+            `Picture`, uint8 [H, W, 3], with its tokens; without a mark in its pixels.
 
         Raises:
             ValueError: another shape or dtype, an id out of range, or tokens that are not of so many rows.
