@@ -276,7 +276,7 @@ def _odd_cases() -> list[Case]:
         "2049": {"vocabulary": 2049, "blocks": 2, "top_k": 250},
         "16384-top-p": {"vocabulary": 16384, "blocks": 2, "top_p": 0.92, "top_k": 600},
         "three-blocks": {"vocabulary": 2048, "blocks": 3, "codebooks": 8, "top_k": 250},
-        "5-rows-allowed": {"vocabulary": 803, "rows": 5, "allowed": True, "top_p": 0.9},
+        "5-rows-allowed": {"vocabulary": 831, "rows": 5, "allowed": True, "top_p": 0.9},
         "greedy": {"vocabulary": 2048, "blocks": 2, "codebooks": 4, "temperature": 0.0},
         "marked": {"vocabulary": 2048, "blocks": 2, "codebooks": 4, "top_k": 250, "groups": 64},
         "4096-marked": {"vocabulary": 4096, "blocks": 2, "top_k": 1000, "top_p": 0.95, "groups": 64},

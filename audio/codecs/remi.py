@@ -1,4 +1,4 @@
-"""Score tokens: MidiTok's REMI with a chord at every bar and a section word in every bar's head.
+"""Score tokens: MidiTok's REMI with a chord at every bar, and in every bar's head where in the piece it stands.
 
 Knows how a `Score` becomes token ids and back. Does not know how the tokens are drawn (the composer does)
 or how they sound (the score codec does).
@@ -37,6 +37,7 @@ PROGRAMS = (
 )  # fmt: skip
 DRUMS = -1  # MidiTok's program for the drum kit
 SECTIONS = ("opening", "middle", "closing", "last")
+PHRASE = 8  # bars
 PITCH_RANGE = (21, 108)
 _BEAT_STEPS = {(0, 2): 12, (2, 4): 6, (4, 12): 2}  # (from, to) beats of a duration -> how finely it is written
 _TEMPI = (20, 300)  # quarters a minute, each whole one
@@ -77,6 +78,10 @@ class ScoreTokens:
     def chord_id(self, chord: Chord) -> int:
         return self.ids[f"Chord_{_ROOTS[chord.root]}:{chord.quality}"]
 
+    def section_id(self, section: str, place: int) -> int:
+        """Of one of `SECTIONS` and a bar's place in its phrase, 0 to 7."""
+        return self.ids[f"Section_{section}.{place}"]
+
     def metre_id(self, metre: tuple[int, int]) -> int:
         beats, unit = WRITTEN_METRES[metre]
         return self.ids[f"TimeSig_{beats}/{unit}"]
@@ -105,7 +110,8 @@ class ScoreTokens:
 
     def encode(self, score: Score, sections: list[str] | None = None) -> np.ndarray:
         """Token ids of a score, int64 [T]. Onsets and ends move to the metre's grid; chords come from
-        `score.chords` and are said again at every bar. `sections` names one section a bar ("middle" if None).
+        `score.chords` and are said again at every bar. `sections` names one section a bar ("middle" if None); each
+        bar's place in its phrase is `phrase_places`'.
 
         Raises ValueError for a metre outside `WRITTEN_METRES`.
         """
@@ -182,19 +188,29 @@ class ScoreTokens:
     def _with_chords(self, names: list[str], score: Score, sections: list[str] | None) -> np.ndarray:
         """REMI tokens, bar by bar, with the section after the metre and the chords at their positions."""
         out: list[str] = []
-        starts = score.bar_starts()
+        starts, places = score.bar_starts(), phrase_places(score)
         program = None
         for index, bar in enumerate(_split_bars(names)):
             metre = _value(bar[1])
             first = float(starts[index]) if index < len(starts) else float("inf")
             last = first + bar_quarters(metre)
             section = sections[index] if sections is not None and index < len(sections) else "middle"
-            out += ["Bar_None", bar[1], f"Section_{section}"]
+            place = places[index] if index < len(places) else index % PHRASE
+            out += ["Bar_None", bar[1], self.names[self.section_id(section, place)]]
             chords = _chords_between(score.chords, first, last)
             at = {round((q - first) * 12 * metre[1] / 4): self.names[self.chord_id(c)] for q, c in chords}
             body, program = _merge_positions(bar[2:], at, program)
             out += body
         return np.array([self.ids[name] for name in out], dtype=np.int64)
+
+
+def phrase_places(score: Score) -> list[int]:
+    """The place of each bar in a phrase of eight, 0 to 7, counted from the first bar, or from the second where the
+    first one has an upbeat alone: nothing in its first half.
+    """
+    first = float(score.notes["start"].min(initial=np.inf))
+    upbeat = bar_quarters(score.metre_at(0.0)) / 2 <= first + 1e-6 < bar_quarters(score.metre_at(0.0))
+    return [(index - upbeat) % PHRASE for index in range(len(score.bar_starts()))]
 
 
 @lru_cache(maxsize=1)
@@ -229,7 +245,7 @@ def tokenizer() -> miditok.REMI:
             tempo_range=_TEMPI,
         )
     )
-    for section in SECTIONS:
+    for section in _sections():
         remi.add_to_vocab(f"Section_{section}")
     return remi
 
@@ -254,9 +270,13 @@ def _vocabulary() -> tuple[str, ...]:
         "Tempo": [float(tempo) for tempo in range(_TEMPI[0], _TEMPI[1] + 1)],
         "Program": [*PROGRAMS, DRUMS],
         "TimeSig": [f"{beats}/{unit}" for unit, counts in _TIME_SIGNATURES.items() for beats in counts],
-        "Section": SECTIONS,
+        "Section": _sections(),
     }
     return tuple(f"{kind}_{value}" for kind, all_values in values.items() for value in all_values)
+
+
+def _sections() -> list[str]:
+    return [f"{section}.{place}" for section in SECTIONS for place in range(PHRASE)]
 
 
 def _value(name: str) -> Any:
@@ -275,6 +295,9 @@ def _value(name: str) -> Any:
     if kind == "Chord":
         root, quality = text.split(":")
         return Chord(_ROOTS.index(root), quality)
+    if kind == "Section":
+        section, place = text.split(".")
+        return section, int(place)
     return text
 
 

@@ -252,8 +252,10 @@ class ScorePlayer:
         return notes
 
     def _ended(self, notes: np.ndarray) -> np.ndarray:
-        """The last bar's notes: those that each part begins last last until the bar's end, all together."""
-        end = self._timeline.starts[-1]
+        """The last bar's notes: those that each part begins last last until the bar's end or the silence there, all
+        together.
+        """
+        end = self._timeline.starts[-1] - self._timeline.silence
         for program in np.unique(notes["program"]):
             own = notes["program"] == program
             last = own & (notes["start"] == notes["start"][own].max())
@@ -266,7 +268,7 @@ class ScorePlayer:
         end = self._offset + self._timeline.starts[-1]
         until = self._offset + self._timeline.quarters_at(self._duration_s - self._start_s)
         beat = 4 / self._timeline.metres[-1][1]
-        ringing = notes["start"] + notes["duration"] > end - beat + 1e-6
+        ringing = notes["start"] + notes["duration"] > end - self._timeline.silence - beat + 1e-6
         notes["duration"] = np.where(ringing & (until > end), until - notes["start"], notes["duration"])
         return notes
 

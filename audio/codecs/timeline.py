@@ -25,6 +25,7 @@ class Timeline:
         sections: (quarter, name) where a part of the form begins.
         programs: of each bar the General MIDI programs that are heard of what is written; None is all. () for all bars.
         dynamics: of each bar "ppp" to "fff"; None leaves it to the player. () for all bars.
+        silence: quarters of the last bar after the notes that end the piece.
     """
 
     metres: tuple[tuple[int, int], ...]
@@ -32,6 +33,7 @@ class Timeline:
     sections: Events[str] = ()
     programs: tuple[frozenset[int] | None, ...] = ()
     dynamics: tuple[str | None, ...] = ()
+    silence: float = 0.0
 
     @classmethod
     def even(cls, metre: tuple[int, int], tempo: float, num_bars: int) -> Timeline:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from clavilux.audio.codecs.remi import PITCH_RANGE, score_tokens
+from clavilux.audio.codecs.remi import PHRASE, PITCH_RANGE, score_tokens
 from clavilux.audio.harmony import Chord
 from clavilux.audio.harmony_analysis import Harmony, harmony_of
 from clavilux.audio.score import Score
@@ -225,10 +225,10 @@ class AriaBreeder:
         shift = shift_to_c(controls.key.tonic)
         sections = sections_of(len(harmony))
         plan = []
-        for section, chords in zip(sections, harmony, strict=True):
+        for index, (section, chords) in enumerate(zip(sections, harmony, strict=True)):
             asked = chords or (((0.0, controls.key.home),) if section == "last" else None)
             moved = asked and tuple((at, Chord((chord.root + shift) % 12, chord.quality)) for at, chord in asked)
-            plan.append(Bar(controls.metre, section, moved))
+            plan.append(Bar(controls.metre, section, moved, index % PHRASE))
         return plan
 
     def _composed(

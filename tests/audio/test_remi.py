@@ -58,6 +58,18 @@ def test_every_bar_has_its_head_and_names_its_programs_again():
         assert "Program" in kinds[:first_note]
 
 
+@pytest.mark.parametrize(("first", "places"), [(0.0, [0, 1, 2]), (1.0, [0, 1, 2]), (2.0, [7, 0, 1]), (3.5, [7, 0, 1])])
+def test_phrases_begin_after_an_upbeat(first, places):
+    """What begins in the first bar's second half is one."""
+    notes = np.array([(first, 0.5, 60, 90, 0, False), (8, 4, 64, 90, 0, False)], dtype=NOTE)
+    score = Score(notes, metres=((0.0, (4, 4)),), length=12.0)
+    tokens = score_tokens()
+    sections = ["opening", "middle", "last"]
+    ids = tokens.encode(score, sections)
+    said = [tokens.values[i] for i in ids if tokens.kinds[i] == "Section"]
+    assert said == list(zip(sections, places, strict=True))
+
+
 def test_transposition_moves_pitches_and_chords_and_nothing_else():
     tokens = score_tokens()
     score = random_score(4, (3, 4))

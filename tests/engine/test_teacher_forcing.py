@@ -105,7 +105,7 @@ def test_notes_are_seen_as_the_loop_saw_them(aria, drawn, monkeypatch):
     monkeypatch.setattr(loop, "_leaned", lambda leaning, logits, batch: logits)
     song = aria.generate(**ORGAN)
     score, logits = aria.score(song.tokens, **ORGAN), aria.logits(song.tokens, **ORGAN)
-    assert score.shape == song.tokens.shape and logits.shape == (*song.tokens.shape, 803)
+    assert score.shape == song.tokens.shape and logits.shape == (*song.tokens.shape, 831)
     log_p = logits.log_softmax(-1).gather(-1, song.tokens[..., None])[..., 0]
     torch.testing.assert_close(score, log_p)
     kept = [each for each in drawn if each[0] < song.tokens.shape[1]]  # the bar line after the last bar is dropped
@@ -120,7 +120,7 @@ def test_notes_are_seen_as_the_loop_saw_them(aria, drawn, monkeypatch):
 def test_a_transposition_keeps_every_probability(semitones):
     """Of two pitches that sound as one the probabilities are added, also where one of them is tiny."""
     between = RemiFormat().moved(semitones)
-    logits = 30 * torch.randn(4, 803, generator=torch.Generator().manual_seed(semitones + 9))
+    logits = 30 * torch.randn(4, 831, generator=torch.Generator().manual_seed(semitones + 9))
     sounding = between.to_sounding(logits)
     torch.testing.assert_close(sounding.logsumexp(-1), logits.logsumexp(-1))
     heard = sounding[0].isfinite().nonzero().flatten()
@@ -182,7 +182,7 @@ def test_a_score_to_notes_and_back(aria, tmp_path):
     with pytest.raises(TypeError, match="source is int"):
         aria.encode(3)
     with pytest.raises(ValueError, match="the tokens say no score"):
-        aria.decode(torch.arange(803)[None])
+        aria.decode(torch.arange(831)[None])
 
 
 def test_a_picture_to_tokens_and_back(llamagen_model, tmp_path):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.bar_grid import WRITTEN_METRES
-from clavilux.audio.codecs.remi import PROGRAMS, written_program
+from clavilux.audio.codecs.remi import PHRASE, PROGRAMS, phrase_places, written_program
 from clavilux.audio.codecs.score import ScoreCodec
 from clavilux.audio.harmony import Key
 from clavilux.audio.harmony_analysis import find_chords, find_key
@@ -56,6 +56,11 @@ class Continuation:
         own = tuple(double for double in found if double.of == found[0].of)
         programs = [double.of[0] for double in own[:1]] + [double.program for double in own]
         return own if len(set(map(instrument_of, programs))) == len(programs) else ()
+
+    @property
+    def next_place(self) -> int:
+        """Where in a phrase of eight bars the bar stands that follows."""
+        return 0 if self.line is None else (phrase_places(self.line)[-1] + 1) % PHRASE
 
     @property
     def duration_s(self) -> float:

@@ -258,8 +258,7 @@ class ScoreGeneration:
     ) -> None:
         controls, plan, asked = settlement
         controls = controls.joined(given.unison) if given is not None else controls
-        before_s = given.duration_s if given is not None else 0.0
-        outline = outline_of(request, parsed, controls, plan, asked, before_s=before_s, tempo_is_free=tempo_is_free)
+        outline = outline_of(request, parsed, controls, plan, asked, given=given, tempo_is_free=tempo_is_free)
         length, sheet = outline.length, outline.sheet
         request = replace(request, seconds=length.seconds)
         controls = replace(controls, unmet=controls.unmet + length.unmet)
@@ -297,7 +296,7 @@ class ScoreGeneration:
         self.unconditional = Conditioning(prefix=aria.composer.conditioner([PrefixControls(-1, -1, -1, -1, ())]))
         recording = given.recording if given is not None else None
         self._recording = recording_samples(recording)
-        self._recording_s = before_s if recording is not None else 0.0
+        self._recording_s = given.duration_s if given is not None and recording is not None else 0.0
         band = None if plan is None or sheet is None else bands.arranger_of(plan, sheet, request.seed, len(cast.unison))
         self._player = ScorePlayer(
             timeline=outline.timeline(tuple(cast.sounding(bar.players) for bar in outline.bars)),

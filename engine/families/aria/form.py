@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from clavilux.audio.chart import spread
+from clavilux.audio.codecs.remi import PHRASE
 from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.lead_sheet import LeadSheet, SheetSection
 from clavilux.audio.score import Events, bar_quarters
@@ -30,6 +31,7 @@ class Bar:
     Attributes:
         metre: (numerator, denominator).
         section: where in the piece it stands: "opening", "middle", "closing" or "last".
+        place: in a phrase of eight bars, 0 to 7.
         chords: (quarters from the bar's start, chord), the first at 0; None lets the composer choose them.
         rests: it has no notes of the composer's.
         returns: the index of the earlier bar whose notes it has.
@@ -42,11 +44,13 @@ class Bar:
         dynamic: "ppp" to "fff"; None leaves it to who plays.
         final: quarters from its start at which all parts begin the notes that end the piece, the root of its chord
             lowest and highest; None leaves the end to the composer.
+        silence: quarters of a last bar after those notes, where the upbeat of the beginning has its room.
     """
 
     metre: Metre
     section: str
     chords: Placed | None = None
+    place: int = 0
     rests: bool = False
     returns: int | None = None
     varies: int | None = None
@@ -57,6 +61,7 @@ class Bar:
     players: tuple[str, ...] | None = None
     dynamic: str | None = None
     final: float | None = None
+    silence: float = 0.0
 
 
 def sections_of(num_bars: int, *, opens: bool = True, closes: bool = True) -> list[str]:
@@ -78,10 +83,12 @@ def plan_bars(
     key: Key | None = None,
     continues: bool = False,
     ends_at: float | None = None,
+    place: int = 0,
 ) -> list[Bar]:
-    """The bars of a piece without a form. Asked `chords` (a list a bar) come round again until the end; without them,
-    a piece that closes ends on its tonic, where `ends_at` is given with notes that begin after so much of the last bar
-    (0 to 1). Raises ValueError for more chords in a bar than it has half-beats.
+    """The bars of a piece without a form, the first one at `place` in a phrase. Asked `chords` (a list a bar) come
+    round again until the end; without them, a piece that closes ends on its tonic, where `ends_at` is given with
+    notes that begin after so much of the last bar (0 to 1). Raises ValueError for more chords in a bar than it has
+    half-beats.
     """
     closes = section in ("whole", "closing")
     names = sections_of(num_bars, opens=section in ("whole", "opening") and not continues, closes=closes)
@@ -90,7 +97,7 @@ def plan_bars(
         asked = None if chords is None else _asked(chords, index, metre)
         if chords is None and key is not None and name == "last":
             asked = ((0.0, key.home),)
-        bars.append(Bar(metre, name, asked))
+        bars.append(Bar(metre, name, asked, (place + index) % PHRASE))
     return ended(bars, ends_at) if closes and ends_at is not None else bars
 
 
@@ -120,15 +127,17 @@ def plan_form(
     continues: bool = False,
     own: OwnForm | None = None,
     ends_at: float | None = None,
+    upbeat_after: bool = False,
 ) -> list[Bar]:
     """The bars of a piece in a form, whose parts have their bars.
 
-    A part that returns does so note for note; one that is varied returns with its chords alone. Asked `chords` begin
-    anew with each part, and come round in it. Without them the composer chooses the chords but at the ends of parts: a
-    part that is repeated at once ends on the dominant the first time and on the tonic the second, a middle part that
-    leads back ends on the dominant, the others on the tonic, after a dominant. The last bar ends the piece, so it is
-    never another one again. `own` says what the kind of music has by itself; `ends_at` is the share of the last bar
-    after which the last notes begin, None leaves that to the composer.
+    A part that returns does so note for note; one that is varied returns with its chords alone. Asked `chords`
+    begin anew with each part, and come round in it. Without them the composer chooses the chords but at the ends of
+    parts: a part that is repeated at once ends on the dominant the first time and on the tonic the second, a middle
+    part that leads back ends on the dominant, the others on the tonic, after a dominant. The last bar ends the
+    piece, so it is never another one again. `own` says what the kind of music has by itself; `ends_at` is the share
+    of the last bar after which the last notes begin, None leaves that to the composer; with `upbeat_after` they
+    leave room for an upbeat.
     """
     names = sections_of(sum(part.bars or 0 for part in parts), opens=not continues)
     bars: list[Bar] = []
@@ -150,7 +159,7 @@ def plan_form(
                     varied=part.varied or number >= part.bars - new,
                 )
             )  # fmt: skip
-    return linked(bars if ends_at is None else ended(bars, ends_at))
+    return linked(bars if ends_at is None else ended(bars, ends_at, upbeat_after))
 
 
 def plan_sheet(sheet: LeadSheet, silent: Sequence[str] = (), *, continues: bool = False) -> list[Bar]:
@@ -177,15 +186,28 @@ def plan_sheet(sheet: LeadSheet, silent: Sequence[str] = (), *, continues: bool 
     return linked(bars)
 
 
-def ended(bars: Sequence[Bar], ends_at: float) -> list[Bar]:
-    """The bars, in the last of which the last notes begin at the beat that begins after `ends_at` (0 to 1) of it."""
+def ended(bars: Sequence[Bar], ends_at: float, upbeat_after: bool = False) -> list[Bar]:
+    """The bars, in the last of which the last notes begin at the beat that begins after `ends_at` (0 to 1) of it, and
+    with `upbeat_after` leave room for an upbeat where they are longer than one.
+    """
     metre = bars[-1].metre
     beats = metre[0] if metre[0] > 2 else 4  # 2/2 has quarters too
-    return [*bars[:-1], replace(bars[-1], final=int(ends_at * beats + 1e-6) * bar_quarters(metre) / beats)]
+    length, upbeat = bar_quarters(metre), upbeat_quarters(metre)
+    final = int(ends_at * beats + 1e-6) * length / beats
+    room = upbeat if upbeat_after and length - final > upbeat + 1e-6 else 0.0
+    return [*bars[:-1], replace(bars[-1], final=final, silence=room)]
+
+
+def upbeat_quarters(metre: Metre) -> float:
+    """How long an upbeat mostly is: an eighth where bars are short or of eighths, else a quarter."""
+    return 0.5 if metre[1] == 8 or bar_quarters(metre) <= 2 else 1.0
 
 
 def linked(bars: Sequence[Bar]) -> list[Bar]:
-    """The bars with what each returns or varies; those in which nobody is heard, nor where they return, rest."""
+    """The bars with their places in phrases and what each returns or varies; those in which nobody is heard, nor where
+    they return, rest.
+    """
+    bars = _placed(bars)
     found: list[Bar] = []
     before: dict[tuple[str, int], list[int]] = {}
     heard: dict[int, bool] = {}
@@ -201,6 +223,20 @@ def linked(bars: Sequence[Bar]) -> list[Bar]:
         assert root is not None, "a bar is its own where it returns no other"
         heard[root] = heard.get(root, False) or bar.players != ()
     return [replace(bar, rests=not heard[i if bar.returns is None else bar.returns]) for i, bar in enumerate(found)]
+
+
+def _placed(bars: Sequence[Bar]) -> list[Bar]:
+    """The bars of parts with their places. A phrase begins with each part; of two parts of four bars one is its second
+    half.
+    """
+    found: list[Bar] = []
+    begins = [index for index, bar in enumerate(bars) if bar.number == 0]
+    first = before = 0
+    for begin, end in itertools.pairwise([*begins, len(bars)]):
+        first = PHRASE // 2 if first == 0 and before == end - begin == PHRASE // 2 else 0
+        found += [replace(bar, place=(first + bar.number) % PHRASE) for bar in bars[begin:end]]
+        before = end - begin
+    return found
 
 
 def writers(bars: Sequence[Bar]) -> list[tuple[str, ...] | None]:
@@ -251,8 +287,11 @@ def quarters_of_line(bars: Sequence[Bar], index: int) -> float:
 def _to_end(bars: Sequence[Bar], index: int) -> float:
     following = next((at for at in range(index + 1, len(bars)) if bars[at].name and bars[at].number == 0), len(bars))
     quarters = sum(bar_quarters(bar.metre) for bar in bars[index:following])
-    final = bars[-1].final if following == len(bars) and index + 1 < len(bars) else None
-    return quarters if final is None else quarters - bar_quarters(bars[-1].metre) + final
+    if following < len(bars):
+        return quarters
+    if index + 1 == len(bars):
+        return quarters - bars[-1].silence
+    return quarters if bars[-1].final is None else quarters - bar_quarters(bars[-1].metre) + bars[-1].final
 
 
 def moved(bars: Sequence[Bar], semitones: int) -> list[Bar]:

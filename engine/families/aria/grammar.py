@@ -123,7 +123,7 @@ class ScoreGrammar:
                 self._bass_at.setdefault(self._ending.at, self._ending.root)
         self._forced = [
             tokens.metre_id(bar.metre),
-            tokens.ids[f"Section_{bar.section}"],
+            tokens.section_id(bar.section, bar.place),
             tokens.ids["Position_0"],
         ]
         if self._index == 0:

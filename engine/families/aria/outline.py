@@ -13,6 +13,7 @@ from clavilux.audio.codecs.timeline import Timeline
 from clavilux.audio.lead_sheet import LeadSheet
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria import bands
+from clavilux.families.aria.continuation import Continuation
 from clavilux.families.aria.controls import Controls, resolve, usual_tempi
 from clavilux.families.aria.form import Bar, parts_begun, plan_bars, plan_form, plan_sheet
 from clavilux.families.aria.form_options import OPTIONS, FormOptions, players_of
@@ -60,6 +61,7 @@ class Outline:
             parts_begun(self.bars),
             programs,
             tuple(bar.dynamic for bar in self.bars),
+            self.bars[-1].silence,
         )
 
     @property
@@ -81,16 +83,17 @@ def outline_of(
     plan: bands.BandPlan | None,
     asked: FormOptions,
     *,
-    before_s: float,
+    given: Continuation | None,
     tempo_is_free: bool,
 ) -> Outline:
     """Settle the length, and plan every bar.
 
-    `before_s` is how long what is continued lasts.
+    `given` is what is continued; without a form its phrase goes on.
 
     Raises:
         ValueError: a length, bars and a tempo that cannot be had together, or bars that the form cannot have.
     """
+    before_s = given.duration_s if given is not None else 0.0
     named = parsed.kind or kind_of(parsed, controls.style, controls.metre)
     kind = usual_form(named, controls.style, len(controls.chords or ()), request.seed)
     session = plan is not None and tune_of(named, controls.style) is not None
@@ -111,14 +114,14 @@ def outline_of(
         assert parts is not None, "its length fits"
         bars = plan_form(
             parts, controls.metre, controls.key, seed=request.seed, chords=controls.chords, continues=continues,
-            own=asked.own, ends_at=ends_at,
+            own=asked.own, ends_at=ends_at, upbeat_after=kind is not None and kind.upbeat_after > 0 and plan is None,
         )  # fmt: skip
         if plan is not None:
             bars, sheet = tune_sheet(bars, plan, controls.key, length.tempo, request.seed)
     else:
         bars = plan_bars(
             length.bars, controls.metre, section=controls.section, chords=controls.chords, key=controls.key,
-            continues=continues, ends_at=ends_at,
+            continues=continues, ends_at=ends_at, place=given.next_place if given is not None else 0,
         )  # fmt: skip
     return Outline(length, tuple(bars), asked.ritardando, sheet)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.bar_grid import grid_quarters, regular_bars
-from clavilux.audio.codecs.remi import PITCH_RANGE, score_tokens
+from clavilux.audio.codecs.remi import PITCH_RANGE, phrase_places, score_tokens
 from clavilux.audio.codecs.score import ScoreCodec, phrased
 from clavilux.audio.harmony import Chord
 from clavilux.audio.harmony_analysis import harmony_of
@@ -192,18 +192,20 @@ class Rewriting:
     def _plan(self, score: Score) -> tuple[list[Bar], list[list[int] | None]]:
         """(the bars from the first that is read to the last that is written, the tokens of those that are kept)"""
         sections, harmony = sections_of(len(self._bars.metres)), harmony_of(score)
-        tokens = self._tokens_of_bars(score, sections)
+        places = phrase_places(score)
+        tokens = self._tokens_of_bars(score, sections, places)
         plan, kept = [], []
         for index in range(self._first, max(self._new) + 1):
             new = index in self._new
             begins = (index in self._new) != (index - 1 in self._new)
             metre = self._bars.metres[index] if self._bars.whole[index] else _metre_of(tokens[index])
             chords = _on_grid(harmony[index], metre) if new else None
-            plan.append(Bar(metre, sections[index], chords, name="new" if new else "kept", number=0 if begins else 1))
+            name, number = "new" if new else "kept", 0 if begins else 1
+            plan.append(Bar(metre, sections[index], chords, places[index], name=name, number=number))
             kept.append(None if new else tokens[index])
         return plan, kept
 
-    def _tokens_of_bars(self, score: Score, sections: list[str]) -> list[list[int]]:
+    def _tokens_of_bars(self, score: Score, sections: list[str], places: list[int]) -> list[list[int]]:
         """Each bar as tokens in the composer's key, without drums."""
         vocabulary = score_tokens()
         writes = {plays: written for written, plays in self._programs.items()}
@@ -223,7 +225,7 @@ class Rewriting:
             bars[-1].append(token)
         for index in range(len(bars), len(self._bars.metres)):  # silent ones at the end have no tokens
             metre = self._bars.metres[index]
-            head = (vocabulary.metre_id(metre), vocabulary.ids[f"Section_{sections[index]}"])
+            head = (vocabulary.metre_id(metre), vocabulary.section_id(sections[index], places[index]))
             bars.append([vocabulary.ids["Bar_None"], *head, vocabulary.ids["Position_0"]])
         return bars
 

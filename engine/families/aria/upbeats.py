@@ -16,6 +16,7 @@ import numpy as np
 
 from clavilux.audio.harmony import Key
 from clavilux.audio.score import NOTE, Score, bar_quarters
+from clavilux.families.aria.form import upbeat_quarters
 from clavilux.families.aria.grammar import Part
 from clavilux.families.aria.seeded import weighted
 
@@ -41,7 +42,7 @@ def upbeat_of(kind: str | None, controls: Controls, tempo: float, parts: Sequenc
     pitches = tuple(pitch + octave for pitch in pitches)
     if min(pitches) < low or max(pitches) > high:
         return None
-    length = 0.5 if metre[1] == 8 or bar_quarters(metre) <= 2 else 1.0
+    length = upbeat_quarters(metre)
     each, begin = length / len(pitches), bar_quarters(metre) - length
     rows = [(begin + i * each, each, pitch, 100, parts[0].program, False) for i, pitch in enumerate(pitches)]
     return Score(np.array(rows, NOTE), ((0.0, tempo),), ((0.0, metre),), key, ((0.0, key.home),), bar_quarters(metre))

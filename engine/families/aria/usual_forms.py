@@ -1,10 +1,11 @@
 """The form that a kind of music has where nobody asks for one: a jig is AABB in parts of eight bars.
 
 Knows kinds by their names (`lexicon`) and styles, and how parts fill a number of bars. Does not know keys or chords
-(`form`). Which bars of a part come again in it or in the next, and where in its last bar a piece ends, was counted in
-the tunes of O'Neill's and Ryan's collections and in dances from Polish archives; how often parts of eight bars return
-in other styles, and how much of them, in the first 32 bars of up to 150 scores of each: in quartets and orchestral
-movements 3 to 8 % of them do, in art songs 9 %, in piano music of the classics and romantics 17 %, in dances 40 %.
+(`form`). Which bars of a part come again in it or in the next, and where in its last bar a piece ends, so that with an
+upbeat it begins anew, was counted in the tunes of O'Neill's and Ryan's collections and in dances from Polish archives;
+how often parts of eight bars return in other styles, and how much of them, in the first 32 bars of up to 150 scores of
+each: in quartets and orchestral movements 3 to 8 % of them do, in art songs 9 %, in piano music of the classics and
+romantics 17 %, in dances 40 %.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class UsualForm:
         cadences: the share of parts whose last bar but one is planned; a tune's leads to its end in many ways.
         ends_at: share of the last bar after which the last notes begin.
         ends: (weight, share): other such shares, beside `ends_at` of weight 1.
+        upbeat_after: the share of pieces whose last notes leave room for an upbeat.
         chart: bars of the chart that is played, of which a part has one or several; 1 where there is none.
     """
 
@@ -56,6 +58,7 @@ class UsualForm:
     cadences: float = 1.0
     ends_at: float = 0.0
     ends: tuple[tuple[float, float], ...] = ()
+    upbeat_after: float = 0.0
     chart: int = 1
 
     def sections(self, num_bars: int) -> list[FormPart] | None:
@@ -152,11 +155,11 @@ _RHYMES = ((65, 0), (20, 1), (11, 2), (4, 3))
 _JIG_RHYMES = ((38, 0), (29, 1), (23, 2), (6, 3), (4, 4))
 _ANEW = ((1, 0), (3, 1), (2, 2), (4, 4))
 
-_JIG = UsualForm("AABB", dances=True, phrases=_TUNE, rhymes=_JIG_RHYMES, cadences=0.4, ends_at=1 / 2)
+_JIG = UsualForm("AABB", dances=True, phrases=_TUNE, rhymes=_JIG_RHYMES, cadences=0.4, ends_at=1 / 2, upbeat_after=1.0)
 _HORNPIPE = replace(_JIG, rhymes=_RHYMES)
 _REEL = replace(_HORNPIPE, ends_at=3 / 4, ends=((0.4, 1 / 2),))
-_WALTZES = UsualForm("AABB", more="CCAABB", dances=True, phrases=_WALTZ)
-_POLISH = replace(_WALTZES, ends_at=1 / 3)
+_WALTZES = UsualForm("AABB", more="CCAABB", dances=True, phrases=_WALTZ, upbeat_after=0.6)
+_POLISH = replace(_WALTZES, ends_at=1 / 3, upbeat_after=0.3)
 _SONG = UsualForm("AABA", part=4, more="BA", anew=_ANEW)
 _SUITE = UsualForm("AABB", part=4, dances=True)
 _THREE = UsualForm("ABA", more="CABA", anew=_ANEW)
@@ -169,8 +172,9 @@ _OF_KINDS: dict[str, UsualForm | None] = {
     "polka": replace(_WALTZES, phrases=_POLKA, ends_at=1 / 2), "waltz": _WALTZES,
     "krakowiak": replace(_WALTZES, phrases=_POLKA, ends_at=1 / 2),
     "mazurka": _POLISH, "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=()),
-    "minuet": replace(_POLISH, phrases=(), ends_at=0.0),
-    "air": UsualForm("AB", more="CD", dances=True, phrases=_AIR, rhymes=_RHYMES, cadences=0.4, ends=((1, 1 / 2),)),
+    "minuet": replace(_POLISH, phrases=(), ends_at=2 / 3, ends=((0.6, 1 / 3), (0.4, 0.0)), upbeat_after=0.7),
+    "air": UsualForm("AB", more="CD", dances=True, phrases=_AIR, rhymes=_RHYMES, cadences=0.4, ends=((1, 1 / 2),),
+        upbeat_after=0.8),
     "lullaby": _SONG, "hymn": _HYMN, "foxtrot": UsualForm("AABA", more="BA"), "wedding march": _SONG,
     "funeral march": replace(_THREE, part=4), "passacaglia": UsualForm("Aaaa", part=4),
     "sarabande": _SUITE, "allemande": _SUITE, "courante": UsualForm("AABB", dances=True), "siciliana": _SUITE,
@@ -181,10 +185,10 @@ _OF_KINDS: dict[str, UsualForm | None] = {
     "scherzo": _THREE, "etude": None, "fugue": None, "requiem": None,
 }  # fmt: skip
 _OF_STYLES: dict[str, UsualForm] = {
-    "folk": replace(_JIG, rhymes=_RHYMES, ends_at=0.0),
-    "march": UsualForm("AABB", more="CCAABB", dances=True, ends_at=1 / 2),
+    "folk": replace(_JIG, rhymes=_RHYMES, ends_at=0.0, upbeat_after=0.6),
+    "march": UsualForm("AABB", more="CCAABB", dances=True, ends_at=1 / 2, upbeat_after=0.7),
     "chorale": UsualForm("AABC", part=4),
-    "ragtime": UsualForm("AABBA", more="CCDD", dances=True, ends_at=1 / 2),
+    "ragtime": UsualForm("AABBA", more="CCDD", dances=True, ends_at=1 / 2, upbeat_after=0.9),
     "baroque": UsualForm("ABCD", others=((0.3, "AABB"),), decides=False, anew=_ANEW),
     "renaissance": UsualForm("ABCD", others=((0.3, "AABB"), (0.2, "ABAC")), decides=False, anew=_ANEW),
     "art song": UsualForm("ABCD", others=((0.2, "AABC"), (0.2, "ABAC"), (0.2, "ABCA")), decides=False, anew=_ANEW),
@@ -207,7 +211,8 @@ def usual_form(kind: str | None, style: str, chart: int = 0, seed: int = 0) -> U
     letters = _drawn(((1.0, found.letters), *found.others), seed, "form")
     if letters != found.letters:
         found = replace(found, letters=letters, more="")
-    found = replace(found, ends_at=_drawn(((1.0, found.ends_at), *found.ends), seed, "end"))
+    ends_at = _drawn(((1.0, found.ends_at), *found.ends), seed, "end")
+    found = replace(found, ends_at=ends_at, upbeat_after=float(draw(seed, "upbeat after") < found.upbeat_after))
     if not chart:
         return found
     return replace(found, chart=chart, phrases=(), rhymes=()) if 8 % chart == 0 else None

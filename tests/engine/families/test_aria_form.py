@@ -4,6 +4,7 @@ import pytest
 
 from clavilux.audio.chart import parse_chords
 from clavilux.audio.harmony import Chord, Key
+from clavilux.audio.score import bar_quarters
 from clavilux.audio.sheet_text import read_sheet
 from clavilux.families.aria.form import plan_bars, plan_form, plan_sheet, quarters_to_end, sections_of, writers
 from clavilux.families.aria.form_names import FORMS, read_form
@@ -19,6 +20,23 @@ def test_sections():
     assert sections_of(9) == ["opening"] * 4 + ["middle"] + ["closing"] * 3 + ["last"]
     assert sections_of(1) == ["last"]
     assert sections_of(2, opens=False, closes=False) == ["middle", "middle"]
+
+
+def test_phrases_of_eight_bars():
+    assert [bar.place for bar in plan_bars(10, (4, 4), place=6)] == [6, 7, 0, 1, 2, 3, 4, 5, 6, 7]
+    assert [bar.place for bar in planned("AABB", 32)] == list(range(8)) * 4
+    assert [bar.place for bar in planned("AABA", 16)] == list(range(8)) * 2  # parts of four bars are halves
+    assert [bar.place for bar in planned("intro 4, verse 8, chorus 8", 20)] == [*range(4), *range(8), *range(8)]
+    assert [bar.place for bar in planned("A 5, B 5", 10)] == [*range(5), *range(5)]
+
+
+def test_the_last_notes_leave_room_for_an_upbeat():
+    for metre, begins, expected in (((6, 8), 0.5, 0.5), ((3, 4), 0.0, 1.0), ((2, 4), 0.5, 0.5), ((4, 4), 0.75, 0.0)):
+        bars = planned("AABB", 32, metre, ends_at=begins, upbeat_after=True)
+        assert bars[-1].silence == expected
+        assert quarters_to_end(bars, 31) == bar_quarters(metre) - expected
+        assert quarters_to_end(bars, 30) == bar_quarters(metre) * (1 + begins)
+    assert planned("AABB", 32, ends_at=0.0)[-1].silence == 0
 
 
 def test_asked_chords_come_round_and_are_spread_over_the_bar():

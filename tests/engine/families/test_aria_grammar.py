@@ -46,7 +46,9 @@ def test_any_walk_is_a_score_with_everything_in_place(metre, seed):
     drawn = walk(seed, bars)
     assert tokens.kinds[drawn[-1]] == "Bar"
     score = tokens.decode(drawn[:-1])
-    assert [tokens.values[i] for i in drawn if tokens.kinds[i] == "Section"] == [bar.section for bar in bars]
+    assert [tokens.values[i] for i in drawn if tokens.kinds[i] == "Section"] == [
+        (bar.section, bar.place) for bar in bars
+    ]
     assert score.tempos == ((0.0, 72.0),)
     length = 4 * bar_quarters(metre)
     assert (score.notes["start"] + score.notes["duration"]).max() <= length + 1e-6

@@ -57,7 +57,7 @@ def grammar_after(part, pitches):
     """A grammar of one part, where the next pitch is to be drawn after others on eighths."""
     tokens = score_tokens()
     grammar = ScoreGrammar(tokens, plan_bars(2, (4, 4), key=Key.parse("C")), [part], 120.0)
-    names = ["Bar_None", "TimeSig_4/4", "Section_closing", "Position_0", "Tempo_120.0", "Chord_C:maj", "Program_40"]
+    names = ["Bar_None", "TimeSig_4/4", "Section_closing.5", "Position_0", "Tempo_120.0", "Chord_C:maj", "Program_40"]
     for i, pitch in enumerate(pitches):
         names += [f"Pitch_{pitch}", "Duration_0.6.12", f"Position_{6 * (i + 1)}"]
     for name in names:
@@ -81,7 +81,7 @@ def test_of_a_chord_its_highest_note_counts():
     tokens = score_tokens()
     piano = Part(0, 28, 96, 10)
     grammar = ScoreGrammar(tokens, plan_bars(2, (4, 4), key=Key.parse("C")), [piano], 120.0)
-    names = ["Bar_None", "TimeSig_4/4", "Section_closing", "Position_0", "Tempo_120.0", "Chord_C:maj", "Program_0"]
+    names = ["Bar_None", "TimeSig_4/4", "Section_closing.5", "Position_0", "Tempo_120.0", "Chord_C:maj", "Program_0"]
     for name in [*names, "Pitch_60", "Duration_1.0.12", "Pitch_72", "Duration_1.0.12", "Position_12", "Program_0"]:
         grammar.advance(torch.tensor([tokens.ids[name]]))
     logits = torch.zeros(1, len(tokens))
@@ -113,13 +113,13 @@ def test_the_composer_reads_the_upbeat_and_begins_on_the_first_beat():
     prompt, grammar = RemiFormat().begin(task, None, 0, 500)
     tokens = score_tokens()
     names = [tokens.names[i] for i in prompt[0, 0].tolist()]
-    assert names[:5] == ["Bar_None", "TimeSig_6/8", "Section_opening", "Position_0", "Tempo_174.0"]
+    assert names[:5] == ["Bar_None", "TimeSig_6/8", "Section_opening.7", "Position_0", "Tempo_174.0"]
     assert "Pitch_" in " ".join(names[6:])
     head = []
     while (allowed := grammar.allowed()).dtype == torch.int64:
         head.append(tokens.names[int(allowed[0])])
         grammar.advance(allowed)
-    assert head == ["Bar_None", "TimeSig_6/8", "Section_closing", "Position_0"]  # the tempo has been said
+    assert head == ["Bar_None", "TimeSig_6/8", "Section_closing.0", "Position_0"]  # the tempo has been said
     grammar.advance(torch.tensor([tokens.ids["Chord_C:maj"]]))
     assert {tokens.kinds[i] for i in grammar.allowed()[0].nonzero()[:, 0].tolist()} == {"Program"}
 

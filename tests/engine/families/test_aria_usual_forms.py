@@ -143,23 +143,26 @@ def test_bars_of_a_part_come_again_in_it(aria):
     assert {(True, True, False), (False, False, False)} <= found
 
 
-@pytest.mark.parametrize("prompt", ["irish jig on fiddle", "romantic piano", "string quartet", "hymn for choir"])
+@pytest.mark.parametrize(
+    ("prompt", "silence"),
+    [("irish jig on fiddle", 0.5), ("romantic piano", 0.0), ("string quartet", 0.0), ("hymn for choir", 0.0)],
+)
 @pytest.mark.parametrize("seed", range(6))
-def test_a_piece_begins_with_a_note_and_ends_on_its_tonic(aria, prompt, seed):
+def test_a_piece_begins_with_a_note_and_ends_on_its_tonic(aria, prompt, silence, seed):
     song = finished(begin(aria, prompt, seed=seed, bars=16), seed)
     lead = INSTRUMENTS[song.receipt["controls"]["instruments"][0]]
-    check_both_ends(song.score, song.score.key.tonic, 16, lead.program)
+    check_both_ends(song.score, song.score.key.tonic, 16, lead.program, silence)
 
 
-def check_both_ends(score, tonic, bars, lead):
-    """The piece begins with a note. All that sound at its end begin together and end with the last bar; the lowest and
-    the highest of the lead is the tonic.
+def check_both_ends(score, tonic, bars, lead, silence):
+    """The piece begins with a note. All that sound at its end begin together and end with the last bar, or so many
+    quarters before that; the lowest and the highest of the lead is the tonic.
 
     `lead` is its program.
     """
     notes, ends = score.notes, score.notes["start"] + score.notes["duration"]
     length = bar_quarters(score.metre_at(0.0))
-    bar, end = (bars - 1) * length, bars * length
+    bar, end = (bars - 1) * length, bars * length - silence
     assert notes["start"].min() == 0
     last = notes[notes["start"] == notes["start"].max()]
     assert last["start"][0] >= bar - 1e-6
@@ -173,9 +176,10 @@ def check_both_ends(score, tonic, bars, lead):
 @pytest.mark.parametrize("names", [("fiddle",), ("piano",), ("violin", "viola", "cello"), ("choir",)])
 @pytest.mark.parametrize("seed", range(4))
 def test_a_piece_of_note_frames_begins_and_ends_likewise(names, seed):
+    silence = seed % 2 / 2
     writing, key = FrameFormat(), parse_prompt("in C major").key
-    bars = plan_form([FormPart("A", 4)], (6, 8), key, seed=seed, ends_at=0.5)
+    bars = plan_form([FormPart("A", 4)], (6, 8), key, seed=seed, ends_at=0.5, upbeat_after=silence > 0)
     parts, programs = parts_of(names, 0)
     _, grammar = writing.begin(Task(bars, parts, [None] * 4, 120.0, programs), None, 0, 100)
     frames = writing.layout.restore(torch.stack(walked(grammar, seed), 1)[None])[0].numpy()
-    check_both_ends(decode_frames(frames[:, readable(frames)]), 0, 4, parts[0].program)
+    check_both_ends(decode_frames(frames[:, readable(frames)]), 0, 4, parts[0].program, silence)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 import clavilux
+from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.harmony import Key
 from clavilux.audio.score import NOTE, Score
 from clavilux.training import composer, token_data
@@ -38,7 +39,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A decoder of one narrow layer."""
-    spec = composer.composer_spec(803, 64).to_dict() | {
+    spec = composer.composer_spec(len(score_tokens()), 64).to_dict() | {
         "width": 16, "layers": 1, "heads": 2, "head_dim": 8, "ffn_width": 16,
     }  # fmt: skip
     monkeypatch.setattr(composer, "composer_spec", lambda *_: composer.DecoderSpec.from_dict(spec))
