@@ -78,6 +78,16 @@ class ScoreTokens:
     def chord_id(self, chord: Chord) -> int:
         return self.ids[f"Chord_{_ROOTS[chord.root]}:{chord.quality}"]
 
+    @cached_property
+    def pitches(self) -> dict[int, int]:
+        """Pitch token -> its pitch."""
+        return {int(token): self.values[token] for token in self.of_kind("Pitch")}
+
+    @cached_property
+    def chords(self) -> frozenset[int]:
+        """The tokens that are chords."""
+        return frozenset(self.of_kind("Chord").tolist())
+
     def section_id(self, section: str, place: int) -> int:
         """Of one of `SECTIONS` and a bar's place in its phrase, 0 to 7."""
         return self.ids[f"Section_{section}.{place}"]

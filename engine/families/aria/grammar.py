@@ -19,7 +19,7 @@ from clavilux.audio.harmony import Chord
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar, quarters_of_line, quarters_to_end
-from clavilux.families.aria.leaning import part_leaning, pitch_leaning, return_leaning
+from clavilux.families.aria.leaning import part_leaning, pitch_leaning, return_leaning, sequence_leaning
 from clavilux.families.aria.voices import Voices, Voicing
 from clavilux.marking import MOST_CHOICES, TICKS, Place
 
@@ -189,7 +189,8 @@ class ScoreGrammar:
             pitches = pitch_leaning(tops)
         added = {self._pitch_of[pitch]: nats for pitch, nats in pitches.items() if pitch in self._pitch_of}
         if part.leads and self._notes:
-            for token, nats in return_leaning(self._bodies).items():
+            sequences = sequence_leaning(self._bodies, self._tokens.pitches, self._tokens.chords)
+            for token, nats in (*return_leaning(self._bodies).items(), *sequences.items()):
                 added[token] = added.get(token, 0.0) + nats
         if added:
             logits[0, list(added)] += torch.tensor(list(added.values()), device=logits.device)

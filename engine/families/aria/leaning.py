@@ -1,8 +1,9 @@
-"""What a part leans away from, and to: a pitch that it has had too often, a bar that was there before, steps.
+"""What a part leans away from, and to: a pitch that came too often, a bar that was there before; steps, sequences.
 
 A composer that reads its own notes repeats more than what it was taught: it locks into a pitch or a figure, and leaps
 where tunes move by step. What each is worth was chosen so that songs come as near to held-out ones as they do in notes
-that repeat the one before, in how often one pitch comes among sixteen, in steps, and in bars that return. A part that
+that repeat the one before, in how often one pitch comes among sixteen, in steps, in bars that return and in sequences: it
+writes one bar in fifty as the one two before it, moved, where in tunes one in fourteen is. A part that
 is no melody by itself leans from pitches alone: what accompanies returns. Knows pitches and tokens of bars; does not
 know which may come (`grammar`).
 """
@@ -10,25 +11,25 @@ know which may come (`grammar`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 WINDOW = 16  # notes
 USUAL = 3.5  # how often the commonest pitch of so many comes in tunes
 CROWDED = 0.4  # nats against a pitch for each time that it came more often
 AGAIN = 0.5  # nats against the highest note of a part that plays with others, for each time that it came in a row
 STEP = 0.3  # nats for each pitch within two semitones
-RETURNING = 2.0  # nats against a token for each bar that began the same and went on with it
+PART_STEP = 0.4  # the same, of a part that plays with others
+RETURNING = 0.4  # nats against a token for each bar that began the same and went on with it
 BARS_BACK = 16
+SEQUENCE = 0.8  # nats for what goes on with one of the two bars before, a few semitones higher or lower
+FARTHEST = 5  # semitones
 
 
 def pitch_leaning(line: Sequence[int]) -> dict[int, float]:
     """Nats to add to the logits of pitches, after the pitches of a melody."""
     if not line:
         return {}
-    found = _crowded(line)
-    for interval in (-2, -1, 1, 2):
-        found[line[-1] + interval] = found.get(line[-1] + interval, 0.0) + STEP
-    return found
+    return _stepping(_crowded(line), line[-1], STEP)
 
 
 def part_leaning(tops: Sequence[int]) -> dict[int, float]:
@@ -38,8 +39,15 @@ def part_leaning(tops: Sequence[int]) -> dict[int, float]:
     if not tops:
         return {}
     found = _crowded(tops)
+    _stepping(found, tops[-1], PART_STEP)
     run = next((back for back, pitch in enumerate(reversed(tops)) if pitch != tops[-1]), len(tops))
     found[tops[-1]] = found.get(tops[-1], 0.0) - AGAIN * min(run, WINDOW)
+    return found
+
+
+def _stepping(found: dict[int, float], last: int, nats: float) -> dict[int, float]:
+    for interval in (-2, -1, 1, 2):
+        found[last + interval] = found.get(last + interval, 0.0) + nats
     return found
 
 
@@ -55,3 +63,40 @@ def return_leaning(bodies: Sequence[Sequence[int]]) -> dict[int, float]:
     done = len(body)
     following = [other[done] for other in earlier if len(other) > done and other[:done] == body]
     return {token: -RETURNING * count for token, count in Counter(following).items()}
+
+
+def sequence_leaning(
+    bodies: Sequence[Sequence[int]], pitches: Mapping[int, int], chords: Collection[int]
+) -> dict[int, float]:
+    """Nats to add to the logits of tokens, after the tokens of each bar so far, where the bar that is written is one of
+    the two before it at another pitch: in the same rhythm, each note as far from that bar's, but for the semitone by
+    which steps of a scale differ. Its chords may be any.
+
+    Args:
+        bodies: of each bar the tokens after its head.
+        pitches: token -> pitch, of those that have one.
+        chords: the tokens that are chords.
+    """
+    *earlier, body = bodies[-3:]
+    found: dict[int, float] = {}
+    for other in earlier:
+        moves = _moves(body, other, pitches, chords)
+        if not moves or len(other) <= len(body) or other[len(body)] in chords:
+            continue
+        following = other[len(body)]
+        goals = {pitches[following] + move for move in moves} if following in pitches else set()
+        for token in [token for token, pitch in pitches.items() if pitch in goals] or [following]:
+            found[token] = found.get(token, 0.0) + SEQUENCE
+    return found
+
+
+def _moves(body: Sequence[int], other: Sequence[int], pitches: Mapping[int, int], chords: Collection[int]) -> range:
+    """The semitones by which a bar's next note may lie above another's, so far as it is that one at another pitch; none
+    where it is not.
+    """
+    pairs = list(zip(body, other, strict=False))
+    moves = {pitches[a] - pitches[b] for a, b in pairs if a in pitches and b in pitches}
+    same = all(a == b or (a in pitches and b in pitches) or (a in chords and b in chords) for a, b in pairs)
+    if not same or not moves or 0 in moves or max(moves) - min(moves) > 1 or max(map(abs, moves)) > FARTHEST:
+        return range(0)
+    return range(max(moves) - 1, min(moves) + 2)

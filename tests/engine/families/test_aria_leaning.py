@@ -13,7 +13,7 @@ from clavilux.families.aria.controls import resolve
 from clavilux.families.aria.form import plan_bars
 from clavilux.families.aria.formats import RemiFormat, Task
 from clavilux.families.aria.grammar import Part, ScoreGrammar
-from clavilux.families.aria.leaning import part_leaning, pitch_leaning, return_leaning
+from clavilux.families.aria.leaning import part_leaning, pitch_leaning, return_leaning, sequence_leaning
 from clavilux.families.aria.parts import parts_of
 from clavilux.families.aria.prompt import parse_prompt
 from clavilux.families.aria.upbeats import KINDS, upbeat_of
@@ -51,6 +51,27 @@ def test_what_follows_in_bars_that_began_the_same_is_less_likely():
     assert return_leaning([[1, 2, 3], [2]]) == return_leaning([[1]]) == {}
     far = [[1, 2]] + [[7]] * leaning.BARS_BACK
     assert return_leaning([*far, [1]]) == {} != return_leaning([*far[:-1], [1]])
+
+
+def test_a_melody_leans_to_sequences():
+    """Tokens 60 to 72 are pitches, 1 and 2 lengths, 90 and 91 chords."""
+    pitches, chords = {pitch: pitch for pitch in range(60, 73)}, {90, 91}
+
+    def leaning_of(*bodies):
+        found = sequence_leaning(bodies, pitches, chords)
+        assert all(nats == leaning.SEQUENCE for nats in found.values())
+        return set(found)
+
+    bar = [90, 60, 1, 62, 1, 64, 2]
+    assert leaning_of(bar, [91, 62]) == {1}  # its rhythm
+    assert leaning_of(bar, [91, 62, 1]) == {63, 64, 65}  # a tone higher, or what a scale makes of it
+    assert leaning_of(bar, [91, 62, 1, 65, 1]) == {66, 67}  # 2 and 3 semitones higher so far
+    assert leaning_of(bar, [5], [91, 62, 1]) == {63, 64, 65}  # two bars before
+    for other in ([91, 60, 1], [91, 62, 2], [91, 62, 1, 66, 1], [91, 67], [91], [91, 62, 1, 64, 1, 66, 2]):
+        assert leaning_of(bar, other) == set()  # the same, another rhythm, other steps, too far, nothing yet, all of it
+    assert leaning_of(bar, [5], [5], [91, 62, 1]) == leaning_of([91, 62, 1]) == set()
+    twice = sequence_leaning([bar, bar, [91, 62]], pitches, chords)
+    assert twice == {1: 2 * leaning.SEQUENCE}
 
 
 def grammar_after(part, pitches):
