@@ -2,10 +2,10 @@
 
 A composer that reads its own notes repeats more than what it was taught: it locks into a pitch or a figure, and leaps
 where tunes move by step. What each is worth was chosen so that songs come as near to held-out ones as they do in notes
-that repeat the one before, in how often one pitch comes among sixteen, in steps, in bars that return and in sequences: it
-writes one bar in fifty as the one two before it, moved, where in tunes one in fourteen is. A part that
-is no melody by itself leans from pitches alone: what accompanies returns. Knows pitches and tokens of bars; does not
-know which may come (`grammar`).
+that repeat the one before, in how often one pitch comes among sixteen, in steps, in bars that return and in sequences:
+it writes one bar in fifty as the one two before it, moved, where in tunes one in fourteen is. A part that is no melody
+by itself leans from pitches alone: what accompanies returns. Knows pitches and tokens of bars; does not know which may
+come (`grammar`).
 """
 
 from __future__ import annotations
