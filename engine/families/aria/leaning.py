@@ -84,6 +84,8 @@ def sequence_leaning(
         if not moves or len(other) <= len(body) or other[len(body)] in chords:
             continue
         following = other[len(body)]
+        if following not in pitches and sum(token in pitches for token in body) < 2:
+            continue  # one note is no figure whose rhythm could go on
         goals = {pitches[following] + move for move in moves} if following in pitches else set()
         for token in [token for token, pitch in pitches.items() if pitch in goals] or [following]:
             found[token] = found.get(token, 0.0) + SEQUENCE

@@ -155,7 +155,7 @@ _RHYMES = ((65, 0), (20, 1), (11, 2), (4, 3))
 _JIG_RHYMES = ((38, 0), (29, 1), (23, 2), (6, 3), (4, 4))
 _ANEW = ((1, 0), (3, 1), (2, 2), (4, 4))
 
-_JIG = UsualForm("AABB", dances=True, phrases=_TUNE, rhymes=_JIG_RHYMES, cadences=0.4, ends_at=1 / 2, upbeat_after=1.0)
+_JIG = UsualForm("AABB", dances=True, phrases=_TUNE, rhymes=_JIG_RHYMES, cadences=0.15, ends_at=1 / 2, upbeat_after=1.0)
 _HORNPIPE = replace(_JIG, rhymes=_RHYMES)
 _REEL = replace(_HORNPIPE, ends_at=3 / 4, ends=((0.4, 1 / 2),))
 _WALTZES = UsualForm("AABB", more="CCAABB", dances=True, phrases=_WALTZ, upbeat_after=0.6)
@@ -173,7 +173,7 @@ _OF_KINDS: dict[str, UsualForm | None] = {
     "krakowiak": replace(_WALTZES, phrases=_POLKA, ends_at=1 / 2),
     "mazurka": _POLISH, "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=()),
     "minuet": replace(_POLISH, phrases=(), ends_at=2 / 3, ends=((0.6, 1 / 3), (0.4, 0.0)), upbeat_after=0.7),
-    "air": UsualForm("AB", more="CD", dances=True, phrases=_AIR, rhymes=_RHYMES, cadences=0.4, ends=((1, 1 / 2),),
+    "air": UsualForm("AB", more="CD", dances=True, phrases=_AIR, rhymes=_RHYMES, cadences=0.15, ends=((1, 1 / 2),),
         upbeat_after=0.8),
     "lullaby": _SONG, "hymn": _HYMN, "foxtrot": UsualForm("AABA", more="BA"), "wedding march": _SONG,
     "funeral march": replace(_THREE, part=4), "passacaglia": UsualForm("Aaaa", part=4),
