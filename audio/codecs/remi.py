@@ -84,6 +84,11 @@ class ScoreTokens:
         return {int(token): self.values[token] for token in self.of_kind("Pitch")}
 
     @cached_property
+    def of_pitches(self) -> dict[int, int]:
+        """Pitch -> its token."""
+        return {pitch: token for token, pitch in self.pitches.items()}
+
+    @cached_property
     def chords(self) -> frozenset[int]:
         """The tokens that are chords."""
         return frozenset(self.of_kind("Chord").tolist())

@@ -124,7 +124,7 @@ def format_of(config: Mapping[str, Any]) -> TokenFormat:
 class RemiFormat:
     """Tokens of `clavilux.audio.codecs.remi`, one a step."""
 
-    sampling = SamplingSpec(temperature=0.95, top_p=0.97)
+    sampling = SamplingSpec(temperature=1.0, top_p=0.99)
 
     def __init__(self) -> None:
         self.layout, self.codec = parallel(1, len(score_tokens())), ScoreCodec()

@@ -19,7 +19,7 @@ from clavilux.audio.harmony import Chord
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar, quarters_of_line, quarters_to_end
-from clavilux.families.aria.leaning import part_leaning, pitch_leaning, return_leaning, sequence_leaning
+from clavilux.families.aria.leaning import leaning
 from clavilux.families.aria.voices import Voices, Voicing
 from clavilux.marking import MOST_CHOICES, TICKS, Place
 
@@ -74,7 +74,6 @@ class ScoreGrammar:
         self._kinds, self._values = tokens.kinds, tokens.values
         pitches = tokens.of_kind("Pitch")
         self._first_pitch, self._pitch_ids = int(tokens.values[pitches[0]]), pitches
-        self._pitch_of = {tokens.values[i]: int(i) for i in pitches}
         self._program_ids = {tokens.values[i]: int(i) for i in tokens.of_kind("Program")}
         self._chord_ids, self._duration_ids = tokens.of_kind("Chord"), tokens.of_kind("Duration")
         self._bar_id = tokens.ids["Bar_None"]
@@ -181,17 +180,10 @@ class ScoreGrammar:
         part = self._parts.get(self._program)
         if self._forced or self._known or part is None:
             return
-        tops = self._tops[self._program]
-        pitches: dict[int, float] = {}
-        if not part.leads:
-            pitches = part_leaning(tops[:-1] if self._program in self._at_position else tops)
-        elif self._last in ("Program", "Position"):
-            pitches = pitch_leaning(tops)
-        added = {self._pitch_of[pitch]: nats for pitch, nats in pitches.items() if pitch in self._pitch_of}
-        if part.leads and self._notes:
-            sequences = sequence_leaning(self._bodies, self._tokens.pitches, self._tokens.chords)
-            for token, nats in (*return_leaning(self._bodies).items(), *sequences.items()):
-                added[token] = added.get(token, 0.0) + nats
+        added = leaning(
+            self._tokens, self._tops[self._program], self._bodies, leads=part.leads,
+            begins=self._last in ("Program", "Position"), again=self._program in self._at_position,
+        )  # fmt: skip
         if added:
             logits[0, list(added)] += torch.tensor(list(added.values()), device=logits.device)
 

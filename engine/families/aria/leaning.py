@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
+from clavilux.audio.codecs.remi import ScoreTokens
+
 WINDOW = 16  # notes
 USUAL = 3.5  # how often the commonest pitch of so many comes in tunes
 CROWDED = 0.4  # nats against a pitch for each time that it came more often
@@ -23,6 +25,32 @@ RETURNING = 0.4  # nats against a token for each bar that began the same and wen
 BARS_BACK = 16
 SEQUENCE = 0.8  # nats for what goes on with one of the two bars before, a few semitones higher or lower
 FARTHEST = 5  # semitones
+
+
+def leaning(
+    tokens: ScoreTokens, tops: Sequence[int], bodies: Sequence[Sequence[int]], *, leads: bool, begins: bool, again: bool
+) -> dict[int, float]:
+    """Nats to add to the logits of tokens where a part writes.
+
+    Args:
+        tokens: the vocabulary.
+        tops: the highest pitch at each of the part's onsets so far.
+        bodies: of each bar the tokens after its head so far.
+        leads: it is a melody by itself.
+        begins: no note of it begins at this position yet, and one comes next.
+        again: its last onset is at this position.
+    """
+    pitches: dict[int, float] = {}
+    if not leads:
+        pitches = part_leaning(tops[:-1] if again else tops)
+    elif begins:
+        pitches = pitch_leaning(tops)
+    found = {tokens.of_pitches[pitch]: nats for pitch, nats in pitches.items() if pitch in tokens.of_pitches}
+    if leads and any(token in tokens.pitches for token in bodies[-1]):
+        sequences = sequence_leaning(bodies, tokens.pitches, tokens.chords)
+        for token, nats in (*return_leaning(bodies).items(), *sequences.items()):
+            found[token] = found.get(token, 0.0) + nats
+    return found
 
 
 def pitch_leaning(line: Sequence[int]) -> dict[int, float]:
