@@ -18,7 +18,7 @@ from torch import Tensor
 
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.bar_grid import grid_quarters, regular_bars
-from clavilux.audio.codecs.remi import PITCH_RANGE, phrase_places, score_tokens
+from clavilux.audio.codecs.remi import PHRASE, PITCH_RANGE, score_tokens
 from clavilux.audio.codecs.score import ScoreCodec, phrased
 from clavilux.audio.harmony import Chord
 from clavilux.audio.harmony_analysis import harmony_of
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
 OPTIONS = ("regenerate", "vary")
 CONTEXT_BARS = 16  # that the composer reads before the first bar that it writes anew
+_METRE, _SECTION = 1, 2  # where they stand in the tokens of a bar
 _TAKEN = (*OPTIONS, "style", "density", "soundfont", "anything")
 
 
@@ -192,20 +193,20 @@ class Rewriting:
     def _plan(self, score: Score) -> tuple[list[Bar], list[list[int] | None]]:
         """(the bars from the first that is read to the last that is written, the tokens of those that are kept)"""
         sections, harmony = sections_of(len(self._bars.metres)), harmony_of(score)
-        places = phrase_places(score)
-        tokens = self._tokens_of_bars(score, sections, places)
+        tokens, vocabulary = self._tokens_of_bars(score, sections), score_tokens()
         plan, kept = [], []
         for index in range(self._first, max(self._new) + 1):
             new = index in self._new
             begins = (index in self._new) != (index - 1 in self._new)
             metre = self._bars.metres[index] if self._bars.whole[index] else _metre_of(tokens[index])
             chords = _on_grid(harmony[index], metre) if new else None
+            section, place = vocabulary.values[tokens[index][_SECTION]]
             name, number = "new" if new else "kept", 0 if begins else 1
-            plan.append(Bar(metre, sections[index], chords, places[index], name=name, number=number))
+            plan.append(Bar(metre, section, chords, place, name=name, number=number))
             kept.append(None if new else tokens[index])
         return plan, kept
 
-    def _tokens_of_bars(self, score: Score, sections: list[str], places: list[int]) -> list[list[int]]:
+    def _tokens_of_bars(self, score: Score, sections: list[str]) -> list[list[int]]:
         """Each bar as tokens in the composer's key, without drums."""
         vocabulary = score_tokens()
         writes = {plays: written for written, plays in self._programs.items()}
@@ -225,7 +226,8 @@ class Rewriting:
             bars[-1].append(token)
         for index in range(len(bars), len(self._bars.metres)):  # silent ones at the end have no tokens
             metre = self._bars.metres[index]
-            head = (vocabulary.metre_id(metre), vocabulary.section_id(sections[index], places[index]))
+            place = (vocabulary.values[bars[-1][_SECTION]][1] + 1) % PHRASE if bars else 0
+            head = (vocabulary.metre_id(metre), vocabulary.section_id(sections[index], place))
             bars.append([vocabulary.ids["Bar_None"], *head, vocabulary.ids["Position_0"]])
         return bars
 
@@ -364,7 +366,7 @@ def _controls(parsed: ParsedPrompt, request: Request, given: Continuation, names
 
 
 def _metre_of(tokens: Sequence[int]) -> tuple[int, int]:
-    return score_tokens().values[tokens[1]]
+    return score_tokens().values[tokens[_METRE]]
 
 
 def _on_grid(harmony: Sequence[tuple[float, Chord]], metre: tuple[int, int]) -> tuple[tuple[float, Chord], ...]:
