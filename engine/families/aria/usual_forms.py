@@ -163,7 +163,7 @@ _POLISH = replace(_WALTZES, ends_at=1 / 3, upbeat_after=0.3)
 _SONG = UsualForm("AABA", part=4, more="BA", anew=_ANEW)
 _SUITE = UsualForm("AABB", part=4, dances=True)
 _THREE = UsualForm("ABA", more="CABA", anew=_ANEW)
-_NEW_PARTS = UsualForm("ABCD", decides=False, anew=_ANEW, cadences=0.5)
+_NEW_PARTS = UsualForm("ABCD", decides=False, anew=_ANEW, cadences=0.75)
 _HYMN = UsualForm("ABCD", part=4, others=((0.5, "AABA"), (0.5, "AABC"), (0.25, "ABAC")), anew=_ANEW)
 
 # By the name of the kind; None for music that goes on without parts that return.
@@ -194,9 +194,9 @@ _OF_STYLES: dict[str, UsualForm] = {
     "renaissance": replace(_NEW_PARTS, others=((0.3, "AABB"), (0.2, "ABAC"))),
     "art song": replace(_NEW_PARTS, others=((0.2, "AABC"), (0.2, "ABAC"), (0.2, "ABCA"))),
     "japanese": replace(_SONG, part=8, decides=False),
-    "classical": replace(_THREE, others=((2, "ABCD"), (0.5, "AABC")), decides=False, cadences=0.5),
-    "romantic": replace(_THREE, others=((2, "ABCD"), (1, "AABC"), (0.5, "ABAC")), decides=False, cadences=0.5),
-    "quartet": replace(_THREE, others=((4, "ABCD"),), decides=False, cadences=0.5),
+    "classical": replace(_THREE, others=((2, "ABCD"), (0.5, "AABC")), decides=False, cadences=0.75),
+    "romantic": replace(_THREE, others=((2, "ABCD"), (1, "AABC"), (0.5, "ABAC")), decides=False, cadences=0.75),
+    "quartet": replace(_THREE, others=((4, "ABCD"),), decides=False, cadences=0.75),
 }
 
 
