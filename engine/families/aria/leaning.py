@@ -18,7 +18,7 @@ from clavilux.audio.codecs.remi import ScoreTokens
 WINDOW = 16  # notes
 USUAL = 3.5  # how often the commonest pitch of so many comes in tunes
 CROWDED = 0.4  # nats against a pitch for each time that it came more often
-AGAIN = 0.5  # nats against the highest note of a part that plays with others, for each time that it came in a row
+AGAIN = 0.5  # nats against the highest note of a part, for each time that it came in a row; of a melody but for one
 STEP = 0.1  # nats for each pitch within two semitones
 PART_STEP = 0.5  # the same, of a part that plays with others
 RETURNING = 0.4  # nats against a token for each bar that began the same and went on with it
@@ -57,7 +57,11 @@ def pitch_leaning(line: Sequence[int]) -> dict[int, float]:
     """Nats to add to the logits of pitches, after the pitches of a melody."""
     if not line:
         return {}
-    return _stepping(_crowded(line), line[-1], STEP)
+    found = _stepping(_crowded(line), line[-1], STEP)
+    run = _run(line)
+    if run > 1:  # a tune says a note twice, seldom more often
+        found[line[-1]] = found.get(line[-1], 0.0) - AGAIN * (run - 1)
+    return found
 
 
 def part_leaning(tops: Sequence[int]) -> dict[int, float]:
@@ -68,9 +72,13 @@ def part_leaning(tops: Sequence[int]) -> dict[int, float]:
         return {}
     found = _crowded(tops)
     _stepping(found, tops[-1], PART_STEP)
-    run = next((back for back, pitch in enumerate(reversed(tops)) if pitch != tops[-1]), len(tops))
-    found[tops[-1]] = found.get(tops[-1], 0.0) - AGAIN * min(run, WINDOW)
+    found[tops[-1]] = found.get(tops[-1], 0.0) - AGAIN * _run(tops)
     return found
+
+
+def _run(line: Sequence[int]) -> int:
+    """How often the last pitch came in a row, in the last notes."""
+    return min(next((back for back, pitch in enumerate(reversed(line)) if pitch != line[-1]), len(line)), WINDOW)
 
 
 def _stepping(found: dict[int, float], last: int, nats: float) -> dict[int, float]:

@@ -31,6 +31,8 @@ def test_a_pitch_that_came_often_is_less_likely_and_steps_are_likelier():
     assert found[65] == found[66] == found[68] == found[69] == leaning.STEP
     assert set(pitch_leaning(list(range(60, 76)))) == {73, 74, 76, 77}  # each came once: that is not often
     assert 60 not in pitch_leaning([60] * 8 + list(range(70, 86)))  # what is long ago does not count
+    for run in (1, 2, 3):  # once again is nothing
+        assert pitch_leaning([*range(60, 74), *[76] * run]).get(76, 0.0) == -leaning.AGAIN * (run - 1)
 
 
 def test_a_part_among_others_leans_from_what_it_repeats():
