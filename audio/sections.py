@@ -1,4 +1,5 @@
-"""Sections of a piece: which bars return, as what they return, and letters for what returns.
+"""Sections of a piece: which bars return, as what they return, and letters for what returns; and where bars stand in
+phrases.
 
 Knows bars as sets of what begins in them. Does not know tokens, or what a section is called in a song.
 """
@@ -9,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clavilux.audio.score import Score
+from clavilux.audio.score import Score, bar_quarters
 
+PHRASE = 8  # bars
 SHORTEST = 4  # bars that return together
 ALIKE = 0.6  # of two bars' onsets and pitches, at which one returns as the other, varied
 _HASHES = 1024
@@ -84,3 +86,12 @@ def letters(source: np.ndarray | Sequence[int]) -> list[tuple[int, int]]:
         out.append((letter, number))
         number += 1
     return out
+
+
+def phrase_places(score: Score) -> list[int]:
+    """The place of each bar in a phrase of eight, 0 to 7, counted from the first bar, or from the second where the
+    first one has an upbeat alone: nothing in its first half.
+    """
+    first = float(score.notes["start"].min(initial=np.inf))
+    upbeat = bar_quarters(score.metre_at(0.0)) / 2 <= first + 1e-6 < bar_quarters(score.metre_at(0.0))
+    return [(index - upbeat) % PHRASE for index in range(len(score.bar_starts()))]

@@ -22,6 +22,7 @@ from safetensors.numpy import load_file
 from clavilux.audio.arranging.band import Band
 from clavilux.audio.arranging.numerals import chord_of
 from clavilux.audio.harmony import QUALITIES, Chord, Key
+from clavilux.audio.sections import PHRASE
 
 KINDS = ("maj", "7", "min", "dim")
 KIND_OF = {
@@ -32,7 +33,6 @@ STATES = tuple((degree, kind) for kind in KINDS for degree in range(12))
 ROLES = ("first", "inside", "fourth", "seventh", "eighth", "last but one", "last")  # of a bar in a phrase of eight
 MODES = ("major", "minor")
 WEIGHTS = Path(__file__).parent / "harmony.safetensors"
-PHRASE = 8  # bars
 STYLE_WEIGHT = 0.7  # how much a style's own progressions count, against 1 for a nat of the learned weights
 _SELDOM, _UNHEARD = -2.5, -1.5  # the least that a chord, and a change of chords, counts that a style does not have
 

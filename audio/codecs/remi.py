@@ -26,6 +26,7 @@ from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, snap_to_grid
 from clavilux.audio.harmony import QUALITIES, Chord
 from clavilux.audio.programs import KIN
 from clavilux.audio.score import NOTE, Events, Score, bar_quarters
+from clavilux.audio.sections import PHRASE, phrase_places
 
 if TYPE_CHECKING:
     import miditok
@@ -37,7 +38,6 @@ PROGRAMS = (
 )  # fmt: skip
 DRUMS = -1  # MidiTok's program for the drum kit
 SECTIONS = ("opening", "middle", "closing", "last")
-PHRASE = 8  # bars
 PITCH_RANGE = (21, 108)
 _BEAT_STEPS = {(0, 2): 12, (2, 4): 6, (4, 12): 2}  # (from, to) beats of a duration -> how finely it is written
 _TEMPI = (20, 300)  # quarters a minute, each whole one
@@ -217,15 +217,6 @@ class ScoreTokens:
             body, program = _merge_positions(bar[2:], at, program)
             out += body
         return np.array([self.ids[name] for name in out], dtype=np.int64)
-
-
-def phrase_places(score: Score) -> list[int]:
-    """The place of each bar in a phrase of eight, 0 to 7, counted from the first bar, or from the second where the
-    first one has an upbeat alone: nothing in its first half.
-    """
-    first = float(score.notes["start"].min(initial=np.inf))
-    upbeat = bar_quarters(score.metre_at(0.0)) / 2 <= first + 1e-6 < bar_quarters(score.metre_at(0.0))
-    return [(index - upbeat) % PHRASE for index in range(len(score.bar_starts()))]
 
 
 @lru_cache(maxsize=1)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from clavilux.audio.codecs.remi import PHRASE, PITCH_RANGE, score_tokens
+from clavilux.audio.codecs.remi import PITCH_RANGE, score_tokens
 from clavilux.audio.harmony import Chord
 from clavilux.audio.harmony_analysis import Harmony, harmony_of
 from clavilux.audio.score import Score
+from clavilux.audio.sections import PHRASE
 from clavilux.breeding import reharmonizing
 from clavilux.breeding.arithmetic import uniforms
 from clavilux.breeding.breeder import Genes, Mix

@@ -81,7 +81,7 @@ def test_longer_than_the_context(model):
 
 def test_greedy_and_guidance_are_taken(model):
     greedy = [model.generate("waltz", seconds=4, seed=s, temperature=0, key="C", tempo=120, style="romantic",
-                             instruments="piano") for s in (1, 2)]  # fmt: skip
+                             form="free", instruments="piano") for s in (1, 2)]  # fmt: skip
     assert torch.equal(greedy[0].tokens, greedy[1].tokens)
     assert model.generate("waltz", seconds=4, seed=1, guidance=1.5).samples.shape[1] == 4 * 44100
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.bar_grid import WRITTEN_METRES
-from clavilux.audio.codecs.remi import PHRASE, PROGRAMS, phrase_places, written_program
+from clavilux.audio.codecs.remi import PROGRAMS, written_program
 from clavilux.audio.codecs.score import ScoreCodec
 from clavilux.audio.harmony import Key
 from clavilux.audio.harmony_analysis import find_chords, find_key
@@ -19,6 +19,7 @@ from clavilux.audio.loudness import normalize
 from clavilux.audio.midi_tracks import plural
 from clavilux.audio.notation.files import read_score
 from clavilux.audio.score import Score, bar_quarters
+from clavilux.audio.sections import PHRASE, phrase_places
 from clavilux.audio.synth import SoundFont
 from clavilux.audio.unison import Double, doubles_in, without
 from clavilux.families.aria.instruments import INSTRUMENTS

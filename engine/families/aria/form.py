@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from clavilux.audio.chart import spread
-from clavilux.audio.codecs.remi import PHRASE
 from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.lead_sheet import LeadSheet, SheetSection
 from clavilux.audio.score import Events, bar_quarters
+from clavilux.audio.sections import PHRASE
 from clavilux.families.aria.form_names import FormPart
 
 Metre = tuple[int, int]

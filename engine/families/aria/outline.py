@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clavilux.audio.codecs.timeline import Timeline
 from clavilux.audio.lead_sheet import LeadSheet
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria import bands
-from clavilux.families.aria.continuation import Continuation
 from clavilux.families.aria.controls import Controls, resolve, usual_tempi
 from clavilux.families.aria.form import Bar, parts_begun, plan_bars, plan_form, plan_sheet
 from clavilux.families.aria.form_options import OPTIONS, FormOptions, players_of
@@ -32,6 +31,9 @@ from clavilux.families.aria.tunes import (
 )
 from clavilux.families.aria.usual_forms import usual_form
 from clavilux.family import Request
+
+if TYPE_CHECKING:
+    from clavilux.families.aria.continuation import Continuation
 
 _WORD_SHARE = 1.08  # by which a tempo that a word chose moves for the sake of the form
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from clavilux.audio.clip import Audio
 from clavilux.audio.codecs.bar_grid import grid_quarters, regular_bars
-from clavilux.audio.codecs.remi import PHRASE, PITCH_RANGE, score_tokens
+from clavilux.audio.codecs.remi import PITCH_RANGE, score_tokens
 from clavilux.audio.codecs.score import ScoreCodec, phrased
 from clavilux.audio.harmony import Chord
 from clavilux.audio.harmony_analysis import harmony_of
@@ -26,6 +26,7 @@ from clavilux.audio.midi_tracks import plural
 from clavilux.audio.notation.files import read_score
 from clavilux.audio.notes import PART_NOTE
 from clavilux.audio.score import Score, bar_quarters
+from clavilux.audio.sections import PHRASE
 from clavilux.audio.soundfont import SoundFont
 from clavilux.audio.stems import Performance
 from clavilux.audio.synth import render_score
