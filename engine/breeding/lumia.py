@@ -62,14 +62,12 @@ class LumiaBreeder:
         self._side, self._vocabulary = family.size // codec.downsampling, codec.vocabulary
         self._layers = tuple(f"codebook {number}" for number in range(1, codec.codebooks + 1))
         self._ids = family.words
-        self._mark: Mark | None = None
-        self._pixel_mark: int | None = None
+        self._key: MarkKey | None = None
 
     def marked(self, key: MarkKey) -> LumiaBreeder:
         """As `DrawsTokens.marked`: each token that is painted, at its place in the picture; and all its pixels."""
         made = copy.copy(self)
-        made._mark = Mark(key.word(self._family.marked.kind), self._family.marked)
-        made._pixel_mark = key.word(PAINTED_KIND)
+        made._key = key
         return made
 
     def check(self, genes: Genes) -> None:
@@ -159,8 +157,8 @@ class LumiaBreeder:
         tokens = _tokens(genes)
         with torch.inference_mode():
             found = Picture.from_floats(self._family.stage.codec.decode(tokens[None])[0].float(), tokens)
-        if self._pixel_mark is not None:
-            found.pixels = pixel_mark.marked(found.pixels, self._pixel_mark)
+        if self._key is not None:
+            found.pixels = pixel_mark.marked(found.pixels, self._key.word(PAINTED_KIND))
         return found
 
     def portrait(self, genes: Genes) -> Picture:
@@ -176,7 +174,9 @@ class LumiaBreeder:
         controls: dict[str, Any] = {"anything": True} if (plan != OPEN).any() else {}
         request = PictureRequest(words, self._family.size, seed, plan[None], controls)
         generation = self._family.generation(request)
-        sampling = replace(SAMPLING, seed=(seed,), temperature=temperature, mark=self._mark)
+        marked = self._family.marked
+        mark = None if self._key is None else Mark(self._key.word(marked.kind), marked)
+        sampling = replace(SAMPLING, seed=(seed,), temperature=temperature, mark=mark)
         for step in sample_rows(generation.decoder, [generation], sampling):
             generation.push(step[0])
         tokens = generation.picture().tokens

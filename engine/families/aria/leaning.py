@@ -54,36 +54,27 @@ def leaning(
 
 
 def pitch_leaning(line: Sequence[int]) -> dict[int, float]:
-    """Nats to add to the logits of pitches, after the pitches of a melody."""
-    if not line:
-        return {}
-    found = _stepping(_crowded(line), line[-1], STEP)
-    run = _run(line)
-    if run > 1:  # a tune says a note twice, seldom more often
-        found[line[-1]] = found.get(line[-1], 0.0) - AGAIN * (run - 1)
-    return found
+    """Nats to add to the logits of pitches, after the pitches of a melody: it says a note twice, seldom more often."""
+    return _of_pitches(line, STEP, spared=1)
 
 
 def part_leaning(tops: Sequence[int]) -> dict[int, float]:
     """Nats to add to the logits of pitches of a part that is no melody by itself, after the highest note at each of its
     onsets.
     """
-    if not tops:
+    return _of_pitches(tops, PART_STEP, spared=0)
+
+
+def _of_pitches(line: Sequence[int], step: float, spared: int) -> dict[int, float]:
+    """Away from what came often, or in a row more than `spared` times; to what is a step away."""
+    if not line:
         return {}
-    found = _crowded(tops)
-    _stepping(found, tops[-1], PART_STEP)
-    found[tops[-1]] = found.get(tops[-1], 0.0) - AGAIN * _run(tops)
-    return found
-
-
-def _run(line: Sequence[int]) -> int:
-    """How often the last pitch came in a row, in the last notes."""
-    return min(next((back for back, pitch in enumerate(reversed(line)) if pitch != line[-1]), len(line)), WINDOW)
-
-
-def _stepping(found: dict[int, float], last: int, nats: float) -> dict[int, float]:
+    found, last = _crowded(line), line[-1]
     for interval in (-2, -1, 1, 2):
-        found[last + interval] = found.get(last + interval, 0.0) + nats
+        found[last + interval] = found.get(last + interval, 0.0) + step
+    run = next((back for back, pitch in enumerate(reversed(line)) if pitch != last), len(line))
+    if run > spared:
+        found[last] = found.get(last, 0.0) - AGAIN * (min(run, WINDOW) - spared)
     return found
 
 
