@@ -168,7 +168,7 @@ _ALL = (
     _jukebox("upsampler", 1920, 72, 1, 480, tied=True),
     ModelShape(
         name="aria-composer", width=192, layers=6, heads=4, head_dim=48, ffn=512, context=1024, vocabulary=831,
-        norm="rms", activation="swiglu", positions="rope", tied=True, temperature=0.95, top_p=0.97, grammar=True,
+        norm="rms", activation="swiglu", positions="rope", tied=True, top_p=0.99, grammar=True,
         dtype="float32",
     ),
 )  # fmt: skip
