@@ -21,6 +21,7 @@ from clavilux.families.aria.form import Bar, ended, plan_sheet
 from clavilux.families.aria.form_options import FormOptions, named
 from clavilux.families.aria.instruments import INSTRUMENTS, NO_DRUMS, unknown
 from clavilux.families.aria.styles import STYLES, Style
+from clavilux.families.aria.usual_forms import SONG, usual_form
 
 if TYPE_CHECKING:
     from clavilux.families.aria.controls import Controls
@@ -178,9 +179,9 @@ def sheet_of(
 
 def _asked_form(band: Band, asked: FormOptions, num_bars: int) -> list[tuple[str, int, bool]] | None:
     """(section, bars, whether it is varied) as options have it; None leaves all to the style."""
-    if asked.form is None and asked.intro is None and asked.outro is None:
+    if asked.form is None and asked.own is None and asked.intro is None and asked.outro is None:
         return None
-    if asked.form is not None:
+    if asked.form is not None or asked.own is not None:
         parts = asked.parts(num_bars) or []
         return [(part.name, part.bars or 0, part.varied) for part in parts]
     replaced = [name for name, bars in (("intro", asked.intro), ("outro", asked.outro)) if bars is not None]
@@ -227,13 +228,16 @@ def arranger_of(plan: BandPlan, sheet: LeadSheet, seed: int, melodists: int = 1)
     return Arranger(sheet, plan.band, seed=seed, drums=plan.drums, without=plan.without, melodists=max(1, melodists))
 
 
-def melody_bars(sheet: LeadSheet, asked: FormOptions, plan: BandPlan) -> list[Bar]:
+def melody_bars(sheet: LeadSheet, asked: FormOptions, plan: BandPlan, seed: int) -> list[Bar]:
     """What the composer writes: the melody's bars under the sheet's chords, whose basses are the band's to play.
 
-    Sections that return return with their melody, which ends on the root of the last chord. Where the sheet was not
+    Sections that return return with their melody, which ends on the root of the last chord, and bars of a section
+    follow from each other as in songs. Where the sheet was not
     asked for, the melody rests in an intro.
     """
-    bars = ended(plan_sheet(sheet, () if asked.sheet is not None else plan.silent), 0.0)
+    silent = () if asked.sheet is not None else plan.silent
+    own = usual_form(None, SONG, seed=seed)
+    bars = ended(plan_sheet(sheet, silent, own=own, seed=seed), 0.0)
     return [
         replace(bar, chords=bar.chords and tuple((at, replace(c, bass=None)) for at, c in bar.chords)) for bar in bars
     ]

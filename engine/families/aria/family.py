@@ -286,7 +286,7 @@ class ScoreGeneration:
                 aria.styles, controls.style if plan is None else plan.band.composer, kind, leads=plan is not None
             ),
             mode=MODES.index(controls.key.mode),
-            tempo=tempo_bin(tune.tempo if tune is not None and tune.tempo else length.tempo),
+            tempo=tempo_bin(cast.tempo or length.tempo),
             density=DENSITIES.index(controls.density),
             programs=tuple(part.program for part in parts),
         )

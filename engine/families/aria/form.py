@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -22,6 +22,17 @@ from clavilux.families.aria.form_names import FormPart
 Metre = tuple[int, int]
 Placed = tuple[tuple[float, Chord], ...]  # (quarters from the bar's start, chord)
 _CADENCE_BARS = 4  # of a section whose last bar but one is planned too
+
+
+@dataclass(frozen=True)
+class Motif:
+    """What a bar takes up of the bar `like`, a part and a number in it: its rhythm, and its notes and chords as many
+    `steps` of the scale of `key` higher, where nothing else is asked for; None leaves them free.
+    """
+
+    like: tuple[str, int]
+    key: Key
+    steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,8 @@ class Bar:
         name: of the part of the form that it belongs to, "A" or "chorus"; "" where there is no form.
         number: of the bar in that part, from 0.
         like: the part and the number of the bar in it that it is again; its own, where it is none again.
+        motif: what it takes up of another bar, where it is none again.
+        takes_up: the index of the earlier bar whose rhythm it has, as `motif` says.
         varied: its part was to return with other notes.
         players: names of those who are heard in it; None is everybody.
         dynamic: "ppp" to "fff"; None leaves it to who plays.
@@ -57,6 +70,8 @@ class Bar:
     name: str = ""
     number: int = 0
     like: tuple[str, int] = ("", 0)
+    motif: Motif | None = None
+    takes_up: int | None = None
     varied: bool = False
     players: tuple[str, ...] | None = None
     dynamic: str | None = None
@@ -108,6 +123,10 @@ class OwnForm(Protocol):
         """Of each bar of a part (part, number in it) of the bar that it is."""
         ...
 
+    def motifs(self, name: str, bars: int, seed: int) -> Mapping[int, tuple[int, int | None]]:
+        """Of bars of a part that take up another one of it: number -> (the other's, steps as in `Motif`)."""
+        ...
+
     def new_bars(self, place: int, bars: int, seed: int) -> int:
         """How many of the last bars of a part that returns at `place` among the parts have other notes."""
         ...
@@ -144,6 +163,7 @@ def plan_form(
     for place, part in enumerate(parts):
         assert part.bars is not None, "`Form.sections` says how many"
         again = own.like(part.name, part.bars, seed) if own else [(part.name, n) for n in range(part.bars)]
+        motifs = motifs_of(part.name, part.bars, key, own, seed)
         returns = part.name in (earlier.name for earlier in parts[:place])
         new = own.new_bars(place, part.bars, seed) if own and returns else 0
         for number in range(part.bars):
@@ -156,21 +176,38 @@ def plan_form(
             bars.append(
                 Bar(
                     metre, names[len(bars)], asked, name=part.name, number=number, like=again[number],
-                    varied=part.varied or number >= part.bars - new,
+                    motif=motifs.get(number), varied=part.varied or number >= part.bars - new,
                 )
             )  # fmt: skip
     return linked(bars if ends_at is None else ended(bars, ends_at, upbeat_after))
 
 
-def plan_sheet(sheet: LeadSheet, silent: Sequence[str] = (), *, continues: bool = False) -> list[Bar]:
+def motifs_of(name: str, bars: int, key: Key, own: OwnForm | None, seed: int) -> dict[int, Motif]:
+    """What bars of a part take up of others of it, by their numbers."""
+    found = own.motifs(name, bars, seed) if own else {}
+    return {number: Motif((name, other), key, steps) for number, (other, steps) in found.items()}
+
+
+def plan_sheet(
+    sheet: LeadSheet,
+    silent: Sequence[str] = (),
+    *,
+    continues: bool = False,
+    own: OwnForm | None = None,
+    seed: int = 0,
+) -> list[Bar]:
     """The bars of a sheet. A bar without chords has those before it; a section without any leaves them to the composer.
 
-    `silent` names sections in which the composer's own part rests.
+    `silent` names sections in which the composer's own part rests; `own` says how the bars of a section follow from
+    each other.
     """
     names = sections_of(len(sheet.bars), opens=not continues)
     bars: list[Bar] = []
     sounding = sheet.key.home
     for section in sheet.sections:
+        num_bars = len(section.bars)
+        again = own.like(section.name, num_bars, seed) if own else [(section.name, n) for n in range(num_bars)]
+        motifs = motifs_of(section.name, num_bars, sheet.key, own, seed)
         for number, (metre, chords) in enumerate(_chords_of(section, sounding)):
             last = len(bars) + 1 == len(sheet.bars)
             asked = ((0.0, sheet.key.home),) if chords is None and last else chords
@@ -179,7 +216,7 @@ def plan_sheet(sheet: LeadSheet, silent: Sequence[str] = (), *, continues: bool 
             bars.append(
                 Bar(
                     metre, names[len(bars)], asked, name=section.name, number=number,
-                    like=(section.name, number),
+                    like=again[number], motif=motifs.get(number),
                     varied=section.varied, players=players, dynamic=section.dynamic,
                 )
             )  # fmt: skip
@@ -217,12 +254,19 @@ def linked(bars: Sequence[Bar]) -> list[Bar]:
         anew = bar.varied or index + 1 == len(bars) or not bar.name
         returns = found[same[0]].returns if same and found[same[0]].returns is not None else same[0] if same else None
         varies = same[0] if same and bar.chords is None and anew else None
-        found.append(replace(bar, returns=None if anew else returns, varies=varies))
+        taken = None if anew or same else _taken_up(bar, bars, before)
+        found.append(replace(bar, returns=None if anew else returns, varies=varies, takes_up=taken))
         before.setdefault(bar.like, []).append(index)
         root = index if found[-1].returns is None else found[-1].returns
         assert root is not None, "a bar is its own where it returns no other"
         heard[root] = heard.get(root, False) or bar.players != ()
     return [replace(bar, rests=not heard[i if bar.returns is None else bar.returns]) for i, bar in enumerate(found)]
+
+
+def _taken_up(bar: Bar, bars: Sequence[Bar], before: Mapping[tuple[str, int], Sequence[int]]) -> int | None:
+    """The bar whose rhythm a new one has: that of its motif, or one that it would be again under its own chords."""
+    like = bar.motif.like if bar.motif is not None else bar.like
+    return next((at for at in before.get(like, ()) if bars[at].metre == bar.metre), None)
 
 
 def _placed(bars: Sequence[Bar]) -> list[Bar]:
@@ -264,7 +308,7 @@ def quarters_to_end(bars: Sequence[Bar], index: int) -> float:
     """From the start of a bar to the end of its part of the form, over which no note is held; of a bar before the last
     one to the notes that end the piece. Where the bar returns, the nearest of its ends.
     """
-    return min(_to_end(bars, at) for at, bar in enumerate(bars) if index in (at, bar.returns))
+    return min(_to_end(bars, at) for at, bar in enumerate(bars) if index in (at, bar.returns, bar.takes_up))
 
 
 def quarters_of_line(bars: Sequence[Bar], index: int) -> float:
@@ -274,9 +318,10 @@ def quarters_of_line(bars: Sequence[Bar], index: int) -> float:
     length = bar_quarters(bars[index].metre)
     found = length
     for at, bar in enumerate(bars[:-1]):
-        if index in (at, bar.returns):
+        if index in (at, bar.returns, bar.takes_up):
             following = bars[at + 1]
             stands = following.returns is not None and following.returns != index + 1
+            stands |= following.takes_up is not None
             if stands or following.rests:
                 return length
             basses = [quarter for quarter, chord in following.chords or () if chord.bass is not None]
@@ -295,11 +340,13 @@ def _to_end(bars: Sequence[Bar], index: int) -> float:
 
 
 def moved(bars: Sequence[Bar], semitones: int) -> list[Bar]:
-    """The bars under chords so many semitones higher."""
+    """The bars under chords, and in keys, so many semitones higher."""
     return [
-        bar
-        if bar.chords is None
-        else replace(bar, chords=tuple((at, chord.transposed(semitones)) for at, chord in bar.chords))
+        replace(
+            bar,
+            chords=bar.chords and tuple((at, chord.transposed(semitones)) for at, chord in bar.chords),
+            motif=bar.motif and replace(bar.motif, key=bar.motif.key.transposed(semitones)),
+        )
         for bar in bars
     ]
 

@@ -15,17 +15,20 @@ import torch
 
 from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, grid_quarters
 from clavilux.audio.codecs.remi import ScoreTokens
-from clavilux.audio.harmony import Chord
+from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar, quarters_of_line, quarters_to_end
 from clavilux.families.aria.leaning import leaning
+from clavilux.families.aria.motifs import MOVED, Rhythm, chords_of
+from clavilux.families.aria.sounding import Sounding
 from clavilux.families.aria.voices import Voices, Voicing
 from clavilux.marking import MOST_CHOICES, TICKS, Place
 
 MOST_NOTES_AT_ONCE = 10  # begun at one position by all parts together
 BASS_SPAN = 23  # semitones above a part's lowest note in which a bass that was asked for lies
 ENTRY_BARS = 4  # a part that was silent for so many bars comes in again
+_C_MAJOR = Key(0, "major")
 _NO_PROGRAM = -1  # before a bar's first Program token
 
 
@@ -84,9 +87,8 @@ class ScoreGrammar:
         alone = len(self._all) == 1
         self._together = next((Voices(part.voicing) for part in parts if alone and part.voicing), None)
         self._silent = dict.fromkeys(self._all, 0)  # bars since each part played
-        self._ends = dict.fromkeys(self._all, 0.0)  # quarters from the start at which the last note of each ends
-        self._pitch = 0  # that came last
-        self._heard = (0, _NO_PROGRAM)  # the position and the program of the token that came, a forced one too
+        melodies = {part.program for part in parts if part.leads}
+        self._sounding = Sounding(tokens, melodies, self._together)
         self._chord: Chord | None = None
         self.done = False
         self._open_bar(tempo)
@@ -102,11 +104,12 @@ class ScoreGrammar:
         self._parts = {p: part for p, part in self._all.items() if playing is None or p in playing}
         tokens = self._tokens
         _, self._unit = WRITTEN_METRES[bar.metre]
+        self._sounding.open_bar(self._begun, self._unit)
         self._positions = np.round(grid_quarters(bar.metre) * 3 * self._unit).astype(int)  # twelfths of a beat
         self._position_ids = np.array([tokens.ids[f"Position_{p}"] for p in self._positions])
         self._due = {round(q * 3 * self._unit): tokens.chord_id(c) for q, c in bar.chords or ()}
         if bar.varies is not None:
-            self._due = self._chords_of(bar.varies)
+            self._due = chords_of(tokens, self._bodies[bar.varies])
         self._bass_at = {round(q * 3 * self._unit): c.bass for q, c in bar.chords or () if c.bass is not None}
         self._free = not self._due
         self._latest = self._positions[-1]
@@ -121,12 +124,11 @@ class ScoreGrammar:
             elif self._ending.root is not None:
                 self._bass_at.setdefault(self._ending.at, self._ending.root)
         self._forced = [
+            *([self._bar_id] if self._index == 0 else []),
             tokens.metre_id(bar.metre),
             tokens.section_id(bar.section, bar.place),
             tokens.ids["Position_0"],
         ]
-        if self._index == 0:
-            self._forced.insert(0, self._bar_id)
         if tempo is not None:
             self._forced.append(tokens.ids[f"Tempo_{float(min(300, max(20, round(tempo))))}"])
         if not self._free:
@@ -146,16 +148,19 @@ class ScoreGrammar:
         self._entering = {p for p in self._parts if due and self._silent[p] >= min(ENTRY_BARS, self._index + 1)}
         if bar.section == "last":
             self._entering = set(self._parts)  # nobody is missing where the piece ends
+        self._rhythm = self._taken_up(bar)
 
-    def _chords_of(self, index: int) -> dict[int, int]:
-        """The chords that were drawn in an earlier bar: position -> token."""
-        found, position = {}, 0
-        for token in self._bodies[index]:
-            if self._kinds[token] == "Position":
-                position = self._values[token]
-            elif self._kinds[token] == "Chord":
-                found[position] = token
-        return found
+    def _taken_up(self, bar: Bar) -> Rhythm | None:
+        """The rhythm of the bar that this one takes up; None where there is none, or where its notes find no place."""
+        if bar.takes_up is None or self._known or self._bass_at or self._ending is not None:
+            return None
+        motif = bar.motif
+        steps, key = (motif.steps, motif.key) if motif is not None else (0, _C_MAJOR)
+        found = Rhythm(self._tokens, self._bodies[bar.takes_up], steps, key, chords=self._free)
+        begins = found.begins
+        plays = bool(begins) and self._entering <= set(begins) <= set(self._parts)
+        fits = plays and set(self._due) <= found.positions
+        return found if fits and all(self._sounding.is_free(program, at) for program, at in begins.items()) else None
 
     def allowed(self) -> torch.Tensor:
         """int64 [1] for a token that must come, bool [1, V] otherwise."""
@@ -165,6 +170,8 @@ class ScoreGrammar:
             return torch.tensor([self._bar_id])
         mask = self._mask
         mask[:] = False
+        if self._rhythm is not None and self._last != "Position_0":
+            return self._in_rhythm(self._rhythm)
         if self._last == "Position_0":
             mask[self._chord_ids] = True
         elif self._last == "Program":
@@ -175,9 +182,26 @@ class ScoreGrammar:
             self._allow_content()
         return torch.from_numpy(mask.copy())[None]
 
+    def _in_rhythm(self, rhythm: Rhythm) -> torch.Tensor:
+        """What comes next in a bar with the rhythm of another one."""
+        token = self._bar_id if rhythm.next is None else rhythm.next
+        kind = self._kinds[token]
+        if kind == "Pitch":
+            self._allow_pitches(rhythm.notes_here - 1)
+        elif kind == "Chord":
+            self._mask[self._chord_ids] = True
+        elif kind == "Duration":
+            self._allow_durations()
+        if kind in ("Pitch", "Chord") or (kind == "Duration" and not self._mask[token]):
+            return torch.from_numpy(self._mask.copy())[None]
+        return torch.tensor([token])
+
     def lean(self, logits: torch.Tensor) -> None:
         """Change logits [1, V] in place where notes are written (`leaning`)."""
         part = self._parts.get(self._program)
+        goal = self._rhythm.goal if self._rhythm is not None else None
+        if goal is not None:
+            logits[0, goal] += MOVED
         if self._forced or self._known or part is None:
             return
         added = leaning(
@@ -203,7 +227,7 @@ class ScoreGrammar:
         """Take note of the token [1] that came."""
         token = int(tokens[0])
         kind, value = self._kinds[token], self._values[token]
-        self._hear(token)
+        self._sounding.hear(token)
         if self._head_left:
             self._head_left -= 1
         elif kind != "Bar":
@@ -218,6 +242,8 @@ class ScoreGrammar:
                 self._last = "Chord"
             return
         self._last = kind
+        if self._rhythm is not None:
+            self._rhythm.advance(kind)
         if kind == "Bar":
             if self._index + 1 == len(self._bars):
                 self.done = True
@@ -248,31 +274,12 @@ class ScoreGrammar:
             leading = self._leading()
             self._leads_on = leading is not None and leading.goes_on(pitch, self._parts[self._program].high)
 
-    def _hear(self, token: int) -> None:
-        """Take note of until when each part sounds."""
-        kind, value = self._kinds[token], self._values[token]
-        if kind == "Position":
-            self._heard = value, self._heard[1]
-            if self._together is not None:
-                self._together.move(self._begun + value / 3 / self._unit, value == 0)
-        elif kind == "Program":
-            self._heard = self._heard[0], value
-        elif kind == "Pitch":
-            self._pitch = value
-        elif kind == "Duration":
-            beats = self._heard[0] / 12 + self._tokens.duration_beats[token]
-            self._ends[self._heard[1]] = self._begun + float(beats) * 4 / self._unit
-            if self._together is not None:
-                self._together.begin(self._pitch, self._ends[self._heard[1]])
-
-    def _is_free(self, program: int, position: int) -> bool:
-        """Whether a part may begin a note at a position: a melody's last one is over."""
-        return not self._all[program].leads or self._ends[program] <= self._begun + position / 3 / self._unit + 1e-6
-
-    def _allow_pitches(self) -> None:
-        """The part's pitches above those it has here; in a last bar whose chord is given, that chord's alone."""
+    def _allow_pitches(self, above: int = 0) -> None:
+        """The part's pitches above those it has here, below so many more; in a last bar whose chord is given, that
+        chord's alone.
+        """
         part = self._parts[self._program]
-        low, high = max(part.low, self._lowest, self._floor), part.high
+        low, high = max(part.low, self._lowest, self._floor), part.high - above
         bass = self._bass_at.get(self._position)
         if bass is not None:
             high = min(high, low + BASS_SPAN)
@@ -354,7 +361,9 @@ class ScoreGrammar:
         here = self._at_position.get(self._program, 0)
         part = self._parts.get(self._program)
         if begun < MOST_NOTES_AT_ONCE:
-            plays = part is not None and here < part.most_notes and self._is_free(self._program, self._position)
+            plays = (
+                part is not None and here < part.most_notes and self._sounding.is_free(self._program, self._position)
+            )
             if part and plays and max(self._lowest, self._floor) <= part.high:
                 self._allow_pitches()
             waits = self._ending is not None and not self._ends_here()
@@ -363,7 +372,7 @@ class ScoreGrammar:
             for program in others:
                 reaches = self._parts[program].high >= self._floor + room
                 other = program not in self._at_position and program != self._program
-                if other and reaches and self._is_free(program, self._position):
+                if other and reaches and self._sounding.is_free(program, self._position):
                     mask[self._program_ids[program]] = True
         if self._last == "Position":
             if self._free and self._position % 12 == 0:
@@ -380,7 +389,7 @@ class ScoreGrammar:
         sounding = self._sounding_until(later)
         for place in np.flatnonzero(later & (self._positions <= sounding)):
             position = int(self._positions[place])
-            begins = any(self._is_free(program, position) for program in self._parts)
+            begins = any(self._sounding.is_free(program, position) for program in self._parts)
             if begins or position == until or (self._free and position % 12 == 0):
                 mask[self._position_ids[place]] = True
         whole = not self._due and sounding >= self._positions[-1]

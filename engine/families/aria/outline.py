@@ -29,7 +29,7 @@ from clavilux.families.aria.tunes import (
     unaccompanied,
     with_players,
 )
-from clavilux.families.aria.usual_forms import usual_form
+from clavilux.families.aria.usual_forms import SONG, usual_form
 from clavilux.family import Request
 
 if TYPE_CHECKING:
@@ -99,7 +99,10 @@ def outline_of(
     named = parsed.kind or kind_of(parsed, controls.style, controls.metre)
     kind = usual_form(named, controls.style, len(controls.chords or ()), request.seed)
     session = plan is not None and tune_of(named, controls.style) is not None
-    if _takes_own_form(controls, session or plan is None, asked, before_s):
+    alone = plan is not None and not plan.silent
+    if alone and not session:
+        kind = usual_form(None, SONG, seed=request.seed)
+    if _takes_own_form(controls, session or alone or plan is None, asked, before_s):
         asked = replace(asked, own=kind)
     wanted = _wanted(request, parsed, controls, plan, asked, before_s, tempo_is_free)
     length = settle_length(wanted, _quarters_of(controls, asked))
@@ -108,7 +111,7 @@ def outline_of(
     sheet = None
     if plan is not None and not (session and asked.shaped):
         sheet = bands.sheet_of(plan, asked, controls, length.tempo, length.bars, request.seed)
-        bars = bands.melody_bars(sheet, asked, plan)
+        bars = bands.melody_bars(sheet, asked, plan, request.seed)
     elif asked.sheet is not None:
         bars = plan_sheet(players_of(asked.sheet)[0], continues=continues)
     elif asked.shaped:

@@ -19,6 +19,7 @@ _CHOIR_NOTES = 4
 _ONE_VOICE = (55, 79)  # pitches of a single one
 # Pitches of a band's melody, and the semitones that it has at least; left alone it sinks among the chords.
 _LOWEST_LEAD, _HIGHEST_LEAD, _LEAD_SPAN = 60, 82, 19
+LEAD_SHEET_PROGRAM, LEAD_SHEET_TEMPO = 0, 120.0  # that the melodies have from which the composer learned
 _RIGHT_HAND = (67, 12)  # likewise of a dance's right hand, which breaks chords when it lies lower
 # Semitones in which a tune has all the room that it needs, and what an octave's distance costs in semitones of room.
 _ROOM, _APART = 24, 2
@@ -35,12 +36,15 @@ class Cast:
         unison: (program, semitones above what is written) of all who play the first part's notes, its own program
             first; () where it plays them alone, as they are.
         by_name: instrument -> (what it is written as, the program that it sounds with).
+        tempo: quarters a minute that nearly all music of the kind has in what the composer learned from, whatever it is
+            played at; None where it has many.
     """
 
     parts: tuple[Part, ...]
     programs: Mapping[int, int]
     unison: tuple[tuple[int, int], ...]
     by_name: Mapping[str, tuple[int, int]]
+    tempo: float | None = None
 
     def writing(self, players: Sequence[str] | None) -> frozenset[int] | None:
         """What the parts of players are written as; None for everybody."""
@@ -95,7 +99,7 @@ def cast_of(
     elif plan is None:
         parts, programs = parts_of(names, shift)
     else:
-        parts, programs = lead_of(plan, shift, *(_RIGHT_HAND if accompanied else (_LOWEST_LEAD, _LEAD_SPAN)))
+        parts, programs = lead_of(plan, shift, accompanied)
     by_name: dict[str, tuple[int, int]] = {}
     for name in names:
         instrument = INSTRUMENTS[name]
@@ -111,7 +115,9 @@ def cast_of(
         apart = {program for written, program in programs.items() if written != parts[0].program}
         heard = {sound: 12 * octave for sound, octave in zip(sounds, octaves, strict=True) if sound not in apart}
         together = tuple(heard.items())
-    return Cast(tuple(parts), programs, together, by_name)
+    leads = plan is not None and parts[0].program == LEAD_SHEET_PROGRAM and not accompanied
+    tempo = tune.tempo if tune is not None else LEAD_SHEET_TEMPO if leads else None
+    return Cast(tuple(parts), programs, together, by_name, tempo)
 
 
 def _in_unison(part: Part, names: Sequence[str], shift: int, written: tuple[int, int] | None) -> tuple[Part, list[int]]:
@@ -150,13 +156,16 @@ def _tune_parts(tune: Tune, name: str, shift: int) -> tuple[list[Part], dict[int
     return [replace(part, program=written, most_notes=most, leads=most == 1)], {written: INSTRUMENTS[name].program}
 
 
-def lead_of(
-    plan: bands.BandPlan, shift: int, lowest: int = _LOWEST_LEAD, span: int = _LEAD_SPAN
-) -> tuple[list[Part], dict[int, int]]:
-    """As `parts_of` for a band's melody: a single voice, on the style's own instrument, above the band's chords."""
-    (part, *_), programs = parts_of((plan.written,), shift)
+def lead_of(plan: bands.BandPlan, shift: int, dances: bool = False) -> tuple[list[Part], dict[int, int]]:
+    """As `parts_of` for a band's melody: a single voice, on the style's own instrument, above the band's chords.
+
+    With `dances` it is the right hand of a dance, which is written as the one who plays it; others as lead sheets are.
+    """
+    part = parts_of((plan.written,), shift)[0][0]
+    lowest, span = _RIGHT_HAND if dances else (_LOWEST_LEAD, _LEAD_SPAN)
     highest = lowest + _HIGHEST_LEAD - _LOWEST_LEAD
     high = min(part.high, max(highest + shift, part.low + span))  # a piccolo begins high
     low = max(part.low, min(lowest + shift, high - span))
-    part = replace(part, low=low, high=high, most_notes=1, leads=True)
-    return [part], dict.fromkeys(programs, plan.lead)
+    written = part.program if dances else LEAD_SHEET_PROGRAM
+    part = replace(part, program=written, low=low, high=high, most_notes=1, leads=True)
+    return [part], {written: plan.lead}

@@ -10,19 +10,23 @@ romantics 17 %, in dances 40 %.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from clavilux.families.aria.form_names import Form, FormPart
+from clavilux.families.aria.phrases import BARS as WHOLE
+from clavilux.families.aria.phrases import PhraseBar, counted, read_phrase
 from clavilux.families.aria.seeded import draw, weighted
 
 SQUARE = (8, 4)  # bars of a part
-_WHOLE = 8  # bars of a part whose phrases are known
 _FEWEST = 8  # bars of which a form is made; fewer are one part
 # What speaks against parts that fill a number of bars: each bar left over, parts shorter than usual, no whole rounds,
 # and not even one.
 _ODD_BAR, _SHORT_PARTS, _BROKEN_ROUND, _PART_OF_ROUND = 1.0, 2.0, 1.0, 3.0
+
+
+Phrases = tuple[tuple[float, str], ...]
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class UsualForm:
         more: the parts of each further round; "" for `letters` again.
         decides: how long a piece is where nobody says.
         dances: parts have four or eight bars, and what is left over comes after them; otherwise parts give way.
-        phrases: (weight, "12341278") of parts of eight bars: which bar of the part each one is.
+        phrases: (weight, "12341278") of eight bars of a part: what each has of those before it (`phrases`).
         rhymes: (weight, bars): how many of the last bars of a part are those of the first part, as tunes have it.
         anew: (weight, bars): how many of the last bars of a part that returns have other notes.
         cadences: the share of parts whose last bar but one is planned; a tune's leads to its end in many ways.
@@ -52,7 +56,7 @@ class UsualForm:
     more: str = ""
     decides: bool = True
     dances: bool = False
-    phrases: tuple[tuple[float, str], ...] = ()
+    phrases: Phrases = ()
     rhymes: tuple[tuple[float, int], ...] = ()
     anew: tuple[tuple[float, int], ...] = ()
     cadences: float = 1.0
@@ -93,15 +97,22 @@ class UsualForm:
 
     def like(self, name: str, bars: int, seed: int) -> list[tuple[str, int]]:
         """Of each bar of a part (part, number in it) of the bar that it is: itself, or one that comes again."""
-        order: Iterable[int] = range(bars)
-        if bars == _WHOLE and self.phrases:
-            order = (int(number) - 1 for number in _drawn(self.phrases, seed, f"phrases:{name}"))
-        found = [(name, number) for number in order]
+        phrase = self._phrase(name, bars, seed)
+        found = [(name, bar.number if bar.steps == 0 else number) for number, bar in enumerate(phrase)]
         first = self.letters[0]
         if self.rhymes and name != first and name in self.letters + self.more:
             rhyme = min(_drawn(self.rhymes, seed, f"rhymes:{name}"), bars // 2)
             found[bars - rhyme :] = self.like(first, bars, seed)[bars - rhyme :]
         return found
+
+    def motifs(self, name: str, bars: int, seed: int) -> dict[int, tuple[int, int | None]]:
+        """Of bars of a part that take up another one of it: number -> (the other's number, its steps)."""
+        again, phrase = self.like(name, bars, seed), self._phrase(name, bars, seed)
+        return {
+            number: (bar.number, bar.steps)
+            for number, bar in enumerate(phrase)
+            if bar.steps != 0 and again[number] == (name, number)
+        }
 
     def new_bars(self, place: int, bars: int, seed: int) -> int:
         """How many of the last bars of a part that returns at `place` among the parts have other notes."""
@@ -110,6 +121,17 @@ class UsualForm:
     def plans_cadence(self, name: str, seed: int) -> bool:
         """Whether the chords of the last bar but one of a part are planned."""
         return draw(seed, f"planned:{name}") < self.cadences
+
+    def _phrase(self, name: str, bars: int, seed: int) -> list[PhraseBar]:
+        """What the bars of a part have of each other, eight by eight."""
+        if not self.phrases:
+            return [PhraseBar(number) for number in range(bars)]
+        found: list[PhraseBar] = []
+        for first in range(0, bars, WHOLE):
+            said = f"phrases:{name}:{first}" if first else f"phrases:{name}"
+            phrase = read_phrase(_drawn(self.phrases, seed, said))
+            found += [replace(bar, number=first + bar.number) for bar in phrase]
+        return found[:bars]
 
     def _size(self, num_bars: int) -> int:
         """Bars of a part."""
@@ -157,7 +179,7 @@ _ANEW = ((1, 0), (3, 1), (2, 2), (4, 4))
 
 _JIG = UsualForm("AABB", dances=True, phrases=_TUNE, rhymes=_JIG_RHYMES, cadences=0.15, ends_at=1 / 2, upbeat_after=1.0)
 _HORNPIPE = replace(_JIG, rhymes=_RHYMES)
-_REEL = replace(_HORNPIPE, ends_at=3 / 4, ends=((0.4, 1 / 2),))
+_REEL = replace(_HORNPIPE, phrases=counted("reel", signs=""), ends_at=3 / 4, ends=((0.4, 1 / 2),))
 _WALTZES = UsualForm("AABB", more="CCAABB", dances=True, phrases=_WALTZ, upbeat_after=0.6)
 _POLISH = replace(_WALTZES, ends_at=1 / 3, upbeat_after=0.3)
 _SONG = UsualForm("AABA", part=4, more="BA", anew=_ANEW)
@@ -166,13 +188,15 @@ _THREE = UsualForm("ABA", more="CABA", anew=_ANEW)
 _NEW_PARTS = UsualForm("ABCD", decides=False, anew=_ANEW, cadences=0.75)
 _HYMN = UsualForm("ABCD", part=4, others=((0.5, "AABA"), (0.5, "AABC"), (0.25, "ABAC")), anew=_ANEW)
 
+SONG = "song"  # the style of melodies under a band's chords, or of songs that nobody accompanies
 # By the name of the kind; None for music that goes on without parts that return.
 _OF_KINDS: dict[str, UsualForm | None] = {
     "jig": _JIG, "slip jig": replace(_JIG, phrases=_SLIP, rhymes=_RHYMES, ends_at=2 / 3), "tarantella": _JIG,
     "reel": _REEL, "hornpipe": _HORNPIPE, "strathspey": _REEL, "two step": _JIG,
     "polka": replace(_WALTZES, phrases=_POLKA, ends_at=1 / 2), "waltz": _WALTZES,
-    "krakowiak": replace(_WALTZES, phrases=_POLKA, ends_at=1 / 2),
-    "mazurka": _POLISH, "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=()),
+    "krakowiak": replace(_WALTZES, phrases=counted("krakowiak", signs="+-"), ends_at=1 / 2),
+    "mazurka": replace(_POLISH, phrases=counted("mazurka", signs="+-")),
+    "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=counted("polonaise", signs="+-")),
     "minuet": replace(_POLISH, phrases=(), ends_at=2 / 3, ends=((0.6, 1 / 3), (0.4, 0.0)), upbeat_after=0.7),
     "air": UsualForm("AB", more="CD", dances=True, phrases=_AIR, rhymes=_RHYMES, cadences=0.15, ends=((1, 1 / 2),),
         upbeat_after=0.8),
@@ -187,16 +211,33 @@ _OF_KINDS: dict[str, UsualForm | None] = {
 }  # fmt: skip
 _OF_STYLES: dict[str, UsualForm] = {
     "folk": replace(_JIG, rhymes=_RHYMES, ends_at=0.0, upbeat_after=0.6),
-    "march": UsualForm("AABB", more="CCAABB", dances=True, ends_at=1 / 2, upbeat_after=0.7),
+    "march": UsualForm("AABB", more="CCAABB", dances=True, phrases=counted("march"), ends_at=1 / 2, upbeat_after=0.7),
     "chorale": UsualForm("AABC", part=4),
     "ragtime": UsualForm("AABBA", more="CCDD", dances=True, ends_at=1 / 2, upbeat_after=0.9),
-    "baroque": replace(_NEW_PARTS, others=((0.3, "AABB"),)),
-    "renaissance": replace(_NEW_PARTS, others=((0.3, "AABB"), (0.2, "ABAC"))),
-    "art song": replace(_NEW_PARTS, others=((0.2, "AABC"), (0.2, "ABAC"), (0.2, "ABCA"))),
+    "baroque": replace(_NEW_PARTS, others=((0.3, "AABB"),), phrases=counted("baroque")),
+    "renaissance": replace(_NEW_PARTS, others=((0.3, "AABB"), (0.2, "ABAC")), phrases=counted("renaissance")),
+    "art song": replace(_NEW_PARTS, others=((0.2, "AABC"), (0.2, "ABAC"), (0.2, "ABCA")), phrases=counted("art song")),
+    SONG: UsualForm(
+        "ABAC",
+        others=((0.5, "AABA"), (1, "ABCD")),
+        phrases=counted("lead sheet") + counted("lead sheet", signs="+-"),  # it keeps to a rhythm by itself too
+    ),
     "japanese": replace(_SONG, part=8, decides=False),
-    "classical": replace(_THREE, others=((2, "ABCD"), (0.5, "AABC")), decides=False, cadences=0.75),
-    "romantic": replace(_THREE, others=((2, "ABCD"), (1, "AABC"), (0.5, "ABAC")), decides=False, cadences=0.75),
-    "quartet": replace(_THREE, others=((4, "ABCD"),), decides=False, cadences=0.75),
+    "classical": replace(
+        _THREE,
+        others=((5, "ABCD"), (0.5, "AABC")),
+        decides=False,
+        cadences=0.75,
+        phrases=counted("classical", "orchestral"),
+    ),
+    "romantic": replace(
+        _THREE,
+        others=((2, "ABCD"), (1, "AABC"), (0.5, "ABAC")),
+        decides=False,
+        cadences=0.75,
+        phrases=counted("romantic"),
+    ),
+    "quartet": replace(_THREE, others=((9, "ABCD"),), decides=False, cadences=0.75, phrases=counted("quartet")),
 }
 
 

@@ -1,0 +1,113 @@
+"""How bars of a phrase follow from each other in real pieces: writes the phrases that aria's forms draw from.
+
+    python benchmarks/phrase_forms.py --scores folder > engine/families/aria/phrases.txt
+
+Of each kind of music `EACH` parts of eight bars are drawn at random, of pieces that training saw, from their first
+whole bar on and among their first 32. A bar has its melody or all its notes again; or its melody moved by steps of the
+scale, from one of the two bars before or four before; or the rhythm of all notes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from corpus import Song, read_songs
+from readings import Reading, printed
+
+KINDS = (
+    "art song", "baroque", "classical", "krakowiak", "lead sheet", "march", "mazurka", "orchestral", "polonaise",
+    "quartet", "reel", "renaissance", "romantic",
+)  # fmt: skip
+EACH = 32
+BARS, MOST_BARS = 8, 32
+FARTHEST = 4  # steps of the scale
+SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
+Notes = list[tuple[int, int, int]]  # (twelfths of a quarter in the bar, pitch, twelfths of length)
+
+
+def phrases_of(song: Song) -> Iterator[str]:
+    """The phrases of a song, as `clavilux.families.aria.phrases` reads them."""
+    reading = Reading(printed(song).score)
+    bars = _full_bars(reading)
+    melody = [sorted(bar) for bar in reading.melody_bars]
+    first = int(bool(bars[0]) and bars[0][0][0] >= 12 * reading.bar_length / 2)  # after an upbeat
+    scale = [(reading.key.tonic + semitones) % 12 for semitones in SCALES[reading.key.mode]]
+    for at in range(first, min(MOST_BARS, len(bars)) - BARS + 1, BARS):
+        if all(bars[at : at + BARS]):
+            yield phrase(bars[at : at + BARS], melody[at : at + BARS], scale)
+
+
+def phrase(bars: list[Notes], melody: list[list[tuple[int, int]]], scale: list[int]) -> str:
+    """What each bar has of those before it."""
+    found: list[str] = []
+    for at in range(len(bars)):
+        again = [k for k in range(at) if bars[k] == bars[at] or melody[k] == melody[at]]
+        moved = [
+            f"{k + 1}{steps:+d}"
+            for k in (at - 1, at - 2, at - 4)
+            if k >= 0 and (steps := _moved(melody[at], melody[k], scale))
+        ]
+        rhythm = [f"{k + 1}'" for k in range(at) if _rhythm(bars[k]) == _rhythm(bars[at])]
+        returning = [found[k] if found[k].isdigit() else str(k + 1) for k in again]
+        found.append((returning or moved or rhythm or [str(at + 1)])[0])
+    return " ".join(found)
+
+
+def _full_bars(reading: Reading) -> list[Notes]:
+    notes = reading.notes
+    bars: list[Notes] = [[] for _ in reading.bars]
+    steps = np.round(reading.inside_bar(notes["start"]) * 12).astype(int).tolist()
+    lengths = np.round(notes["duration"] * 12).astype(int).tolist()
+    for bar, *note in zip(
+        reading.bar_index(notes["start"]).tolist(), steps, notes["pitch"].tolist(), lengths, strict=True
+    ):
+        bars[bar].append((note[0], note[1], note[2]))
+    return [sorted(bar) for bar in bars]
+
+
+def _rhythm(bar: Notes) -> list[tuple[int, int]]:
+    return [(step, length) for step, _, length in bar]
+
+
+def _moved(bar: list[tuple[int, int]], other: list[tuple[int, int]], scale: list[int]) -> int:
+    """The steps of the scale by which a melody lies above another one; 0 where it is none of its kind."""
+    if len(bar) < 2 or [step for step, _ in bar] != [step for step, _ in other]:
+        return 0
+    moves = [_height(a, scale) - _height(b, scale) for (_, a), (_, b) in zip(bar, other, strict=True)]
+    steps = round(float(np.mean(moves)))
+    fits = max(moves) - min(moves) <= 0.5 and 0 not in moves and abs(steps) <= FARTHEST
+    return steps if fits else 0
+
+
+def _height(pitch: int, scale: list[int]) -> float:
+    """Steps of the scale, half ones between them."""
+    octave, above = divmod(pitch - scale[0], 12)
+    degrees = [(each - scale[0]) % 12 for each in scale]
+    below = max(n for n, semitones in enumerate(degrees) if semitones <= above)
+    return 7 * octave + below + (0.5 if degrees[below] != above else 0.0)
+
+
+def main() -> None:
+    """Write the phrases to the standard output."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scores", type=Path, required=True, help="folder with index.tsv and the MIDI files it names")
+    parser.add_argument("--cache", type=Path, help="where the songs are kept once they are read")
+    args = parser.parse_args()
+    learned, _ = read_songs(args.scores, args.cache)
+    found: dict[str, list[str]] = defaultdict(list)
+    for song in learned:
+        if song.label in KINDS:
+            found[song.label] += phrases_of(song)
+    random = np.random.default_rng(0)
+    print("# Written by benchmarks/phrase_forms.py.")
+    for kind in KINDS:
+        for at in random.choice(len(found[kind]), EACH, replace=False):
+            print(f"{kind}: {found[kind][at]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Until when each part sounds, by the tokens that come: those that are forced, and those that are drawn.
+
+Knows tokens, and bars by where they begin. Does not know what may come (`grammar`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from clavilux.audio.codecs.remi import ScoreTokens
+from clavilux.families.aria.voices import Voices
+
+
+class Sounding:
+    """The end of the last note of each part.
+
+    Args:
+        tokens: the vocabulary.
+        melodies: the programs of melodies, of which one note ends before the next one begins.
+        voices: are told of every note, where there are any.
+    """
+
+    def __init__(self, tokens: ScoreTokens, melodies: Collection[int], voices: Voices | None) -> None:
+        self._tokens, self._melodies, self._voices = tokens, melodies, voices
+        self._begun, self._unit = 0.0, 4
+        self._position = self._program = self._pitch = 0  # that came last
+        self._ends: dict[int, float] = {}  # program -> quarters from the start of the piece
+
+    def open_bar(self, begun: float, unit: int) -> None:
+        """A bar begins after so many quarters, in whose metre beats are so much of a whole note."""
+        self._begun, self._unit = begun, unit
+
+    def hear(self, token: int) -> None:
+        """A token came."""
+        kind, value = self._tokens.kinds[token], self._tokens.values[token]
+        if kind == "Position":
+            self._position = value
+            if self._voices is not None:
+                self._voices.move(self._begun + value / 3 / self._unit, value == 0)
+        elif kind == "Program":
+            self._program = value
+        elif kind == "Pitch":
+            self._pitch = value
+        elif kind == "Duration":
+            beats = self._position / 12 + self._tokens.duration_beats[token]
+            end = self._ends[self._program] = self._begun + float(beats) * 4 / self._unit
+            if self._voices is not None:
+                self._voices.begin(self._pitch, end)
+
+    def is_free(self, program: int, position: int) -> bool:
+        """Whether a part may begin a note at a position of the bar: a melody's last one is over."""
+        begins = self._begun + position / 3 / self._unit
+        return program not in self._melodies or self._ends.get(program, 0.0) <= begins + 1e-6

@@ -1,0 +1,151 @@
+"""Bars that take up an earlier one: phrases as text, notes moved in the scale, and whatever is drawn keeps a rhythm."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from clavilux.audio.chart import parse_chords
+from clavilux.audio.codecs.remi import score_tokens
+from clavilux.audio.harmony import Chord, Key
+from clavilux.audio.score import bar_quarters
+from clavilux.families.aria.form import plan_form
+from clavilux.families.aria.form_names import read_form
+from clavilux.families.aria.grammar import Part, ScoreGrammar
+from clavilux.families.aria.motifs import moved_chord, moved_pitch
+from clavilux.families.aria.phrases import BARS, PhraseBar, counted, read_phrase
+from clavilux.families.aria.usual_forms import UsualForm, usual_form
+
+KEYS = [Key(tonic, mode) for tonic in (0, 3, 9) for mode in ("major", "minor")]
+KINDS = (
+    "art song", "baroque", "classical", "krakowiak", "lead sheet", "march", "mazurka", "orchestral", "polonaise",
+    "quartet", "reel", "renaissance", "romantic",
+)  # fmt: skip
+ENSEMBLES = {
+    "fiddle": [Part(40, 55, 90, 1, leads=True)],
+    "piano": [Part(0, 30, 90, 4)],
+    "duo": [Part(40, 55, 90, 1), Part(0, 30, 76, 3)],
+    "narrow": [Part(40, 60, 66, 3)],
+}
+
+
+def phrased(phrase, *, key=KEYS[0], metre=(4, 4), form="AB", chords=None, seed=1):
+    own = UsualForm("AB", phrases=((1.0, phrase),))
+    parts = read_form(form).sections(8 * len(form))
+    return plan_form(parts, metre, key, seed=seed, own=own, ends_at=0.0, chords=chords)
+
+
+def walk(seed, bars, parts, leans=True):
+    """Tokens drawn by the grammar's own leaning from what is allowed, all else being as likely."""
+    random, tokens = torch.Generator().manual_seed(seed), score_tokens()
+    grammar = ScoreGrammar(tokens, bars, parts, 90.0)
+    drawn = []
+    while not grammar.done:
+        allowed = grammar.allowed()
+        if allowed.dtype == torch.bool:
+            assert allowed.any(), f"nothing may follow {tokens.names[drawn[-1]]}"
+            logits = torch.zeros(1, len(tokens))
+            logits[0, tokens.ids["Bar_None"]] = 2.0  # or a walk would fill every position
+            if leans:
+                grammar.lean(logits)
+            chances = logits.masked_fill(~allowed, -torch.inf).softmax(1)
+            drawn.append(int(torch.multinomial(chances, 1, generator=random)))
+        else:
+            drawn.append(int(allowed[0]))
+        grammar.advance(torch.tensor(drawn[-1:]))
+        assert len(drawn) < 20_000
+    return tokens.decode(drawn[:-1])
+
+
+def notes_of(score, bar):
+    """(quarter in the bar, program, pitch) of its notes, and their rhythm without the pitches."""
+    length = bar_quarters(score.metre_at(0.0))
+    notes = score.notes[
+        (score.notes["start"] >= bar * length - 1e-6) & (score.notes["start"] < (bar + 1) * length - 1e-6)
+    ]
+    rows = sorted((round(float(n["start"]) - bar * length, 3), int(n["program"]), int(n["pitch"])) for n in notes)
+    return rows, [row[:2] for row in rows]
+
+
+def test_phrases_are_text():
+    assert read_phrase("12341278") == [PhraseBar(n) for n in (0, 1, 2, 3, 0, 1, 6, 7)]
+    assert read_phrase("1 1' 1+2 2-1") == [PhraseBar(0), PhraseBar(0, None), PhraseBar(0, 2), PhraseBar(1, -1)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_counted_phrases_look_back(kind):
+    phrases = counted(kind)
+    assert len(phrases) == 32
+    for _, text in phrases:
+        bars = read_phrase(text)
+        assert len(bars) == BARS
+        assert all(bar.number < at or bar == PhraseBar(at) for at, bar in enumerate(bars))
+    for _, text in counted(kind, signs="+-"):
+        assert all(bar.steps is not None for bar in read_phrase(text))
+    for _, text in counted(kind, signs=""):
+        assert all(bar.steps == 0 for bar in read_phrase(text))
+
+
+@pytest.mark.parametrize("key", KEYS, ids=str)
+@pytest.mark.parametrize("steps", [-4, -1, 1, 2, 7])
+def test_notes_of_a_scale_stay_in_it(key, steps):
+    for pitch in range(40, 90):
+        moved = moved_pitch(pitch, steps, key)
+        assert (moved - pitch) * steps > 0
+        if pitch % 12 in key.scale:
+            assert moved % 12 in key.scale
+        assert moved_pitch(pitch, 0, key) == pitch
+    assert [moved_pitch(p, 7, key) - p for p in range(60, 72)] == [12] * 12
+
+
+def test_chords_of_a_scale_become_others_of_it():
+    major, minor = Key(0, "major"), Key(9, "minor")
+    assert [str(moved_chord(Chord.parse(c), 1, major)) for c in ("C", "G7", "Bdim")] == ["Dm", "Am7", "C"]
+    assert str(moved_chord(Chord.parse("Dm"), -1, major)) == "C"
+    assert str(moved_chord(Chord.parse("Am"), 2, minor)) == "C"
+    assert str(moved_chord(Chord.parse("E7"), -4, minor)) == "A7"  # no chord of the scale's own stays as it is built
+
+
+@pytest.mark.parametrize("parts", ENSEMBLES.values(), ids=ENSEMBLES)
+@pytest.mark.parametrize("metre", [(4, 4), (6, 8), (3, 2)])
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_drawn_has_the_rhythm_that_it_takes_up(parts, metre, seed):
+    bars = phrased("1 1' 3 3' 1' 3' 1 8", metre=metre)
+    score = walk(seed, bars, parts, leans=False)
+    taken = [(at, bar.takes_up) for at, bar in enumerate(bars) if bar.takes_up is not None]
+    assert [at for at, _ in taken] == [1, 3, 4, 5, 6, 9, 11, 12, 13, 14]  # bars 6 and 14 are 0 and 8 under a cadence
+    # A melody may still sound where the rhythm would begin, and a planned chord may begin where it has no note.
+    kept = [notes_of(score, at)[1] == notes_of(score, of)[1] for at, of in taken if bars[at].chords is None]
+    assert all(kept) if not parts[0].leads else sum(kept) > 5
+
+
+def test_a_sequence_has_the_notes_moved_and_a_returning_part_returns():
+    key, exact = Key(0, "major"), []
+    bars = phrased("1 1+1 1+2 4 5 5-1 7 8", form="ABA", key=key)
+    for seed in range(6):
+        score = walk(seed, bars, [Part(73, 60, 96, 1)])
+        for at, of, steps in ((1, 0, 1), (2, 0, 2), (5, 4, -1)):
+            moved = [(q, p, moved_pitch(pitch, steps, key)) for q, p, pitch in notes_of(score, of)[0]]
+            exact += [a == b for a, b in zip(moved, notes_of(score, at)[0], strict=True)]
+        assert all(notes_of(score, at)[0] == notes_of(score, 16 + at)[0] for at in range(6))
+    assert np.mean(exact) > 0.6  # of pitches that are as likely one as the other but for that
+
+
+def test_a_bar_under_other_chords_keeps_its_rhythm():
+    bars = phrased("12341278", chords=parse_chords("C | F | G | C | Am | F | G7 | C"))
+    assert [bar.returns for bar in bars[4:8]] == [None, 1, None, None]
+    assert bars[4].takes_up == 0
+    score = walk(3, bars, ENSEMBLES["duo"])
+    assert notes_of(score, 4)[1] == notes_of(score, 0)[1]
+    assert [str(chord) for at, chord in score.chords if at == 16] == ["Am"]
+
+
+def test_forms_of_kinds_have_sequences_and_rhythms():
+    motifs = [usual_form(None, "romantic", seed=seed).motifs("A", 8, seed) for seed in range(40)]
+    steps = list(itertools.chain.from_iterable((steps for _, steps in each.values()) for each in motifs))
+    assert steps.count(None) > 10
+    assert sum(step is not None for step in steps) > 10
+    assert {} in motifs
+    tunes = [usual_form("jig", "folk", seed=seed).motifs("A", 8, seed) for seed in range(20)]
+    assert tunes == [{}] * 20
