@@ -243,19 +243,27 @@ class Run:
         return self.model.decoder(tokens[:, None], conditioning=Conditioning(prefix=prefix))[:, 0, :-1]
 
     def train_step(self, share: float) -> float:
-        """One step at `share` (0 to 1) of the run: warm-up, then a straight line to zero."""
+        """One step at `share` (0 to 1) of the run."""
+        self.set_rates(share)
+        loss = self.loss(*self.train.batch(self.spec.batch))
+        loss.backward()
+        self.update()
+        return float(loss.detach())
+
+    def set_rates(self, share: float) -> None:
+        """The rates at `share` of the run: warm-up, then a straight line to zero."""
         factor = min(1.0, share / self.spec.warmup_share) * (1.0 - share) + 1e-3
         groups = (group for optimizer in self.optimizers for group in optimizer.param_groups)
         for group, rate in zip(groups, self.rates, strict=True):
             group["lr"] = rate * factor
-        loss = self.loss(*self.train.batch(self.spec.batch))
-        loss.backward()
+
+    def update(self) -> None:
+        """Change the weights by their gradients."""
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        return float(loss.detach())
 
     @torch.no_grad()
     def held_out_loss(self) -> float:

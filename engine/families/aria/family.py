@@ -281,14 +281,15 @@ class ScoreGeneration:
         )
         self.grammar: Grammar | None
         self.prompt, self.grammar = aria.writing.begin(task, before, shift, aria.windows.context // 2)
+        programs = tuple(part.program for part in parts)
+        named = controls.style if plan is None else plan.band.composer
+        style = style_index(aria.styles, named, kind, leads=plan is not None, programs=programs)
         prefix = PrefixControls(
-            style=style_index(
-                aria.styles, controls.style if plan is None else plan.band.composer, kind, leads=plan is not None
-            ),
+            style=style,
             mode=MODES.index(controls.key.mode),
             tempo=tempo_bin(cast.tempo or length.tempo),
             density=DENSITIES.index(controls.density),
-            programs=tuple(part.program for part in parts),
+            programs=programs,
         )
         self.plan: Tensor | None = None
         self.windows = aria.windows

@@ -57,6 +57,7 @@ class Bar:
         dynamic: "ppp" to "fff"; None leaves it to who plays.
         final: quarters from its start at which all parts begin the notes that end the piece, the root of its chord
             lowest and highest; None leaves the end to the composer.
+        breath: no note begins in its second half, where a phrase of the melody ends.
         silence: quarters of a last bar after those notes, where the upbeat of the beginning has its room.
     """
 
@@ -76,6 +77,7 @@ class Bar:
     players: tuple[str, ...] | None = None
     dynamic: str | None = None
     final: float | None = None
+    breath: bool = False
     silence: float = 0.0
 
 
@@ -121,19 +123,18 @@ class OwnForm(Protocol):
 
     def like(self, name: str, bars: int, seed: int) -> Sequence[tuple[str, int]]:
         """Of each bar of a part (part, number in it) of the bar that it is."""
-        ...
 
     def motifs(self, name: str, bars: int, seed: int) -> Mapping[int, tuple[int, int | None]]:
         """Of bars of a part that take up another one of it: number -> (the other's, steps as in `Motif`)."""
-        ...
+
+    def breathes(self, name: str, number: int, seed: int) -> bool:
+        """Whether the melody rests in the second half of a bar of a part."""
 
     def new_bars(self, place: int, bars: int, seed: int) -> int:
         """How many of the last bars of a part that returns at `place` among the parts have other notes."""
-        ...
 
     def plans_cadence(self, name: str, seed: int) -> bool:
         """Whether the chords of a part's last bar but one are planned."""
-        ...
 
 
 def plan_form(
@@ -177,6 +178,7 @@ def plan_form(
                 Bar(
                     metre, names[len(bars)], asked, name=part.name, number=number, like=again[number],
                     motif=motifs.get(number), varied=part.varied or number >= part.bars - new,
+                    breath=own is not None and own.breathes(part.name, number, seed),
                 )
             )  # fmt: skip
     return linked(bars if ends_at is None else ended(bars, ends_at, upbeat_after))

@@ -113,7 +113,7 @@ class ScoreGrammar:
         self._bass_at = {round(q * 3 * self._unit): c.bass for q, c in bar.chords or () if c.bass is not None}
         self._free = not self._due
         self._latest = self._positions[-1]
-        if bar.section == "last":  # what begins late does not end with the others
+        if bar.section == "last" or bar.breath:  # what begins late does not end with the others
             self._latest = max(bar_quarters(bar.metre) * 3 * self._unit / 2, max(self._due, default=0))
         self._ending = Ending.of(bar, 3 * self._unit, next(iter(self._all)))
         if self._ending is not None:
@@ -205,7 +205,8 @@ class ScoreGrammar:
         if self._forced or self._known or part is None:
             return
         added = leaning(
-            self._tokens, self._tops[self._program], self._bodies, leads=part.leads,
+            self._tokens, self._tops[self._program], self._bodies, self._sounding.pitches(self._position),
+            leads=part.leads,
             begins=self._last in ("Program", "Position"), again=self._program in self._at_position,
         )  # fmt: skip
         if added:

@@ -21,6 +21,7 @@ CROWDED = 0.4  # nats against a pitch for each time that it came more often
 AGAIN = 0.5  # nats against the highest note of a part, for each time that it came in a row; of a melody but for one
 STEP = 0.1  # nats for each pitch within two semitones
 PART_STEP = 0.5  # the same, of a part that plays with others
+HARSH = 0.7  # nats against a pitch of such a part for each that sounds a semitone from it, in any octave
 RETURNING = 0.4  # nats against a token for each bar that began the same and went on with it
 BARS_BACK = 16
 SEQUENCE = 0.8  # nats for what goes on with one of the two bars before, a few semitones higher or lower
@@ -28,7 +29,14 @@ FARTHEST = 5  # semitones
 
 
 def leaning(
-    tokens: ScoreTokens, tops: Sequence[int], bodies: Sequence[Sequence[int]], *, leads: bool, begins: bool, again: bool
+    tokens: ScoreTokens,
+    tops: Sequence[int],
+    bodies: Sequence[Sequence[int]],
+    sounding: Collection[int],
+    *,
+    leads: bool,
+    begins: bool,
+    again: bool,
 ) -> dict[int, float]:
     """Nats to add to the logits of tokens where a part writes.
 
@@ -36,13 +44,14 @@ def leaning(
         tokens: the vocabulary.
         tops: the highest pitch at each of the part's onsets so far.
         bodies: of each bar the tokens after its head so far.
+        sounding: the pitches of all parts that sound here.
         leads: it is a melody by itself.
         begins: no note of it begins at this position yet, and one comes next.
         again: its last onset is at this position.
     """
     pitches: dict[int, float] = {}
     if not leads:
-        pitches = part_leaning(tops[:-1] if again else tops)
+        pitches = part_leaning(tops[:-1] if again else tops, sounding)
     elif begins:
         pitches = pitch_leaning(tops)
     found = {tokens.of_pitches[pitch]: nats for pitch, nats in pitches.items() if pitch in tokens.of_pitches}
@@ -58,11 +67,16 @@ def pitch_leaning(line: Sequence[int]) -> dict[int, float]:
     return _of_pitches(line, STEP, spared=1)
 
 
-def part_leaning(tops: Sequence[int]) -> dict[int, float]:
+def part_leaning(tops: Sequence[int], sounding: Collection[int] = ()) -> dict[int, float]:
     """Nats to add to the logits of pitches of a part that is no melody by itself, after the highest note at each of its
-    onsets.
+    onsets, while others sound.
     """
-    return _of_pitches(tops, PART_STEP, spared=0)
+    found = _of_pitches(tops, PART_STEP, spared=0)
+    for pitch in sounding:
+        for beside in range(pitch % 12, 128, 12):
+            for harsh in (beside - 1, beside + 1):
+                found[harsh] = found.get(harsh, 0.0) - HARSH
+    return found
 
 
 def _of_pitches(line: Sequence[int], step: float, spared: int) -> dict[int, float]:

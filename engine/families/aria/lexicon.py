@@ -198,6 +198,7 @@ _SCORING = {
     ("violin", "viola", "cello"): "vivaldi, corelli, trio sonata",
     ("choir",): "palestrina, tallis, josquin, lassus, victoria, gesualdo, gibbons, morley, requiem",
     ("piccolo", "clarinet", "alto saxophone", "trumpet", "french horn", "trombone", "tuba"): "sousa",
+    ENSEMBLES["orchestra"][1]: "symphony, overture",
 }  # fmt: skip
 
 _METRE_WORDS = {

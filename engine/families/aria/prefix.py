@@ -6,7 +6,7 @@ force (`grammar`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,8 @@ MODES = ("major", "minor")
 TEMPO_EDGES = (54.0, 66.0, 76.0, 88.0, 100.0, 112.0, 126.0, 144.0, 168.0)  # quarters a minute
 PREFIX_LENGTH = 5
 _LEAD = "lead sheet"  # the style of a melody under chords
+_ORCHESTRAL, _OF_ORCHESTRAS = "orchestral", ("classical", "romantic")
+_STRINGS, _WINDS = range(40, 44), range(56, 80)  # programs: violin to double bass; brass, reeds and flutes
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,19 @@ def shift_to_c(tonic: int) -> int:
     return (-tonic + 6) % 12 - 6
 
 
-def style_index(known: Sequence[str], name: str, kind: str | None, *, leads: bool) -> int:
+def style_index(
+    known: Sequence[str], name: str, kind: str | None, *, leads: bool, programs: Collection[int] = ()
+) -> int:
     """Which of the styles that a composer knows is meant by one of `STYLES`, and the name of a kind or None.
 
-    `leads`: a band plays, and what is written is its melody.
+    `leads`: a band plays, and what is written is its melody. `programs` are those who play: strings and winds together
+    are an orchestra, whose movements are a style of their own.
     """
     if kind is not None and kind in known and KINDS.get(kind) == name:
         return known.index(kind)
+    orchestra = len(programs) > 3 and all(any(p in group for p in programs) for group in (_STRINGS, _WINDS))
+    if orchestra and name in _OF_ORCHESTRAS and _ORCHESTRAL in known:
+        return known.index(_ORCHESTRAL)
     return known.index(_LEAD if leads and _LEAD in known else name)
 
 

@@ -25,10 +25,12 @@ class Sounding:
         self._begun, self._unit = 0.0, 4
         self._position = self._program = self._pitch = 0  # that came last
         self._ends: dict[int, float] = {}  # program -> quarters from the start of the piece
+        self._pitches: dict[int, float] = {}  # pitch -> the same, of those that begin in a bar or sound into it
 
     def open_bar(self, begun: float, unit: int) -> None:
         """A bar begins after so many quarters, in whose metre beats are so much of a whole note."""
         self._begun, self._unit = begun, unit
+        self._pitches = {pitch: end for pitch, end in self._pitches.items() if end > begun}
 
     def hear(self, token: int) -> None:
         """A token came."""
@@ -44,8 +46,14 @@ class Sounding:
         elif kind == "Duration":
             beats = self._position / 12 + self._tokens.duration_beats[token]
             end = self._ends[self._program] = self._begun + float(beats) * 4 / self._unit
+            self._pitches[self._pitch] = max(end, self._pitches.get(self._pitch, 0.0))
             if self._voices is not None:
                 self._voices.begin(self._pitch, end)
+
+    def pitches(self, position: int) -> list[int]:
+        """Those that sound at a position of the bar."""
+        here = self._begun + position / 3 / self._unit
+        return [pitch for pitch, end in self._pitches.items() if end > here + 1e-6]
 
     def is_free(self, program: int, position: int) -> bool:
         """Whether a part may begin a note at a position of the bar: a melody's last one is over."""

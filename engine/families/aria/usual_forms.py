@@ -44,6 +44,7 @@ class UsualForm:
         rhymes: (weight, bars): how many of the last bars of a part are those of the first part, as tunes have it.
         anew: (weight, bars): how many of the last bars of a part that returns have other notes.
         cadences: the share of parts whose last bar but one is planned; a tune's leads to its end in many ways.
+        breaths: the shares of fourth and of eighth bars in whose second half the melody rests.
         ends_at: share of the last bar after which the last notes begin.
         ends: (weight, share): other such shares, beside `ends_at` of weight 1.
         upbeat_after: the share of pieces whose last notes leave room for an upbeat.
@@ -60,6 +61,7 @@ class UsualForm:
     rhymes: tuple[tuple[float, int], ...] = ()
     anew: tuple[tuple[float, int], ...] = ()
     cadences: float = 1.0
+    breaths: tuple[float, float] = (0.0, 0.0)
     ends_at: float = 0.0
     ends: tuple[tuple[float, float], ...] = ()
     upbeat_after: float = 0.0
@@ -117,6 +119,11 @@ class UsualForm:
     def new_bars(self, place: int, bars: int, seed: int) -> int:
         """How many of the last bars of a part that returns at `place` among the parts have other notes."""
         return min(_drawn(self.anew, seed, f"anew:{place}"), bars // 2) if self.anew else 0
+
+    def breathes(self, name: str, number: int, seed: int) -> bool:
+        """Whether the melody rests in the second half of a bar of a part."""
+        half, place = divmod(number % WHOLE, WHOLE // 2)
+        return place == WHOLE // 2 - 1 and draw(seed, f"breath:{name}:{number}") < self.breaths[half]
 
     def plans_cadence(self, name: str, seed: int) -> bool:
         """Whether the chords of the last bar but one of a part are planned."""
@@ -195,7 +202,7 @@ _OF_KINDS: dict[str, UsualForm | None] = {
     "reel": _REEL, "hornpipe": _HORNPIPE, "strathspey": _REEL, "two step": _JIG,
     "polka": replace(_WALTZES, phrases=_POLKA, ends_at=1 / 2), "waltz": _WALTZES,
     "krakowiak": replace(_WALTZES, phrases=counted("krakowiak", signs="+-"), ends_at=1 / 2),
-    "mazurka": replace(_POLISH, phrases=counted("mazurka", signs="+-")),
+    "mazurka": replace(_POLISH, phrases=counted("mazurka", signs="+-"), breaths=(0.13, 0.38)),
     "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=counted("polonaise", signs="+-")),
     "minuet": replace(_POLISH, phrases=(), ends_at=2 / 3, ends=((0.6, 1 / 3), (0.4, 0.0)), upbeat_after=0.7),
     "air": UsualForm("AB", more="CD", dances=True, phrases=_AIR, rhymes=_RHYMES, cadences=0.15, ends=((1, 1 / 2),),

@@ -1,0 +1,329 @@
+"""Teach a composer to write less unlike real music: `python -m clavilux.training.self_play SCORES --begin CHECKPOINT`.
+
+A composer that was taught the next token of real music goes on from its own tokens when it writes, and drifts. Here it
+goes on from beginnings of real pieces, over their bars, and learns to make what the piece has likelier, beside what it
+was before, than what it wrote itself: self-play fine-tuning (Chen et al. 2024, "Self-Play Fine-Tuning Converts Weak
+Language Models to Strong Language Models"), whose loss is that of preferences (Rafailov et al. 2023, "Direct Preference
+Optimization"). The usual loss stays beside it: with a hundred times this weight of a pair, real music became less
+likely too, only less so than the composer's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, logsigmoid
+
+from clavilux.audio.codecs.remi import score_tokens
+from clavilux.conditioning import Conditioning
+from clavilux.families.aria.family import Composer
+from clavilux.families.aria.formats import RemiFormat
+from clavilux.families.aria.prefix import PrefixControls
+from clavilux.sampling import Sampler, SamplingSpec
+from clavilux.training import token_data
+from clavilux.training.composer import FORCED_KINDS, Run, TrainSpec, Windows, export
+from clavilux.training.image_dataset import autocast
+
+PROMPTS = (40, 64, 128, 192, 256, 384)  # tokens of a piece that the composer goes on from
+FEWEST = 20  # tokens that follow them
+DRAWN_TOGETHER = 48
+WEIGHT = 0.01  # of a pair's loss beside the nats a token
+SHARPNESS = 0.1  # of the preference, DPO's beta
+HELD_OUT_PAIRS = 192
+
+
+@dataclass
+class Pairs:
+    """Windows of pieces, and what a composer wrote in their place.
+
+    Attributes:
+        real, made: tokens int64 [N, T], padded at the end; the first `prompt` of a row are the same.
+        prompt: int64 [N].
+        controls: of each row.
+        before: float32 [N, 2], nats of what follows the prompt in `real` and `made` by the composer that wrote; None
+            until they are measured.
+    """
+
+    real: np.ndarray
+    made: np.ndarray
+    prompt: np.ndarray
+    controls: list[PrefixControls]
+    before: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.real)
+
+    def rows(self, chosen: np.ndarray) -> tuple[Tensor, list[PrefixControls], Tensor]:
+        """Real ones, then made ones: tokens int64 [2 * n, T], controls, prompts."""
+        tokens = np.concatenate([self.real[chosen], self.made[chosen]])
+        controls = [self.controls[row] for row in chosen]
+        return torch.from_numpy(tokens), controls * 2, torch.from_numpy(np.tile(self.prompt[chosen], 2))
+
+    def save(self, path: Path) -> None:
+        """Write all into an npz file."""
+        fields = [[c.style, c.mode, c.tempo, c.density] for c in self.controls]
+        most = max(len(c.programs) for c in self.controls)
+        programs = [[*c.programs, *[-1] * (most - len(c.programs))] for c in self.controls]
+        arrays: dict[str, Any] = {"prompt": self.prompt, "fields": fields, "programs": programs}
+        arrays |= {} if self.before is None else {"before": self.before}
+        np.savez(path, real=self.real.astype(np.int16), made=self.made.astype(np.int16), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Pairs:
+        """As `save` writes them."""
+        arrays = np.load(path)
+        rows = zip(arrays["fields"].tolist(), arrays["programs"].tolist(), strict=True)
+        controls = [
+            PrefixControls(style, mode, tempo, density, tuple(p for p in programs if p >= 0))
+            for (style, mode, tempo, density), programs in rows
+        ]
+        real, made = (arrays[name].astype(np.int64) for name in ("real", "made"))
+        return cls(real, made, arrays["prompt"], controls, arrays.get("before"))
+
+
+def following_kinds(cache: Path) -> Tensor:
+    """bool [V, V]: which tokens may follow which, by what kinds do in the pieces; those that a grammar forces apart."""
+    vocabulary = score_tokens()
+    names = [
+        name if name == "Position_0" else kind for name, kind in zip(vocabulary.names, vocabulary.kinds, strict=True)
+    ]
+    kinds = np.unique(names, return_inverse=True)[1]
+    found = np.zeros((kinds.max() + 1, kinds.max() + 1), dtype=bool)
+    tokens = kinds[np.load(cache)["tokens"]]
+    found[tokens[:-1], tokens[1:]] = True
+    forced = np.isin(vocabulary.kinds, FORCED_KINDS)
+    return torch.from_numpy(found[kinds[:, None], kinds[None]] & ~forced[None])
+
+
+class Heads:
+    """The bars of a window whose heads are to come: what a composer writes has the same metres, sections and places.
+
+    Args:
+        window: tokens int64 [T] of a piece.
+        prompt: how many of them are read; the head that they break off in comes first.
+    """
+
+    def __init__(self, window: np.ndarray, prompt: int) -> None:
+        vocabulary = score_tokens()
+        forced = np.isin(vocabulary.kinds, FORCED_KINDS)
+        forced[vocabulary.pad] = False
+        self._heads: list[list[int]] = []
+        self._due: list[int] = []
+        for bar in np.flatnonzero(window == vocabulary.ids["Bar_None"]):
+            end = bar + 1
+            while end < len(window) and forced[window[end]]:
+                end += 1
+            if bar >= prompt:
+                self._heads.append(window[bar + 1 : end].tolist())
+            elif end > prompt:
+                self._due = window[prompt:end].tolist()
+
+    def next(self, drawn: int) -> int:
+        """The token that comes where this one was drawn: that of a head, or none where the window has no more bars."""
+        vocabulary = score_tokens()
+        if self._due:
+            return self._due.pop(0)
+        if drawn == vocabulary.ids["Bar_None"]:
+            if not self._heads:
+                return vocabulary.pad
+            self._due = self._heads.pop(0)
+        return drawn
+
+
+@torch.no_grad()
+def go_on(
+    model: Composer, real: Tensor, controls: list[PrefixControls], prompt: int, follows: Tensor, seed: int
+) -> Tensor:
+    """What the composer writes after the first `prompt` tokens of windows, int64 [B, T], in their bars and by the
+    programs of their controls: int64 [B, T], padded where the bars end.
+    """
+    vocabulary = score_tokens()
+    size, length = real.shape
+    state = model.decoder.new_state(size, Conditioning(prefix=model.conditioner(controls)))
+    logits = model.decoder.prefill(real[:, None, :prompt], state)
+    usual = RemiFormat.sampling
+    sampling = SamplingSpec(temperature=usual.temperature, top_p=usual.top_p, seed=seed)
+    sampler = Sampler(sampling, size, 1, len(vocabulary))
+    program = torch.tensor(
+        [v if k == "Program" else -1 for k, v in zip(vocabulary.kinds, vocabulary.values, strict=True)]
+    )
+    plays = torch.stack(
+        [(program < 0) | torch.isin(program, torch.tensor(c.programs or program.tolist())) for c in controls]
+    )
+    heads = [Heads(row, prompt) for row in real.numpy()]
+    made = torch.full_like(real, vocabulary.pad)
+    made[:, :prompt] = real[:, :prompt]
+    last = real[:, prompt - 1]
+    over = last == vocabulary.pad
+    for at in range(prompt, length):
+        allowed = follows[last] & plays
+        allowed |= ~allowed.any(1, keepdim=True)  # where a head comes, or nothing more
+        drawn = sampler.draw(logits, at - prompt, allowed[:, None])[:, 0].tolist()
+        tokens = [
+            vocabulary.pad if done else head.next(t) for t, head, done in zip(drawn, heads, over.tolist(), strict=True)
+        ]
+        last = made[:, at] = torch.tensor(tokens)
+        over |= last == vocabulary.pad
+        if over.all():
+            break
+        if at + 1 < length:
+            logits = model.decoder.step(torch.where(over, vocabulary.ids["Bar_None"], last)[:, None], state)
+    return made
+
+
+def draw_pairs(model: Composer, windows: Windows, follows: Tensor, count: int, report: Callable[[int], None]) -> Pairs:
+    """About so many pairs of a composer."""
+    random = np.random.default_rng(count)
+    found: list[Pairs] = []
+    while sum(map(len, found)) < count:
+        real, controls = windows.batch(min(DRAWN_TOGETHER, count))
+        prompt = min(int(random.choice(PROMPTS)), real.shape[1] // 2)
+        made = go_on(model, real, controls, prompt, follows, int(random.integers(2**31)))
+        pad = score_tokens().pad
+        long = [i for i in range(len(made)) if all((side[i] != pad).sum() > prompt + FEWEST for side in (real, made))]
+        pairs = Pairs(real.numpy(), made.numpy(), np.full(len(made), prompt), controls)
+        found.append(_of_rows(pairs, long))
+        report(sum(map(len, found)))
+    return Pairs(
+        np.concatenate([each.real for each in found]),
+        np.concatenate([each.made for each in found]),
+        np.concatenate([each.prompt for each in found]),
+        [controls for each in found for controls in each.controls],
+    )
+
+
+def _of_rows(pairs: Pairs, rows: list[int]) -> Pairs:
+    return Pairs(pairs.real[rows], pairs.made[rows], pairs.prompt[rows], [pairs.controls[row] for row in rows])
+
+
+class SelfPlay(Run):
+    """A run that learns from pairs beside real windows; `log`, checkpoints and what it exports are a `Run`'s.
+
+    Args:
+        pairs, held_out_pairs: of the composer `begin`.
+        cache, out, spec, seconds, begin, compiled: as `Run`'s; a step is of half as many pairs as `spec.batch`.
+    """
+
+    def __init__(
+        self, pairs: Pairs, held_out_pairs: Pairs, cache: Path, out: Path, spec: TrainSpec, seconds: float, begin: Path,
+        compiled: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(cache, out, spec, seconds, begin, compiled)
+        self.pairs, self.held_out_pairs = pairs, held_out_pairs
+        self.count = spec.batch // 2
+        self.random = np.random.default_rng(spec.seed + self.step)
+        self.left: list[int] = []  # rows of this round through the pairs
+
+    def nats(self, chosen: np.ndarray, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """(nats of what follows the prompts of rows of pairs, [2, n]: the real ones and the made ones; nats a token of
+        the whole real windows).
+        """
+        tokens, controls, prompts = pairs.rows(chosen)
+        with autocast():
+            logits = self.logits(tokens, self.model.conditioner(controls))
+        following = tokens[:, 1:]
+        each = cross_entropy(logits.float().transpose(1, 2), following, reduction="none") * self.teaches[following]
+        after = each * (torch.arange(1, tokens.shape[1]) >= prompts[:, None])
+        real = slice(0, len(chosen))
+        return after.sum(1).view(2, -1), each[real].sum() / self.teaches[following[real]].sum()
+
+    @torch.no_grad()
+    def measure_before(self, pairs: Pairs, report: Callable[[int], None]) -> None:
+        """Fill in `before` by the weights as they begin, of whole steps: what is left over is not learned from."""
+        whole = len(pairs) // self.count * self.count
+        pairs.before = np.zeros((whole, 2), dtype=np.float32)
+        for first in range(0, whole, self.count):
+            rows = np.arange(first, first + self.count)
+            pairs.before[rows] = self.nats(rows, pairs)[0].T.numpy()
+            report(first + self.count)
+
+    def gains(self, chosen: np.ndarray, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """(by how many nats real ones became likelier than made ones [n], nats a token of the real windows)."""
+        assert pairs.before is not None, "they are measured first"
+        nats, usual = self.nats(chosen, pairs)
+        gained = torch.from_numpy(pairs.before[chosen].T) - nats
+        return gained[0] - gained[1], usual
+
+    def train_step(self, share: float) -> float:
+        """One step at `share` (0 to 1) of the run."""
+        self.set_rates(share)
+        assert self.pairs.before is not None, "they are measured first"
+        if len(self.left) < self.count:
+            self.left = self.random.permutation(len(self.pairs.before)).tolist()
+        chosen = np.array([self.left.pop() for _ in range(self.count)])
+        gains, usual = self.gains(chosen, self.pairs)
+        (usual - WEIGHT * logsigmoid(SHARPNESS * gains).mean()).backward()
+        self.update()
+        return float(usual.detach())
+
+    @torch.no_grad()
+    def told(self) -> float:
+        """The share of held-out pairs whose real one became likelier than the made one; 0.5 before the first step."""
+        assert self.held_out_pairs.before is not None, "they are measured first"
+        firsts = range(0, len(self.held_out_pairs.before), self.count)
+        rows = [np.arange(first, first + self.count) for first in firsts]
+        return float(np.mean([(self.gains(each, self.held_out_pairs)[0] > 0).float().mean() for each in rows]))
+
+
+def main() -> None:
+    """Draw pairs, measure them and learn, or go on with it, as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scores", type=Path, help="folder with index.tsv and the MIDI files it names")
+    parser.add_argument("--begin", type=Path, required=True, help="the composer's checkpoint folder")
+    parser.add_argument("--out", type=Path, default=Path("runs/self-play"), help="pairs, checkpoints, log and curves")
+    parser.add_argument("--pairs", type=int, default=1680, help="how many the composer writes")
+    parser.add_argument("--minutes", type=float, default=20.0, help="training time in all, of the processor")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--muon-rate", type=float, default=0.001, help="of the matrices")
+    parser.add_argument("--adam-rate", type=float, default=2e-4, help="of all else")
+    parser.add_argument("--compile", action="store_true", help="compile the decoder's step; needs a C++ compiler")
+    parser.add_argument("--export", type=Path, help="when done, write the checkpoint into this folder")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    args.out.mkdir(parents=True, exist_ok=True)
+    cache = args.out / "tokens.npz"
+    if not cache.exists():
+        token_data.build(args.scores, cache, progress=_progress("reading"))
+    spec = TrainSpec(muon_rate=args.muon_rate, adam_rate=args.adam_rate, weight_decay=0.0)
+    run = SelfPlay(*_pairs(args, cache, spec), cache, args.out, spec, args.minutes * 60, args.begin, args.compile)
+    for name, pairs in (("pairs", run.pairs), ("held-out", run.held_out_pairs)):
+        if pairs.before is None:
+            run.measure_before(pairs, _progress(f"measuring {name}"))
+            pairs.save(args.out / f"{name}.npz")
+
+    def report(run: Run, loss: float) -> None:
+        left = args.minutes - run.clock.spent_s / 60
+        print(f"step {run.step}  loss {loss:.3f}  {left:.1f} min of the processor left", flush=True)
+
+    run.go(report)
+    print(f"held out {run.log[-1][3]:.3f} nats a token, {run.told():.2f} of the held-out pairs told")
+    if args.export:
+        export(args.out, args.export)
+
+
+def _pairs(args: argparse.Namespace, cache: Path, spec: TrainSpec) -> tuple[Pairs, Pairs]:
+    """Those that training sees and those that it does not, drawn where they are not there yet."""
+    found = []
+    for name, count in (("pairs", args.pairs), ("held-out", HELD_OUT_PAIRS)):
+        path = args.out / f"{name}.npz"
+        if not path.exists():
+            run = Run(cache, args.out, spec, 1.0, args.begin)
+            windows = run.train if name == "pairs" else run.held_out
+            draw_pairs(run.model, windows, following_kinds(cache), count, _progress(f"drawing {name}")).save(path)
+        found.append(Pairs.load(path))
+    return found[0], found[1]
+
+
+def _progress(what: str) -> Callable[..., None]:
+    return lambda done, *total: print(f"\r{what} {'/'.join(map(str, (done, *total)))}", end="", flush=True)
+
+
+if __name__ == "__main__":
+    main()
