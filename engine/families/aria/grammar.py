@@ -15,7 +15,7 @@ import torch
 
 from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, grid_quarters
 from clavilux.audio.codecs.remi import ScoreTokens
-from clavilux.audio.harmony import Chord, Key
+from clavilux.audio.harmony import Chord
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar, quarters_of_line, quarters_to_end
@@ -28,7 +28,6 @@ from clavilux.marking import MOST_CHOICES, TICKS, Place
 MOST_NOTES_AT_ONCE = 10  # begun at one position by all parts together
 BASS_SPAN = 23  # semitones above a part's lowest note in which a bass that was asked for lies
 ENTRY_BARS = 4  # a part that was silent for so many bars comes in again
-_C_MAJOR = Key(0, "major")
 _NO_PROGRAM = -1  # before a bar's first Program token
 
 
@@ -100,7 +99,7 @@ class ScoreGrammar:
         self._begun = sum(bar_quarters(b.metre) for b in self._bars[: self._index])
         self._quarters_left = quarters_to_end(self._bars, self._index)
         self._line_left = quarters_of_line(self._bars, self._index)
-        playing = self._playing[self._index] if self._playing is not None else None
+        playing = None if self._playing is None else self._playing[self._index]
         self._parts = {p: part for p, part in self._all.items() if playing is None or p in playing}
         tokens = self._tokens
         _, self._unit = WRITTEN_METRES[bar.metre]
@@ -154,9 +153,7 @@ class ScoreGrammar:
         """The rhythm of the bar that this one takes up; None where there is none, or where its notes find no place."""
         if bar.takes_up is None or self._known or self._bass_at or self._ending is not None:
             return None
-        motif = bar.motif
-        steps, key = (motif.steps, motif.key) if motif is not None else (0, _C_MAJOR)
-        found = Rhythm(self._tokens, self._bodies[bar.takes_up], steps, key, chords=self._free)
+        found = Rhythm(self._tokens, self._bodies[bar.takes_up], bar.motif, chords=self._free)
         begins = found.begins
         plays = bool(begins) and self._entering <= set(begins) <= set(self._parts)
         fits = plays and set(self._due) <= found.positions
@@ -286,6 +283,9 @@ class ScoreGrammar:
             high = min(high, low + BASS_SPAN)
         if self._together is not None:
             high = max(low, self._together.highest(self._tops[self._program], high))
+            low = min(high, self._together.lowest(low)) if bass is None else low
+        if self._ending is not None and self._ends_here():
+            high = self._ending.highest(self._tops[self._program], low, high)
         here = self._pitch_ids[max(0, low - self._first_pitch) : max(0, high + 1 - self._first_pitch)]
         if bass is not None:
             here = here[[self._values[i] % 12 == bass for i in here]]

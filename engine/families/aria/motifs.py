@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from clavilux.audio.codecs.remi import ScoreTokens
 from clavilux.audio.harmony import Chord, Key
+from clavilux.families.aria.form import Motif
 
 MOVED = 5.0  # nats for the note that the earlier bar has, moved
 _SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
@@ -23,12 +24,12 @@ class Rhythm:
     Args:
         tokens: the vocabulary.
         body: the earlier bar's tokens after its head.
-        steps: of the scale of `key` by which its notes and chords are to be higher; None leaves them free.
+        motif: the steps of a scale by which its notes and chords are to be higher; None: they are to be the same.
         chords: whether chords are drawn where it has them; otherwise they are known.
     """
 
-    def __init__(self, tokens: ScoreTokens, body: Sequence[int], steps: int | None, key: Key, chords: bool) -> None:
-        self._tokens, self._steps, self._key = tokens, steps, key
+    def __init__(self, tokens: ScoreTokens, body: Sequence[int], motif: Motif | None, chords: bool) -> None:
+        self._tokens, self._motif = tokens, motif
         self._left = [token for token in body if chords or token not in tokens.chords]
         self.begins: dict[int, int] = {}  # program -> the position of its first note
         self.positions = {0}
@@ -59,14 +60,15 @@ class Rhythm:
     @property
     def goal(self) -> int | None:
         """The token of the next note or chord as it is to be; None where anything may come."""
-        token = self.next
-        if token is None or self._steps is None:
+        token, motif = self.next, self._motif
+        is_pitch, is_chord = token in self._tokens.pitches, token in self._tokens.chords
+        if token is None or not (is_pitch or is_chord) or motif is None:
+            return token if is_pitch or is_chord else None
+        if motif.steps is None:
             return None
-        if token in self._tokens.pitches:
-            return self._tokens.of_pitches.get(moved_pitch(self._tokens.pitches[token], self._steps, self._key))
-        if token in self._tokens.chords:
-            return self._tokens.chord_id(moved_chord(self._tokens.values[token], self._steps, self._key))
-        return None
+        if is_pitch:
+            return self._tokens.of_pitches.get(moved_pitch(self._tokens.pitches[token], motif.steps, motif.key))
+        return self._tokens.chord_id(moved_chord(self._tokens.values[token], motif.steps, motif.key))
 
     def advance(self, kind: str) -> None:
         """A token of that kind came: the next one, or a chord that the earlier bar has not."""

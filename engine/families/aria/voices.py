@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 LEAP, SPACING = 5, 3  # semitones above the highest of the last notes; between two voices
 RECENT = 8  # notes
+DOWN = 16  # notes after which a right hand that went down comes up again
 
 
 @dataclass(frozen=True)
@@ -18,15 +19,18 @@ class Voicing:
     """How many notes sound: at least `at_bars` where one begins with a bar, `elsewhere` in the middle of it.
 
     `top` is the highest pitch of the melody, in C, which then moves by `LEAP` at most; None where it goes as it likes.
+    `right` is the lowest one of a right hand: of `DOWN` notes one is as high, or the next bar begins with one that is.
     """
 
     at_bars: int
     elsewhere: int
     top: int | None = None
+    right: int | None = None
 
 
 HYMN = Voicing(4, 3, 77)  # now and then two voices meet, or one has a rest
-KEYBOARD = Voicing(2, 0)  # a composer of one part forgets a hand, and goes on without it
+# A composer of one part forgets a hand, and goes on without it: one piano piece in five was a rumble from end to end.
+KEYBOARD = Voicing(2, 0, right=57)
 
 
 class Voices:
@@ -36,20 +40,34 @@ class Voices:
         self.voicing, self._fewest = voicing, voicing.at_bars
         self._at = 0.0
         self._ends: dict[int, float] = {}  # pitch -> quarter
+        self._down = DOWN  # notes since one of the right hand
+        self._begins_bar = True
 
     def move(self, quarter: float, begins_bar: bool) -> None:
         """Go on to a later time."""
-        self._at, self._fewest = quarter, self.voicing.at_bars if begins_bar else self.voicing.elsewhere
+        self._at, self._begins_bar = quarter, begins_bar
+        self._fewest = self.voicing.at_bars if begins_bar else self.voicing.elsewhere
         self._ends = {pitch: end for pitch, end in self._ends.items() if end > quarter + 1e-6}
 
     def begin(self, pitch: int, end: float) -> None:
         """Take note of a note that begins here and ends there; one that sounds already begins anew."""
         self._ends[pitch] = end
+        self._down = 0 if self.voicing.right is None or pitch >= self.voicing.right else self._down + 1
 
     @property
     def missing(self) -> int:
         """How many have to begin here."""
-        return max(0, self._fewest - len(self._ends))
+        return max(int(self._comes_up), self._fewest - len(self._ends))
+
+    @property
+    def _comes_up(self) -> bool:
+        """Whether a right hand that was down begins here."""
+        return self._begins_bar and self.voicing.right is not None and self._down >= DOWN
+
+    def lowest(self, low: int) -> int:
+        """The lowest pitch from `low` on of the next note."""
+        right = self.voicing.right
+        return max(low, right) if right is not None and self._comes_up and self.missing == 1 else low
 
     @property
     def until(self) -> float:
