@@ -219,6 +219,7 @@ def plan_sheet(
                 Bar(
                     metre, names[len(bars)], asked, name=section.name, number=number,
                     like=again[number], motif=motifs.get(number),
+                    breath=own is not None and own.breathes(section.name, number, seed),
                     varied=section.varied, players=players, dynamic=section.dynamic,
                 )
             )  # fmt: skip

@@ -225,9 +225,10 @@ _OF_STYLES: dict[str, UsualForm] = {
     "renaissance": replace(_NEW_PARTS, others=((0.3, "AABB"), (0.2, "ABAC")), phrases=counted("renaissance")),
     "art song": replace(_NEW_PARTS, others=((0.2, "AABC"), (0.2, "ABAC"), (0.2, "ABCA")), phrases=counted("art song")),
     SONG: UsualForm(
-        "ABAC",
-        others=((0.5, "AABA"), (1, "ABCD")),
-        phrases=counted("lead sheet") + counted("lead sheet", signs="+-"),  # it keeps to a rhythm by itself too
+        "AABA",
+        others=((1, "ABAC"), (1, "AABC"), (1, "ABCD")),
+        phrases=counted("lead sheet", signs="+-"),  # to a rhythm it keeps by itself
+        breaths=(0.22, 0.32),
     ),
     "japanese": replace(_SONG, part=8, decides=False),
     "classical": replace(
