@@ -333,6 +333,22 @@ def plot_log(log: list[Measured], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def say(run: Run, loss: float) -> None:
+    """Print where a run is."""
+    left = (run.clock.seconds - run.clock.spent_s) / 60
+    print(f"step {run.step}  loss {loss:.3f}  {left:.1f} min of the processor left", flush=True)
+
+
+def cache_in(out: Path, scores: Path) -> Path:
+    """The tokens of a folder of scores in the folder of a run, read where they are not there yet."""
+    out.mkdir(parents=True, exist_ok=True)
+    cache = out / "tokens.npz"
+    if not cache.exists():
+        token_data.build(scores, cache, progress=lambda d, n: print(f"\rreading {d}/{n}", end="", flush=True))
+        print()
+    return cache
+
+
 def main() -> None:
     """Train the composer, or go on with it, as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -351,21 +367,13 @@ def main() -> None:
     parser.add_argument("--export", type=Path, help="when done, write the checkpoint into this folder")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    args.out.mkdir(parents=True, exist_ok=True)
-    cache = args.out / "tokens.npz"
-    if not cache.exists():
-        token_data.build(args.scores, cache, progress=lambda d, n: print(f"\rreading {d}/{n}", end="", flush=True))
-        print()
+    cache = cache_in(args.out, args.scores)
     spec = TrainSpec(muon_rate=args.muon_rate, adam_rate=args.adam_rate)
     run = Run(cache, args.out, spec, args.minutes * 60, args.begin, args.compile)
     size = sum(p.numel() for p in run.model.parameters())
     print(f"{size / 1e6:.2f} M parameters, {len(run.train.chosen)} pieces, {len(run.held_out.chosen)} held out")
 
-    def report(run: Run, loss: float) -> None:
-        left = args.minutes - run.clock.spent_s / 60
-        print(f"step {run.step}  loss {loss:.3f}  {left:.1f} min of the processor left", flush=True)
-
-    run.go(report)
+    run.go(say)
     print(f"held out {run.log[-1][3]:.3f} nats a token")
     if args.export:
         export(args.out, args.export)

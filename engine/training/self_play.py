@@ -27,8 +27,7 @@ from clavilux.families.aria.family import Composer
 from clavilux.families.aria.formats import RemiFormat
 from clavilux.families.aria.prefix import PrefixControls
 from clavilux.sampling import Sampler, SamplingSpec
-from clavilux.training import token_data
-from clavilux.training.composer import FORCED_KINDS, Run, TrainSpec, Windows, export
+from clavilux.training.composer import FORCED_KINDS, Run, TrainSpec, Windows, cache_in, export, say
 from clavilux.training.image_dataset import autocast
 
 PROMPTS = (40, 64, 128, 192, 256, 384)  # tokens of a piece that the composer goes on from
@@ -287,10 +286,7 @@ def main() -> None:
     parser.add_argument("--export", type=Path, help="when done, write the checkpoint into this folder")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    args.out.mkdir(parents=True, exist_ok=True)
-    cache = args.out / "tokens.npz"
-    if not cache.exists():
-        token_data.build(args.scores, cache, progress=_progress("reading"))
+    cache = cache_in(args.out, args.scores)
     spec = TrainSpec(muon_rate=args.muon_rate, adam_rate=args.adam_rate, weight_decay=0.0)
     run = SelfPlay(*_pairs(args, cache, spec), cache, args.out, spec, args.minutes * 60, args.begin, args.compile)
     for name, pairs in (("pairs", run.pairs), ("held-out", run.held_out_pairs)):
@@ -298,11 +294,7 @@ def main() -> None:
             run.measure_before(pairs, _progress(f"measuring {name}"))
             pairs.save(args.out / f"{name}.npz")
 
-    def report(run: Run, loss: float) -> None:
-        left = args.minutes - run.clock.spent_s / 60
-        print(f"step {run.step}  loss {loss:.3f}  {left:.1f} min of the processor left", flush=True)
-
-    run.go(report)
+    run.go(say)
     print(f"held out {run.log[-1][3]:.3f} nats a token, {run.told():.2f} of the held-out pairs told")
     if args.export:
         export(args.out, args.export)
@@ -321,8 +313,8 @@ def _pairs(args: argparse.Namespace, cache: Path, spec: TrainSpec) -> tuple[Pair
     return found[0], found[1]
 
 
-def _progress(what: str) -> Callable[..., None]:
-    return lambda done, *total: print(f"\r{what} {'/'.join(map(str, (done, *total)))}", end="", flush=True)
+def _progress(what: str) -> Callable[[int], None]:
+    return lambda done: print(f"\r{what} {done}", end="", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,28 +12,11 @@ from safetensors.torch import load_file
 
 import clavilux
 from clavilux.audio.codecs.remi import score_tokens
-from clavilux.audio.harmony import Key
-from clavilux.audio.score import NOTE, Score
-from clavilux.training import composer, token_data
+from clavilux.training import composer
 from clavilux.training.composer import Run, TrainSpec, begin_with, export
-from clavilux.training.data import TaughtScore
 from clavilux.training.token_data import STYLE_NAMES
 
 SMALL = TrainSpec(context=64, batch=2)
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scales, up and down, in several keys, two of them held out."""
-    pieces = []
-    for number in range(6):
-        pitches = [60 + number + step for step in (0, 2, 4, 5, 7, 5, 4, 2)] * 6
-        notes = [(i / 2, 0.5, pitch, 80, 40, False) for i, pitch in enumerate(pitches)]
-        score = Score(np.array(notes, NOTE), length=24.0, key=Key(number, "major"))
-        pieces.append(token_data.tokenized(TaughtScore(f"{number}.mid", "reel", score)))
-    path = tmp_path_factory.mktemp("cache") / "tokens.npz"
-    token_data.save(path, pieces, [number < 2 for number in range(6)])
-    return path
 
 
 @pytest.fixture

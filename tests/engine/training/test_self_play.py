@@ -8,28 +8,11 @@ import torch
 
 import clavilux
 from clavilux.audio.codecs.remi import score_tokens
-from clavilux.audio.harmony import Key
-from clavilux.audio.score import NOTE, Score
-from clavilux.training import composer, token_data
+from clavilux.training import composer
 from clavilux.training.composer import FORCED_KINDS, TrainSpec, export
-from clavilux.training.data import TaughtScore
 from clavilux.training.self_play import Heads, Pairs, SelfPlay, draw_pairs, following_kinds, go_on
 
 SMALL = TrainSpec(context=128, batch=4, muon_rate=0.02, adam_rate=0.02)
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """Scales, up and down, in several keys, two of them held out."""
-    pieces = []
-    for number in range(8):
-        pitches = [60 + number + step for step in (0, 2, 4, 5, 7, 5, 4, 2)] * 6
-        notes = [(i / 2, 0.5, pitch, 80, 40, False) for i, pitch in enumerate(pitches)]
-        score = Score(np.array(notes, NOTE), length=24.0, key=Key(number, "major"))
-        pieces.append(token_data.tokenized(TaughtScore(f"{number}.mid", "reel", score)))
-    path = tmp_path_factory.mktemp("cache") / "tokens.npz"
-    token_data.save(path, pieces, [number < 2 for number in range(8)])
-    return path
 
 
 @pytest.fixture
