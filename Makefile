@@ -74,7 +74,8 @@ kernels-check: $(DEV)  ## compile every GPU kernel, without a GPU, and check wha
 train-aria: $(SETUP)  ## train the bundled composer again: make train-aria SCORES=folder-of-midi-files
 	@test -n "$(SCORES)" || { echo 'Which scores? make train-aria SCORES=folder-of-midi-files' >&2; exit 2; }
 	$(BIN)/python -m clavilux.training.composer "$(SCORES)" --out runs/composer --export runs/composer/taught
-	$(BIN)/python -m clavilux.training.self_play "$(SCORES)" --begin runs/composer/taught --out runs/self-play --export runs/aria
+	$(BIN)/python -m clavilux.training.self_play "$(SCORES)" --begin runs/composer/taught --out runs/self-play \
+		--export runs/aria --average runs/composer/taught
 
 train-lumia: $(SETUP)  ## train the bundled painter again: make train-lumia PICTURES=unpacked-packages ARTISTS=folder
 	@test -n "$(PICTURES)" || { echo 'Which pictures? make train-lumia PICTURES=folder-of-unpacked-packages' >&2; exit 2; }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -316,6 +316,23 @@ def export(run: Path, folder: Path) -> None:
     weights = {name: tensor.to(torch.float16).contiguous() for name, tensor in state["model"].items()}
     save_file(weights, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def average(folders: Sequence[Path], folder: Path) -> None:
+    """Write the mean of the weights of checkpoints of one shape, with the config of the first, into a folder.
+
+    Weights that were learned one after another from the same ones: their mean is often better than each (Wortsman et
+    al. 2022, "Model soups").
+    """
+    weights = [load_file(each / "model.safetensors") for each in folders]
+    config = (folders[0] / "config.json").read_text(encoding="utf-8")
+    means = {
+        name: torch.stack([each[name].float() for each in weights]).mean(dim=0).to(tensor.dtype).contiguous()
+        for name, tensor in weights[0].items()
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(means, folder / "model.safetensors")
+    (folder / "config.json").write_text(config, encoding="utf-8")
 
 
 def plot_log(log: list[Measured], path: Path) -> None:

@@ -27,7 +27,7 @@ from clavilux.families.aria.family import Composer
 from clavilux.families.aria.formats import RemiFormat
 from clavilux.families.aria.prefix import PrefixControls
 from clavilux.sampling import Sampler, SamplingSpec
-from clavilux.training.composer import FORCED_KINDS, Run, TrainSpec, Windows, cache_in, export, say
+from clavilux.training.composer import FORCED_KINDS, Run, TrainSpec, Windows, average, cache_in, export, say
 from clavilux.training.image_dataset import autocast
 
 PROMPTS = (40, 64, 128, 192, 256, 384)  # tokens of a piece that the composer goes on from
@@ -284,6 +284,9 @@ def main() -> None:
     parser.add_argument("--adam-rate", type=float, default=2e-4, help="of all else")
     parser.add_argument("--compile", action="store_true", help="compile the decoder's step; needs a C++ compiler")
     parser.add_argument("--export", type=Path, help="when done, write the checkpoint into this folder")
+    parser.add_argument(
+        "--average", type=Path, nargs="*", default=[], help="checkpoints that the exported weights are averaged with"
+    )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cache = cache_in(args.out, args.scores)
@@ -298,6 +301,8 @@ def main() -> None:
     print(f"held out {run.log[-1][3]:.3f} nats a token, {run.told():.2f} of the held-out pairs told")
     if args.export:
         export(args.out, args.export)
+        if args.average:
+            average([*args.average, args.export], args.export)
 
 
 def _pairs(args: argparse.Namespace, cache: Path, spec: TrainSpec) -> tuple[Pairs, Pairs]:

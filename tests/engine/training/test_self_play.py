@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import clavilux
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.training import composer
-from clavilux.training.composer import FORCED_KINDS, TrainSpec, export
+from clavilux.training.composer import FORCED_KINDS, TrainSpec, average, export
 from clavilux.training.self_play import Heads, Pairs, SelfPlay, draw_pairs, following_kinds, go_on
 
 SMALL = TrainSpec(context=128, batch=4, muon_rate=0.02, adam_rate=0.02)
@@ -92,4 +93,8 @@ def test_it_learns_to_tell_and_keeps_its_files(cache, begin, tmp_path):
     play.log.append((play.step, 1.0, 1.0, 1.0))
     play.checkpoint()
     export(out, tmp_path / "model")
-    assert len(clavilux.load(tmp_path / "model").generate("reel on the fiddle", seconds=4, seed=1).score.notes)
+    average([begin, tmp_path / "model"], tmp_path / "mean")
+    first, last, mean = (load_file(tmp_path / name / "model.safetensors") for name in ("begin", "model", "mean"))
+    assert all(torch.allclose(mean[n].float(), (first[n].float() + last[n].float()) / 2, atol=1e-3) for n in first)
+    assert any(not torch.equal(mean[n], last[n]) for n in first)
+    assert len(clavilux.load(tmp_path / "mean").generate("reel on the fiddle", seconds=4, seed=1).score.notes)
