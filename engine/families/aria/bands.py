@@ -232,8 +232,7 @@ def melody_bars(sheet: LeadSheet, asked: FormOptions, plan: BandPlan, seed: int)
     """What the composer writes: the melody's bars under the sheet's chords, whose basses are the band's to play.
 
     Sections that return return with their melody, which ends on the root of the last chord, and bars of a section
-    follow from each other as in songs. Where the sheet was not
-    asked for, the melody rests in an intro.
+    follow from each other as in songs. Where the sheet was not asked for, the melody rests in an intro.
     """
     silent = () if asked.sheet is not None else plan.silent
     own = usual_form(None, SONG, seed=seed)
