@@ -13,6 +13,7 @@ LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 MAJOR_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 MINOR_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
 MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
+NATURAL_MINOR = (0, 2, 3, 5, 7, 8, 10)
 MINOR_SCALE = (0, 2, 3, 5, 7, 8, 9, 10, 11)  # natural, with the raised sixth and seventh
 
 QUALITIES: dict[str, tuple[int, ...]] = {
@@ -91,6 +92,11 @@ class Key:
         """Pitch classes of the scale; a minor key has both its sixths and both its sevenths."""
         degrees = MINOR_SCALE if self.mode == "minor" else MAJOR_SCALE
         return frozenset((self.tonic + degree) % 12 for degree in degrees)
+
+    @property
+    def degrees(self) -> tuple[int, ...]:
+        """Semitones of the seven degrees above the tonic; a minor key's are those of its natural scale."""
+        return NATURAL_MINOR if self.mode == "minor" else MAJOR_SCALE
 
     @property
     def home(self) -> Chord:

@@ -32,7 +32,7 @@ from clavilux.audio.arranging.harmonizer import (
     tone_features,
 )
 from clavilux.audio.chart import read_chord
-from clavilux.audio.harmony import MAJOR_SCALE, Chord, Key
+from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.harmony_analysis import find_key
 from clavilux.audio.score import Score, bar_quarters
 
@@ -183,7 +183,7 @@ def tonic_always(song: Song, key: Key) -> list[tuple[float, Chord]]:
 
 def best_triads(song: Song, key: Key) -> list[tuple[float, Chord]]:
     """In each bar the triad of the key that holds most of the melody, the tonic's among equals."""
-    natural = MAJOR_SCALE if key.mode == "major" else (0, 2, 3, 5, 7, 8, 10)
+    natural = key.degrees
     kinds = ("maj", "min", "min", "maj", "maj", "min", "dim") if key.mode == "major" else (
         "min", "dim", "maj", "min", "min", "maj", "maj")  # fmt: skip
     triads = [Chord((key.tonic + degree) % 12, kind) for degree, kind in zip(natural, kinds, strict=True)]

@@ -18,6 +18,8 @@ import numpy as np
 from corpus import Song, read_songs
 from readings import Reading, printed
 
+from clavilux.audio.harmony import Key
+
 KINDS = (
     "art song", "baroque", "classical", "krakowiak", "lead sheet", "march", "mazurka", "orchestral", "polonaise",
     "quartet", "reel", "renaissance", "romantic",
@@ -25,7 +27,6 @@ KINDS = (
 EACH = 32
 BARS, MOST_BARS = 8, 32
 FARTHEST = 4  # steps of the scale
-SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 Notes = list[tuple[int, int, int]]  # (twelfths of a quarter in the bar, pitch, twelfths of length)
 
 
@@ -35,13 +36,12 @@ def phrases_of(song: Song) -> Iterator[str]:
     bars = _full_bars(reading)
     melody = [sorted(bar) for bar in reading.melody_bars]
     first = int(bool(bars[0]) and bars[0][0][0] >= 12 * reading.bar_length / 2)  # after an upbeat
-    scale = [(reading.key.tonic + semitones) % 12 for semitones in SCALES[reading.key.mode]]
     for at in range(first, min(MOST_BARS, len(bars)) - BARS + 1, BARS):
         if all(bars[at : at + BARS]):
-            yield phrase(bars[at : at + BARS], melody[at : at + BARS], scale)
+            yield phrase(bars[at : at + BARS], melody[at : at + BARS], reading.key)
 
 
-def phrase(bars: list[Notes], melody: list[list[tuple[int, int]]], scale: list[int]) -> str:
+def phrase(bars: list[Notes], melody: list[list[tuple[int, int]]], key: Key) -> str:
     """What each bar has of those before it."""
     found: list[str] = []
     for at in range(len(bars)):
@@ -49,7 +49,7 @@ def phrase(bars: list[Notes], melody: list[list[tuple[int, int]]], scale: list[i
         moved = [
             f"{k + 1}{steps:+d}"
             for k in (at - 1, at - 2, at - 4)
-            if k >= 0 and (steps := _moved(melody[at], melody[k], scale))
+            if k >= 0 and (steps := _moved(melody[at], melody[k], key))
         ]
         rhythm = [f"{k + 1}'" for k in range(at) if _rhythm(bars[k]) == _rhythm(bars[at])]
         returning = [found[k] if found[k].isdigit() else str(k + 1) for k in again]
@@ -73,22 +73,21 @@ def _rhythm(bar: Notes) -> list[tuple[int, int]]:
     return [(step, length) for step, _, length in bar]
 
 
-def _moved(bar: list[tuple[int, int]], other: list[tuple[int, int]], scale: list[int]) -> int:
+def _moved(bar: list[tuple[int, int]], other: list[tuple[int, int]], key: Key) -> int:
     """The steps of the scale by which a melody lies above another one; 0 where it is none of its kind."""
     if len(bar) < 2 or [step for step, _ in bar] != [step for step, _ in other]:
         return 0
-    moves = [_height(a, scale) - _height(b, scale) for (_, a), (_, b) in zip(bar, other, strict=True)]
+    moves = [_height(a, key) - _height(b, key) for (_, a), (_, b) in zip(bar, other, strict=True)]
     steps = round(float(np.mean(moves)))
     fits = max(moves) - min(moves) <= 0.5 and 0 not in moves and abs(steps) <= FARTHEST
     return steps if fits else 0
 
 
-def _height(pitch: int, scale: list[int]) -> float:
+def _height(pitch: int, key: Key) -> float:
     """Steps of the scale, half ones between them."""
-    octave, above = divmod(pitch - scale[0], 12)
-    degrees = [(each - scale[0]) % 12 for each in scale]
-    below = max(n for n, semitones in enumerate(degrees) if semitones <= above)
-    return 7 * octave + below + (0.5 if degrees[below] != above else 0.0)
+    octave, above = divmod(pitch - key.tonic, 12)
+    below = max(n for n, semitones in enumerate(key.degrees) if semitones <= above)
+    return 7 * octave + below + (0.5 if key.degrees[below] != above else 0.0)
 
 
 def main() -> None:

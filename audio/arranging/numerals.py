@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from clavilux.audio.harmony import MAJOR_SCALE, QUALITIES, Chord, Key
+from clavilux.audio.harmony import QUALITIES, Chord, Key
 
 _NUMERAL = re.compile(r"([b#]?)(VII|VI|IV|V|III|II|I|vii|vi|iv|v|iii|ii|i)([^/]*)(?:/([b#]?)([1-7]))?")
 _DEGREES = ("I", "II", "III", "IV", "V", "VI", "VII")
-_NATURAL_MINOR = (0, 2, 3, 5, 7, 8, 10)
 _MAJOR = {"": "maj", "7": "7", "maj7": "maj7", "sus4": "sus4", "+": "aug"}
 _MINOR = {"": "min", "7": "min7", "o": "dim", "o7": "dim7", "h7": "hdim7"}
 
@@ -45,7 +44,7 @@ def chord_of(numeral: str, key: Key) -> Chord:
 
 
 def _pitch_class(degree: int, accidental: str, key: Key) -> int:
-    scale = _NATURAL_MINOR if key.mode == "minor" else MAJOR_SCALE
+    scale = key.degrees
     return (key.tonic + scale[degree] + {"#": 1, "b": -1}.get(accidental, 0)) % 12
 
 
@@ -64,7 +63,7 @@ def numeral_of(chord: Chord, key: Key) -> str:
 
 def _degree(pitch_class: int, key: Key) -> str:
     """A pitch class as a degree: V, bVI; the raised ones are those that keys have, others are lowered."""
-    scale = _NATURAL_MINOR if key.mode == "minor" else MAJOR_SCALE
+    scale = key.degrees
     above = (pitch_class - key.tonic) % 12
     if above in scale:
         return _DEGREES[scale.index(above)]

@@ -307,15 +307,14 @@ def main() -> None:
 
 def _pairs(args: argparse.Namespace, cache: Path, spec: TrainSpec) -> tuple[Pairs, Pairs]:
     """Those that training sees and those that it does not, drawn where they are not there yet."""
-    found = []
-    for name, count in (("pairs", args.pairs), ("held-out", HELD_OUT_PAIRS)):
-        path = args.out / f"{name}.npz"
-        if not path.exists():
-            run = Run(cache, args.out, spec, 1.0, args.begin)
-            windows = run.train if name == "pairs" else run.held_out
-            draw_pairs(run.model, windows, following_kinds(cache), count, _progress(f"drawing {name}")).save(path)
-        found.append(Pairs.load(path))
-    return found[0], found[1]
+    paths = [args.out / "pairs.npz", args.out / "held-out.npz"]
+    if not all(path.exists() for path in paths):
+        run, follows = Run(cache, args.out, spec, 1.0, args.begin), following_kinds(cache)
+        sides = (run.train, args.pairs), (run.held_out, HELD_OUT_PAIRS)
+        for path, (windows, count) in zip(paths, sides, strict=True):
+            if not path.exists():
+                draw_pairs(run.model, windows, follows, count, _progress(f"drawing {path.stem}")).save(path)
+    return Pairs.load(paths[0]), Pairs.load(paths[1])
 
 
 def _progress(what: str) -> Callable[[int], None]:

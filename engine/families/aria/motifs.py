@@ -12,7 +12,6 @@ from clavilux.audio.harmony import Chord, Key
 from clavilux.families.aria.form import Motif
 
 MOVED = 5.0  # nats for the note that the earlier bar has, moved
-_SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 _TRIADS = {"major": "maj min min maj maj min dim", "minor": "min dim maj min min maj maj"}
 _SEVENTHS = {"major": "maj7 min7 min7 maj7 7 min7 hdim7", "minor": "min7 hdim7 maj7 min7 min7 maj7 7"}
 
@@ -60,15 +59,16 @@ class Rhythm:
     @property
     def goal(self) -> int | None:
         """The token of the next note or chord as it is to be; None where anything may come."""
-        token, motif = self.next, self._motif
-        is_pitch, is_chord = token in self._tokens.pitches, token in self._tokens.chords
-        if token is None or not (is_pitch or is_chord) or motif is None:
-            return token if is_pitch or is_chord else None
+        token, motif, tokens = self.next, self._motif, self._tokens
+        if token is None or (token not in tokens.pitches and token not in tokens.chords):
+            return None
+        if motif is None:
+            return token
         if motif.steps is None:
             return None
-        if is_pitch:
-            return self._tokens.of_pitches.get(moved_pitch(self._tokens.pitches[token], motif.steps, motif.key))
-        return self._tokens.chord_id(moved_chord(self._tokens.values[token], motif.steps, motif.key))
+        if token in tokens.pitches:
+            return tokens.of_pitches.get(moved_pitch(tokens.pitches[token], motif.steps, motif.key))
+        return tokens.chord_id(moved_chord(tokens.values[token], motif.steps, motif.key))
 
     def advance(self, kind: str) -> None:
         """A token of that kind came: the next one, or a chord that the earlier bar has not."""
@@ -91,7 +91,7 @@ def moved_pitch(pitch: int, steps: int, key: Key) -> int:
     """A pitch as many steps of the scale higher; one beside the scale lies as far beside it, where both of a minor
     key's sixths and sevenths are its own, or else in it.
     """
-    scale = _SCALES[key.mode]
+    scale = key.degrees
     if steps % len(scale) == 0:
         return pitch + 12 * steps // len(scale)
     octave, above = divmod(pitch - key.tonic, 12)
@@ -107,7 +107,7 @@ def moved_chord(chord: Chord, steps: int, key: Key) -> Chord:
     are built.
     """
     root = moved_pitch(chord.root + 12, steps, key) % 12
-    scale = [(key.tonic + semitones) % 12 for semitones in _SCALES[key.mode]]
+    scale = [(key.tonic + semitones) % 12 for semitones in key.degrees]
     if chord.root in scale and root in scale:
         for names in (_TRIADS[key.mode].split(), _SEVENTHS[key.mode].split()):
             if chord.quality == names[scale.index(chord.root)]:

@@ -19,7 +19,7 @@ _CHOIR_NOTES = 4
 _ONE_VOICE = (55, 79)  # pitches of a single one
 # Pitches of a band's melody, and the semitones that it has at least; left alone it sinks among the chords.
 _LOWEST_LEAD, _HIGHEST_LEAD, _LEAD_SPAN = 60, 82, 19
-LEAD_SHEET_PROGRAM, LEAD_SHEET_TEMPO = 0, 120.0  # that the melodies have from which the composer learned
+_LEAD_SHEET_PROGRAM, _LEAD_SHEET_TEMPO = 0, 120.0  # that the melodies have from which the composer learned
 _RIGHT_HAND = (67, 12)  # likewise of a dance's right hand, which breaks chords when it lies lower
 # Semitones in which a tune has all the room that it needs, and what an octave's distance costs in semitones of room.
 _ROOM, _APART = 24, 2
@@ -115,8 +115,7 @@ def cast_of(
         apart = {program for written, program in programs.items() if written != parts[0].program}
         heard = {sound: 12 * octave for sound, octave in zip(sounds, octaves, strict=True) if sound not in apart}
         together = tuple(heard.items())
-    leads = plan is not None and parts[0].program == LEAD_SHEET_PROGRAM and not accompanied
-    tempo = tune.tempo if tune is not None else LEAD_SHEET_TEMPO if leads else None
+    tempo = tune.tempo if tune is not None else _LEAD_SHEET_TEMPO if plan is not None else None
     return Cast(tuple(parts), programs, together, by_name, tempo)
 
 
@@ -166,6 +165,6 @@ def lead_of(plan: bands.BandPlan, shift: int, dances: bool = False) -> tuple[lis
     highest = lowest + _HIGHEST_LEAD - _LOWEST_LEAD
     high = min(part.high, max(highest + shift, part.low + span))  # a piccolo begins high
     low = max(part.low, min(lowest + shift, high - span))
-    written = part.program if dances else LEAD_SHEET_PROGRAM
+    written = part.program if dances else _LEAD_SHEET_PROGRAM
     part = replace(part, program=written, low=low, high=high, most_notes=1, leads=True)
     return [part], {written: plan.lead}
