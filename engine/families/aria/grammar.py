@@ -83,11 +83,10 @@ class ScoreGrammar:
         self._index = -1
         self._bodies: list[list[int]] = []  # of each bar the tokens after its head
         self._tops: dict[int, list[int]] = {program: [] for program in self._all}  # the highest drawn at each onset
-        alone = len(self._all) == 1
-        self._together = next((Voices(part.voicing) for part in parts if alone and part.voicing), None)
+        self._hands = {part.program: Voices(part.voicing) for part in parts if part.voicing is not None}
         self._silent = dict.fromkeys(self._all, 0)  # bars since each part played
         melodies = {part.program for part in parts if part.leads}
-        self._sounding = Sounding(tokens, melodies, self._together)
+        self._sounding = Sounding(tokens, melodies, self._hands)
         self._chord: Chord | None = None
         self.done = False
         self._open_bar(tempo)
@@ -203,7 +202,7 @@ class ScoreGrammar:
             return
         added = leaning(
             self._tokens, self._tops[self._program], self._bodies, self._sounding.pitches(self._position),
-            leads=part.leads,
+            self._sounding.onsets, leads=part.leads,
             begins=self._last in ("Program", "Position"), again=self._program in self._at_position,
         )  # fmt: skip
         if added:
@@ -281,9 +280,10 @@ class ScoreGrammar:
         bass = self._bass_at.get(self._position)
         if bass is not None:
             high = min(high, low + BASS_SPAN)
-        if self._together is not None:
-            high = max(low, self._together.highest(self._tops[self._program], high))
-            low = min(high, self._together.lowest(low)) if bass is None else low
+        voices = self._hands.get(self._program)
+        if voices is not None:
+            high = max(low, voices.highest(self._tops[self._program], high))
+            low = min(high, voices.lowest(low)) if bass is None else low
         if self._ending is not None and self._ends_here():
             high = self._ending.highest(self._tops[self._program], low, high)
         here = self._pitch_ids[max(0, low - self._first_pitch) : max(0, high + 1 - self._first_pitch)]
@@ -297,7 +297,7 @@ class ScoreGrammar:
             own, others = self._at_position.get(self._program, 0), sum(self._at_position.values())
             pitches = [self._values[i] for i in here]
             more = min(part.most_notes - own, MOST_NOTES_AT_ONCE - others) - 1
-            fewest = self._together.missing if self._together is not None else 0
+            fewest = voices.missing if voices is not None else 0
             here = here[np.isin(pitches, leading.pitches(pitches, own, more, fewest))]
         self._mask[here] = True
 
@@ -329,16 +329,17 @@ class ScoreGrammar:
     def _lacks_voices(self) -> bool:
         """Whether another voice begins with those of the part that begin here."""
         own = self._at_position.get(self._program, 0)
-        if self._together is None or not own or not self._together.missing:
+        if self._program not in self._hands or not own or not self._hands[self._program].missing:
             return False
         part = self._parts[self._program]
         return own < min(part.most_notes, MOST_NOTES_AT_ONCE) and max(self._lowest, self._floor) <= part.high
 
     def _sounding_until(self, later: np.ndarray) -> float:
         """The position up to which enough voices sound: the next one stands there at the latest, where one may."""
-        if self._together is None or self._ends_here():
+        until = min((voices.until for voices in self._hands.values()), default=np.inf)
+        if until == np.inf or self._ends_here():
             return np.inf
-        position = (self._together.until - self._begun) * 3 * self._unit + 1e-6
+        position = (until - self._begun) * 3 * self._unit + 1e-6
         return position if (later & (self._positions <= position)).any() else np.inf
 
     def _allow_bass(self) -> None:

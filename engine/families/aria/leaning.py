@@ -26,6 +26,8 @@ RETURNING = 0.4  # nats against a token for each bar that began the same and wen
 BARS_BACK = 16
 SEQUENCE = 0.8  # nats for what goes on with one of the two bars before, a few semitones higher or lower
 FARTHEST = 5  # semitones
+MIXED = 4.0  # nats against what makes a beat one of sixteenths and of triplets, which few print
+_SIXTEENTHS, _TRIPLETS = (3, 9), (4, 8)  # twelfths of a beat that belong to one of the two alone
 
 
 def leaning(
@@ -33,6 +35,7 @@ def leaning(
     tops: Sequence[int],
     bodies: Sequence[Sequence[int]],
     sounding: Collection[int],
+    onsets: Sequence[int],
     *,
     leads: bool,
     begins: bool,
@@ -45,6 +48,7 @@ def leaning(
         tops: the highest pitch at each of the part's onsets so far.
         bodies: of each bar the tokens after its head so far.
         sounding: the pitches of all parts that sound here.
+        onsets: the positions of the bar at which notes began.
         leads: it is a melody by itself.
         begins: no note of it begins at this position yet, and one comes next.
         again: its last onset is at this position.
@@ -55,11 +59,24 @@ def leaning(
     elif begins:
         pitches = pitch_leaning(tops)
     found = {tokens.of_pitches[pitch]: nats for pitch, nats in pitches.items() if pitch in tokens.of_pitches}
+    found |= dict.fromkeys((tokens.ids[f"Position_{place}"] for place in mixed(onsets)), -MIXED)
     if leads and any(token in tokens.pitches for token in bodies[-1]):
         sequences = sequence_leaning(bodies, tokens.pitches, tokens.chords)
         for token, nats in (*return_leaning(bodies).items(), *sequences.items()):
             found[token] = found.get(token, 0.0) + nats
     return found
+
+
+def mixed(onsets: Sequence[int]) -> list[int]:
+    """Positions of the last beat of `onsets` that are triplets where it has sixteenths, and sixteenths where it has
+    triplets.
+    """
+    if not onsets:
+        return []
+    first = onsets[-1] // 12 * 12
+    here = {onset - first for onset in onsets if onset >= first}
+    pairs = (_SIXTEENTHS, _TRIPLETS), (_TRIPLETS, _SIXTEENTHS)
+    return [first + place for own, others in pairs if here & set(own) for place in others]
 
 
 def pitch_leaning(line: Sequence[int]) -> dict[int, float]:

@@ -12,11 +12,11 @@ from clavilux.families.aria import bands
 from clavilux.families.aria.grammar import Part
 from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, KEYBOARDS, RANGES
 from clavilux.families.aria.tunes import Tune
-from clavilux.families.aria.voices import HYMN, KEYBOARD
+from clavilux.families.aria.voices import ACCOMPANIST, HYMN, KEYBOARD
 
 # Choirs of voices begin several notes at once, single voices one for each player.
 _CHOIR_NOTES = 4
-_ONE_VOICE = (55, 79)  # pitches of a single one
+_ONE_VOICE = (58, 81)  # pitches of a single one
 # Pitches of a band's melody, and the semitones that it has at least; left alone it sinks among the chords.
 _LOWEST_LEAD, _HIGHEST_LEAD, _LEAD_SPAN = 60, 82, 19
 _LEAD_SHEET_PROGRAM, _LEAD_SHEET_TEMPO = 0, 120.0  # that the melodies have from which the composer learned
@@ -55,12 +55,13 @@ class Cast:
         return None if players is None else frozenset(self.by_name[name][1] for name in players if name in self.by_name)
 
     def in_voices(self, hymn: bool) -> Cast:
-        """The cast with the voices of one who plays alone and can begin as many notes at once; itself for another."""
-        part = self.parts[0]
-        voicing = HYMN if hymn else KEYBOARD
-        if len(self.parts) > 1 or part.most_notes < voicing.at_bars or not (hymn or part.program in KEYBOARDS):
-            return self
-        return replace(self, parts=(replace(part, voicing=voicing),))
+        """The cast with a hymn's voices for one who can begin as many notes at once, and the hands of keyboards."""
+        alone = len(self.parts) == 1
+        if hymn and alone and self.parts[0].most_notes >= HYMN.at_bars:
+            return replace(self, parts=(replace(self.parts[0], voicing=HYMN),))
+        hands = KEYBOARD if alone else ACCOMPANIST
+        parts = [replace(part, voicing=hands) if part.program in KEYBOARDS else part for part in self.parts]
+        return replace(self, parts=tuple(parts))
 
 
 def parts_of(names: Sequence[str], shift: int) -> tuple[list[Part], dict[int, int]]:
@@ -75,12 +76,12 @@ def parts_of(names: Sequence[str], shift: int) -> tuple[list[Part], dict[int, in
         low, high = RANGES[instrument.program]
         most = HANDS.get(instrument.program, names.count(name))
         most = _CHOIR_NOTES if name == "choir" else most
+        low, high = _ONE_VOICE if name == "voice" and most == 1 else (low, high)
         most = 2 if len(set(names)) == 1 and instrument.program in (40, 41, 42, 110) and most == 1 else most
         programs[written] = instrument.program
         parts.append(Part(written, low + shift, high + shift, most))
     if len(parts) == 1 and parts[0].most_notes == 1:
-        low, high = RANGES[INSTRUMENTS[names[0]].program] if names[0] != "voice" else _ONE_VOICE
-        parts[0] = replace(parts[0], low=low + shift, high=high + shift, leads=True)
+        parts[0] = replace(parts[0], leads=True)
     return parts, programs
 
 

@@ -1,28 +1,29 @@
-"""Until when each part sounds, by the tokens that come: those that are forced, and those that are drawn.
+"""When a bar's notes begin, and until when each part sounds, by the tokens that come, forced or drawn.
 
 Knows tokens, and bars by where they begin. Does not know what may come (`grammar`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from clavilux.audio.codecs.remi import ScoreTokens
 from clavilux.families.aria.voices import Voices
 
 
 class Sounding:
-    """The end of the last note of each part.
+    """The end of the last note of each part, and the positions of the bar at which one began.
 
     Args:
         tokens: the vocabulary.
         melodies: the programs of melodies, of which one note ends before the next one begins.
-        voices: are told of every note, where there are any.
+        voices: program -> its voices, which are told of its notes.
     """
 
-    def __init__(self, tokens: ScoreTokens, melodies: Collection[int], voices: Voices | None) -> None:
+    def __init__(self, tokens: ScoreTokens, melodies: Collection[int], voices: Mapping[int, Voices]) -> None:
         self._tokens, self._melodies, self._voices = tokens, melodies, voices
         self._begun, self._unit = 0.0, 4
+        self.onsets: list[int] = []
         self._position = self._program = self._pitch = 0  # that came last
         self._ends: dict[int, float] = {}  # program -> quarters from the start of the piece
         self._pitches: dict[int, float] = {}  # pitch -> the same, of those that begin in a bar or sound into it
@@ -30,6 +31,7 @@ class Sounding:
     def open_bar(self, begun: float, unit: int) -> None:
         """A bar begins after so many quarters, in whose metre beats are so much of a whole note."""
         self._begun, self._unit = begun, unit
+        self.onsets.clear()
         self._pitches = {pitch: end for pitch, end in self._pitches.items() if end > begun}
 
     def hear(self, token: int) -> None:
@@ -37,8 +39,9 @@ class Sounding:
         kind, value = self._tokens.kinds[token], self._tokens.values[token]
         if kind == "Position":
             self._position = value
-            if self._voices is not None:
-                self._voices.move(self._begun + value / 3 / self._unit, value == 0)
+            self.onsets.append(value)
+            for voices in self._voices.values():
+                voices.move(self._begun + value / 3 / self._unit, value == 0)
         elif kind == "Program":
             self._program = value
         elif kind == "Pitch":
@@ -47,8 +50,8 @@ class Sounding:
             beats = self._position / 12 + self._tokens.duration_beats[token]
             end = self._ends[self._program] = self._begun + float(beats) * 4 / self._unit
             self._pitches[self._pitch] = max(end, self._pitches.get(self._pitch, 0.0))
-            if self._voices is not None:
-                self._voices.begin(self._pitch, end)
+            if self._program in self._voices:
+                self._voices[self._program].begin(self._pitch, end)
 
     def pitches(self, position: int) -> list[int]:
         """Those that sound at a position of the bar."""

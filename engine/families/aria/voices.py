@@ -12,6 +12,7 @@ from dataclasses import dataclass
 LEAP, SPACING = 5, 3  # semitones above the highest of the last notes; between two voices
 RECENT = 8  # notes
 DOWN = 16  # notes after which a right hand that went down comes up again
+UP = 40  # notes after which a left hand that went up comes down again; real ones may be up for as long
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,21 @@ class Voicing:
 
     `top` is the highest pitch of the melody, in C, which then moves by `LEAP` at most; None where it goes as it likes.
     `right` is the lowest one of a right hand: of `DOWN` notes one is as high, or the next bar begins with one that is.
+    `left` is the highest one of a left hand: likewise of `UP` notes.
     """
 
     at_bars: int
     elsewhere: int
     top: int | None = None
     right: int | None = None
+    left: int | None = None
 
 
 HYMN = Voicing(4, 3, 77)  # now and then two voices meet, or one has a rest
-# A composer of one part forgets a hand, and goes on without it: one piano piece in five was a rumble from end to end.
-KEYBOARD = Voicing(2, 0, right=57)
+# A composer forgets a hand, and goes on without it: one piano piece in five was a rumble from end to end, and of three
+# who accompanied a singer one had no right hand and one played above the voice throughout.
+KEYBOARD = Voicing(2, 0, right=57, left=60)
+ACCOMPANIST = Voicing(0, 0, right=57, left=60)
 
 
 class Voices:
@@ -40,7 +45,7 @@ class Voices:
         self.voicing, self._fewest = voicing, voicing.at_bars
         self._at = 0.0
         self._ends: dict[int, float] = {}  # pitch -> quarter
-        self._down = DOWN  # notes since one of the right hand
+        self._down, self._up = DOWN, UP  # notes since one of the right hand, and of the left
         self._begins_bar = True
 
     def move(self, quarter: float, begins_bar: bool) -> None:
@@ -53,6 +58,7 @@ class Voices:
         """Take note of a note that begins here and ends there; one that sounds already begins anew."""
         self._ends[pitch] = end
         self._down = 0 if self.voicing.right is None or pitch >= self.voicing.right else self._down + 1
+        self._up = 0 if self.voicing.left is None or pitch <= self.voicing.left else self._up + 1
 
     @property
     def missing(self) -> int:
@@ -82,7 +88,9 @@ class Voices:
         missing above it have room under where the melody may go. Chords grow from below; without this a composer that
         has begun too high piles up seconds to fill them.
         """
-        top = self.voicing.top
+        top, left = self.voicing.top, self.voicing.left
+        if left is not None and self._begins_bar and self._up >= UP:
+            return min(high, left)
         if top is not None:
             high = min(high, top, max((*tops[-RECENT:], top - LEAP)) + LEAP)
         return high - SPACING * max(0, self.missing - 1)
