@@ -11,7 +11,7 @@ likely too, only less so than the composer's own.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,9 @@ class Pairs:
     """Windows of pieces, and what a composer wrote in their place.
 
     Attributes:
-        real, made: tokens int64 [N, T], padded at the end; the first `prompt` of a row are the same.
-        prompt: int64 [N].
-        controls: of each row.
+        real, made: tokens int64 [N, T], padded at the end.
+        prompt: int64 [N], how many tokens at the beginning of a row were given.
+        controls: of each row of `real`, then of `made`.
         before: float32 [N, 2], nats of what follows the prompt in `real` and `made` by the composer that wrote; None
             until they are measured.
     """
@@ -62,15 +62,12 @@ class Pairs:
     def rows(self, chosen: np.ndarray) -> tuple[Tensor, list[PrefixControls], Tensor]:
         """Real ones, then made ones: tokens int64 [2 * n, T], controls, prompts."""
         tokens = np.concatenate([self.real[chosen], self.made[chosen]])
-        controls = [self.controls[row] for row in chosen]
-        return torch.from_numpy(tokens), controls * 2, torch.from_numpy(np.tile(self.prompt[chosen], 2))
+        controls = [self.controls[row] for row in (*chosen, *chosen + len(self))]
+        return torch.from_numpy(tokens), controls, torch.from_numpy(np.tile(self.prompt[chosen], 2))
 
     def save(self, path: Path) -> None:
         """Write all into an npz file."""
-        fields = [[c.style, c.mode, c.tempo, c.density] for c in self.controls]
-        most = max(len(c.programs) for c in self.controls)
-        programs = [[*c.programs, *[-1] * (most - len(c.programs))] for c in self.controls]
-        arrays: dict[str, Any] = {"prompt": self.prompt, "fields": fields, "programs": programs}
+        arrays: dict[str, Any] = {"prompt": self.prompt, "controls": as_rows(self.controls)}
         arrays |= {} if self.before is None else {"before": self.before}
         np.savez(path, real=self.real.astype(np.int16), made=self.made.astype(np.int16), **arrays)
 
@@ -78,13 +75,24 @@ class Pairs:
     def load(cls, path: Path) -> Pairs:
         """As `save` writes them."""
         arrays = np.load(path)
-        rows = zip(arrays["fields"].tolist(), arrays["programs"].tolist(), strict=True)
-        controls = [
-            PrefixControls(style, mode, tempo, density, tuple(p for p in programs if p >= 0))
-            for (style, mode, tempo, density), programs in rows
-        ]
         real, made = (arrays[name].astype(np.int64) for name in ("real", "made"))
-        return cls(real, made, arrays["prompt"], controls, arrays.get("before"))
+        return cls(real, made, arrays["prompt"], from_rows(arrays["controls"]), arrays.get("before"))
+
+
+def as_rows(controls: Sequence[PrefixControls]) -> np.ndarray:
+    """int64 [N, 4 + P]: style, mode, tempo, density and the programs, then -1."""
+    most = max(len(c.programs) for c in controls)
+    return np.array(
+        [[c.style, c.mode, c.tempo, c.density, *c.programs, *[-1] * (most - len(c.programs))] for c in controls]
+    )
+
+
+def from_rows(rows: np.ndarray) -> list[PrefixControls]:
+    """As `as_rows` wrote them."""
+    return [
+        PrefixControls(style, mode, tempo, density, tuple(program for program in programs if program >= 0))
+        for style, mode, tempo, density, *programs in rows.tolist()
+    ]
 
 
 def following_kinds(cache: Path) -> Tensor:
@@ -187,19 +195,41 @@ def draw_pairs(model: Composer, windows: Windows, follows: Tensor, count: int, r
         made = go_on(model, real, controls, prompt, follows, int(random.integers(2**31)))
         pad = score_tokens().pad
         long = [i for i in range(len(made)) if all((side[i] != pad).sum() > prompt + FEWEST for side in (real, made))]
-        pairs = Pairs(real.numpy(), made.numpy(), np.full(len(made), prompt), controls)
-        found.append(_of_rows(pairs, long))
+        each = [controls[row] for row in long]
+        found.append(Pairs(real.numpy()[long], made.numpy()[long], np.full(len(long), prompt), each * 2))
         report(sum(map(len, found)))
     return Pairs(
         np.concatenate([each.real for each in found]),
         np.concatenate([each.made for each in found]),
         np.concatenate([each.prompt for each in found]),
-        [controls for each in found for controls in each.controls],
+        [c for side in (0, 1) for each in found for c in each.controls[side * len(each) : (side + 1) * len(each)]],
     )
 
 
-def _of_rows(pairs: Pairs, rows: list[int]) -> Pairs:
-    return Pairs(pairs.real[rows], pairs.made[rows], pairs.prompt[rows], [pairs.controls[row] for row in rows])
+def song_pairs(path: Path, windows: Windows) -> Pairs:
+    """Pairs of the pieces of `windows` and of songs that are their twins: their beginnings, and their ends where one of
+    the two is longer than a window. `path` is an npz that `benchmarks/twins.py` writes.
+    """
+    arrays = np.load(path)
+    pieces = {str(windows.files[piece]): int(piece) for piece in windows.chosen}
+    songs = np.split(arrays["tokens"].astype(np.int64), arrays["ends"][:-1])
+    real, made = list[tuple[np.ndarray, PrefixControls]](), list[tuple[np.ndarray, PrefixControls]]()
+    for name, song in zip(arrays["files"].tolist(), songs, strict=True):
+        if name not in pieces:
+            continue
+        piece, length = pieces[name], windows.length
+        first, end = int(windows.starts[piece]), int(windows.ends[piece])
+        density = float(windows.is_pitch[song].sum() / max(score_tokens().quarters(song)[-1], 1.0))
+        spans = [(first, song[:length]), (max(first, end - length), song[-length:])]
+        for start, window in spans if max(end - first, len(song)) > length else spans[:1]:
+            real.append(windows.row(piece, start, min(start + length, end)))
+            made.append(windows.row_of(piece, window, density))
+    return Pairs(
+        np.stack([row for row, _ in real]),
+        np.stack([row for row, _ in made]),
+        np.ones(len(real), dtype=np.int64),
+        [controls for _, controls in (*real, *made)],
+    )
 
 
 class SelfPlay(Run):
@@ -277,7 +307,8 @@ def main() -> None:
     parser.add_argument("scores", type=Path, help="folder with index.tsv and the MIDI files it names")
     parser.add_argument("--begin", type=Path, required=True, help="the composer's checkpoint folder")
     parser.add_argument("--out", type=Path, default=Path("runs/self-play"), help="pairs, checkpoints, log and curves")
-    parser.add_argument("--pairs", type=int, default=1680, help="how many the composer writes")
+    parser.add_argument("--pairs", type=int, default=1680, help="how many the composer writes, going on from pieces")
+    parser.add_argument("--songs", type=Path, help="songs to learn from instead, which `benchmarks/twins.py` wrote")
     parser.add_argument("--minutes", type=float, default=20.0, help="training time in all, of the processor")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--muon-rate", type=float, default=0.001, help="of the matrices")
@@ -312,7 +343,9 @@ def _pairs(args: argparse.Namespace, cache: Path, spec: TrainSpec) -> tuple[Pair
         run, follows = Run(cache, args.out, spec, 1.0, args.begin), following_kinds(cache)
         sides = (run.train, args.pairs), (run.held_out, HELD_OUT_PAIRS)
         for path, (windows, count) in zip(paths, sides, strict=True):
-            if not path.exists():
+            if args.songs is not None:
+                song_pairs(args.songs, windows).save(path)
+            elif not path.exists():
                 draw_pairs(run.model, windows, follows, count, _progress(f"drawing {path.stem}")).save(path)
     return Pairs.load(paths[0]), Pairs.load(paths[1])
 

@@ -195,7 +195,7 @@ class ScoreGrammar:
     def lean(self, logits: torch.Tensor) -> None:
         """Change logits [1, V] in place where notes are written (`leaning`)."""
         part = self._parts.get(self._program)
-        goal = self._rhythm.goal if self._rhythm is not None else None
+        goal = self._rhythm.goal(self._chord) if self._rhythm is not None else None
         if goal is not None:
             logits[0, goal] += MOVED
         if self._forced or self._known or part is None:

@@ -23,7 +23,8 @@ class Rhythm:
     Args:
         tokens: the vocabulary.
         body: the earlier bar's tokens after its head.
-        motif: the steps of a scale by which its notes and chords are to be higher; None: they are to be the same.
+        motif: the steps of a scale by which its notes and chords are to be higher; None: they are to be the same, but
+            for notes that are not in the chord that this bar has in their place.
         chords: whether chords are drawn where it has them; otherwise they are known.
     """
 
@@ -56,14 +57,14 @@ class Rhythm:
             count += 1
         return count
 
-    @property
-    def goal(self) -> int | None:
-        """The token of the next note or chord as it is to be; None where anything may come."""
+    def goal(self, chord: Chord | None) -> int | None:
+        """The token of the next note or chord as it is to be, under a chord; None where anything may come."""
         token, motif, tokens = self.next, self._motif, self._tokens
         if token is None or (token not in tokens.pitches and token not in tokens.chords):
             return None
         if motif is None:
-            return token
+            stays = chord is None or token in tokens.chords or tokens.pitches[token] % 12 in chord.pitch_classes
+            return token if stays else None
         if motif.steps is None:
             return None
         if token in tokens.pitches:

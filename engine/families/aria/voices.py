@@ -45,7 +45,7 @@ class Voices:
         self.voicing, self._fewest = voicing, voicing.at_bars
         self._at = 0.0
         self._ends: dict[int, float] = {}  # pitch -> quarter
-        self._down, self._up = DOWN, UP  # notes since one of the right hand, and of the left
+        self._down, self._up = DOWN, 0  # notes since one of the right hand, and of the left
         self._begins_bar = True
 
     def move(self, quarter: float, begins_bar: bool) -> None:

@@ -13,7 +13,7 @@ from clavilux.families.aria.controls import resolve
 from clavilux.families.aria.form import plan_bars
 from clavilux.families.aria.formats import RemiFormat, Task
 from clavilux.families.aria.grammar import Part, ScoreGrammar
-from clavilux.families.aria.leaning import part_leaning, pitch_leaning, return_leaning, sequence_leaning
+from clavilux.families.aria.leaning import mixed, part_leaning, pitch_leaning, return_leaning, sequence_leaning
 from clavilux.families.aria.parts import parts_of
 from clavilux.families.aria.prompt import parse_prompt
 from clavilux.families.aria.upbeats import KINDS, upbeat_of
@@ -75,6 +75,28 @@ def test_a_melody_leans_to_sequences():
     assert leaning_of(bar, [5], [5], [91, 62, 1]) == leaning_of([91, 62, 1]) == set()
     twice = sequence_leaning([bar, bar, [91, 62, 1, 64]], pitches, chords)
     assert twice == {1: 2 * leaning.SEQUENCE}
+
+
+@pytest.mark.parametrize(
+    ("onsets", "places"),
+    [
+        ([], []), ([0], []), ([0, 6], []), ([0, 3], [4, 8]), ([9], [4, 8]), ([0, 8], [3, 9]), ([3, 9, 12], []),
+        ([4, 24, 27], [28, 32]), ([0, 3, 4], [4, 8, 3, 9]),
+    ],
+)  # fmt: skip
+def test_a_beat_has_sixteenths_or_triplets(onsets, places):
+    assert mixed(onsets) == places
+
+
+def test_the_other_notes_of_a_triplet_are_likelier_than_sixteenths():
+    tokens = score_tokens()
+    grammar = grammar_after(FIDDLE, [])
+    for name in ("Pitch_60", "Duration_0.4.12", "Position_4", "Program_40", "Pitch_62", "Duration_0.4.12"):
+        grammar.advance(torch.tensor([tokens.ids[name]]))
+    logits = torch.zeros(1, len(tokens))
+    grammar.lean(logits)
+    lower = {tokens.names[i] for i in (logits[0] <= -leaning.MIXED).nonzero()[:, 0].tolist()}
+    assert lower == {"Position_3", "Position_9"}
 
 
 def grammar_after(part, pitches):

@@ -13,7 +13,7 @@ from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.form import plan_form
 from clavilux.families.aria.form_names import read_form
 from clavilux.families.aria.grammar import Part, ScoreGrammar
-from clavilux.families.aria.motifs import moved_chord, moved_pitch
+from clavilux.families.aria.motifs import Rhythm, moved_chord, moved_pitch
 from clavilux.families.aria.phrases import BARS, PhraseBar, counted, read_phrase
 from clavilux.families.aria.usual_forms import UsualForm, usual_form
 
@@ -34,6 +34,23 @@ def phrased(phrase, *, key=KEYS[0], metre=(4, 4), form="AB", chords=None, seed=1
     own = UsualForm("AB", phrases=((1.0, phrase),))
     parts = read_form(form).sections(8 * len(form))
     return plan_form(parts, metre, key, seed=seed, own=own, ends_at=0.0, chords=chords)
+
+
+def test_notes_that_a_bar_has_again_stay_in_its_own_chord():
+    tokens = score_tokens()
+    body = [
+        tokens.ids[n] for n in ("Program_40", "Pitch_69", "Duration_1.0.12", "Position_12", "Program_40", "Pitch_67")
+    ]
+    under = {name: Rhythm(tokens, body, None, chords=False) for name in ("D", "G")}
+    found = {}
+    for name, rhythm in under.items():
+        chord, found[name] = Chord.parse(name), []
+        for token in body:
+            goal = rhythm.goal(chord)
+            found[name].append(goal if goal is None else tokens.names[goal])
+            rhythm.advance(tokens.kinds[token])
+    assert found["D"] == [None, "Pitch_69", None, None, None, None]
+    assert found["G"] == [None, None, None, None, None, "Pitch_67"]
 
 
 def walk(seed, bars, parts, leans=True):

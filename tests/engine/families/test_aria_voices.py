@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clavilux.families.aria.ending import Ending
-from clavilux.families.aria.voices import HYMN, KEYBOARD, LEAP, SPACING, Voices, Voicing
+from clavilux.families.aria.voices import ACCOMPANIST, DOWN, HYMN, KEYBOARD, LEAP, SPACING, UP, Voices, Voicing
 from tests.helpers.drawn_songs import begin, finished
 
 pytestmark = pytest.mark.usefixtures("silent")
@@ -41,6 +41,30 @@ def test_hands_may_rest_and_go_anywhere():
     assert voices.highest([60], 96) == 96 - SPACING
     voices.move(1.0, begins_bar=False)
     assert voices.missing == 0 and voices.highest([60], 96) == 96
+
+
+@pytest.mark.parametrize(
+    ("pitch", "most", "lows", "highs"), [(72, UP, 36, ACCOMPANIST.left), (48, DOWN, ACCOMPANIST.right, 96)]
+)
+def test_a_hand_that_was_missing_comes_where_a_bar_begins(pitch, most, lows, highs):
+    voices = Voices(ACCOMPANIST)
+    voices.begin(58, 1.0)  # either hand's
+    for at in range(most):
+        voices.move(at, begins_bar=True)
+        assert voices.highest([], 96) == 96 and voices.lowest(36) == 36 and voices.missing == 0
+        voices.begin(pitch, at + 1.0)
+    voices.move(most, begins_bar=False)
+    assert voices.highest([], 96) == 96 and voices.lowest(36) == 36
+    voices.move(most + 1, begins_bar=True)
+    assert voices.highest([], 96) == highs and voices.lowest(36) == lows
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_who_accompanies_a_singer_has_two_hands(aria, seed):
+    score = finished(begin(aria, "art song for voice and piano", seed=seed, bars=12), seed).score
+    piano, voice = (score.notes[score.notes["program"] == program]["pitch"] for program in (0, 52))
+    assert (piano <= ACCOMPANIST.left).mean() > 0.1 and (piano >= ACCOMPANIST.right).mean() > 0.1
+    assert voice.min() >= 55 and voice.max() <= 84
 
 
 def test_as_many_voices_end_under_a_root():

@@ -11,7 +11,7 @@ import clavilux
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.training import composer
 from clavilux.training.composer import FORCED_KINDS, TrainSpec, average, export
-from clavilux.training.self_play import Heads, Pairs, SelfPlay, draw_pairs, following_kinds, go_on
+from clavilux.training.self_play import Heads, Pairs, SelfPlay, draw_pairs, following_kinds, go_on, song_pairs
 
 SMALL = TrainSpec(context=128, batch=4, muon_rate=0.02, adam_rate=0.02)
 
@@ -68,6 +68,26 @@ def test_kinds_follow_as_they_do_in_pieces(cache):
     assert not follows[bar].any()  # a head follows, which nobody draws
     length = next(i for i, name in enumerate(vocabulary.names) if name.startswith("Duration_0.6"))
     assert {vocabulary.kinds[i] for i in follows[length].nonzero()[:, 0]} == {"Bar", "Position"}
+
+
+def test_songs_are_paired_with_their_pieces(cache, begin, tmp_path):
+    run = composer.Run(cache, tmp_path, SMALL, 1.0, begin)
+    arrays = np.load(cache)
+    pieces = dict(zip(arrays["files"].tolist(), np.split(arrays["tokens"], arrays["ends"][:-1]), strict=True))
+    twins = {"3.mid": pieces["4.mid"], "0.mid": pieces["4.mid"], "5.mid": pieces["4.mid"][:20]}
+    ends = np.cumsum([len(tokens) for tokens in twins.values()])
+    np.savez(tmp_path / "twins.npz", tokens=np.concatenate(list(twins.values())), ends=ends, files=list(twins))
+    found = song_pairs(tmp_path / "twins.npz", run.train)
+    assert len(found) == 4 and len(found.controls) == 8 and set(found.prompt) == {1}  # of two, beginnings and ends
+    pad = score_tokens().pad
+    length = run.train.length
+    for row, (song, piece) in enumerate([("3.mid", "3.mid")] * 2 + [("5.mid", "5.mid")] * 2):
+        span = slice(length) if row % 2 == 0 else slice(-length, None)
+        for tokens, whole in ((found.made[row], twins[song]), (found.real[row], pieces[piece])):
+            own = tokens[tokens != pad]
+            programs = np.isin(score_tokens().kinds, ("Program",))[own]
+            assert np.array_equal(own[~programs], whole[span][~programs])  # others may play it
+    assert len(song_pairs(tmp_path / "twins.npz", run.held_out)) == 2
 
 
 def test_it_learns_to_tell_and_keeps_its_files(cache, begin, tmp_path):
