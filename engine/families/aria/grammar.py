@@ -34,8 +34,7 @@ _NO_PROGRAM = -1  # before a bar's first Program token
 @dataclass(frozen=True)
 class Part:
     """One part of the ensemble: the program it is written as, its pitches (low, high) in written pitch, how many notes
-    it may begin at once, whether it is a melody by itself, of which one note ends before the next one begins, and of
-    what voices it is; None for any.
+    it may begin at once, whether it is a melody by itself, and of what voices it is; None for any.
     """
 
     program: int
@@ -44,6 +43,11 @@ class Part:
     most_notes: int
     leads: bool = False
     voicing: Voicing | None = None
+
+    @property
+    def is_line(self) -> bool:
+        """Whether one note ends before the next one begins."""
+        return self.leads or self.most_notes == 1
 
 
 class ScoreGrammar:
@@ -85,8 +89,7 @@ class ScoreGrammar:
         self._tops: dict[int, list[int]] = {program: [] for program in self._all}  # the highest drawn at each onset
         self._hands = {part.program: Voices(part.voicing) for part in parts if part.voicing is not None}
         self._silent = dict.fromkeys(self._all, 0)  # bars since each part played
-        melodies = {part.program for part in parts if part.leads}
-        self._sounding = Sounding(tokens, melodies, self._hands)
+        self._sounding = Sounding(tokens, {part.program for part in parts if part.is_line}, self._hands)
         self._chord: Chord | None = None
         self.done = False
         self._open_bar(tempo)
@@ -116,8 +119,7 @@ class ScoreGrammar:
         self._ending = Ending.of(bar, 3 * self._unit, next(iter(self._all)))
         if self._ending is not None:
             self._latest = self._ending.at
-            alone = sum(part.most_notes for part in self._parts.values()) < 2
-            if alone:  # its one note is the melody's
+            if sum(part.most_notes for part in self._parts.values()) < 2:  # its one note is the melody's
                 self._bass_at.pop(self._ending.at, None)
             elif self._ending.root is not None:
                 self._bass_at.setdefault(self._ending.at, self._ending.root)
@@ -313,7 +315,7 @@ class ScoreGrammar:
         """Lengths that end with the piece at the latest, or before its last notes begin; of those the longest."""
         here = self._position / 3 / self._unit
         quarters_left = self._quarters_left - here
-        if self._all[self._program].leads and not self._ends_here():
+        if self._all[self._program].is_line and not self._ends_here():
             quarters_left = min(quarters_left, self._line_left - here)
             basses = [position for position in self._bass_at if position > self._position]
             quarters_left = min([quarters_left, *(at / 3 / self._unit - here for at in basses)])
@@ -368,8 +370,7 @@ class ScoreGrammar:
             )
             if part and plays and max(self._lowest, self._floor) <= part.high:
                 self._allow_pitches()
-            waits = self._ending is not None and not self._ends_here()
-            others = self._parts if waits else self._entering or self._parts
+            others = self._parts if self._ending and not self._ends_here() else self._entering or self._parts
             room = 11 if self._bars[self._index].section == "last" else 0  # an octave, which holds the chord's notes
             for program in others:
                 reaches = self._parts[program].high >= self._floor + room
@@ -395,5 +396,5 @@ class ScoreGrammar:
             if begins or position == until or (self._free and position % 12 == 0):
                 mask[self._position_ids[place]] = True
         whole = not self._due and sounding >= self._positions[-1]
-        if whole and self._notes and (self._ending is None or self._ends_here()):
+        if whole and (self._notes or not mask.any()) and (self._ending is None or self._ends_here()):
             mask[self._bar_id] = True

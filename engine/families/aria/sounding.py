@@ -16,12 +16,12 @@ class Sounding:
 
     Args:
         tokens: the vocabulary.
-        melodies: the programs of melodies, of which one note ends before the next one begins.
+        lines: the programs of parts of which one note ends before the next one begins.
         voices: program -> its voices, which are told of its notes.
     """
 
-    def __init__(self, tokens: ScoreTokens, melodies: Collection[int], voices: Mapping[int, Voices]) -> None:
-        self._tokens, self._melodies, self._voices = tokens, melodies, voices
+    def __init__(self, tokens: ScoreTokens, lines: Collection[int], voices: Mapping[int, Voices]) -> None:
+        self._tokens, self._lines, self._voices = tokens, lines, voices
         self._begun, self._unit = 0.0, 4
         self.onsets: list[int] = []
         self._position = self._program = self._pitch = 0  # that came last
@@ -59,6 +59,6 @@ class Sounding:
         return [pitch for pitch, end in self._pitches.items() if end > here + 1e-6]
 
     def is_free(self, program: int, position: int) -> bool:
-        """Whether a part may begin a note at a position of the bar: a melody's last one is over."""
+        """Whether a part may begin a note at a position of the bar: a line's last one is over."""
         begins = self._begun + position / 3 / self._unit
-        return program not in self._melodies or self._ends.get(program, 0.0) <= begins + 1e-6
+        return program not in self._lines or self._ends.get(program, 0.0) <= begins + 1e-6

@@ -64,7 +64,15 @@ def test_who_accompanies_a_singer_has_two_hands(aria, seed):
     score = finished(begin(aria, "art song for voice and piano", seed=seed, bars=12), seed).score
     piano, voice = (score.notes[score.notes["program"] == program]["pitch"] for program in (0, 52))
     assert (piano <= ACCOMPANIST.left).mean() > 0.1 and (piano >= ACCOMPANIST.right).mean() > 0.1
-    assert voice.min() >= 55 and voice.max() <= 84
+    assert voice.min() >= 58 and voice.max() <= 81
+
+
+@pytest.mark.parametrize("prompt", ["art song for voice and piano", "string trio", "flute and oboe duet"])
+def test_who_plays_one_note_at_a_time_ends_it_before_the_next(aria, prompt):
+    score = finished(begin(aria, prompt, seed=4, bars=12, anything=True), 4).score
+    for program in np.setdiff1d(score.notes["program"], 0):
+        own = score.notes[score.notes["program"] == program]
+        assert (own["start"][1:] >= own["start"][:-1] + own["duration"][:-1] - 1e-6).all()
 
 
 def test_as_many_voices_end_under_a_root():
