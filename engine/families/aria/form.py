@@ -7,7 +7,6 @@ Every composer and every band follows the same `Bar`s. Knows bars, sections and 
 from __future__ import annotations
 
 import itertools
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -17,11 +16,9 @@ from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.lead_sheet import LeadSheet, SheetSection
 from clavilux.audio.score import Events, bar_quarters
 from clavilux.audio.sections import PHRASE
+from clavilux.families.aria.cadences import Close, Placed, cadence
 from clavilux.families.aria.form_names import FormPart
-
-Metre = tuple[int, int]
-Placed = tuple[tuple[float, Chord], ...]  # (quarters from the bar's start, chord)
-_CADENCE_BARS = 4  # of a section whose last bar but one is planned too
+from clavilux.families.aria.styles import Metre
 
 
 @dataclass(frozen=True)
@@ -136,6 +133,9 @@ class OwnForm(Protocol):
     def plans_cadence(self, name: str, seed: int) -> bool:
         """Whether the chords of a part's last bar but one are planned."""
 
+    def close(self, name: str, seed: int) -> Close:
+        """On what a part ends that neither leads back nor ends the piece."""
+
 
 def plan_form(
     parts: Sequence[FormPart],
@@ -153,11 +153,10 @@ def plan_form(
 
     A part that returns does so note for note; one that is varied returns with its chords alone. Asked `chords`
     begin anew with each part, and come round in it. Without them the composer chooses the chords but at the ends of
-    parts: a part that is repeated at once ends on the dominant the first time and on the tonic the second, a middle
-    part that leads back ends on the dominant, the others on the tonic, after a dominant. The last bar ends the
-    piece, so it is never another one again. `own` says what the kind of music has by itself; `ends_at` is the share
-    of the last bar after which the last notes begin, None leaves that to the composer; with `upbeat_after` they
-    leave room for an upbeat.
+    parts: a middle part that leads back ends on the dominant, the last part on the tonic, the others as `own` says,
+    or else "open" (`Close`); on the tonic they come after a dominant. The last bar ends the piece, so it is never
+    another one again. `own` says what the kind of music has by itself; `ends_at` is the share of the last bar after
+    which the last notes begin, None leaves that to the composer; with `upbeat_after` they leave room for an upbeat.
     """
     names = sections_of(sum(part.bars or 0 for part in parts), opens=not continues)
     bars: list[Bar] = []
@@ -170,8 +169,9 @@ def plan_form(
         for number in range(part.bars):
             if chords is None:
                 named = again[number][0]
+                close = own.close(named, seed) if own else "open"
                 planned = own is None or own.plans_cadence(named, seed)
-                asked = _cadence(parts, place, number, metre, key, f"{seed}:cadence:{named}" if planned else None)
+                asked = cadence(parts, place, number, metre, key, close, f"{seed}:cadence:{named}" if planned else None)
             else:
                 asked = _asked(chords, number, metre)
             bars.append(
@@ -367,32 +367,3 @@ def _chords_of(section: SheetSection, sounding: Chord) -> Iterator[tuple[Metre, 
             chords = ((0.0, sounding), *chords)
         sounding = chords[-1][1]
         yield bar.metre, None if leaves else chords
-
-
-def _cadence(
-    parts: Sequence[FormPart], place: int, number: int, metre: Metre, key: Key, seed: str | None
-) -> Placed | None:
-    """The chords of a bar that ends a part, or leads to its end where there is a `seed`; None for the others."""
-    part = parts[place]
-    assert part.bars is not None, "`Form.sections` says how many"
-    minor = key.mode == "minor"
-    dominant = Chord((key.tonic + 7) % 12, "maj")
-    leads_back = _leads_back(parts, part.name)
-    if number + 1 == part.bars:
-        again = place + 1 < len(parts) and parts[place + 1].name == part.name and part.bars >= _CADENCE_BARS
-        return ((0.0, dominant if again or leads_back else key.home),)
-    if seed is None or number + 2 < part.bars or part.bars < _CADENCE_BARS or leads_back:
-        return None
-    fourth = Chord((key.tonic + 5) % 12, "min" if minor else "maj")
-    second = Chord((key.tonic + 2) % 12, "hdim7" if minor else "min")
-    before: tuple[Chord, ...] = random.Random(seed).choice(((), (fourth,), (second,)))
-    chords = (*before, Chord(dominant.root, "7"))
-    return tuple(zip(spread(len(chords), metre), chords, strict=True))
-
-
-def _leads_back(parts: Sequence[FormPart], name: str) -> bool:
-    """Whether a part is a middle one: an earlier part follows its first time, and it does not end the piece."""
-    names = [part.name for part in parts]
-    first = names.index(name)
-    middle = name == "bridge" or len(name) == 1
-    return middle and names[-1] != name and names[first + 1] in names[:first]

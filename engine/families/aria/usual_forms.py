@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from clavilux.families.aria.cadences import Close
 from clavilux.families.aria.form_names import Form, FormPart
 from clavilux.families.aria.phrases import BARS as WHOLE
 from clavilux.families.aria.phrases import PhraseBar, counted, read_phrase
@@ -44,6 +45,7 @@ class UsualForm:
         rhymes: (weight, bars): how many of the last bars of a part are those of the first part, as tunes have it.
         anew: (weight, bars): how many of the last bars of a part that returns have other notes.
         cadences: the share of parts whose last bar but one is planned; a tune's leads to its end in many ways.
+        closes: (weight, on what a part ends); those of collections' tunes do so on the tonic both times.
         breaths: the shares of fourth and of eighth bars in whose second half the melody rests.
         ends_at: share of the last bar after which the last notes begin.
         ends: (weight, share): other such shares, beside `ends_at` of weight 1.
@@ -61,6 +63,7 @@ class UsualForm:
     rhymes: tuple[tuple[float, int], ...] = ()
     anew: tuple[tuple[float, int], ...] = ()
     cadences: float = 1.0
+    closes: tuple[tuple[float, Close], ...] = ((1.0, "open"),)
     breaths: tuple[float, float] = (0.0, 0.0)
     ends_at: float = 0.0
     ends: tuple[tuple[float, float], ...] = ()
@@ -129,6 +132,10 @@ class UsualForm:
         """Whether the chords of the last bar but one of a part are planned."""
         return draw(seed, f"planned:{name}") < self.cadences
 
+    def close(self, name: str, seed: int) -> Close:
+        """On what a part ends that neither leads back nor ends the piece."""
+        return _drawn(self.closes, seed, f"closes:{name}")
+
     def _phrase(self, name: str, bars: int, seed: int) -> list[PhraseBar]:
         """What the bars of a part have of each other, eight by eight."""
         if not self.phrases:
@@ -183,17 +190,34 @@ _AIR = ((6, "12345678"), (2, "12341278"), (1, "12341238"), (1, "12345634"))
 _RHYMES = ((65, 0), (20, 1), (11, 2), (4, 3))
 _JIG_RHYMES = ((38, 0), (29, 1), (23, 2), (6, 3), (4, 4))
 _ANEW = ((1, 0), (3, 1), (2, 2), (4, 4))
+# Every eighth bar ends on the tonic in 0.8 of tunes, in half of Polish dances and of hymns, in a third of other music;
+# on the dominant in 0.05, 0.3, 0.3 and 0.3, and else anywhere.
+_TUNES_CLOSE: tuple[tuple[float, Close], ...] = ((75, "home"), (20, "free"), (5, "open"))
+_DANCES_CLOSE: tuple[tuple[float, Close], ...] = ((30, "home"), (30, "open"), (20, "dominant"), (20, "free"))
+_OTHERS_CLOSE: tuple[tuple[float, Close], ...] = ((20, "home"), (15, "dominant"), (65, "free"))
+_HYMNS_CLOSE: tuple[tuple[float, Close], ...] = ((40, "home"), (25, "dominant"), (35, "free"))
 
-_JIG = UsualForm("AABB", dances=True, phrases=_TUNE, rhymes=_JIG_RHYMES, cadences=0.15, ends_at=1 / 2, upbeat_after=1.0)
+_JIG = UsualForm(
+    "AABB",
+    dances=True,
+    phrases=_TUNE,
+    rhymes=_JIG_RHYMES,
+    cadences=0.15,
+    closes=_TUNES_CLOSE,
+    ends_at=1 / 2,
+    upbeat_after=1.0,
+)
 _HORNPIPE = replace(_JIG, rhymes=_RHYMES)
 _REEL = replace(_HORNPIPE, phrases=counted("reel", signs=""), ends_at=3 / 4, ends=((0.4, 1 / 2),))
-_WALTZES = UsualForm("AABB", more="CCAABB", dances=True, phrases=_WALTZ, upbeat_after=0.6)
+_WALTZES = UsualForm("AABB", more="CCAABB", dances=True, phrases=_WALTZ, closes=_DANCES_CLOSE, upbeat_after=0.6)
 _POLISH = replace(_WALTZES, ends_at=1 / 3, upbeat_after=0.3)
 _SONG = UsualForm("AABA", part=4, more="BA", anew=_ANEW)
 _SUITE = UsualForm("AABB", part=4, dances=True)
 _THREE = UsualForm("ABA", more="CABA", anew=_ANEW)
-_NEW_PARTS = UsualForm("ABCD", decides=False, anew=_ANEW, cadences=0.75)
-_HYMN = UsualForm("ABCD", part=4, others=((0.5, "AABA"), (0.5, "AABC"), (0.25, "ABAC")), anew=_ANEW)
+_NEW_PARTS = UsualForm("ABCD", decides=False, anew=_ANEW, cadences=0.75, closes=_OTHERS_CLOSE)
+_HYMN = UsualForm(
+    "ABCD", part=4, others=((0.5, "AABA"), (0.5, "AABC"), (0.25, "ABAC")), anew=_ANEW, closes=_HYMNS_CLOSE
+)
 
 SONG = "song"  # the style of melodies under a band's chords, or of songs that nobody accompanies
 # By the name of the kind; None for music that goes on without parts that return.
@@ -205,20 +229,29 @@ _OF_KINDS: dict[str, UsualForm | None] = {
     "mazurka": replace(_POLISH, phrases=counted("mazurka", signs="+-"), breaths=(0.13, 0.38)),
     "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=counted("polonaise", signs="+-")),
     "minuet": replace(_POLISH, phrases=(), ends_at=2 / 3, ends=((0.6, 1 / 3), (0.4, 0.0)), upbeat_after=0.7),
-    "air": UsualForm("AB", more="CD", dances=True, phrases=_AIR, rhymes=_RHYMES, cadences=0.15, ends=((1, 1 / 2),),
-        upbeat_after=0.8),
+    "air": UsualForm("AB", more="CD", dances=True, phrases=_AIR, rhymes=_RHYMES, cadences=0.15, closes=_TUNES_CLOSE,
+        ends=((1, 1 / 2),), upbeat_after=0.8),
     "lullaby": _SONG, "hymn": _HYMN, "foxtrot": UsualForm("AABA", more="BA"), "wedding march": _SONG,
     "funeral march": replace(_THREE, part=4), "passacaglia": UsualForm("Aaaa", part=4),
     "sarabande": _SUITE, "allemande": _SUITE, "courante": UsualForm("AABB", dances=True), "siciliana": _SUITE,
     "gavotte": UsualForm("AABB", dances=True, ends_at=1 / 2), "bourree": UsualForm("AABB", dances=True, ends_at=1 / 2),
-    "gigue": replace(_JIG, rhymes=(), cadences=1.0), "pavane": UsualForm("AABBCC", part=4, dances=True),
+    "gigue": replace(_JIG, rhymes=(), cadences=1.0, closes=_DANCES_CLOSE),
+    "pavane": UsualForm("AABBCC", part=4, dances=True),
     "galliard": UsualForm("AABBCC", part=4, dances=True), "saltarello": _JIG, "tango": UsualForm("AABB"),
     "bolero": _THREE, "barcarolle": replace(_THREE, part=4), "nocturne": replace(_THREE, part=4),
     "scherzo": _THREE, "etude": None, "fugue": None, "requiem": None,
 }  # fmt: skip
 _OF_STYLES: dict[str, UsualForm] = {
     "folk": replace(_JIG, rhymes=_RHYMES, ends_at=0.0, upbeat_after=0.6),
-    "march": UsualForm("AABB", more="CCAABB", dances=True, phrases=counted("march"), ends_at=1 / 2, upbeat_after=0.7),
+    "march": UsualForm(
+        "AABB",
+        more="CCAABB",
+        dances=True,
+        phrases=counted("march"),
+        closes=_DANCES_CLOSE,
+        ends_at=1 / 2,
+        upbeat_after=0.7,
+    ),
     "chorale": UsualForm("AABC", part=4),
     "ragtime": UsualForm("AABBA", more="CCDD", dances=True, ends_at=1 / 2, upbeat_after=0.9),
     "baroque": replace(_NEW_PARTS, others=((0.3, "AABB"),), phrases=counted("baroque")),
@@ -236,6 +269,7 @@ _OF_STYLES: dict[str, UsualForm] = {
         others=((5, "ABCD"), (0.5, "AABC")),
         decides=False,
         cadences=0.75,
+        closes=_OTHERS_CLOSE,
         phrases=counted("classical", "orchestral"),
     ),
     "romantic": replace(
@@ -243,9 +277,12 @@ _OF_STYLES: dict[str, UsualForm] = {
         others=((2, "ABCD"), (1, "AABC"), (0.5, "ABAC")),
         decides=False,
         cadences=0.75,
+        closes=_OTHERS_CLOSE,
         phrases=counted("romantic"),
     ),
-    "quartet": replace(_THREE, others=((9, "ABCD"),), decides=False, cadences=0.75, phrases=counted("quartet")),
+    "quartet": replace(
+        _THREE, others=((9, "ABCD"),), decides=False, cadences=0.75, closes=_OTHERS_CLOSE, phrases=counted("quartet")
+    ),
 }
 
 
