@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -28,8 +28,8 @@ from clavilux.families.aria.family import Composer
 from clavilux.families.aria.formats import vocabulary_hash
 from clavilux.families.aria.prefix import PREFIX_LENGTH, PrefixControls, tempo_bin
 from clavilux.training import token_data
+from clavilux.training.composer_files import begin_with
 from clavilux.training.image_dataset import Clock, autocast, save_state, train_loop
-from clavilux.training.labels import STYLE_OF_LABEL
 from clavilux.training.muon import optimizers_of
 from clavilux.training.token_data import STYLE_NAMES
 
@@ -57,22 +57,6 @@ class TrainSpec:
     weight_decay: float = 0.02
     warmup_share: float = 0.02
     seed: int = 0
-
-
-def begin_with(folder: Path) -> dict[str, Tensor]:
-    """The weights of a checkpoint with as many layers, for the styles here: one that it does not know begins as the
-    style that it belongs to, and as no style where there is none.
-    """
-    weights = load_file(folder / "model.safetensors")
-    known = json.loads((folder / "config.json").read_text(encoding="utf-8"))["styles"]
-    rows = [known.index(n) if n in known else len(known) for n in (_nearest(name, known) for name in STYLE_NAMES)]
-    table = weights["conditioner.style.weight"]
-    weights["conditioner.style.weight"] = table[[*rows, len(known)]]
-    return {name: tensor.float() for name, tensor in weights.items()}
-
-
-def _nearest(name: str, known: list[str]) -> str | None:
-    return name if name in known else STYLE_OF_LABEL[name]
 
 
 def composer_spec(vocabulary: int, context: int) -> DecoderSpec:
@@ -197,6 +181,12 @@ class Windows:
         )
 
 
+def logits_of(model: Composer, tokens: Tensor, prefix: Tensor) -> Tensor:
+    """[B, T - 1, V] of what follows each of tokens [B, T] but the last."""
+    logits: Tensor = model.decoder(tokens[:, None], conditioning=Conditioning(prefix=prefix))[:, 0, :-1]
+    return logits
+
+
 class Run:
     """A training run in a folder: state, log, and going on from where it stopped."""
 
@@ -242,7 +232,7 @@ class Run:
         return cross_entropy(logits[teaches].float(), following[teaches])
 
     def _logits(self, tokens: Tensor, prefix: Tensor) -> Tensor:
-        return self.model.decoder(tokens[:, None], conditioning=Conditioning(prefix=prefix))[:, 0, :-1]
+        return logits_of(self.model, tokens, prefix)
 
     def train_step(self, share: float) -> float:
         """One step at `share` (0 to 1) of the run."""
@@ -318,23 +308,6 @@ def export(run: Path, folder: Path) -> None:
     weights = {name: tensor.to(torch.float16).contiguous() for name, tensor in state["model"].items()}
     save_file(weights, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-
-
-def average(folders: Sequence[Path], folder: Path) -> None:
-    """Write the mean of the weights of checkpoints of one shape, with the config of the first, into a folder.
-
-    Weights that were learned one after another from the same ones: their mean is often better than each (Wortsman et
-    al. 2022, "Model soups").
-    """
-    weights = [load_file(each / "model.safetensors") for each in folders]
-    config = (folders[0] / "config.json").read_text(encoding="utf-8")
-    means = {
-        name: torch.stack([each[name].float() for each in weights]).mean(dim=0).to(tensor.dtype).contiguous()
-        for name, tensor in weights[0].items()
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(means, folder / "model.safetensors")
-    (folder / "config.json").write_text(config, encoding="utf-8")
 
 
 def plot_log(log: list[Measured], path: Path) -> None:

@@ -27,8 +27,10 @@ from clavilux.families.aria.family import Composer
 from clavilux.families.aria.formats import RemiFormat
 from clavilux.families.aria.prefix import PrefixControls
 from clavilux.sampling import Sampler, SamplingSpec
-from clavilux.training.composer import FORCED_KINDS, Run, TrainSpec, Windows, average, cache_in, export, say
+from clavilux.training.composer import FORCED_KINDS, Run, TrainSpec, Windows, cache_in, export, logits_of, say
+from clavilux.training.composer_files import average, begin_with
 from clavilux.training.image_dataset import autocast
+from clavilux.training.token_data import STYLE_NAMES
 
 PROMPTS = (40, 64, 128, 192, 256, 384)  # tokens of a piece that the composer goes on from
 FEWEST = 20  # tokens that follow them
@@ -43,40 +45,41 @@ class Pairs:
     """Windows of pieces, and what a composer wrote in their place.
 
     Attributes:
-        real, made: tokens int64 [N, T], padded at the end.
+        real, made: tokens int64 [N, T], padded at the end; without `real` any window of any piece stands for it.
         prompt: int64 [N], how many tokens at the beginning of a row were given.
-        controls: of each row of `real`, then of `made`.
-        before: float32 [N, 2], nats of what follows the prompt in `real` and `made` by the composer that wrote; None
-            until they are measured.
+        controls: of each row.
     """
 
-    real: np.ndarray
+    real: np.ndarray | None
     made: np.ndarray
     prompt: np.ndarray
     controls: list[PrefixControls]
-    before: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.real)
+        return len(self.made)
 
-    def rows(self, chosen: np.ndarray) -> tuple[Tensor, list[PrefixControls], Tensor]:
-        """Real ones, then made ones: tokens int64 [2 * n, T], controls, prompts."""
-        tokens = np.concatenate([self.real[chosen], self.made[chosen]])
-        controls = [self.controls[row] for row in (*chosen, *chosen + len(self))]
-        return torch.from_numpy(tokens), controls, torch.from_numpy(np.tile(self.prompt[chosen], 2))
+    def rows(self, chosen: np.ndarray, windows: Windows) -> tuple[Tensor, list[PrefixControls], Tensor]:
+        """Real ones, of `windows` where any will do, then made ones: tokens int64 [2 * n, T], controls, prompts."""
+        controls = [self.controls[row] for row in chosen]
+        if self.real is None:
+            real, others = windows.batch(len(chosen))
+        else:
+            real, others = torch.from_numpy(self.real[chosen]), controls
+        tokens = torch.cat([real, torch.from_numpy(self.made[chosen])])
+        return tokens, [*others, *controls], torch.from_numpy(np.tile(self.prompt[chosen], 2))
 
     def save(self, path: Path) -> None:
         """Write all into an npz file."""
-        arrays: dict[str, Any] = {"prompt": self.prompt, "controls": as_rows(self.controls)}
-        arrays |= {} if self.before is None else {"before": self.before}
-        np.savez(path, real=self.real.astype(np.int16), made=self.made.astype(np.int16), **arrays)
+        arrays: dict[str, Any] = {} if self.real is None else {"real": self.real.astype(np.int16)}
+        arrays |= {"made": self.made.astype(np.int16), "prompt": self.prompt, "controls": as_rows(self.controls)}
+        np.savez(path, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Pairs:
         """As `save` writes them."""
         arrays = np.load(path)
-        real, made = (arrays[name].astype(np.int64) for name in ("real", "made"))
-        return cls(real, made, arrays["prompt"], from_rows(arrays["controls"]), arrays.get("before"))
+        real = arrays["real"].astype(np.int64) if "real" in arrays else None
+        return cls(real, arrays["made"].astype(np.int64), arrays["prompt"], from_rows(arrays["controls"]))
 
 
 def as_rows(controls: Sequence[PrefixControls]) -> np.ndarray:
@@ -188,48 +191,36 @@ def go_on(
 def draw_pairs(model: Composer, windows: Windows, follows: Tensor, count: int, report: Callable[[int], None]) -> Pairs:
     """About so many pairs of a composer."""
     random = np.random.default_rng(count)
-    found: list[Pairs] = []
-    while sum(map(len, found)) < count:
+    found = list[tuple[np.ndarray, np.ndarray, np.ndarray]]()
+    conditions = list[PrefixControls]()
+    while len(conditions) < count:
         real, controls = windows.batch(min(DRAWN_TOGETHER, count))
         prompt = min(int(random.choice(PROMPTS)), real.shape[1] // 2)
         made = go_on(model, real, controls, prompt, follows, int(random.integers(2**31)))
         pad = score_tokens().pad
         long = [i for i in range(len(made)) if all((side[i] != pad).sum() > prompt + FEWEST for side in (real, made))]
-        each = [controls[row] for row in long]
-        found.append(Pairs(real.numpy()[long], made.numpy()[long], np.full(len(long), prompt), each * 2))
-        report(sum(map(len, found)))
-    return Pairs(
-        np.concatenate([each.real for each in found]),
-        np.concatenate([each.made for each in found]),
-        np.concatenate([each.prompt for each in found]),
-        [c for side in (0, 1) for each in found for c in each.controls[side * len(each) : (side + 1) * len(each)]],
-    )
+        found.append((real.numpy()[long], made.numpy()[long], np.full(len(long), prompt)))
+        conditions += [controls[row] for row in long]
+        report(len(conditions))
+    reals, mades, prompts = zip(*found, strict=True)
+    return Pairs(np.concatenate(reals), np.concatenate(mades), np.concatenate(prompts), conditions)
 
 
 def song_pairs(path: Path, windows: Windows) -> Pairs:
-    """Pairs of the pieces of `windows` and of songs that are their twins: their beginnings, and their ends where one of
-    the two is longer than a window. `path` is an npz that `benchmarks/twins.py` writes.
+    """The songs that are twins of the pieces of `windows`: their beginnings and, of songs longer than a window, their
+    ends. `path` is an npz that `benchmarks/twins.py` writes.
     """
     arrays = np.load(path)
     pieces = {str(windows.files[piece]): int(piece) for piece in windows.chosen}
     songs = np.split(arrays["tokens"].astype(np.int64), arrays["ends"][:-1])
-    real, made = list[tuple[np.ndarray, PrefixControls]](), list[tuple[np.ndarray, PrefixControls]]()
+    found = list[tuple[np.ndarray, PrefixControls]]()
     for name, song in zip(arrays["files"].tolist(), songs, strict=True):
-        if name not in pieces:
-            continue
-        piece, length = pieces[name], windows.length
-        first, end = int(windows.starts[piece]), int(windows.ends[piece])
-        density = float(windows.is_pitch[song].sum() / max(score_tokens().quarters(song)[-1], 1.0))
-        spans = [(first, song[:length]), (max(first, end - length), song[-length:])]
-        for start, window in spans if max(end - first, len(song)) > length else spans[:1]:
-            real.append(windows.row(piece, start, min(start + length, end)))
-            made.append(windows.row_of(piece, window, density))
-    return Pairs(
-        np.stack([row for row, _ in real]),
-        np.stack([row for row, _ in made]),
-        np.ones(len(real), dtype=np.int64),
-        [controls for _, controls in (*real, *made)],
-    )
+        if name in pieces:
+            density = float(windows.is_pitch[song].sum() / max(score_tokens().quarters(song)[-1], 1.0))
+            spans = [song[: windows.length], song[-windows.length :]][: 1 + (len(song) > windows.length)]
+            found += [windows.row_of(pieces[name], window, density) for window in spans]
+    made, controls = zip(*found, strict=True)
+    return Pairs(None, np.stack(made), np.ones(len(made), dtype=np.int64), list(controls))
 
 
 class SelfPlay(Run):
@@ -247,47 +238,36 @@ class SelfPlay(Run):
         super().__init__(cache, out, spec, seconds, begin, compiled)
         self.pairs, self.held_out_pairs = pairs, held_out_pairs
         self.count = spec.batch // 2
+        self.before = Composer(self.model.decoder.spec, len(STYLE_NAMES))
+        self.before.load_state_dict(begin_with(begin))
         self.random = np.random.default_rng(spec.seed + self.step)
         self.left: list[int] = []  # rows of this round through the pairs
 
-    def nats(self, chosen: np.ndarray, pairs: Pairs) -> tuple[Tensor, Tensor]:
-        """(nats of what follows the prompts of rows of pairs, [2, n]: the real ones and the made ones; nats a token of
-        the whole real windows).
+    def gains(self, chosen: np.ndarray, pairs: Pairs, windows: Windows) -> tuple[Tensor, Tensor]:
+        """(by how many nats real ones became likelier than made ones since the composer began [n], nats a token of the
+        real windows).
         """
-        tokens, controls, prompts = pairs.rows(chosen)
-        with autocast():
-            logits = self.logits(tokens, self.model.conditioner(controls))
+        tokens, controls, prompts = pairs.rows(chosen, windows)
         following = tokens[:, 1:]
-        each = cross_entropy(logits.float().transpose(1, 2), following, reduction="none") * self.teaches[following]
-        after = each * (torch.arange(1, tokens.shape[1]) >= prompts[:, None])
-        real = slice(0, len(chosen))
-        return after.sum(1).view(2, -1), each[real].sum() / self.teaches[following[real]].sum()
-
-    @torch.no_grad()
-    def measure_before(self, pairs: Pairs, report: Callable[[int], None]) -> None:
-        """Fill in `before` by the weights as they begin, of whole steps: what is left over is not learned from."""
-        whole = len(pairs) // self.count * self.count
-        pairs.before = np.zeros((whole, 2), dtype=np.float32)
-        for first in range(0, whole, self.count):
-            rows = np.arange(first, first + self.count)
-            pairs.before[rows] = self.nats(rows, pairs)[0].T.numpy()
-            report(first + self.count)
-
-    def gains(self, chosen: np.ndarray, pairs: Pairs) -> tuple[Tensor, Tensor]:
-        """(by how many nats real ones became likelier than made ones [n], nats a token of the real windows)."""
-        assert pairs.before is not None, "they are measured first"
-        nats, usual = self.nats(chosen, pairs)
-        gained = torch.from_numpy(pairs.before[chosen].T) - nats
-        return gained[0] - gained[1], usual
+        with autocast():
+            now = self.logits(tokens, self.model.conditioner(controls))
+            with torch.no_grad():
+                before = logits_of(self.before, tokens, self.before.conditioner(controls))
+        nats, others = (
+            cross_entropy(logits.float().transpose(1, 2), following, reduction="none") * self.teaches[following]
+            for logits in (now, before)
+        )
+        after = torch.arange(1, tokens.shape[1]) >= prompts[:, None]
+        real, made = ((others - nats) * after).sum(1).view(2, -1)
+        return real - made, nats[: len(chosen)].sum() / self.teaches[following[: len(chosen)]].sum()
 
     def train_step(self, share: float) -> float:
         """One step at `share` (0 to 1) of the run."""
         self.set_rates(share)
-        assert self.pairs.before is not None, "they are measured first"
         if len(self.left) < self.count:
-            self.left = self.random.permutation(len(self.pairs.before)).tolist()
+            self.left = self.random.permutation(len(self.pairs)).tolist()
         chosen = np.array([self.left.pop() for _ in range(self.count)])
-        gains, usual = self.gains(chosen, self.pairs)
+        gains, usual = self.gains(chosen, self.pairs, self.train)
         (usual - WEIGHT * logsigmoid(SHARPNESS * gains).mean()).backward()
         self.update()
         return float(usual.detach())
@@ -295,10 +275,9 @@ class SelfPlay(Run):
     @torch.no_grad()
     def told(self) -> float:
         """The share of held-out pairs whose real one became likelier than the made one; 0.5 before the first step."""
-        assert self.held_out_pairs.before is not None, "they are measured first"
-        firsts = range(0, len(self.held_out_pairs.before), self.count)
-        rows = [np.arange(first, first + self.count) for first in firsts]
-        return float(np.mean([(self.gains(each, self.held_out_pairs)[0] > 0).float().mean() for each in rows]))
+        pairs = self.held_out_pairs
+        rows = np.split(np.arange(len(pairs)), range(self.count, len(pairs), self.count))
+        return float(np.concatenate([self.gains(each, pairs, self.held_out)[0] > 0 for each in rows]).mean())
 
 
 def main() -> None:
@@ -323,11 +302,6 @@ def main() -> None:
     cache = cache_in(args.out, args.scores)
     spec = TrainSpec(muon_rate=args.muon_rate, adam_rate=args.adam_rate, weight_decay=0.0)
     run = SelfPlay(*_pairs(args, cache, spec), cache, args.out, spec, args.minutes * 60, args.begin, args.compile)
-    for name, pairs in (("pairs", run.pairs), ("held-out", run.held_out_pairs)):
-        if pairs.before is None:
-            run.measure_before(pairs, _progress(f"measuring {name}"))
-            pairs.save(args.out / f"{name}.npz")
-
     run.go(say)
     print(f"held out {run.log[-1][3]:.3f} nats a token, {run.told():.2f} of the held-out pairs told")
     if args.export:

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 import clavilux
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.training import composer
-from clavilux.training.composer import Run, TrainSpec, begin_with, export
+from clavilux.training.composer import Run, TrainSpec, export
+from clavilux.training.composer_files import begin_with
 from clavilux.training.token_data import STYLE_NAMES
 
 SMALL = TrainSpec(context=64, batch=2)
