@@ -35,9 +35,10 @@ from clavilux.audio.codecs.score import FrameCodec, ScoreCodec
 from clavilux.audio.score import Score
 from clavilux.families.aria.form import Bar
 from clavilux.families.aria.frame_grammar import DELAYS, WHAT, FrameGrammar
-from clavilux.families.aria.grammar import Part, ScoreGrammar
+from clavilux.families.aria.grammar import ScoreGrammar
 from clavilux.families.aria.heads import heads_before, heads_of, planned_heads
 from clavilux.families.aria.transposition import Transposition
+from clavilux.families.aria.voices import Part
 from clavilux.layout import Delay, parallel
 from clavilux.marking import SCORE_KIND, MarkedTokens
 from clavilux.sampling import Grammar, SamplingSpec

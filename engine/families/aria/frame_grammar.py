@@ -34,8 +34,9 @@ from clavilux.audio.codecs.remi import PITCH_RANGE
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar, quarters_to_end
-from clavilux.families.aria.grammar import BASS_SPAN, ENTRY_BARS, MOST_NOTES_AT_ONCE, Part
+from clavilux.families.aria.grammar import BASS_SPAN, MOST_NOTES_AT_ONCE
 from clavilux.families.aria.open_bar import Frame, OpenBar
+from clavilux.families.aria.voices import Part
 from clavilux.layout import OPEN, Delay
 from clavilux.marking import MOST_CHOICES, TICKS, Place
 
@@ -217,9 +218,8 @@ class FrameGrammar:
             self._silent[row] += 1
         if bar.plan.section == "last":
             return frozenset(list(bar.parts)[:MOST_NOTES_AT_ONCE])
-        if bar.index % ENTRY_BARS != min(2, len(self._bars) - 1):
-            return frozenset()
-        return frozenset(row for row in bar.parts if self._silent[row] >= min(ENTRY_BARS, bar.index + 1))
+        num_bars = len(self._bars)
+        return frozenset(row for row, part in bar.parts.items() if part.enters(bar.index, self._silent[row], num_bars))
 
     # What may come.
 

@@ -8,7 +8,6 @@ Knows the order of score tokens (`clavilux.audio.codecs.remi`). Does not know wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,32 +21,12 @@ from clavilux.families.aria.form import Bar, quarters_of_line, quarters_to_end
 from clavilux.families.aria.leaning import leaning
 from clavilux.families.aria.motifs import MOVED, Rhythm, chords_of
 from clavilux.families.aria.sounding import Sounding
-from clavilux.families.aria.voices import Voices, Voicing
+from clavilux.families.aria.voices import Part, Voices
 from clavilux.marking import MOST_CHOICES, TICKS, Place
 
 MOST_NOTES_AT_ONCE = 10  # begun at one position by all parts together
 BASS_SPAN = 23  # semitones above a part's lowest note in which a bass that was asked for lies
-ENTRY_BARS = 4  # a part that was silent for so many bars comes in again
 _NO_PROGRAM = -1  # before a bar's first Program token
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of the ensemble: the program it is written as, its pitches (low, high) in written pitch, how many notes
-    it may begin at once, whether it is a melody by itself, and of what voices it is; None for any.
-    """
-
-    program: int
-    low: int
-    high: int
-    most_notes: int
-    leads: bool = False
-    voicing: Voicing | None = None
-
-    @property
-    def is_line(self) -> bool:
-        """Whether one note ends before the next one begins."""
-        return self.leads or self.most_notes == 1
 
 
 class ScoreGrammar:
@@ -144,8 +123,8 @@ class ScoreGrammar:
         self._leads_on = False  # the melody's last note is still to come
         for program in self._parts:
             self._silent[program] += not self._known
-        due = self._index % ENTRY_BARS == min(2, len(self._bars) - 1)
-        self._entering = {p for p in self._parts if due and self._silent[p] >= min(ENTRY_BARS, self._index + 1)}
+        num_bars = len(self._bars)
+        self._entering = {p for p, part in self._parts.items() if part.enters(self._index, self._silent[p], num_bars)}
         if bar.section == "last":
             self._entering = set(self._parts)  # nobody is missing where the piece ends
         self._rhythm = self._taken_up(bar)

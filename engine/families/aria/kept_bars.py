@@ -11,7 +11,8 @@ import torch
 
 from clavilux.audio.codecs.remi import ScoreTokens
 from clavilux.families.aria.form import Bar
-from clavilux.families.aria.grammar import Part, ScoreGrammar
+from clavilux.families.aria.grammar import ScoreGrammar
+from clavilux.families.aria.voices import Part
 
 
 class KeptBars(ScoreGrammar):

@@ -12,7 +12,7 @@ from clavilux.audio.codecs.note_frames import STEPS
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar
-from clavilux.families.aria.grammar import Part
+from clavilux.families.aria.voices import Part
 
 Frame = list[int]  # of five ids; OPEN for one that is still to be drawn
 

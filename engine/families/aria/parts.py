@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from clavilux.families.aria import bands
-from clavilux.families.aria.grammar import Part
 from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, KEYBOARDS, RANGES
 from clavilux.families.aria.tunes import Tune
-from clavilux.families.aria.voices import ACCOMPANIST, HYMN, KEYBOARD
+from clavilux.families.aria.voices import ACCOMPANIST, HYMN, KEYBOARD, Part
 
 # Choirs of voices begin several notes at once, single voices one for each player.
 _CHOIR_NOTES = 4
@@ -24,6 +23,8 @@ _RIGHT_HAND = (67, 12)  # likewise of a dance's right hand, which breaks chords 
 # Semitones in which a tune has all the room that it needs, and what an octave's distance costs in semitones of room.
 _ROOM, _APART = 24, 2
 _MOST_OCTAVES = 3
+# Bars that the melody's instrument is silent for among two or three; a singer may wait for the piano, as others do.
+_MELODY_RESTS, _FEW = 2, 4
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def parts_of(names: Sequence[str], shift: int) -> tuple[list[Part], dict[int, in
         parts.append(Part(written, low + shift, high + shift, most))
     if len(parts) == 1 and parts[0].most_notes == 1:
         parts[0] = replace(parts[0], leads=True)
+    elif len(parts) < _FEW and parts[0].is_line and names[0] != "voice":
+        parts[0] = replace(parts[0], rests=_MELODY_RESTS)
     return parts, programs
 
 

@@ -38,13 +38,13 @@ from clavilux.families.aria.continuation import Continuation, given_score, instr
 from clavilux.families.aria.controls import DENSITIES, Controls, resolve
 from clavilux.families.aria.form import Bar, moved, sections_of
 from clavilux.families.aria.formats import RemiFormat
-from clavilux.families.aria.grammar import Part
 from clavilux.families.aria.instruments import INSTRUMENTS, MAX_INSTRUMENTS, RANGES
 from clavilux.families.aria.kept_bars import KeptBars
 from clavilux.families.aria.parts import parts_of
 from clavilux.families.aria.prefix import MODES, PrefixControls, shift_to_c, tempo_bin
 from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.families.aria.score_bars import ScoreBars
+from clavilux.families.aria.voices import Part
 from clavilux.family import Request
 from clavilux.files import is_score
 from clavilux.sampling import Grammar

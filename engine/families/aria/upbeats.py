@@ -17,8 +17,8 @@ import numpy as np
 from clavilux.audio.harmony import Key
 from clavilux.audio.score import NOTE, Score, bar_quarters
 from clavilux.families.aria.form import upbeat_quarters
-from clavilux.families.aria.grammar import Part
 from clavilux.families.aria.seeded import weighted
+from clavilux.families.aria.voices import Part
 
 if TYPE_CHECKING:
     from clavilux.families.aria.controls import Controls

@@ -1,4 +1,4 @@
-"""How many notes of a part sound at once, where it is written for voices: a hymn's four, a keyboard's two hands.
+"""A part, and how many of its notes sound at once where it is written for voices: a hymn's four, a keyboard's hands.
 
 Knows pitches, and when notes begin and end, in quarters. Does not know tokens (`grammar`).
 """
@@ -36,6 +36,31 @@ HYMN = Voicing(4, 3, 77)  # now and then two voices meet, or one has a rest
 # who accompanied a singer one had no right hand and one played above the voice throughout.
 KEYBOARD = Voicing(2, 0, right=57, left=60)
 ACCOMPANIST = Voicing(0, 0, right=57, left=60)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the ensemble: the program it is written as, its pitches (low, high) in written pitch, how many notes
+    it may begin at once, whether it is a melody by itself, of what voices it is (None for any), and after how many bars
+    of silence it comes in again.
+    """
+
+    program: int
+    low: int
+    high: int
+    most_notes: int
+    leads: bool = False
+    voicing: Voicing | None = None
+    rests: int = 4
+
+    @property
+    def is_line(self) -> bool:
+        """Whether one note ends before the next one begins."""
+        return self.leads or self.most_notes == 1
+
+    def enters(self, index: int, silent: int, num_bars: int) -> bool:
+        """Whether it comes in with a bar of so many, after `silent` bars without a note, this one among them."""
+        return index % self.rests == min(2, self.rests - 1, num_bars - 1) and silent >= min(self.rests, index + 1)
 
 
 class Voices:

@@ -7,9 +7,9 @@ import torch
 from clavilux.audio.chart import read_chart
 from clavilux.families.aria.form import plan_bars
 from clavilux.families.aria.formats import FrameFormat, Task
-from clavilux.families.aria.grammar import Part
 from clavilux.families.aria.outline import settled
 from clavilux.families.aria.prompt import parse_prompt
+from clavilux.families.aria.voices import Part
 from tests.helpers.drawn_frames import walked
 from tests.helpers.drawn_songs import begin, finished
 

@@ -21,8 +21,8 @@ from clavilux.families.aria.family import Composer
 from clavilux.families.aria.form import Bar, plan_bars
 from clavilux.families.aria.formats import FrameFormat
 from clavilux.families.aria.frame_grammar import FrameGrammar
-from clavilux.families.aria.grammar import Part
 from clavilux.families.aria.heads import planned_heads
+from clavilux.families.aria.voices import Part
 from clavilux.family import Request
 from clavilux.mark_key import PUBLIC
 from clavilux.provenance.mark_scores import find_in_score

@@ -11,7 +11,8 @@ from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.harmony import Key
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.form import plan_bars
-from clavilux.families.aria.grammar import Part, ScoreGrammar
+from clavilux.families.aria.grammar import ScoreGrammar
+from clavilux.families.aria.voices import Part
 
 PARTS = [Part(40, 55, 90, 1), Part(0, 30, 90, 4)]
 

@@ -12,11 +12,12 @@ from clavilux.families.aria import leaning
 from clavilux.families.aria.controls import resolve
 from clavilux.families.aria.form import plan_bars
 from clavilux.families.aria.formats import RemiFormat, Task
-from clavilux.families.aria.grammar import Part, ScoreGrammar
+from clavilux.families.aria.grammar import ScoreGrammar
 from clavilux.families.aria.leaning import mixed, part_leaning, pitch_leaning, return_leaning, sequence_leaning
 from clavilux.families.aria.parts import parts_of
 from clavilux.families.aria.prompt import parse_prompt
 from clavilux.families.aria.upbeats import KINDS, upbeat_of
+from clavilux.families.aria.voices import Part
 from clavilux.family import Request
 from clavilux.sampling import LeaningGrammar
 

@@ -12,10 +12,11 @@ from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.form import plan_form
 from clavilux.families.aria.form_names import read_form
-from clavilux.families.aria.grammar import Part, ScoreGrammar
+from clavilux.families.aria.grammar import ScoreGrammar
 from clavilux.families.aria.motifs import Rhythm, moved_chord, moved_pitch
 from clavilux.families.aria.phrases import BARS, PhraseBar, counted, read_phrase
 from clavilux.families.aria.usual_forms import UsualForm, usual_form
+from clavilux.families.aria.voices import Part
 
 KEYS = [Key(tonic, mode) for tonic in (0, 3, 9) for mode in ("major", "minor")]
 KINDS = (
