@@ -79,6 +79,11 @@ class SheetSection:
             raise ValueError(f"Unknown dynamic {self.dynamic!r}: it must be one of {', '.join(DYNAMICS)}.")
 
     @property
+    def label(self) -> str:
+        """Its name, with a prime where it returns with other figures: "A'"."""
+        return f"{self.name}'" if self.varied else self.name
+
+    @property
     def quarters(self) -> float:
         return sum(bar.quarters for bar in self.bars)
 
@@ -156,10 +161,10 @@ class LeadSheet:
         return tuple(itertools.accumulate((bar.quarters for bar in self.bars[:-1]), initial=0.0))
 
     def section_starts(self) -> tuple[tuple[float, str], ...]:
-        """(quarter, name) of each section."""
+        """(quarter, label) of each section."""
         lengths = (section.quarters for section in self.sections[:-1])
         starts = itertools.accumulate(lengths, initial=0.0)
-        return tuple((start, section.name) for start, section in zip(starts, self.sections, strict=True))
+        return tuple((start, section.label) for start, section in zip(starts, self.sections, strict=True))
 
     def metres(self) -> Events[tuple[int, int]]:
         """(quarter, metre) at each change, the first at 0."""

@@ -35,7 +35,8 @@ def midi_bytes(score: Score, receipt: Mapping[str, Any] | None = None) -> bytes:
 
     Args:
         score: what is written.
-        receipt: how it was made, as JSON values; it goes into an event that players and notation programs pass over.
+        receipt: how it was made, as JSON values; it goes into an event that players and notation programs pass over,
+            its "title" into the name of the sequence.
 
     Raises:
         ValueError: more than 15 programs beside the drums.
@@ -51,6 +52,8 @@ def midi_bytes(score: Score, receipt: Mapping[str, Any] | None = None) -> bytes:
     if receipt:
         text = json.dumps({"clavilux": receipt}, sort_keys=True)
         tracks[0].append((0, _EARLY, _meta(OWN_DATA, OWN_DATA_HEAD + text.encode())))
+        if receipt.get("title"):
+            tracks[0].append((0, _EARLY, _meta(0x03, str(receipt["title"]).encode())))
     names = part_names(parts)
     for part, name, (port, channel) in zip(parts, names, _ports_and_channels(score, parts), strict=True):
         tracks.append(_part(score, part, name, port, channel))

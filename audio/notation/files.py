@@ -25,8 +25,8 @@ def save_score(
     Args:
         score: with at least one note, for notation.
         path: where to.
-        title: of the piece, for notation.
-        receipt: how it was made; a MIDI file keeps it.
+        title: of the piece, for notation, where its receipt has no "title".
+        receipt: how it was made; a MIDI file keeps it, and has its title as the name of its sequence.
         stamp: called with the finished file.
 
     Raises:
@@ -35,6 +35,7 @@ def save_score(
     """
     ending = check_ending(path, (*SCORE_ENDINGS, *PAGE_ENDINGS))
     kept = public(stamp, receipt)
+    title = str(kept.get("title", title))
     data = midi_bytes(score, kept) if ending in MIDI_ENDINGS else score_bytes(score, ending, title)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)

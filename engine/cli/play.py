@@ -81,6 +81,7 @@ def play(
     receipt |= {"soundfont": soundfont.name} if soundfont is not None else {}
     remarks = [*tune.remarks, *_not_held(tune, font)]
     receipt |= ({"remarks": remarks} if remarks else {}) | ({"of": tune.receipt} if tune.receipt else {})
+    receipt |= {"title": tune.receipt["title"]} if tune.receipt.get("title") else {}
     stamp = stamp_of(played=file)
     song: Song
     if loop or stems is not None:

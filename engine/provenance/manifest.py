@@ -24,7 +24,7 @@ STAYS = {
 # Fields of a receipt, at any depth, that hold or quote what somebody wrote, or name a file.
 _WORDS = frozenset((
     "prompt", "unknown", "unmet", "taken", "notes", "lyrics", "artist", "genres", "words", "played", "genome", "file",
-    "remarks", "melody", "guide", "paintings", "soundfont", "source",
+    "remarks", "melody", "guide", "paintings", "soundfont", "source", "title",
 ))  # fmt: skip
 
 

@@ -18,6 +18,8 @@ def test_times_of_bars_sections_metres_and_chords():
     assert SHEET.quarters == 14 and SHEET.duration_s == 7
     assert SHEET.bar_starts() == (0, 4, 8, 11)
     assert SHEET.section_starts() == ((0, "verse"), (8, "chorus"))
+    varied = replace(SHEET, sections=(VERSE, replace(VERSE, varied=True)))
+    assert varied.section_starts() == ((0, "verse"), (8, "verse'"))
     assert SHEET.metres() == ((0, (4, 4)), (8, (3, 4)))
     assert SHEET.chords() == ((0, C), (2, F), (11, G7))  # an empty bar and the next F go on with the F before
 

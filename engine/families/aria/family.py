@@ -213,11 +213,10 @@ class Aria:
         controls = _options(request, given)
         controls.pop("anything", None)
         soundfont = SoundFont.given(controls.pop("soundfont", None))
-        tempo_is_free = parsed.tempo is None and "tempo" not in controls
         settlement = settled(parsed, request.seed, controls)
+        tempo_is_free = parsed.tempo is None and "tempo" not in controls and settlement.asked.sheet is None
         if settlement.plan is not None:
             parsed = bands.with_drums(parsed)
-        tempo_is_free &= settlement.asked.sheet is None
         return ScoreGeneration(self, request, parsed, settlement, given, notes, tempo_is_free, soundfont)
 
     def _around(self, request: Request, parsed: ParsedPrompt) -> MelodySong:
@@ -319,6 +318,7 @@ class ScoreGeneration:
                 self.receipt["controls"]["chords"] = "as the style has them"
         if asked.sheet is not None:
             self.receipt["controls"]["chords"] = "as the sheet has them"
+            self.receipt |= {"title": asked.sheet.title} if asked.sheet.title else {}
 
     @property
     def at_s(self) -> float:

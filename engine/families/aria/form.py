@@ -77,6 +77,11 @@ class Bar:
     breath: bool = False
     silence: float = 0.0
 
+    @property
+    def label(self) -> str:
+        """The name of its part, with a prime where that returns with other notes: "A'"."""
+        return f"{self.name}'" if self.varied else self.name
+
 
 def sections_of(num_bars: int, *, opens: bool = True, closes: bool = True) -> list[str]:
     """Where each bar stands in a piece: four bars of opening, three of closing, the last."""
@@ -302,9 +307,9 @@ def starts_of(bars: Sequence[Bar]) -> list[float]:
 
 
 def parts_begun(bars: Sequence[Bar]) -> Events[str]:
-    """(quarter, name) where a part of the form begins."""
+    """(quarter, label) where a part of the form begins."""
     starts = starts_of(bars)
-    return tuple((starts[i], bar.name) for i, bar in enumerate(bars) if bar.name and bar.number == 0)
+    return tuple((starts[i], bar.label) for i, bar in enumerate(bars) if bar.name and bar.number == 0)
 
 
 def quarters_to_end(bars: Sequence[Bar], index: int) -> float:

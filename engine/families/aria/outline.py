@@ -72,7 +72,7 @@ class Outline:
         counts: list[tuple[str, int]] = []
         for bar in self.bars:
             if bar.name and bar.number == 0:
-                counts.append((f"{bar.name}'" if bar.varied else bar.name, 0))
+                counts.append((bar.label, 0))
             if counts:
                 counts[-1] = (counts[-1][0], counts[-1][1] + 1)
         return ", ".join(f"{name} {bars}" for name, bars in counts)

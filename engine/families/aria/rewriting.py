@@ -153,6 +153,7 @@ class Rewriting:
                 **{name: request.controls[name] for name in OPTIONS if request.controls.get(name) is not None},
             },
             "notes": notes,
+            **({"title": self._score.receipt["title"]} if self._score.receipt.get("title") else {}),
         }
 
     @property

@@ -1,6 +1,8 @@
 """Sheets of chords and pictures of scores."""
 
 import importlib
+import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +14,7 @@ from clavilux.audio.clip import Audio
 from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.notation import engraving
 from clavilux.audio.notation.chord_sheet import chord_sheet
-from clavilux.audio.notation.files import save_score
+from clavilux.audio.notation.files import save_score, score_bytes
 from clavilux.audio.notes import NOTE
 from clavilux.audio.score import Score
 
@@ -60,6 +62,44 @@ def test_a_picture_shows_the_score(tmp_path):
     assert drawn.startswith("<svg") and "A small piece" in drawn and drawn.count('class="measure') == 2
     save_score(small_piece(), tmp_path / "b.svg", title="A small piece")
     assert (tmp_path / "b.svg").read_text() == drawn
+
+
+def drawn_with(*chords):
+    return chorded(*((4 * bar, name) for bar, name in enumerate(chords)), length=4 * len(chords))
+
+
+def test_accidentals_of_chords_are_signs_of_any_font():
+    pytest.importorskip("verovio")
+    score = replace(drawn_with("Bb7", "C/Bb", "F#m7b5", "B"), metres=((0.0, (6, 8)),))
+    drawn = score_bytes(score, ".svg").decode()
+    said = "".join(re.findall(r">([^<]+)</tspan>", drawn))
+    assert all(name in said for name in ("B♭7", "C/B♭", "F♯m7b5", "♩."))
+    assert "Leipzig" not in drawn and not re.search("[\ue000-\uf8ff]", drawn)
+    size = re.search(r'font-size="(\d+)px">B</tspan>', drawn)[1]
+    assert drawn.count(f'font-size="{size}px">♭</tspan>') == 2
+
+
+def test_a_png_shows_accidentals_of_chords():
+    pytest.importorskip("verovio")
+    pytest.importorskip("resvg_py")
+    from PIL import Image
+
+    pictures = [score_bytes(drawn_with(name), ".png") for name in ("B", "Bb", "F", "F#")]
+    inked = [int((np.asarray(Image.open(io.BytesIO(each)).convert("L")) < 128).sum()) for each in pictures]
+    assert inked[0] + 20 < inked[1] and inked[2] + 20 < inked[3]
+
+
+def test_the_title_of_its_receipt_names_a_piece_in_every_format(tmp_path):
+    names = ["a.mid", "a.musicxml", "a.abc", "a.txt"]
+    for name in names:
+        save_score(small_piece(), tmp_path / name, "a prompt", receipt={"title": "Évening walk"})
+    mid, *texts = [(tmp_path / name).read_bytes() for name in names]
+    title = "Évening walk".encode()
+    assert b"\xff\x03" + bytes([len(title)]) + title in mid and len(Score.from_midi(tmp_path / "a.mid").notes)
+    lines = [b"<work-title>" + title + b"</work-title>", b"T:" + title + b"\n", title + b"\n"]
+    assert all(line in text for line, text in zip(lines, texts, strict=True))
+    save_score(small_piece(), tmp_path / "a.mid", "a prompt", receipt={"prompt": "a prompt"})
+    assert b"\xff\x03\x08a prompt" not in (tmp_path / "a.mid").read_bytes()
 
 
 def test_a_png_is_dark_on_white(tmp_path):

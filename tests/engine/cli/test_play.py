@@ -8,6 +8,7 @@ from commands import call, refuse
 
 from clavilux.audio import saving, synth
 from clavilux.audio.clip import Audio
+from clavilux.audio.notation.files import save_score
 from clavilux.audio.score import Score
 from clavilux.cli import play as cli_play
 
@@ -37,6 +38,16 @@ def test_what_is_streamed_is_the_whole_bit_for_bit(midi, tmp_path, option):
     whole.save(tmp_path / "whole.wav", loudness=option == "--loudness")
     assert (tmp_path / "streamed.wav").read_bytes() == (tmp_path / "whole.wav").read_bytes()
     assert song["duration_s"] == whole.duration_s and song["sample_rate"] == 44100
+
+
+def test_a_title_goes_on(midi, tmp_path):
+    save_score(Score.from_midi(midi), tmp_path / "a.mid", receipt={"title": "Evening walk"})
+    for source, title in ((midi, "tune"), (tmp_path / "a.mid", "Evening walk")):
+        call("play", source, "-o", tmp_path / "b.mid", "--score", tmp_path / "b.abc")
+        call("play", tmp_path / "b.mid", "-o", tmp_path / "c.wav", "--score", tmp_path / "c.abc")
+        named = {"b": title, "c": title if source != midi else "b"}
+        for name, said in named.items():
+            assert f"T:{said}" in (tmp_path / f"{name}.abc").read_text().splitlines()
 
 
 def test_what_would_take_hours_is_refused_at_once(tmp_path, monkeypatch):

@@ -105,12 +105,15 @@ def test_a_pickup_is_kept_and_the_seed_decides(aria):
 def test_a_song_is_regenerated_from_its_midi_file(aria, tmp_path):
     song = finished(begin(aria, "irish jig on fiddle", form="AABB", bars=16, seed=1), 1)
     path = tmp_path / "jig.mid"
+    song.receipt["title"] = "Morning"
     song.save(path)
     before = Score.from_midi(path)
     assert len(before.bar_starts()) == 16, "what rings on is heard, and not written"
     request = Request("", 20.0, 2, path, {"regenerate": "9-12"}, True)
-    after = finished(aria.begin([request])[0], 2).score
+    again = finished(aria.begin([request])[0], 2)
+    after = again.score
     assert changed(before, after) == [9, 10, 11, 12] and after.sections == before.sections
+    assert again.receipt["title"] == "Morning"
 
 
 def test_which_bars_are_read():

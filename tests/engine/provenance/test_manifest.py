@@ -47,7 +47,7 @@ def test_claims(receipt, ingredients, claim):
 
 def test_without_words_at_any_depth():
     inner = {"taken": ["my love"], "controls": {"tempo": 3, "melody": "love.wav", "soundfont": "mine.sf2"}}
-    receipt = {"prompt": "my love", "seed": 1, "of": inner, "pictures": [PAINTED]}
+    receipt = {"prompt": "my love", "title": "For you", "seed": 1, "of": inner, "pictures": [PAINTED]}
     assert without_words(receipt) == {
         "seed": 1, "of": {"controls": {"tempo": 3}}, "pictures": [PAINTED], "private": True,
     }  # fmt: skip
