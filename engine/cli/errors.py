@@ -16,12 +16,23 @@ from typing import Any
 
 import typer
 
+from clavilux.cli.help import OPTIONS
 from clavilux.errors import CheckpointError
 
 USER, FAULT, STOPPED = 2, 1, 130
 LONGEST = 2000  # characters of a sentence; a name that was given can be of any length
 _RAISE = opcode.opmap["RAISE_VARARGS"]
 _SIZE = re.compile(r"(?:allocate|allocated:) ([\d.]+ ?(?:[KMGT]i?B|bytes))")
+# Arguments that are spelled as no word of a sentence is, and those whose option has another name.
+_OPTION_OF = {
+    "window_s": "window", "stride_s": "stride", "song_s": "song_seconds", "prime_s": "prime_seconds",
+    "instruments": "instrument", "class_id": "class",
+}  # fmt: skip
+_PLAIN, _JOINED = ("|".join(n for n in (*_OPTION_OF, *OPTIONS) if ("_" in n) == joined) for joined in (False, True))
+_ARGUMENT = re.compile(rf"^(?:{_PLAIN})(?= is\b)|\b(?:{_JOINED}|vary)\b")
+_AUDIO = re.compile(r",? or an Audio\b")  # which no option takes
+_SWITCHED_ON = re.compile(r"\b([a-z_]+)=True\b")
+_QUOTED = re.compile(r"""((?<!\w)'[^']*'|"[^"]*")""")
 _LESS = "try a smaller --batch, a shorter or smaller piece, or --dtype int8"
 # The command's own base class of usage errors; typer's place for it differs by version.
 UsageProblem: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -33,8 +44,10 @@ def explain_error(error: BaseException) -> tuple[str, int]:
         return _one_line(usage(error, sys.argv[1:])), USER
     if (memory := _memory(error)) is not None:
         return memory, USER
-    if isinstance(error, CheckpointError) or isinstance(error, (ValueError, TypeError)) and _raised_here(error):
+    if isinstance(error, CheckpointError):
         return _one_line(str(error)), USER
+    if isinstance(error, (ValueError, TypeError)) and _raised_here(error):
+        return _one_line(in_options(str(error))), USER
     if isinstance(error, OSError) and (error.strerror or _raised_here(error)):
         where = f"{str(error.filename)!r}: " if error.filename is not None else ""
         return _one_line(f"{where}{error.strerror or error}"), USER
@@ -65,6 +78,22 @@ def printable(text: str, longest: int = LONGEST) -> str:
     cut = text[:longest]
     shown = "".join(c if c.isprintable() or c == " " else c.encode("unicode_escape").decode("ascii") for c in cut)
     return shown if len(text) <= longest else f"{shown} ... ({len(text):,} characters)"
+
+
+def in_options(sentence: str) -> str:
+    """A sentence about the arguments of a call from Python as one about the command's options, which alone are meant
+    there: "continue_from" is --continue-from, "anything=True" is --anything, and "tempo is 900" begins with --tempo.
+    What is quoted was given, and stays.
+    """
+    pieces = _QUOTED.split(sentence)
+    for place in range(0, len(pieces), 2):
+        text = _SWITCHED_ON.sub(lambda found: _option(found[1]), pieces[place])
+        pieces[place] = _AUDIO.sub("", _ARGUMENT.sub(lambda found: _option(found[0]), text))
+    return "".join(pieces)
+
+
+def _option(argument: str) -> str:
+    return "--" + _OPTION_OF.get(argument, argument).replace("_", "-")
 
 
 def usage(error: Any, arguments: list[str]) -> str:

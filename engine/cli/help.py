@@ -12,13 +12,13 @@ from typer.core import TyperCommand
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter  # typer's own copy of click; older ones use click itself
 
-# Headings in the order in which they are shown; an option that is under none is under "Options".
+# Headings, and under each its options, in the order in which they are shown; what is under none is under "Options".
 HEADINGS = {
     "Song": (
-        "seconds", "seed", "key", "tempo", "metre", "chords", "instrument", "style", "density", "section",
-        "melody",
+        "seconds", "seed", "style", "instrument", "key", "tempo", "metre", "chords", "melody", "sheet", "form", "bars",
+        "intro", "outro", "ritardando", "section", "density", "drums", "swing", "anything",
     ),
-    "Picture": ("size", "seeds", "sheet", "class_id", "mask"),
+    "Picture": ("size", "seeds", "class_id", "mask"),
     "Dream": (
         "layers", "guide", "octaves", "octave_scale", "iterations", "step", "jitter", "tile", "zoom", "zoom_by",
         "frame_iterations", "fps", "features", "weights",
@@ -39,11 +39,13 @@ HEADINGS = {
         "output", "name", "licence", "batch", "midi", "midi_timing", "score", "stems", "loop", "listen", "soundfont",
         "plot", "preview", "explain", "loudness", "strict",
     ),
-    "Credentials": ("identity", "private", "side_file", "no_credentials"),
+    "Mark and credentials": ("mark", "mark_key", "identity", "private", "side_file", "no_credentials"),
     "Model": ("model", "codec", "device", "dtype"),
 }  # fmt: skip
+OPTIONS = tuple(dict.fromkeys(name for names in HEADINGS.values() for name in names))
 _HEADING_OF = {name: heading for heading, names in HEADINGS.items() for name in names}
-_OF_PICTURES = ("dream", "style")  # commands whose seed is a picture's, not a song's
+_PLACE_OF = {name: place for place, name in enumerate(OPTIONS)}
+_OF_PICTURES = ("paint", "dream", "style")  # commands whose seed and sheet are a picture's, not a song's
 _OF_TRAINING = ("vae", "gan")  # those whose seed, size and batch are a training's
 _FEWEST = 12  # options that are worth headings
 
@@ -56,7 +58,7 @@ class Command(TyperCommand):
         arguments = [record for param, record in shown if param.param_type_name == "argument"]
         options = [(param.name, record) for param, record in shown if param.param_type_name == "option"]
         sections = {"Arguments": arguments, **{heading: [] for heading in HEADINGS}, "Options": []}
-        for name, record in options:
+        for name, record in sorted(options, key=lambda each: _PLACE_OF.get(each[0], len(OPTIONS))):
             heading = _HEADING_OF.get(name, "Options") if len(options) >= _FEWEST else "Options"
             if heading == "Song" and self.name in _OF_PICTURES:
                 heading = "Picture"

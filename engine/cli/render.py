@@ -188,9 +188,9 @@ def make_songs(
     inputs.check(sounds)
     found = find(making.model)
     found.check_prompt(prompt, making.anything)
-    remarks = inputs.remarks_on(sounds, making.strict)
     notes = [path for each in targets for path in (each.of_notes or [each.output] * loop)]
     _check_request(found, prompt, seconds, given | {"batch": making.batch}, notes, making.device, making.dtype)
+    remarks = inputs.remarks_on(sounds, making.strict)
     loaded = _load(found, making.device, making.dtype)
     jobs.keep(ctx, found, given, making.model, targets[0].output, loudness)
     options = {"seconds": seconds, "batch": making.batch, **given}

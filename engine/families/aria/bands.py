@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from clavilux.audio.arranging.arranger import DRUM_SETS, Arranger
 from clavilux.audio.arranging.band import Band
 from clavilux.audio.arranging.forms import fit_form, with_chords, write_sheet
-from clavilux.audio.arranging.library import ENDING, band_names, load_band
+from clavilux.audio.arranging.library import ENDING, band_names, band_words, load_band
 from clavilux.audio.lead_sheet import LeadSheet
 from clavilux.audio.programs import KIN, PROGRAM_NAMES
 from clavilux.checks import check_number
 from clavilux.families.aria.form import Bar, ended, plan_sheet
 from clavilux.families.aria.form_options import FormOptions, named
-from clavilux.families.aria.instruments import INSTRUMENTS, NO_DRUMS, unknown
+from clavilux.families.aria.instruments import INSTRUMENTS, NO_DRUMS, unknown, words_of
 from clavilux.families.aria.styles import STYLES, Style
 from clavilux.families.aria.usual_forms import SONG, usual_form
 
@@ -72,7 +73,8 @@ def habits_of(style: str) -> Style:
 
 
 def check_style(style: str) -> str:
-    """The name of a style that an option gives: one of the composer's, a band's, or the file of a band style.
+    """The name of a style that an option gives: one of the composer's, a band's, a word of a prompt for either, or the
+    file of a band style.
 
     Raises:
         ValueError: there is none of that name; TypeError: it is no text.
@@ -83,9 +85,18 @@ def check_style(style: str) -> str:
     if name.endswith(ENDING):
         load_band(name)
         return name
-    if name.lower() not in (*STYLES, *band_names()):
-        raise ValueError(unknown("style", style, (*STYLES, *band_names())))
-    return name.lower()
+    if name.lower() in (*STYLES, *band_names()):
+        return name.lower()
+    words = {words_of(word): of for of, asking in _style_words().items() for word in asking}
+    if words_of(name) in words:
+        return words[words_of(name)]
+    near = get_close_matches(" ".join(words_of(name)), [" ".join(word) for word in words], n=1, cutoff=0.75)
+    raise ValueError(unknown("style", style, (*STYLES, *band_names()), words[tuple(near[0].split())] if near else None))
+
+
+def _style_words() -> dict[str, tuple[str, ...]]:
+    """Style -> the words that ask for it; bands come last, whose a word of two is."""
+    return {name: style.words for name, style in STYLES.items()} | band_words()
 
 
 def plan_of(style: str, parsed: ParsedPrompt, controls: Controls, options: dict[str, Any]) -> BandPlan | None:

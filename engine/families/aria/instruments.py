@@ -219,10 +219,12 @@ def instruments_named(text: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def unknown(kind: str, given: str, valid: Sequence[str]) -> str:
-    """The sentence for a name that is not in a table: what was given, the nearest spelling, all there are."""
+def unknown(kind: str, given: str, valid: Sequence[str], meant: str | None = None) -> str:
+    """The sentence for a name that is not in a table: what was given, what is likely `meant`, else the nearest
+    spelling, and all there are.
+    """
     from difflib import get_close_matches
 
-    near = get_close_matches(fold(given), valid, n=1, cutoff=0.6)
+    near = [meant] if meant else get_close_matches(fold(given), valid, n=1, cutoff=0.6)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return f"unknown {kind} {given[:40]!r}{hint}: it must be one of {', '.join(valid)}"

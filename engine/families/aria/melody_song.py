@@ -38,6 +38,8 @@ from clavilux.family import Request
 from clavilux.files import is_score
 from clavilux.windows import Windows
 
+_OF_MELODIES = ("anything", "soundfont", "melody", "bars", "drums", "swing")  # that `resolve` does not take
+_ANY_BAND = "pop"
 _OF_COMPOSED = ("sheet", "form", "intro", "outro", "ritardando", "density", "section")
 # Styles that suit many a tune: of the others a tune's metre, tempo and mode must speak more clearly.
 _PLAIN = {
@@ -84,7 +86,7 @@ def check_melody(parsed: ParsedPrompt, options: dict[str, Any]) -> None:
     Raises:
         ValueError, TypeError: as `MelodySong`.
     """
-    _check_alone(None, options)
+    _check_options(None, parsed, options)
     if isinstance(options["melody"], (str, os.PathLike)) and is_score(options["melody"]):
         melody = read_melody(options["melody"], parsed, options)
         _settled(parsed, 0, {name: value for name, value in options.items() if name != "melody"}, melody, [])
@@ -130,7 +132,7 @@ class MelodySong:
         self, request: Request, parsed: ParsedPrompt, codebooks: int, windows: Windows, conditioning: Conditioning
     ) -> None:
         options = dict(request.controls)
-        _check_alone(request.continue_from, options)
+        _check_options(request.continue_from, parsed, options)
         options.pop("anything", None)
         parsed = replace(parsed, bars=_bars_given(options.pop("bars", parsed.bars)))
         soundfont = SoundFont.given(options.pop("soundfont", None))
@@ -204,7 +206,8 @@ class _Bars:
         self._left -= 1
 
 
-def _check_alone(continue_from: object, options: dict[str, Any]) -> None:
+def _check_options(continue_from: object, parsed: ParsedPrompt, options: dict[str, Any]) -> None:
+    """Refuse all that can be refused before the melody is read: listening to a sound takes long."""
     if continue_from is not None:
         raise ValueError(
             "both melody and continue_from are given; a song is made around the one or goes on from the other"
@@ -212,6 +215,13 @@ def _check_alone(continue_from: object, options: dict[str, Any]) -> None:
     for name in _OF_COMPOSED:
         if options.get(name) is not None:
             raise ValueError(f"{name} is {options[name]!r}, and a given melody is played as it is; leave {name} away")
+    _bars_given(options.get("bars"))
+    usual = {name: value for name, value in options.items() if name not in _OF_MELODIES}
+    style = usual.pop("style", parsed.style)
+    style = bands.check_style(style) if style is not None else None
+    band = style if style is not None and style not in STYLES else _ANY_BAND  # the melody will say which
+    controls = resolve(parsed, seed=0, style=band, **usual)
+    bands.plan_of(band, parsed, controls, options)
 
 
 def _bars_given(bars: Any) -> int | None:

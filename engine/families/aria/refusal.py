@@ -54,5 +54,5 @@ def _sentence(prompt: str, parsed: ParsedPrompt) -> str:
     near = nearest(parsed.unknown)
     parts += [f"known words that are spelled much like it: {', '.join(near)}"] if near else []
     parts += [f"styles are {', '.join(STYLES)}; with a band {', '.join(band_names())}"]
-    parts += ["anything=True (--anything) makes a piece all the same"]
+    parts += ["anything=True makes a piece all the same"]
     return "; ".join(parts)

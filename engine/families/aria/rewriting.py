@@ -98,7 +98,7 @@ class Rewriting:
             raise ValueError("this composer writes note frames; bars are written anew by one that writes REMI tokens")
         if not request.open_length:
             raise ValueError("a piece that is written anew in part is as long as before; leave seconds out")
-        self._score, self._soundfont = _read(request.continue_from), soundfont
+        self._score, self._soundfont = _read(request), soundfont
         notes = [f"of the score that is written anew: {remark}" for remark in self._score.remarks]
         self._doubles = doubles_in(self._score)
         self._line = without(self._score, self._doubles)
@@ -310,9 +310,11 @@ class _Finished:
         raise AssertionError("there is nothing to draw")
 
 
-def _read(source: Any) -> Score:
+def _read(request: Request) -> Score:
+    source = request.continue_from
     if source is None:
-        raise ValueError("continue_from is missing: regenerate and vary need a piece, as a file of notes or an Audio")
+        name = "regenerate" if request.controls.get("vary") is None else "vary"
+        raise ValueError(f"continue_from is missing: {name} needs a piece, as a file of notes or an Audio")
     if isinstance(source, Audio):
         if source.score is None:
             raise ValueError("the Audio to write anew in part has no score; give a MIDI, MusicXML or ABC file")

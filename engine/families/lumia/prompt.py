@@ -149,7 +149,7 @@ def _refusal(prompt: str, parsed: ParsedPrompt, ids: Mapping[str, int]) -> str:
         *([f"known words that are spelled much like it: {', '.join(near)}"] if near else []),
         f"it knows the {len(ids)} English words of emoji's names, such as apple, cat or house, and what emoji are "
         "called in sixteen other languages",
-        "anything=True (--anything) paints a picture all the same",
+        "anything=True paints a picture all the same",
     ]
     return "; ".join(parts)
 

@@ -39,6 +39,31 @@ def test_usage_errors_are_said_as_all_others_are(monkeypatch, arguments, said):
     assert refuse(*arguments).startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("anything=True makes a piece", "--anything makes a piece"),
+        (
+            "continue_from is missing: vary needs a piece, as a file of notes or an Audio",
+            "--continue-from is missing: --vary needs a piece, as a file of notes",
+        ),
+        ("tempo is 900; it should be less", "--tempo is 900; it should be less"),
+        ("window_s is 0, and prime_s is 1", "--window is 0, and --prime-seconds is 1"),
+        ("a form's top_p, 'top_k', \"vary\"", "a form's --top-p, 'top_k', \"vary\""),
+        ("the tempo is 90", "the tempo is 90"),
+    ],
+)
+def test_arguments_are_called_by_their_options(raised, said):
+    assert errors.in_options(raised) == said
+
+
+def test_options_alone_are_said(tmp_path):
+    assert refuse("render", "xyz").endswith("; --anything makes a piece all the same")
+    assert "--continue-from is missing: --vary needs a piece, as a file of notes" in refuse(
+        "render", "", "--vary", "0.3", "-o", tmp_path / "a.mid"
+    )
+
+
 def test_memory_that_is_used_up():
     def on_a_gpu():
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 79.11 GiB in all")

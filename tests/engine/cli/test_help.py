@@ -20,6 +20,15 @@ def test_many_options_stand_under_headings():
     assert "Jukebox:" not in call("paint", "--help").stdout.splitlines()
 
 
+def test_a_songs_options_stand_together():
+    said = call("render", "--help").stdout
+    song = said[said.index("Song:") : said.index("Going on from a file:")]
+    at = [song.index(f"--{name.replace('_', '-')} ") for name in HEADINGS["Song"]]
+    assert at == sorted(at) and "Picture:" not in said
+    painting = call("paint", "--help").stdout
+    assert "Song:" not in painting and painting.index("Picture:") < painting.index("--sheet")
+
+
 def test_what_is_a_trainings_stands_there():
     lines = call("train", "vae", "--help").stdout.splitlines()
     at = {heading: lines.index(f"{heading}:") for heading in ("Training", "Files")}

@@ -32,18 +32,18 @@ def config_alone(musicgen, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--temperature", "-1"], "temperature is -1"),
-        (["--top-p", "0"], "top_p is 0"),
-        (["--top-k", "-3"], "top_k is -3"),
-        (["--guidance", "nan"], "guidance is nan"),
+        (["--temperature", "-1"], "--temperature is -1"),
+        (["--top-p", "0"], "--top-p is 0"),
+        (["--top-k", "-3"], "--top-k is -3"),
+        (["--guidance", "nan"], "--guidance is nan"),
         (["--seed", str(2**70)], str(2**70)),
-        (["--batch", "65"], "batch is 65"),
+        (["--batch", "65"], "--batch is 65"),
         (["--key", "Q flat"], "Q flat"),
         (["--chords", "C H#"], "H#"),
         (["--metre", "7/0"], "metre"),
         (["--style", "polka metal"], "style"),
-        (["--tempo", "10000"], "tempo is 10000"),
-        (["--seconds", "-5"], "seconds is -5"),
+        (["--tempo", "10000"], "--tempo is 10000"),
+        (["--seconds", "-5"], "--seconds is -5"),
         (["--lyrics", "la"], "aria does not take lyrics; it takes"),
     ],
 )
@@ -55,10 +55,10 @@ def test_a_song_that_aria_would_refuse(options, sentence, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--temperature", "-1"], "temperature is -1"),
-        (["--guidance", "1:x"], "guidance is '1:x'"),
-        (["--size", "100000"], "size is 100000"),
-        (["--class", "3"], "lumia does not take class_id"),
+        (["--temperature", "-1"], "--temperature is -1"),
+        (["--guidance", "1:x"], "--guidance is '1:x'"),
+        (["--size", "100000"], "--size is 100000"),
+        (["--class", "3"], "lumia does not take --class"),
         (["--seeds", f"1,{2**70}"], str(2**70)),
     ],
 )
@@ -78,7 +78,7 @@ def test_notes_that_a_family_does_not_write(config_alone, tmp_path, monkeypatch,
     ("options", "sentence"),
     [
         (["--padding", "none"], "padding is 'none'"),
-        (["--window", "-1"], "window_s is -1"),
+        (["--window", "-1"], "--window is -1"),
         (["--melody", "a.wav"], "mono does not take melody"),
         (["--key", "C"], "mono does not take key"),
     ],
@@ -97,9 +97,9 @@ def test_a_song_that_musicgen_would_refuse(config_alone, options, sentence, monk
         (["--artist", "7"], "the artist is number 7; the prior of level 2 knows 0 to 6"),
         (["--genre", "polka"], "the genre 'polka' is a name, and no labels are given"),
         (["--lyrics", "la la"], "lyrics are given; "),
-        (["--levels", "4"], "levels is 4"),
+        (["--levels", "4"], "--levels is 4"),
         (["--hop", "0"], "the hop is 0.0"),
-        (["--temperatures", "1,-1,1"], "temperature is -1.0"),
+        (["--temperatures", "1,-1,1"], "--temperature is -1.0"),
     ],
 )
 def test_a_song_that_jukebox_would_refuse(layout, options, sentence, tmp_path):

@@ -3,6 +3,7 @@ import pytest
 
 import clavilux
 from clavilux.audio.arranging.library import band_names, band_words, load_band
+from clavilux.families.aria.bands import check_style
 from clavilux.families.aria.controls import ACCEPTS
 from clavilux.families.aria.family import check_controls
 from clavilux.families.aria.family import settled as settle
@@ -72,6 +73,21 @@ def test_names_with_signs_and_numbers(prompt, style, bars):
 def test_what_cannot_be_done_is_one_sentence(options, says, tmp_path):
     with pytest.raises(ValueError, match=says):
         check_controls(tmp_path, {}, "", dict(options))
+
+
+@pytest.mark.parametrize(
+    ("given", "style"),
+    [("lo-fi", "lo-fi hip hop"), ("LoFi beats", "lo-fi hip hop"), ("jazz", "jazz swing"), ("lieder", "art song")],
+)
+def test_a_prompts_word_for_a_style_is_its_name(given, style):
+    assert check_style(given) == style
+
+
+def test_the_nearest_word_is_suggested():
+    with pytest.raises(ValueError, match=r"unknown style 'lofy beats' \(did you mean 'lo-fi hip hop'\?\)"):
+        check_style("lofy beats")
+    with pytest.raises(ValueError, match="unknown style 'qqqq': it must"):
+        check_style("qqqq")
 
 
 @pytest.mark.parametrize(

@@ -94,3 +94,22 @@ def test_a_wrong_melody_is_found_before_weights_are_read(tune, tmp_path):
     with pytest.raises(ValueError, match="has 1 note; it should have 4 or more"):
         check_controls(tmp_path, {}, "", {"melody": tmp_path / "short.mid"})
     check_controls(tmp_path, {}, "", {"melody": tune})
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"style": "typo"}, "unknown style 'typo'"), ({"drums": "loud"}, "drums is 'loud'"), ({"key": "H"}, "'H'"),
+        ({"instruments": "kazoo"}, "unknown instrument 'kazoo'"), ({"bars": 0}, "bars is 0"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_before_a_sound_is_listened_to(options, says, tmp_path, monkeypatch):
+    def listening(*_, **__):
+        raise AssertionError("it was listened to")
+
+    monkeypatch.setattr("clavilux.audio.transcribing.transcribe", listening)
+    tone = Audio(np.zeros((1, 8000), np.float32), 8000)
+    with pytest.raises(ValueError, match=says):
+        check_controls(tmp_path, {}, "", {"melody": tmp_path / "hum.wav", **options})
+    with pytest.raises(ValueError, match=says):
+        clavilux.load("aria", device="cpu").generate("", melody=tone, **options)

@@ -139,7 +139,7 @@ def test_what_cannot_be_asked_is_one_sentence(asked, says, tmp_path):
 def test_what_cannot_be_written_anew_is_one_sentence(aria, tmp_path):
     with pytest.raises(ValueError, match="the bars are 9 to 12, and the piece has 8 bars"):
         rewritten(aria, piece(0, 8), regenerate="9-12")
-    with pytest.raises(ValueError, match="continue_from is missing: regenerate and vary need a piece"):
+    with pytest.raises(ValueError, match="continue_from is missing: vary needs a piece"):
         aria.begin([Request("", 20.0, 0, None, {"vary": 0.2}, True)])
     with pytest.raises(ValueError, match="leave seconds out"):
         aria.begin([Request("", 20.0, 0, None, {"vary": 0.2}, False)])
