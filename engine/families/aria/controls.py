@@ -136,7 +136,7 @@ def resolve(
         key=key_given(key) if key is not None else parsed.key or _usual_key(habits, parsed, chart, seed),
         tempo=pace if pace is not None else _usual_tempo(habits, settled_metre, parsed, seed),
         metre=settled_metre,
-        density=_one_of("density", density, DENSITIES) if density is not None else _density(parsed),
+        density=_one_of("density", density, DENSITIES) if density is not None else _density(parsed, seed),
         section=_one_of("section", section, SECTIONS) if section is not None else parsed.section or "whole",
         chords=chart,
         unmet=(*unmet, *played_as),
@@ -263,8 +263,9 @@ def _usual_tempo(habits: Style, metre: Metre, parsed: ParsedPrompt, seed: int) -
     return float(round(min(240.0, max(36.0, slowest * (fastest / slowest) ** place))))
 
 
-def _density(parsed: ParsedPrompt) -> str:
-    return parsed.density or _allowed([(d, 1.0) for d in ("medium", "sparse", "dense")], parsed, "density")[0][0]
+def _density(parsed: ParsedPrompt, seed: int) -> str:
+    """A third of real pieces has each, so that what nobody says is drawn."""
+    return parsed.density or weighted(_allowed([(each, 1.0) for each in DENSITIES], parsed, "density"), seed, "density")
 
 
 def _one_of(kind: str, given: str, valid: tuple[str, ...]) -> str:

@@ -363,8 +363,8 @@ def _controls(parsed: ParsedPrompt, request: Request, given: Continuation, names
     asked = {name: request.controls[name] for name in ("style", "density") if request.controls.get(name) is not None}
     assert given.metre is not None, "a score has one"
     own: dict[str, Any] = {"key": given.key, "tempo": given.tempo, "metre": f"{given.metre[0]}/{given.metre[1]}"}
-    own["instruments"] = names[:MAX_INSTRUMENTS]
-    controls = resolve(replace(parsed, players=None), seed=request.seed, **own, **asked)
+    own |= {"instruments": names[:MAX_INSTRUMENTS], "density": parsed.density or "medium"}
+    controls = resolve(replace(parsed, players=None), seed=request.seed, **(own | asked))
     band = band_of(controls.style)
     return controls if band is None else replace(controls, style=band.composer)
 
