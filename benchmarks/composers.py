@@ -37,7 +37,7 @@ WORDS = {
     "baroque": "baroque music for harpsichord", "classical": "classical music for piano",
     "hornpipe": "hornpipe for solo fiddle", "hymn": "hymn for choir", "jig": "irish jig for solo fiddle",
     "krakowiak": "krakowiak, polish folk dance for piano", "lead sheet": "popular song for voice alone",
-    "march": "march for brass band", "mazurka": "mazurka for piano", "minuet": "minuet for piano",
+    "march": "march for brass quintet", "mazurka": "mazurka for piano", "minuet": "minuet for piano",
     "orchestral": "classical music for orchestra", "polka": "polka for piano", "polonaise": "polonaise for piano",
     "quartet": "string quartet", "ragtime": "ragtime for piano", "reel": "irish reel for solo fiddle",
     "renaissance": "renaissance music for choir", "romantic": "romantic music for piano",

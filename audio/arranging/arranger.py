@@ -146,6 +146,11 @@ class Arranger:
             note["start"] = max(0.0, start + offset * per_s)
         return notes
 
+    def heard(self) -> frozenset[str]:
+        """The names of the parts that play anything in this song."""
+        numbers = {int(number) for index in range(self.num_bars) for number in np.unique(self.bar(index)["part"])}
+        return frozenset(part.name for part in self.parts if self.part_number(part) in numbers)
+
     # One part in one bar
 
     def _rows(self, part: Part, place: _Place, length: float, harmony: Harmony, broken: bool) -> list[Row]:

@@ -108,6 +108,7 @@ class Band:
     composer: str = "folk"
     dynamics: dict[str, str] = field(default_factory=dict)
     source: str = ""
+    trio: str | None = None  # the part whose player leads in a trio, melody and chords in his own hands
 
     def patterns_of(self, part: str, section: str) -> list[Pattern]:
         """The figures of a part in a section, by its name or its kin's, then those for everywhere."""

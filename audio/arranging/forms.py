@@ -14,7 +14,7 @@ from clavilux.audio.arranging.band import Band, section_kind
 from clavilux.audio.arranging.numerals import chord_of
 from clavilux.audio.chart import spread
 from clavilux.audio.harmony import Chord, Key
-from clavilux.audio.lead_sheet import LeadSheet, SheetBar, SheetSection
+from clavilux.audio.lead_sheet import DYNAMICS, LeadSheet, SheetBar, SheetSection
 
 Form = list[tuple[str, int]]
 _DYNAMICS = {
@@ -22,6 +22,7 @@ _DYNAMICS = {
     "drop": "f", "breakdown": "p", "trio": "mf", "outro": "mf",
 }  # fmt: skip
 _LEAST_WITH_ENDS = 12  # bars of a song that has an intro or an outro
+_LEAST_BEFORE = 4  # bars of what leads to a loud section
 _MOST_OF_ENDS = 0.3  # of a song's bars
 
 
@@ -54,6 +55,33 @@ def fit_form(form: Sequence[tuple[str, int]], num_bars: int) -> Form:
     return best[1]
 
 
+def highlighted(band: Band, num_bars: int, what: str | None) -> Form:
+    """The style's form in `num_bars` bars, where they have no room for all of it with the sections that are wanted.
+
+    "solo": from the solo on. "loud": up to the loudest sections, which come last, and as much as there is room for of
+    what leads there. The usual sections where the style has none such, where nothing is wanted (None), or where all
+    have room.
+    """
+    ends = [part for part in (*band.form[:1], *band.form[-1:]) if part[0] in ("intro", "outro")]
+    body = [part for part in band.form if part not in ends]
+    names = [name for name, _ in body]
+    if what == "solo" and "solo" in names and num_bars < sum(bars for _, bars in band.form):
+        first = names.index("solo")
+        return fit_form([*body[first:], *body[:first]], num_bars)
+    levels = [DYNAMICS.index(usual_dynamic(band, name)) for name in names]
+    last = len(levels) - levels[::-1].index(max(levels))
+    if what != "loud" or max(levels) == min(levels) or num_bars >= sum(bars for _, bars in body[:last]):
+        return fit_form(band.form, num_bars)
+    found: Form = []
+    room = num_bars
+    for name, bars in reversed(body[:last]):
+        if found and room < min(bars, _LEAST_BEFORE):
+            break
+        found.insert(0, (name, min(bars, room)))
+        room -= min(bars, room)
+    return [*found[:-1], (found[-1][0], found[-1][1] + room)]
+
+
 def _ends(part: Form, num_bars: int) -> list[Form]:
     if not part or num_bars < _LEAST_WITH_ENDS:
         return [[]]
@@ -82,6 +110,7 @@ def write_sheet(
     swing: float | None = None,
     chords: Sequence[Sequence[Chord]] | None = None,
     form: Sequence[tuple[str, int, bool]] | None = None,
+    highlight: str | None = None,
 ) -> LeadSheet:
     """A song of the style in `num_bars` bars: form and chords, without a melody.
 
@@ -97,11 +126,12 @@ def write_sheet(
             the bar to the style.
         form: (section, bars, whether it returns with other notes), `num_bars` bars in all, instead of the style's;
             asked chords then begin anew with each section.
+        highlight: of the style's form, as `highlighted`.
     """
     metre = metre or band.metre
     sections = []
     at = 0
-    own_form = [(name, count, False) for name, count in fit_form(band.form, num_bars)]
+    own_form = [(name, count, False) for name, count in highlighted(band, num_bars, highlight)]
     for name, count, varied in own_form if form is None else form:
         numerals = _numerals(band, key, name, seed)
         bars = []

@@ -29,7 +29,7 @@ from clavilux.audio.score import bar_quarters
 
 _PROGRAMS = {name.lower(): number for number, name in enumerate(PROGRAM_NAMES)}
 _NOTE = re.compile(r"([A-G])([#b]?)(-?\d)")
-_PLAIN = ("style", "metre", "tempo", "form", "lead", "words", "swing", "minor", "keys", "composer", "dynamics")
+_PLAIN = ("style", "metre", "tempo", "form", "lead", "words", "swing", "minor", "keys", "composer", "dynamics", "trio")
 _NEEDED = ("style", "metre", "tempo", "form", "lead")
 _SETTINGS = ("kind", "plays", "level", "range", "root", "voicing", "voices", "gate", "late", "strum")
 
@@ -66,6 +66,9 @@ def read_style(text: str, name: str = "the style") -> Band:
         plain = _head(head)
         parts = tuple(_part(block) for block in blocks if block.words[0] == "part")
         names = {part.name: part for part in parts}
+        if plain.get("trio") not in (None, *(name for name, part in names.items() if part.kind == "chords")):
+            number = next(number for number, line in head if line.startswith("trio"))
+            raise _Wrong(number, f"{plain['trio']!r} plays no chords; it should be a part that does")
         metre = plain["metre"]
         patterns, progressions = [], []
         for block in blocks:
@@ -138,8 +141,8 @@ def _head(lines: list[tuple[int, str]]) -> dict[str, Any]:
         raise _Wrong(1, f"no line says {missing[0]!r}: a style needs {', '.join(_NEEDED)}")
     readers = {
         "words": lambda _, text: tuple(_list(text)), "lead": _lead, "metre": _metre, "tempo": _tempo,
-        "form": _form, "minor": lambda number, text: _number(number, text, 0, 1), "composer": lambda _, text: text,
-        "dynamics": _dynamics,
+        "form": _form, "minor": lambda number, text: _number(number, text, 0, 1), "composer": _plain,
+        "dynamics": _dynamics, "trio": _plain,
     }  # fmt: skip
     plain: dict[str, Any] = {"name": given["style"][1].lower(), "words": ()}
     plain |= {name: read(*given[name]) for name, read in readers.items() if name in given}
@@ -148,6 +151,10 @@ def _head(lines: list[tuple[int, str]]) -> dict[str, Any]:
     if "keys" in given:
         plain["major_keys"], plain["minor_keys"] = _keys(*given["keys"])
     return plain
+
+
+def _plain(_number: int, text: str) -> str:
+    return text
 
 
 def _lead(number: int, text: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from clavilux.audio.harmony import Key
 from clavilux.families.aria.instruments import INSTRUMENTS, fold, words_of
 from clavilux.families.aria.lexicon import KINDS, PHRASES, Claim
-from clavilux.families.aria.tunes import SESSIONS
+from clavilux.families.aria.tunes import MARCHES, SESSIONS
 
 if TYPE_CHECKING:
     from clavilux.families.aria.controls import Controls
@@ -26,7 +26,7 @@ _SAME_TEMPO, _SAME_PACE = 1.0, 0.15  # quarters a minute; a share: a tempo is mo
 # What any music has: a number of beats, "16 bars" or "song" beside words that are not known says nothing of them.
 _GENERIC_SLOTS = frozenset((
     "tempo", "bars", "length", "metre", "section", "density", "count", "form", "intro", "outro", "ritardando", "drums",
-    "alone",
+    "alone", "highlight",
 ))  # fmt: skip
 _GENERIC_PHRASES = frozenset((("song",), ("songs",), ("ballad",), ("ballads",)))
 _MOST_NEAREST = 5
@@ -113,6 +113,8 @@ def _is_kept(claim: Claim, settled: Settled) -> bool:
     slot, value, _ = claim
     controls, given = settled.controls, settled.given
     if slot == "style":
+        if controls.style in MARCHES:
+            return value in ("march", *MARCHES)
         return value in (controls.style, KINDS.get(SESSIONS.get(controls.style, "")))
     if slot in ("metre", "density", "section"):
         return getattr(controls, slot) == value
@@ -154,7 +156,7 @@ def _holds(claim: Claim, winners: dict[str, Claim]) -> bool:
 
 
 def _is_named(claim: Claim) -> bool:
-    return claim[0] != "kind"  # the words themselves say it
+    return claim[0] not in ("kind", "others")  # the words themselves say it
 
 
 def _meaning(claims: tuple[Claim, ...]) -> str:
@@ -182,6 +184,8 @@ def _meaning(claims: tuple[Claim, ...]) -> str:
             parts.append(f"{value} bars")
         elif slot == "length":
             parts.append(f"{value:g} s")
+        elif slot == "highlight":
+            parts.append("the band's solo" if value == "solo" else "its loudest sections")
         else:
             said = {
                 "mode": f"{value} key", "pace": f"{value} tempo", "drums": f"drums: {value}", "chords": "these chords",

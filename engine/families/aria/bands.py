@@ -6,7 +6,7 @@ Knows controls and lead sheets. The composer writes the melody, under the sheet'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,8 @@ class BandPlan:
     """Which band plays, and how: what options and words leave of it.
 
     `lead` is the General MIDI program that plays the melody, `written` the name out of `INSTRUMENTS` whose music it
-    plays; `without` are parts that do not play.
+    plays; `without` are parts that do not play, `leads_on` is the one that the melody's player has in his own hands.
+    `highlight` is which sections a song begins with that has no room for all: "solo", or those that are "loud".
     """
 
     band: Band
@@ -46,6 +47,8 @@ class BandPlan:
     drums: str
     swing: float | None
     without: tuple[str, ...]
+    leads_on: str | None = None
+    highlight: str | None = None
 
     @property
     def silent(self) -> tuple[str, ...]:
@@ -120,14 +123,21 @@ def plan_of(style: str, parsed: ParsedPrompt, controls: Controls, options: dict[
         raise ValueError(f"swing is {swing:g}; it should be from 0.5 (even) to 0.75, 0.667 being a triplet's")
     if drums is None:
         drums = "none" if ("instrument", "drums") in parsed.avoid else parsed.drums or "full"
-    players = parsed.players or len(band.parts) + 1
-    without = tuple(part.name for part in band.parts[max(1, players - 1) :])
     refused = {value for slot, value in parsed.avoid if slot == "instrument"}
-    without += tuple(part.name for part in band.parts if part.kind != "drums" and named_of(part.program) in refused)
+    without = tuple(part.name for part in band.parts if part.kind != "drums" and named_of(part.program) in refused)
     written = controls.instruments[0]
-    own = {named_of(_PROGRAMS[lead]): _PROGRAMS[lead] for lead in reversed(band.lead)}
-    lead = own.get(written, INSTRUMENTS[written].program)
-    return BandPlan(band, lead, written, drums, swing, without)
+    return BandPlan(band, _own_sound(band, written), written, drums, swing, without, highlight=parsed.highlight)
+
+
+def _own_sound(band: Band, written: str) -> int:
+    """The program of an instrument as the style has it: a lead's or a part's, its guitar where a guitar is named."""
+    leads = [_PROGRAMS[lead] for lead in band.lead]
+    own = {named_of(program): program for program in reversed(leads)}
+    usual = INSTRUMENTS[written].program
+    if written in own:
+        return own[written]
+    near = [part.program for part in band.parts if part.kind == "chords" and part.program // 8 == usual // 8]
+    return next((program for program in near if written == "guitar" or named_of(program) == written), usual)
 
 
 def with_band(controls: Controls, plan: BandPlan) -> Controls:
@@ -138,7 +148,7 @@ def with_band(controls: Controls, plan: BandPlan) -> Controls:
     playing = [
         "drums" if part.kind == "drums" else named_of(part.program)
         for part in plan.band.parts
-        if part.name not in plan.without and not (part.kind == "drums" and plan.drums == "none")
+        if part.name not in (*plan.without, plan.leads_on) and not (part.kind == "drums" and plan.drums == "none")
     ]
     absent = [name for name in controls.instruments[1:] if name not in (*playing, *melody)]
     unmet = [each for each in controls.unmet if NO_DRUMS not in each]
@@ -185,6 +195,7 @@ def sheet_of(
         swing=plan.swing,
         chords=controls.chords,
         form=_asked_form(plan.band, asked, num_bars),
+        highlight=plan.highlight,
     )
 
 
@@ -267,17 +278,25 @@ def named_of(program: int) -> str:
     return "piano"
 
 
-def put_account(controls: dict[str, Any], plan: BandPlan, sheet: LeadSheet, unison: Sequence[str] = ()) -> None:
-    """Write what a receipt's controls say of the band, who plays under the names of General MIDI, those in `unison`
-    with the melody; what only a composer by itself goes by goes.
+def put_account(
+    receipt: dict[str, Any], plan: BandPlan, arranger: Arranger, asked: Collection[str], unison: Sequence[str] = ()
+) -> None:
+    """Write what a receipt says of the band: of its parts those that play anything, under the names of General MIDI,
+    those in `unison` with the melody. Who is `asked` for and rests is unmet; what a composer by itself goes by goes.
     """
-    swing = plan.band.swing if sheet.swing is None else sheet.swing
+    controls, heard = receipt["controls"], arranger.heard()
+    playing = [part for part in arranger.parts if part.name in heard]
+    resting = [named_of(part.program) for part in arranger.parts if part not in playing and part.kind != "drums"]
+    there = {plan.written, *(named_of(part.program) for part in playing)}
+    receipt["unmet"] += [
+        f"{name} (rests in the sections that there is room for)"
+        for name in dict.fromkeys(resting) if name in asked and name not in there
+    ]  # fmt: skip
     lead = PROGRAM_NAMES[plan.lead]
     others = [PROGRAM_NAMES[INSTRUMENTS[name].program] for name in unison[1:]]
-    playing = [part for part in plan.band.parts if part.name not in plan.without]
     names = [PROGRAM_NAMES[part.program] for part in playing if part.kind != "drums"]
-    drums = ["drums"] if plan.drums != "none" and len(names) < len(playing) else []
+    drums = ["drums"] if len(names) < len(playing) else []
     for name in ("density", "section"):
         controls.pop(name, None)
     controls["instruments"] = list(dict.fromkeys((lead, *others, *names, *drums)))
-    controls["band"] = {"drums": plan.drums if drums else "none", "swing": round(swing, 4), "lead": lead}
+    controls["band"] = {"drums": plan.drums if drums else "none", "swing": round(arranger.swing, 4), "lead": lead}

@@ -206,7 +206,7 @@ def _usual_instruments(habits: Style, parsed: ParsedPrompt, seed: int) -> tuple[
     tune = _tune_named(habits, parsed)
     if tune is not None and parsed.players in (None, 1):
         ensembles = [((name,), weight) for weight, name in tune.leads if name not in refused] or ensembles
-    elif parsed.players:
+    elif parsed.players and habits.name in STYLES:  # of a band others are left away
         usual = dict.fromkeys((*habits.ensembles[0][1], *habits.at_home, "violin", "viola", "cello", "flute", "oboe"))
         players = tuple(name for name in usual if name not in refused)[: parsed.players]
         ensembles = [pair for pair in ensembles if len(pair[0]) == parsed.players] or [(players, 1.0)]

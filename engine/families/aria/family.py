@@ -228,7 +228,7 @@ class Aria:
         account = Settled(song.controls, song.sheet.tempo, song.num_bars, song.seconds, given)
         asked = replace(request, seconds=song.seconds)
         song.receipt.update(_receipt(self, asked, parsed, account, song.notes, song.soundfont))
-        bands.put_account(song.receipt["controls"], song.band_plan, song.sheet)
+        bands.put_account(song.receipt, song.band_plan, song.arranger, parsed.instruments)
         song.receipt["controls"] |= {
             "form": song.form,
             "melody": song.source_name,
@@ -312,8 +312,8 @@ class ScoreGeneration:
         self.receipt = _receipt(aria, request, parsed, account, notes, soundfont)
         self.receipt["controls"] |= {"form": outline.form} if outline.form else {}
         self.receipt["controls"] |= {"ritardando": True} if outline.ritardando else {}
-        if plan is not None and sheet is not None:
-            bands.put_account(self.receipt["controls"], plan, sheet, controls.unison)
+        if plan is not None and band is not None:
+            bands.put_account(self.receipt, plan, band, parsed.instruments, controls.unison)
             if controls.chords is None:
                 self.receipt["controls"]["chords"] = "as the style has them"
         if asked.sheet is not None:

@@ -225,6 +225,7 @@ _ALONE_WORDS = (
     "alone, solo, unaccompanied, without accompaniment, no accompaniment, single line, monophonic, a single voice, "
     "allein, unbegleitet, ohne begleitung, seul, seule, sans accompagnement, senza accompagnamento"
 )
+_LOUD_WORDS = "epic, epic music, trailer, trailer music"  # of a band's sections
 _COUNTS = {2: "duet, duo, duett", 3: "trio, trios", 4: "quartet, quartett, quartetto", 5: "quintet, quintett"}
 
 
@@ -304,6 +305,8 @@ def _table() -> dict[Phrase, tuple[Claim, ...]]:
                            ("metre", _METRE_WORDS), ("count", _COUNTS), ("drums", _DRUM_WORDS)):  # fmt: skip
         for value, words in by_value.items():
             add(_split(words), (slot, value, WORD))
+    add([("power", "trio")], ("count", 3, WORD), ("style", "rock", GENRE_HINT))
+    add(_split(_LOUD_WORDS), ("highlight", "loud", WORD))
     add(_split(_ALONE_WORDS), ("alone", True, WORD))
     for implied_values, words in _MOODS:
         implied = tuple(

@@ -31,6 +31,7 @@ from clavilux.families.aria import bands
 from clavilux.families.aria.controls import Controls, key_given, metre_given, resolve, tempo_given
 from clavilux.families.aria.instruments import RANGES
 from clavilux.families.aria.lengths import RING_S, RING_SHARE
+from clavilux.families.aria.line_ups import in_number
 from clavilux.families.aria.literals import LONGEST_S
 from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.families.aria.styles import STYLES
@@ -147,8 +148,8 @@ class MelodySong:
             chords=self.controls.chords,
         )  # fmt: skip
         self.sheet, self.num_bars = sheet, len(sheet.bars)
-        arranger = bands.arranger_of(self.band_plan, sheet, request.seed)
-        self._player = SheetPlayer(arranger, self.band_plan.lead, duration_s=self.seconds, soundfont=soundfont)
+        self.arranger = bands.arranger_of(self.band_plan, sheet, request.seed)
+        self._player = SheetPlayer(self.arranger, self.band_plan.lead, duration_s=self.seconds, soundfont=soundfont)
         self.form = ", ".join(f"{section.name} {len(section.bars)}" for section in sheet.sections)
         self.soundfont = soundfont
         self.source_name = "an Audio" if isinstance(source, Audio) else Path(source).name
@@ -248,7 +249,9 @@ def _settled(
     controls = resolve(parsed, seed=seed, **usual)
     plan = bands.plan_of(style, parsed, controls, own)
     assert plan is not None, "the style has a band"
-    if "instruments" not in options and not parsed.instruments:
+    if not parsed.alone:
+        controls, plan = in_number(controls, plan, parsed.players, options.get("instruments") or parsed.instruments)
+    if "instruments" not in options and not parsed.instruments and plan.leads_on is None:
         plan = _fitting_lead(plan, plan.band, melody)
     return bands.with_band(controls, plan), plan
 

@@ -13,20 +13,22 @@ from clavilux.audio.codecs.timeline import Timeline
 from clavilux.audio.lead_sheet import LeadSheet
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria import bands
-from clavilux.families.aria.controls import Controls, resolve, usual_tempi
+from clavilux.families.aria.controls import Controls, metre_given, resolve, usual_tempi
 from clavilux.families.aria.form import Bar, parts_begun, plan_bars, plan_form, plan_sheet
 from clavilux.families.aria.form_options import OPTIONS, FormOptions, players_of
 from clavilux.families.aria.instruments import NO_DRUMS, instruments_named
 from clavilux.families.aria.lengths import Asked, Length, quarters_slowed, settle_length, tempos_of
+from clavilux.families.aria.line_ups import in_number, unaccompanied
 from clavilux.families.aria.prompt import ParsedPrompt
+from clavilux.families.aria.styles import Metre
 from clavilux.families.aria.tunes import (
     RIGHT_HANDS,
     kind_of,
+    march_of,
     melodists_of,
     session_of,
     tune_of,
     tune_sheet,
-    unaccompanied,
     with_players,
 )
 from clavilux.families.aria.usual_forms import SONG, usual_form
@@ -157,7 +159,7 @@ def settled(parsed: ParsedPrompt, seed: int, options: dict[str, Any]) -> Settlem
     named = parsed.instruments if options.get("instruments") is None else instruments_named(options["instruments"])
     whole = (options.get("section") or parsed.section or "whole") == "whole" and not asked.free
     if options.get("style") is None and asked.sheet is None and whole:
-        options["style"] = session_of(parsed, named)
+        options["style"] = march_of(parsed, named, _metre(parsed, options)) or session_of(parsed, named)
     if options.get("style") in RIGHT_HANDS and options.get("density") is None and parsed.density is None:
         options["density"] = "sparse"
     controls = _together(resolve(parsed, seed=seed, **options), parsed, named)
@@ -171,10 +173,16 @@ def settled(parsed: ParsedPrompt, seed: int, options: dict[str, Any]) -> Settlem
         apart = [name for name in controls.instruments if name not in controls.unison[1:]]
         plan, playing = with_players(plan, tune, apart, drums_asked)
         controls = replace(controls, instruments=playing)
+    if not parsed.alone:
+        controls, plan = in_number(controls, plan, parsed.players, named)
     if parsed.alone and not (tune is not None and tune.has_chords):
         apart = [name for name in controls.instruments if name not in controls.unison[1:]]
         plan = unaccompanied(plan, apart)
     return Settlement(bands.with_band(controls, plan), plan, asked)
+
+
+def _metre(parsed: ParsedPrompt, options: dict[str, Any]) -> Metre | None:
+    return parsed.metre if options.get("metre") is None else metre_given(options["metre"])
 
 
 def _together(controls: Controls, parsed: ParsedPrompt, named: Sequence[str]) -> Controls:

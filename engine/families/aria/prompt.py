@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from clavilux.audio.harmony import Key
 from clavilux.families.aria.account import Event, account, hints, is_definite
+from clavilux.families.aria.beside_bands import beside_bands
 from clavilux.families.aria.instruments import MAX_INSTRUMENTS, NO_DRUMS, NUMBERS, fold
 from clavilux.families.aria.lexicon import (
     BREAKS,
@@ -29,6 +30,7 @@ from clavilux.families.aria.lexicon import (
     Claim,
 )
 from clavilux.families.aria.literals import exact_spans
+from clavilux.families.aria.styles import STYLES
 
 MAX_READ = 20_000  # characters; what follows is counted, not read
 MAX_LISTED = 20  # unknown words that are kept by name, of however many there are
@@ -40,9 +42,9 @@ _TOKEN = re.compile(r"\b[^\W_]&[^\W_]\b|[^\W_]+(?:['’][^\W_]+)*|[^\w\s]")  # "
 class ParsedPrompt:
     """What a prompt says. None, or an empty tuple, where it says nothing.
 
-    `instruments` are names out of `INSTRUMENTS`, at most `MAX_INSTRUMENTS`; where none is named, `players` is
-    their number ("trio") and `ensemble` what a composer or a form is usually played on. `tempo` is exact, in
-    quarters a minute; `pace` is one of `PACES`, relative to the style; `span` is a form's usual tempi (a
+    `instruments` are names out of `INSTRUMENTS`, at most `MAX_INSTRUMENTS`; where none is named, or a band
+    plays, `players` is their number ("trio"); `ensemble` is what a composer or a form is usually played on. `tempo` is
+    exact, in quarters a minute; `pace` is one of `PACES`, relative to the style; `span` is a form's usual tempi (a
     jig's, a sarabande's), slowest and fastest. `chords` is text for `read_chart`. `avoid` are
     (slot, value) that were refused: ("instrument", "drums"). `taken` are (words as written, what they mean),
     in order; where two contradict each other both stand here, and the later one holds. `claimed` are the claims
@@ -52,7 +54,8 @@ class ParsedPrompt:
     and cannot be done. `blank` is a prompt with nothing in it; `definite` one that says which music is meant.
     `bars` and `length` are how long the piece is to be, in bars or in seconds; `form` is text for `read_form`, `intro`
     and `outro` are bars, `ritardando` slows down at the end. `kind` is what music is named ("jig"), as the lexicon's
-    forms are. `alone`: nobody accompanies. `drums` is how a band's are played, one of `DRUM_SETS`. `unread` is the
+    forms are. `alone`: nobody accompanies. `drums` is how a band's are played, one of `DRUM_SETS`. `highlight` are
+    the sections of a band's form that come first where there is no room for all: "solo" or "loud". `unread` is the
     number of characters beyond `MAX_READ`.
     """
 
@@ -88,6 +91,7 @@ class ParsedPrompt:
     ritardando: bool = False
     drums: str | None = None
     alone: bool = False
+    highlight: str | None = None
 
 
 def parse_prompt(prompt: str) -> ParsedPrompt:
@@ -101,12 +105,15 @@ def parse_prompt(prompt: str) -> ParsedPrompt:
     """
     if not isinstance(prompt, str):
         raise TypeError(f"the prompt must be a string, not {type(prompt).__name__}")
-    events = [_without_drums(e) for e in _negate(_read(unicodedata.normalize("NFC", prompt[:MAX_READ])))]
+    read = _negate(_read(unicodedata.normalize("NFC", prompt[:MAX_READ])))
+    events = [_without_drums(event) for event in beside_bands(read)]
     winners = _winners(events)
     positive = [e for e in events if e.kind == "claims" and not e.negated]
     avoid = tuple(dict.fromkeys(pair for e in events if e.negated for pair in _refused(e)))
     values = {slot: claim[1] for slot, claim in winners.items()}
-    names = _instruments(positive, values.get("count"), avoid)
+    avoid += tuple(("instrument", name) for name in values.get("others", ()))
+    has_band = values.get("style") is not None and values["style"] not in STYLES
+    names = _instruments(positive, None if has_band else values.get("count"), avoid)
     scored_style, scored_for = values.get("ensemble", (None, ()))
     unknown = dict.fromkeys(e.text[:40] for e in events if e.kind in ("unknown", "not"))
     unmet = dict.fromkeys(e.text for e in events if e.kind == "unmet")
@@ -117,7 +124,7 @@ def parse_prompt(prompt: str) -> ParsedPrompt:
     return ParsedPrompt(
         style=values.get("style"),
         instruments=names[:MAX_INSTRUMENTS],
-        players=None if names else values.get("count") or (1 if values.get("alone") else None),
+        players=None if names and not has_band else values.get("count") or (1 if values.get("alone") else None),
         ensemble=scored_for if scored_style == values.get("style") else (),
         key=values.get("key"),
         mode=values.get("mode"),
@@ -147,6 +154,7 @@ def parse_prompt(prompt: str) -> ParsedPrompt:
         ritardando=bool(values.get("ritardando")),
         drums=values.get("drums"),
         alone=bool(values.get("alone")),
+        highlight=values.get("highlight"),
     )
 
 

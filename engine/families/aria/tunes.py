@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from clavilux.audio.arranging.band import TONES, Band, Part
+from clavilux.audio.arranging.band import Band, Part
 from clavilux.audio.arranging.forms import section_bars, usual_dynamic
 from clavilux.audio.arranging.library import load_band
 from clavilux.audio.harmony import Key
@@ -20,6 +20,7 @@ from clavilux.families.aria.bands import BandPlan, named_of
 from clavilux.families.aria.form import Bar, linked
 from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, RANGES
 from clavilux.families.aria.lexicon import KINDS
+from clavilux.families.aria.line_ups import accompanies, in_hands
 from clavilux.families.aria.styles import Metre
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ _METRES_OF = {
 # Of those with hands, who plays a fiddle's tunes; and who plays none, though one note at a time.
 _TUNEFUL, _TUNELESS = ("accordion", "banjo"), ("acoustic bass", "double bass", "timpani")
 _TREBLE = 48  # a treble reaches no lower
-_VOICES, _SECTIONS = ("voice", "choir"), ("string ensemble", "brass section")
+_VOICES = ("voice", "choir")
+MARCHING_BAND, _IN_SIX_EIGHT = "marching band", "quick march"
+MARCHES = (MARCHING_BAND, _IN_SIX_EIGHT)
 
 
 def kind_of(parsed: ParsedPrompt, style: str, metre: Metre) -> str | None:
@@ -148,6 +151,17 @@ def session_of(parsed: ParsedPrompt, names: Sequence[str]) -> str | None:
     return tune.session if others and all(_seated(load_band(tune.session), others).values()) else None
 
 
+def march_of(parsed: ParsedPrompt, names: Sequence[str], metre: Metre | None) -> str | None:
+    """The band style of a march that words ask for: for nobody in particular, or for a marching band; None for others.
+
+    `names` are those who are named. A march in 6/8 has figures of its own.
+    """
+    nobody = not names and parsed.players is None and parsed.kind is None and not parsed.alone
+    if parsed.style not in MARCHES and not (parsed.style == "march" and nobody):
+        return None
+    return _IN_SIX_EIGHT if metre == (6, 8) or parsed.style == _IN_SIX_EIGHT else MARCHING_BAND
+
+
 def with_players(
     plan: BandPlan, tune: Tune, names: Sequence[str], drums_asked: bool
 ) -> tuple[BandPlan, tuple[str, ...]]:
@@ -170,28 +184,6 @@ def with_players(
     return plan, (first, *dict.fromkeys(named_of(part.program) for part in found.values()))
 
 
-def unaccompanied(plan: BandPlan, names: Sequence[str]) -> BandPlan:
-    """The band without all who are not among `names`; the first, if nobody else is, has its chords and bass in his own
-    hands, where he can.
-    """
-    first, *others = dict.fromkeys(names)
-    own_first = sorted(plan.band.parts, key=lambda part: part.program != INSTRUMENTS[first].program)
-    hands = _in_hands(own_first, first) if not others and _accompanies(first) else []
-    if any(_has_bass(plan.band, part) for part in hands if part.kind == "chords"):
-        hands = [part for part in hands if part.kind == "chords"]
-    own = {part.name: part for part in hands}
-    kept = {*own, *(part.name for part in plan.band.parts if named_of(part.program) in others)}
-    silent = tuple(part.name for part in plan.band.parts if part.name not in kept or part.kind == "drums")
-    band = replace(plan.band, parts=tuple(own.get(part.name, part) for part in plan.band.parts))
-    return replace(plan, band=band, without=silent, drums="none")
-
-
-def _has_bass(band: Band, part: Part) -> bool:
-    """Whether a part that plays chords strikes their basses too."""
-    rows = [row for pattern in band.patterns if pattern.part == part.name for _, row in pattern.rows]
-    return any(symbol in TONES for row in rows for symbol in row)
-
-
 def _accompanies_himself(tune: Tune, names: Sequence[str]) -> bool:
     return tune.has_chords and len(names) == 1 and INSTRUMENTS[names[0]].program in HANDS
 
@@ -209,31 +201,11 @@ def _seated(session: Band, names: Sequence[str]) -> dict[str, list[Part]]:
         own += [part for part in free if INSTRUMENTS[named_of(part.program)].written_as == sound][:1]
         free = [part for part in free if part not in own]
     for name, own in seats.items():
-        if not own and _accompanies(name):
-            own += _in_hands(free, name)
+        if not own and accompanies(name):
+            own += in_hands(free, name)
             taken = {part.name for part in own}
             free = [part for part in free if part.name not in taken]
     return seats
-
-
-def _in_hands(parts: Sequence[Part], name: str) -> list[Part]:
-    """The first of the parts that plays chords and the first that plays a bass, on one instrument."""
-    program = INSTRUMENTS[name].program
-    low, high = RANGES[program]
-    found = [next((part for part in parts if part.kind == kind), None) for kind in ("chords", "bass")]
-    return [
-        replace(
-            part, program=program, low=max(low, part.low), high=min(high, part.high), root=max(low, part.root),
-            strum_ms=0.0,
-        )
-        for part in found if part is not None
-    ]  # fmt: skip
-
-
-def _accompanies(name: str) -> bool:
-    """Whether it can play a bass and chords above it."""
-    program = INSTRUMENTS[name].program
-    return program in HANDS and name not in _SECTIONS and RANGES[program][0] < _TREBLE
 
 
 def tune_sheet(bars: Sequence[Bar], plan: BandPlan, key: Key, tempo: float, seed: int) -> tuple[list[Bar], LeadSheet]:
