@@ -40,14 +40,15 @@ def controls_joined(first: np.ndarray, second: np.ndarray, offset: float) -> np.
 def parts_matched(first: np.ndarray, second: np.ndarray) -> dict[tuple[int, int, bool], int]:
     """What the parts of notes that come later are called in the score that they join: (part, program, drum) -> part.
 
-    A part goes on under its own number if it plays the same instrument there, otherwise as the first part of that
-    instrument which is free; a new one gets a new number.
+    The parts of an instrument go on under their own numbers if no other instrument has these there, otherwise in order
+    as the parts of that instrument; a new one gets a new number.
     """
     voices = ["part", "program", "drum"]
     held, coming = (sorted(set(notes[voices].tolist())) for notes in (first, second))
     numbers = {part for part, _, _ in held}
     fresh = itertools.count(max((part for part, _, _ in held + coming), default=-1) + 1)
-    matched = {voice: voice[0] for voice in coming if voice in held or voice[0] not in numbers}
+    renamed = {voice[1:] for voice in coming if voice not in held and voice[0] in numbers}
+    matched = {voice: voice[0] for voice in coming if voice[1:] not in renamed}
     for voice in coming:
         if voice not in matched:
             taken = {(part, *other[1:]) for other, part in matched.items()}

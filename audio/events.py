@@ -15,6 +15,12 @@ from clavilux.audio.notes import NOTE, NOTE_FIELDS, PART_NOTE
 EVENT, PART_EVENT = NOTE, PART_NOTE
 EventTuple = tuple[float, float, int, int, int, bool]  # an `EVENT`'s values
 NO_PART = -1
+AT_REST = np.iinfo(np.int32).min  # added to the part of an event that no controllers move, whatever its part's do
+
+
+def parts_of_events(events: np.ndarray) -> np.ndarray:
+    """The part of each of `PART_EVENT` records, int32 [N], whether or not controllers move it."""
+    return np.where(events["part"] < NO_PART, events["part"] - AT_REST, events["part"])
 
 
 def checked_events(notes: np.ndarray | Iterable[EventTuple], from_s: float, until_s: float) -> np.ndarray:

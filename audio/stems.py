@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from clavilux.audio.events import parts_of_events
 from clavilux.audio.midi_writer import part_names
 from clavilux.audio.notes import PART_NOTE, players_of
 from clavilux.audio.room import REVERB_S
@@ -54,11 +55,12 @@ class Performance:
 
     def parts(self) -> dict[str, Performance]:
         """The share of each part, by the name that its track has in a MIDI file: "violin 1", "drums"."""
-        parts = players_of(self.events)
+        named = self.events.copy()
+        named["part"] = parts_of_events(self.events)
+        parts = players_of(named)
         found = {}
         for name, (drum, program, part) in zip(part_names(parts), parts, strict=True):
-            mine = self.events["drum"] == drum
-            mine &= (self.events["program"] == program) & (self.events["part"] == part)
+            mine = (named["drum"] == drum) & (named["program"] == program) & (named["part"] == part)
             found[name] = replace(self, events=self.events[mine])
         return found
 

@@ -18,7 +18,9 @@ from clavilux.audio.codecs.bar_readers import BarReader, RemiBars
 from clavilux.audio.codecs.note_frames import BOOKS, IDS, decode_frames, readable
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.codecs.timeline import Timeline
-from clavilux.audio.events import NO_PART, PART_EVENT
+from clavilux.audio.controllers import parts_matched
+from clavilux.audio.divisi import Divisi
+from clavilux.audio.events import AT_REST, NO_PART, PART_EVENT
 from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.notes import PART_NOTE, as_parts
 from clavilux.audio.score import Score, bar_quarters
@@ -101,6 +103,7 @@ class ScorePlayer:
         duration_s: the exact length of all the sound.
         reader: of the tokens; of REMI tokens as they are if None.
         programs: written program -> the one that plays it.
+        players: program that plays -> how many do, as `Divisi`; each of them is a part.
         unison: (program, semitones higher) of all who play the notes of the first of them, each as a part of its own.
         before: a score that comes first, untouched.
         soundfont: whose instruments play; the bundled one if None.
@@ -116,6 +119,7 @@ class ScorePlayer:
         duration_s: float,
         reader: BarReader | None = None,
         programs: Mapping[int, int] | None = None,
+        players: Mapping[int, int] | None = None,
         unison: Sequence[tuple[int, int]] = (),
         before: Score | None = None,
         soundfont: SoundFont | None = None,
@@ -123,7 +127,8 @@ class ScorePlayer:
     ):
         self._timeline, self._before = timeline, before
         self._reader: BarReader = RemiBars() if reader is None else reader
-        self._programs, self._unison = dict(programs or {}), unison
+        self._programs, self._players, self._unison = dict(programs or {}), dict(players or {}), unison
+        self._divisi = Divisi(self._players)
         self._offset = before.length if before is not None else 0.0
         self._start_s = before.duration_s if before is not None else 0.0
         self._duration_s, self._band = duration_s, band
@@ -174,8 +179,15 @@ class ScorePlayer:
         return whole.slice(0.0, float(whole.quarters_at(self._duration_s)))
 
     def performance(self) -> Performance:
-        """All that was played so far."""
-        return replace(self._played, events=joined_events(self._fed), mark=self.sound_mark)
+        """All that was played so far, by parts as `score` has them."""
+        events = joined_events(self._fed)
+        new = events["part"] < NO_PART
+        if self._before is not None:
+            own = events[new]
+            own["part"] -= AT_REST
+            names = parts_matched(self._before.notes, own)
+            events["part"][new] = [names[voice] + AT_REST for voice in own[["part", "program", "drum"]].tolist()]
+        return replace(self._played, events=events, mark=self.sound_mark)
 
     def _written(self, key: Key | None) -> Score:
         notes = np.concatenate([np.empty(0, PART_NOTE), *self._notes])
@@ -204,6 +216,7 @@ class ScorePlayer:
                 self._chords.append((begins + quarter, chord))
         notes["start"] += begins
         notes = self._heard(notes)
+        notes["part"] += self._divisi.divided(notes)
         if self._bars + 1 == len(self._timeline.metres):
             notes = self._ended(notes)
         if self._band is not None:
@@ -214,7 +227,7 @@ class ScorePlayer:
         played = self._held(notes) if self._bars == len(self._timeline.metres) else notes
         played = played if self._band is None else self._played_by_band(played)
         events = events_of(played, self._seconds_at)
-        events["part"] = NO_PART  # the controllers of what came before are at rest here, as in `Score.concat`
+        events["part"] += AT_REST  # the controllers of what came before are at rest here, as in `Score.concat`
         return torch.cat([before, self._feed(events, self.at_s)], dim=1)
 
     def _played_by_band(self, notes: np.ndarray) -> np.ndarray:
@@ -237,7 +250,9 @@ class ScorePlayer:
             own["pitch"] += semitones
             found.append(own)
         others = notes[~melody]
-        others["part"] = len(self._unison) + np.searchsorted(sorted(self._programs.values()), others["program"])
+        programs = sorted(self._programs.values())
+        firsts = np.cumsum([len(self._unison), *(self._players.get(program, 1) for program in programs)])
+        others["part"] = firsts[np.searchsorted(programs, others["program"])]
         return np.concatenate([*found, others])
 
     def _heard(self, notes: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@ import pytest
 import symusic
 
 from clavilux.audio.harmony import Chord, Key
+from clavilux.audio.notes import PART_NOTE
 from clavilux.audio.score import NOTE, Score, bar_quarters
 
 
@@ -162,6 +163,17 @@ def test_slices_put_together_again(seed):
     np.testing.assert_allclose(joined.bar_starts(), score.bar_starts())
     quarters = np.linspace(0, score.length, 50)
     np.testing.assert_allclose(joined.seconds_at(quarters), score.seconds_at(quarters))
+
+
+def test_two_violins_go_on_as_those_that_are_there():
+    """Parts of an instrument keep their order where other instruments have their numbers."""
+    rows = [(0, 4, 60, 80, 0, False, 0), (0, 4, 81, 80, 40, False, 1), (0, 4, 72, 80, 40, False, 2)]
+    later = [(0, 4, 59, 80, 0, False, 0), (0, 4, 83, 80, 40, False, 0), (0, 4, 74, 80, 40, False, 1)]
+    joined = Score(np.array(rows, PART_NOTE)).concat(Score(np.array([*later, (0, 4, 48, 80, 42, False, 0)], PART_NOTE)))
+    new = joined.notes[joined.notes["start"] == 4]
+    assert new[["program", "pitch", "part"]].tolist() == [(0, 59, 0), (40, 74, 2), (40, 83, 1), (42, 48, 3)]
+    alone = Score(np.array(rows[:2], PART_NOTE)).concat(Score(np.array(rows[2:], PART_NOTE)))
+    assert set(alone.notes["part"].tolist()) == {0, 1, 2}  # the second violin comes in later
 
 
 def test_transposing_moves_everything_but_drums():

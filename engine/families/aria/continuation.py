@@ -22,7 +22,7 @@ from clavilux.audio.score import Score, bar_quarters
 from clavilux.audio.sections import PHRASE, phrase_places
 from clavilux.audio.synth import SoundFont
 from clavilux.audio.unison import Double, doubles_in, without
-from clavilux.families.aria.instruments import INSTRUMENTS
+from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, MAX_INSTRUMENTS
 from clavilux.files import PathLike, is_score
 
 _PLAIN_TEMPO = 100.0  # for a recording in which no beat is found
@@ -77,10 +77,20 @@ class Continuation:
         if self.metre is not None:
             found["metre"] = f"{self.metre[0]}/{self.metre[1]}"
         if self.line is not None:
-            programs = dict.fromkeys(self.line.notes["program"][~self.line.notes["drum"]].tolist())
-            named = list(dict.fromkeys([*self.unison[:1], *map(instrument_of, programs)]))[:12]
+            named = self._players(self.line)
             found |= {"instruments": named} if named else {}  # drums alone: others join them
         return found
+
+    def _players(self, line: Score) -> list[str]:
+        """Its instruments, who plays in unison first; those that have one note at a time once for each of their parts,
+        where there is room for all.
+        """
+        parts = dict.fromkeys(line.notes[~line.notes["drum"]][["program", "part"]].tolist())
+        names = [instrument_of(program) for program, _ in parts]
+        distinct = list(dict.fromkeys([*self.unison[:1], *names]))[:MAX_INSTRUMENTS]
+        once = {name for name in distinct if name in self.unison or INSTRUMENTS[name].program in HANDS}
+        each = [name for name in distinct for _ in range(1 if name in once else names.count(name))]
+        return each if len(each) <= MAX_INSTRUMENTS else distinct
 
 
 def instrument_of(program: int) -> str:

@@ -294,15 +294,15 @@ class ScoreGeneration:
         self.windows = aria.windows
         self.conditioning = Conditioning(prefix=aria.composer.conditioner([prefix]))
         self.unconditional = Conditioning(prefix=aria.composer.conditioner([PrefixControls(-1, -1, -1, -1, ())]))
-        recording = given.recording if given is not None else None
-        self._recording = recording_samples(recording)
-        self._recording_s = given.duration_s if given is not None and recording is not None else 0.0
+        self._recording = recording_samples(given.recording if given is not None else None)
+        self._recording_s = given.duration_s if given is not None and given.recording is not None else 0.0
         band = None if plan is None or sheet is None else bands.arranger_of(plan, sheet, request.seed, len(cast.unison))
         self._player = ScorePlayer(
             timeline=outline.timeline(tuple(cast.sounding(bar.players) for bar in outline.bars)),
             duration_s=request.seconds - self._recording_s,
             reader=aria.writing.reader(-shift),
             programs=cast.programs,
+            players=cast.players,
             unison=cast.unison,
             before=given.score if given is not None else None,
             soundfont=soundfont,

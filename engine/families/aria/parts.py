@@ -37,6 +37,7 @@ class Cast:
         unison: (program, semitones above what is written) of all who play the first part's notes, its own program
             first; () where it plays them alone, as they are.
         by_name: instrument -> (what it is written as, the program that it sounds with).
+        players: program -> how many play it, where several do, each one note at a time.
         tempo: quarters a minute that nearly all music of the kind has in what the composer learned from, whatever it is
             played at; None where it has many.
     """
@@ -45,6 +46,7 @@ class Cast:
     programs: Mapping[int, int]
     unison: tuple[tuple[int, int], ...]
     by_name: Mapping[str, tuple[int, int]]
+    players: Mapping[int, int]
     tempo: float | None = None
 
     def writing(self, players: Sequence[str] | None) -> frozenset[int] | None:
@@ -120,7 +122,10 @@ def cast_of(
         heard = {sound: 12 * octave for sound, octave in zip(sounds, octaves, strict=True) if sound not in apart}
         together = tuple(heard.items())
     tempo = tune.tempo if tune is not None else _LEAD_SHEET_TEMPO if plan is not None else None
-    return Cast(tuple(parts), programs, together, by_name, tempo)
+    most = {part.program: part.most_notes for part in parts if programs[part.program] not in HANDS}
+    counts = {name: names.count(name) for name in names}
+    players = {by_name[n][1]: count for n, count in counts.items() if 1 < count == most.get(by_name[n][0])}
+    return Cast(tuple(parts), programs, together, by_name, players, tempo)
 
 
 def _in_unison(part: Part, names: Sequence[str], shift: int, written: tuple[int, int] | None) -> tuple[Part, list[int]]:
