@@ -6,7 +6,7 @@ Knows controls and lead sheets. The composer writes the melody, under the sheet'
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ class BandPlan:
 
     `lead` is the General MIDI program that plays the melody, `written` the name out of `INSTRUMENTS` whose music it
     plays; `without` are parts that do not play, `leads_on` is the one that the melody's player has in his own hands.
+    `asked` are those who were named, or who was drawn to lead.
     `highlight` is which sections a song begins with that has no room for all: "solo", or those that are "loud".
     """
 
@@ -49,6 +50,7 @@ class BandPlan:
     without: tuple[str, ...]
     leads_on: str | None = None
     highlight: str | None = None
+    asked: tuple[str, ...] = ()
 
     @property
     def silent(self) -> tuple[str, ...]:
@@ -126,7 +128,8 @@ def plan_of(style: str, parsed: ParsedPrompt, controls: Controls, options: dict[
     refused = {value for slot, value in parsed.avoid if slot == "instrument"}
     without = tuple(part.name for part in band.parts if part.kind != "drums" and named_of(part.program) in refused)
     written = controls.instruments[0]
-    return BandPlan(band, _own_sound(band, written), written, drums, swing, without, highlight=parsed.highlight)
+    lead, asked = _own_sound(band, written), controls.instruments
+    return BandPlan(band, lead, written, drums, swing, without, highlight=parsed.highlight, asked=asked)
 
 
 def _own_sound(band: Band, written: str) -> int:
@@ -278,11 +281,9 @@ def named_of(program: int) -> str:
     return "piano"
 
 
-def put_account(
-    receipt: dict[str, Any], plan: BandPlan, arranger: Arranger, asked: Collection[str], unison: Sequence[str] = ()
-) -> None:
+def put_account(receipt: dict[str, Any], plan: BandPlan, arranger: Arranger, unison: Sequence[str] = ()) -> None:
     """Write what a receipt says of the band: of its parts those that play anything, under the names of General MIDI,
-    those in `unison` with the melody. Who is `asked` for and rests is unmet; what a composer by itself goes by goes.
+    those in `unison` with the melody. Who was asked for and rests is unmet; what a composer by itself goes by goes.
     """
     controls, heard = receipt["controls"], arranger.heard()
     playing = [part for part in arranger.parts if part.name in heard]
@@ -290,7 +291,7 @@ def put_account(
     there = {plan.written, *(named_of(part.program) for part in playing)}
     receipt["unmet"] += [
         f"{name} (rests in the sections that there is room for)"
-        for name in dict.fromkeys(resting) if name in asked and name not in there
+        for name in dict.fromkeys(resting) if name in plan.asked and name not in there
     ]  # fmt: skip
     lead = PROGRAM_NAMES[plan.lead]
     others = [PROGRAM_NAMES[INSTRUMENTS[name].program] for name in unison[1:]]
@@ -298,5 +299,7 @@ def put_account(
     drums = ["drums"] if len(names) < len(playing) else []
     for name in ("density", "section"):
         controls.pop(name, None)
+    if controls["chords"] == "drawn":
+        controls["chords"] = "as the style has them"
     controls["instruments"] = list(dict.fromkeys((lead, *others, *names, *drums)))
     controls["band"] = {"drums": plan.drums if drums else "none", "swing": round(arranger.swing, 4), "lead": lead}

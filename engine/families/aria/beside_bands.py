@@ -26,16 +26,18 @@ _WIND_BANDS = frozenset(map(words_of, ENSEMBLES["military band"][0]))
 _NO_BRASS = ("clarinet", "piccolo")  # of a marching band's players
 
 
-def beside_bands(events: Sequence[Event]) -> list[Event]:
+def beside_bands(events: Sequence[Event], given: str | None = None) -> list[Event]:
     """The events with what they mean beside a style that a band plays, or as a march; others as they are.
 
     A style word makes "ballad" a slow tempo and a "piano trio" one of piano, bass and drums. The "guitar solo" of a
     band with drums is its guitarist's and not a guitar alone: "solo guitar" and "for guitar solo" are. A march for a
-    brass, wind or military band is a marching band's.
+    brass, wind or military band is a marching band's. `given` is the style that an option says.
     """
-    events = [_ballad(event) for event in events] if _other_style(events) else list(events)
-    style = _style(events)
-    if style in ("march", MARCHING_BAND) and not any(slot == "kind" for slot, _, _ in _claims(events)):
+    other = _other_style(events) if given is None else given not in (_BALLAD, *STYLES)
+    events = [_ballad(event) for event in events] if other else list(events)
+    style = given or _style(events)
+    marches = style in ("march", MARCHING_BAND) and given != "march"
+    if marches and not any(slot == "kind" for slot, _, _ in _claims(events)):
         return _march(events)
     if style is None or style in STYLES:
         return events

@@ -50,7 +50,7 @@ from clavilux.families.aria.prefix import (
     tempo_bin,
 )
 from clavilux.families.aria.prompt import ParsedPrompt
-from clavilux.families.aria.refusal import check_understood
+from clavilux.families.aria.refusal import check_request
 from clavilux.families.aria.rewriting import OPTIONS as REWRITING
 from clavilux.families.aria.rewriting import Rewriting, check_rewriting
 from clavilux.families.aria.tunes import kind_of, tune_of
@@ -121,7 +121,8 @@ def check_controls(folder: Path, config: Mapping[str, Any], prompt: str, control
     if check_rewriting(controls):
         controls = {name: value for name, value in controls.items() if name not in REWRITING}
     SoundFont.given(controls.pop("soundfont", None))
-    parsed = check_understood(prompt, controls.pop("anything", False))
+    parsed = check_request(prompt, controls)
+    controls.pop("anything", None)
     if controls.get("melody") is not None:
         check_melody(parsed, controls)
     else:
@@ -205,13 +206,12 @@ class Aria:
 
     def generation(self, request: Request) -> ScoreGeneration | MelodySong:
         """Read the prompt, settle every control, plan the bars. ValueError where nothing was understood."""
-        parsed = check_understood(request.prompt, request.controls.get("anything", False))
+        parsed = check_request(request.prompt, request.controls)
         if "melody" in request.controls:
             return self._around(request, parsed)
         notes: list[str] = []
         given = read_continuation(request.continue_from, notes)
         controls = _options(request, given)
-        controls.pop("anything", None)
         soundfont = SoundFont.given(controls.pop("soundfont", None))
         settlement = settled(parsed, request.seed, controls)
         tempo_is_free = parsed.tempo is None and "tempo" not in controls and settlement.asked.sheet is None
@@ -228,7 +228,7 @@ class Aria:
         account = Settled(song.controls, song.sheet.tempo, song.num_bars, song.seconds, given)
         asked = replace(request, seconds=song.seconds)
         song.receipt.update(_receipt(self, asked, parsed, account, song.notes, song.soundfont))
-        bands.put_account(song.receipt, song.band_plan, song.arranger, parsed.instruments)
+        bands.put_account(song.receipt, song.band_plan, song.arranger)
         song.receipt["controls"] |= {
             "form": song.form,
             "melody": song.source_name,
@@ -237,7 +237,7 @@ class Aria:
         return song
 
     def _part(self, request: Request) -> Rewriting:
-        parsed = check_understood(request.prompt, request.controls.get("anything", False))
+        parsed = check_request(request.prompt, request.controls)
         return Rewriting(self, request, parsed, SoundFont.given(request.controls.get("soundfont")))
 
 
@@ -313,9 +313,7 @@ class ScoreGeneration:
         self.receipt["controls"] |= {"form": outline.form} if outline.form else {}
         self.receipt["controls"] |= {"ritardando": True} if outline.ritardando else {}
         if plan is not None and band is not None:
-            bands.put_account(self.receipt, plan, band, parsed.instruments, controls.unison)
-            if controls.chords is None:
-                self.receipt["controls"]["chords"] = "as the style has them"
+            bands.put_account(self.receipt, plan, band, controls.unison)
         if asked.sheet is not None:
             self.receipt["controls"]["chords"] = "as the sheet has them"
             self.receipt |= {"title": asked.sheet.title} if asked.sheet.title else {}
@@ -367,7 +365,8 @@ class ScoreGeneration:
 
 def _options(request: Request, given: Continuation | None) -> dict[str, Any]:
     """The controls that options or the given music settle."""
-    return (given.controls() if given is not None else {}) | dict(request.controls)
+    asked = {name: value for name, value in request.controls.items() if name != "anything"}
+    return (given.controls() if given is not None else {}) | asked
 
 
 def _receipt(

@@ -44,14 +44,19 @@ def in_number(
         controls = replace(controls, instruments=(name,))
         plan = replace(plan, lead=own.program, written=name)
     elif not named:
-        (lead, *_) = leads_of_band(band)
-        controls = replace(controls, instruments=(named_of(lead),))
-        plan = replace(plan, lead=lead, written=named_of(lead))
+        controls, plan = with_usual_lead(controls, plan)
     if own is not None:
         parts = [own if part.name == own.name else part for part in parts]
     silent = _beyond([part for part in parts if part is not own], players - 1, named, plan.drums == "none", own)
     plan = replace(plan, band=replace(band, parts=tuple(parts)), without=(*plan.without, *silent))
     return controls, plan if own is None else replace(plan, leads_on=own.name)
+
+
+def with_usual_lead(controls: Controls, plan: BandPlan) -> tuple[Controls, BandPlan]:
+    """The band with the first of the style's leads, whichever was drawn."""
+    lead = leads_of_band(plan.band)[0]
+    name = named_of(lead)
+    return replace(controls, instruments=(name,)), replace(plan, lead=lead, written=name)
 
 
 def _beyond(parts: Sequence[Part], count: int, named: Sequence[str], no_drums: bool, own: Part | None) -> list[str]:

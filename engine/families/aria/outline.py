@@ -18,7 +18,7 @@ from clavilux.families.aria.form import Bar, parts_begun, plan_bars, plan_form, 
 from clavilux.families.aria.form_options import OPTIONS, FormOptions, players_of
 from clavilux.families.aria.instruments import NO_DRUMS, instruments_named
 from clavilux.families.aria.lengths import Asked, Length, quarters_slowed, settle_length, tempos_of
-from clavilux.families.aria.line_ups import in_number, unaccompanied
+from clavilux.families.aria.line_ups import in_number, unaccompanied, with_usual_lead
 from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.families.aria.styles import Metre
 from clavilux.families.aria.tunes import (
@@ -173,6 +173,8 @@ def settled(parsed: ParsedPrompt, seed: int, options: dict[str, Any]) -> Settlem
         apart = [name for name in controls.instruments if name not in controls.unison[1:]]
         plan, playing = with_players(plan, tune, apart, drums_asked)
         controls = replace(controls, instruments=playing)
+    if plan.highlight == "loud" and not named:  # an oboe was lost above the brass
+        controls, plan = with_usual_lead(controls, plan)
     if not parsed.alone:
         controls, plan = in_number(controls, plan, parsed.players, named)
     if parsed.alone and not (tune is not None and tune.has_chords):

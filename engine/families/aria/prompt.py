@@ -94,25 +94,27 @@ class ParsedPrompt:
     highlight: str | None = None
 
 
-def parse_prompt(prompt: str) -> ParsedPrompt:
+def parse_prompt(prompt: str, style: str | None = None) -> ParsedPrompt:
     """Read a prompt in any words. Never fails on a string: what it cannot read it lists.
 
     Rules: the longest known phrase wins ("church organ" over "organ"), whatever its case, accents or
     plural. Of two claims on one thing the more definite wins ("Bach chorale" is a chorale, "sad … at 120
     bpm" is 120), then the later. "no", "not" and "without" refuse what follows, as far as the next comma,
     and everything that "and" or "or" adds to it. A number of beats a minute is taken as quarters a minute.
+    `style` is one that an option gives: words mean what they mean beside it.
     Raises TypeError if `prompt` is not a string.
     """
     if not isinstance(prompt, str):
         raise TypeError(f"the prompt must be a string, not {type(prompt).__name__}")
     read = _negate(_read(unicodedata.normalize("NFC", prompt[:MAX_READ])))
-    events = [_without_drums(event) for event in beside_bands(read)]
+    events = [_without_drums(event) for event in beside_bands(read, style)]
     winners = _winners(events)
     positive = [e for e in events if e.kind == "claims" and not e.negated]
     avoid = tuple(dict.fromkeys(pair for e in events if e.negated for pair in _refused(e)))
     values = {slot: claim[1] for slot, claim in winners.items()}
     avoid += tuple(("instrument", name) for name in values.get("others", ()))
-    has_band = values.get("style") is not None and values["style"] not in STYLES
+    held = style or values.get("style")
+    has_band = held is not None and held not in STYLES
     names = _instruments(positive, None if has_band else values.get("count"), avoid)
     scored_style, scored_for = values.get("ensemble", (None, ()))
     unknown = dict.fromkeys(e.text[:40] for e in events if e.kind in ("unknown", "not"))

@@ -11,6 +11,7 @@ from typing import Any
 
 from clavilux.audio.arranging.library import band_names
 from clavilux.families.aria.account import nearest
+from clavilux.families.aria.bands import check_style
 from clavilux.families.aria.prompt import ParsedPrompt, parse_prompt
 from clavilux.families.aria.styles import STYLES
 
@@ -22,20 +23,25 @@ def check_prompt(config: Mapping[str, Any], prompt: str, anything: bool = False)
     check_understood(prompt, anything)
 
 
-def check_understood(prompt: str, anything: bool = False) -> ParsedPrompt:
-    """What `parse_prompt` reads.
+def check_request(prompt: str, controls: Mapping[str, Any]) -> ParsedPrompt:
+    """As `check_understood`, with what the controls say of it."""
+    return check_understood(prompt, controls.get("anything", False), controls.get("style"))
+
+
+def check_understood(prompt: str, anything: bool = False, style: str | None = None) -> ParsedPrompt:
+    """What `parse_prompt` reads beside the `style` that an option gives.
 
     A prompt must say which music is meant: a style, an instrument, a key, a mood, a pace or chords. One that says
     only what any music has (a tempo, a length, a metre) will do where no other word stands beside it; an empty
     prompt leaves all to the options and the seed.
 
     Raises:
-        ValueError: nothing of that was understood, unless `anything`.
+        ValueError: nothing of that was understood, unless `anything`; or no such style.
         TypeError: `prompt` is no string, or `anything` is neither True nor False.
     """
     if not isinstance(anything, bool):
         raise TypeError(f"anything is {anything!r}; it should be True or False")
-    parsed = parse_prompt(prompt)
+    parsed = parse_prompt(prompt, None if style is None else check_style(style))
     complete = bool(parsed.taken) and not parsed.unknown and not parsed.unmet
     if not (anything or parsed.blank or parsed.definite or complete):
         raise ValueError(_sentence(prompt, parsed))

@@ -49,6 +49,20 @@ def test_in_a_trio_one_has_melody_and_chords(aria):
     assert len(set(piano["part"].tolist())) == 2 and (piano["part"] == 0).any()
 
 
+@pytest.mark.parametrize(
+    ("prompt", "style", "band", "players"),
+    [
+        ("guitar solo", "metal", "metal", ["distortion guitar", "picked bass", "drums"]),
+        ("piano trio", "jazz", "jazz swing", ["acoustic grand piano", "acoustic bass", "drums"]),
+        ("for brass band", "march", "march", ["trumpet", "trumpet", "french horn", "trombone", "tuba"]),
+    ],
+)
+def test_words_are_read_beside_the_style_of_an_option(aria, prompt, style, band, players):
+    receipt = begin(aria, prompt, seed=3, bars=8, style=style).receipt
+    assert receipt["controls"]["style"] == band and receipt["controls"]["instruments"] == players
+    assert not receipt["unmet"]
+
+
 def test_elsewhere_a_trio_is_of_strings():
     assert of("piano trio")[0].instruments == ("violin", "cello", "piano")
     assert of("string trio, baroque")[0].instruments == ("violin", "viola", "cello")
@@ -140,6 +154,8 @@ def test_those_are_listed_who_play(aria, prompt, seconds):
 def test_who_was_asked_for_and_rests_is_said(aria):
     receipt = finished(begin(aria, "film music for trumpet and choir", seed=5, seconds=12), 5).receipt
     assert "choir (rests in the sections that there is room for)" in receipt["unmet"]
+    named = begin(aria, "film music", seed=5, seconds=12, instruments=["trumpet", "choir"]).receipt
+    assert named["unmet"] == receipt["unmet"]
     receipt = finished(begin(aria, "epic film music for trumpet and choir", seed=5, seconds=12), 5).receipt
     assert not receipt["unmet"] and "choir aahs" in receipt["controls"]["instruments"]
 
@@ -165,7 +181,8 @@ def test_short_forms_have_the_solo_or_the_loudest():
 def test_epic_music_is_loud_within_half_a_minute(aria):
     song = finished(begin(aria, "epic film music", seed=5, seconds=30), 5)
     assert song.receipt["controls"]["form"].endswith("B 8") and not song.receipt["unmet"]
-    assert {"brass section", "choir aahs", "drums"} <= {*song.receipt["controls"]["instruments"]}
+    players = song.receipt["controls"]["instruments"]
+    assert players[0] == "French horn" and {"brass section", "choir aahs", "drums"} <= {*players}
     notes = song.score.notes
     drums = notes[notes["drum"]]["start"]
     assert len(drums) >= 40 and parse_prompt("epic metal").highlight == "loud"
