@@ -282,7 +282,9 @@ def _receipt_changes(receipt: dict[str, Any], first: dict[str, Any]) -> dict[str
 
 def _print_time(console: Console, elapsed_s: float, pace: str, timings: Mapping[str, float]) -> None:
     """How long the user waited, how fast the model was, and where the time went."""
-    _print_line(console, "made in", f"{process_seconds():.1f} s with the start; {elapsed_s:.1f} s without, {pace}")
+    _print_line(
+        console, "made in", f"{process_seconds():.1f} s with the start and the files; {elapsed_s:.1f} s without, {pace}"
+    )
     if timings:
         parts = (f"{name.removesuffix('_s')} {took:.{1 if took >= 1 else 2}f} s" for name, took in timings.items())
         _print_line(console, "by part", ", ".join(parts))
