@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import checkout  # noqa: F401  before clavilux
@@ -132,17 +131,12 @@ def compose(
         if path.exists():
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        song = ask(composer, request)
+        with silent():
+            song = composer.generate(request.words, seed=request.seed, anything=True, **_options(request))
         unknown += bool(song.receipt["unknown"])
         assert song.score is not None, f"{model} writes no scores"
         song.score.save_midi(path)
     return unknown
-
-
-def ask(composer: Any, request: Request) -> Any:
-    """The song of a model that `clavilux.load` gave, not played."""
-    with silent():
-        return composer.generate(request.words, seed=request.seed, anything=True, **_options(request))
 
 
 def _options(request: Request) -> dict[str, object]:

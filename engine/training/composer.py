@@ -96,7 +96,6 @@ class Windows:
             raise ValueError(f"{cache} was made with another vocabulary; remove it and run again")
         ends = arrays["ends"]
         starts = np.concatenate([[0], ends[:-1]])
-        self.files = arrays["files"]
         self.chosen = np.flatnonzero(arrays["held_out"] == held_out)
         self.starts, self.ends = starts, ends
         self.arrays = {name: arrays[name] for name in ("tokens", "quarters", "style", "minor", "tempo")}
@@ -127,18 +126,15 @@ class Windows:
 
     def batch(self, size: int) -> tuple[Tensor, list[PrefixControls]]:
         """Tokens int64 [size, length], padded at the end, and controls of each."""
-        rows, controls = zip(*(self.row(*self._window()) for _ in range(size)), strict=True)
+        rows, controls = zip(*(self._row(*self._window()) for _ in range(size)), strict=True)
         return torch.from_numpy(np.stack(rows)), list(controls)
 
-    def row(self, piece: int, start: int, stop: int) -> tuple[np.ndarray, PrefixControls]:
-        """(a window of the tokens, int64 [length], padded at the end; its controls, which are those of a piece)."""
-        return self.row_of(piece, self.arrays["tokens"][start:stop].astype(np.int64), self._density(start, stop))
-
-    def row_of(self, piece: int, window: np.ndarray, density: float) -> tuple[np.ndarray, PrefixControls]:
-        """The same of tokens int64 [<= length] that are none of the pieces': so many notes a quarter."""
+    def _row(self, piece: int, start: int, stop: int) -> tuple[np.ndarray, PrefixControls]:
+        """(a window's tokens int64 [length], padded at the end; its controls)."""
+        window = self.arrays["tokens"][start:stop].astype(np.int64)
         window = self._exchange(window, int(self.arrays["style"][piece]))
         padded = np.pad(window, (0, self.length - len(window)), constant_values=score_tokens().pad)
-        return padded, self._prefix_controls(piece, window, density)
+        return padded, self._prefix_controls(piece, window, self._density(start, stop))
 
     def _window(self) -> tuple[int, int, int]:
         piece = int(self.random.choice(self.chosen, p=self.weight))

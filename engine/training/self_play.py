@@ -14,7 +14,6 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -45,12 +44,12 @@ class Pairs:
     """Windows of pieces, and what a composer wrote in their place.
 
     Attributes:
-        real, made: tokens int64 [N, T], padded at the end; without `real` any window of any piece stands for it.
-        prompt: int64 [N], how many tokens at the beginning of a row were given.
+        real, made: tokens int64 [N, T], padded at the end; the first `prompt` of a row are the same.
+        prompt: int64 [N].
         controls: of each row.
     """
 
-    real: np.ndarray | None
+    real: np.ndarray
     made: np.ndarray
     prompt: np.ndarray
     controls: list[PrefixControls]
@@ -58,28 +57,23 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.made)
 
-    def rows(self, chosen: np.ndarray, windows: Windows) -> tuple[Tensor, list[PrefixControls], Tensor]:
-        """Real ones, of `windows` where any will do, then made ones: tokens int64 [2 * n, T], controls, prompts."""
+    def rows(self, chosen: np.ndarray) -> tuple[Tensor, list[PrefixControls], Tensor]:
+        """Real ones, then made ones: tokens int64 [2 * n, T], controls, prompts."""
+        tokens = np.concatenate([self.real[chosen], self.made[chosen]])
         controls = [self.controls[row] for row in chosen]
-        if self.real is None:
-            real, others = windows.batch(len(chosen))
-        else:
-            real, others = torch.from_numpy(self.real[chosen]), controls
-        tokens = torch.cat([real, torch.from_numpy(self.made[chosen])])
-        return tokens, [*others, *controls], torch.from_numpy(np.tile(self.prompt[chosen], 2))
+        return torch.from_numpy(tokens), controls * 2, torch.from_numpy(np.tile(self.prompt[chosen], 2))
 
     def save(self, path: Path) -> None:
         """Write all into an npz file."""
-        arrays: dict[str, Any] = {} if self.real is None else {"real": self.real.astype(np.int16)}
-        arrays |= {"made": self.made.astype(np.int16), "prompt": self.prompt, "controls": as_rows(self.controls)}
-        np.savez(path, **arrays)
+        real, made = (rows.astype(np.int16) for rows in (self.real, self.made))
+        np.savez(path, real=real, made=made, prompt=self.prompt, controls=as_rows(self.controls))
 
     @classmethod
     def load(cls, path: Path) -> Pairs:
         """As `save` writes them."""
         arrays = np.load(path)
-        real = arrays["real"].astype(np.int64) if "real" in arrays else None
-        return cls(real, arrays["made"].astype(np.int64), arrays["prompt"], from_rows(arrays["controls"]))
+        real, made = (arrays[name].astype(np.int64) for name in ("real", "made"))
+        return cls(real, made, arrays["prompt"], from_rows(arrays["controls"]))
 
 
 def as_rows(controls: Sequence[PrefixControls]) -> np.ndarray:
@@ -206,23 +200,6 @@ def draw_pairs(model: Composer, windows: Windows, follows: Tensor, count: int, r
     return Pairs(np.concatenate(reals), np.concatenate(mades), np.concatenate(prompts), conditions)
 
 
-def song_pairs(path: Path, windows: Windows) -> Pairs:
-    """The songs that are twins of the pieces of `windows`: their beginnings and, of songs longer than a window, their
-    ends. `path` is an npz that `benchmarks/twins.py` writes.
-    """
-    arrays = np.load(path)
-    pieces = {str(windows.files[piece]): int(piece) for piece in windows.chosen}
-    songs = np.split(arrays["tokens"].astype(np.int64), arrays["ends"][:-1])
-    found = list[tuple[np.ndarray, PrefixControls]]()
-    for name, song in zip(arrays["files"].tolist(), songs, strict=True):
-        if name in pieces:
-            density = float(windows.is_pitch[song].sum() / max(score_tokens().quarters(song)[-1], 1.0))
-            spans = [song[: windows.length], song[-windows.length :]][: 1 + (len(song) > windows.length)]
-            found += [windows.row_of(pieces[name], window, density) for window in spans]
-    made, controls = zip(*found, strict=True)
-    return Pairs(None, np.stack(made), np.ones(len(made), dtype=np.int64), list(controls))
-
-
 class SelfPlay(Run):
     """A run that learns from pairs beside real windows; `log`, checkpoints and what it exports are a `Run`'s.
 
@@ -243,11 +220,11 @@ class SelfPlay(Run):
         self.random = np.random.default_rng(spec.seed + self.step)
         self.left: list[int] = []  # rows of this round through the pairs
 
-    def gains(self, chosen: np.ndarray, pairs: Pairs, windows: Windows) -> tuple[Tensor, Tensor]:
+    def gains(self, chosen: np.ndarray, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """(by how many nats real ones became likelier than made ones since the composer began [n], nats a token of the
         real windows).
         """
-        tokens, controls, prompts = pairs.rows(chosen, windows)
+        tokens, controls, prompts = pairs.rows(chosen)
         following = tokens[:, 1:]
         with autocast():
             now = self.logits(tokens, self.model.conditioner(controls))
@@ -267,7 +244,7 @@ class SelfPlay(Run):
         if len(self.left) < self.count:
             self.left = self.random.permutation(len(self.pairs)).tolist()
         chosen = np.array([self.left.pop() for _ in range(self.count)])
-        gains, usual = self.gains(chosen, self.pairs, self.train)
+        gains, usual = self.gains(chosen, self.pairs)
         (usual - WEIGHT * logsigmoid(SHARPNESS * gains).mean()).backward()
         self.update()
         return float(usual.detach())
@@ -277,7 +254,7 @@ class SelfPlay(Run):
         """The share of held-out pairs whose real one became likelier than the made one; 0.5 before the first step."""
         pairs = self.held_out_pairs
         rows = np.split(np.arange(len(pairs)), range(self.count, len(pairs), self.count))
-        return float(np.concatenate([self.gains(each, pairs, self.held_out)[0] > 0 for each in rows]).mean())
+        return float(np.concatenate([self.gains(each, pairs)[0] > 0 for each in rows]).mean())
 
 
 def main() -> None:
@@ -286,8 +263,7 @@ def main() -> None:
     parser.add_argument("scores", type=Path, help="folder with index.tsv and the MIDI files it names")
     parser.add_argument("--begin", type=Path, required=True, help="the composer's checkpoint folder")
     parser.add_argument("--out", type=Path, default=Path("runs/self-play"), help="pairs, checkpoints, log and curves")
-    parser.add_argument("--pairs", type=int, default=1680, help="how many the composer writes, going on from pieces")
-    parser.add_argument("--songs", type=Path, help="songs to learn from instead, which `benchmarks/twins.py` wrote")
+    parser.add_argument("--pairs", type=int, default=1680, help="how many the composer writes")
     parser.add_argument("--minutes", type=float, default=20.0, help="training time in all, of the processor")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--muon-rate", type=float, default=0.001, help="of the matrices")
@@ -317,9 +293,7 @@ def _pairs(args: argparse.Namespace, cache: Path, spec: TrainSpec) -> tuple[Pair
         run, follows = Run(cache, args.out, spec, 1.0, args.begin), following_kinds(cache)
         sides = (run.train, args.pairs), (run.held_out, HELD_OUT_PAIRS)
         for path, (windows, count) in zip(paths, sides, strict=True):
-            if args.songs is not None:
-                song_pairs(args.songs, windows).save(path)
-            elif not path.exists():
+            if not path.exists():
                 draw_pairs(run.model, windows, follows, count, _progress(f"drawing {path.stem}")).save(path)
     return Pairs.load(paths[0]), Pairs.load(paths[1])
 

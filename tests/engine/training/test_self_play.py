@@ -12,7 +12,7 @@ from clavilux.audio.codecs.remi import score_tokens
 from clavilux.training import composer
 from clavilux.training.composer import FORCED_KINDS, TrainSpec, export
 from clavilux.training.composer_files import average
-from clavilux.training.self_play import Heads, Pairs, SelfPlay, draw_pairs, following_kinds, go_on, song_pairs
+from clavilux.training.self_play import Heads, Pairs, SelfPlay, draw_pairs, following_kinds, go_on
 
 SMALL = TrainSpec(context=128, batch=4, muon_rate=0.02, adam_rate=0.02)
 
@@ -71,30 +71,6 @@ def test_kinds_follow_as_they_do_in_pieces(cache):
     assert {vocabulary.kinds[i] for i in follows[length].nonzero()[:, 0]} == {"Bar", "Position"}
 
 
-def test_songs_stand_beside_any_piece(cache, begin, tmp_path):
-    run = composer.Run(cache, tmp_path, SMALL, 1.0, begin)
-    arrays = np.load(cache)
-    pieces = dict(zip(arrays["files"].tolist(), np.split(arrays["tokens"], arrays["ends"][:-1]), strict=True))
-    twins = {"3.mid": pieces["4.mid"], "0.mid": pieces["4.mid"], "5.mid": pieces["4.mid"][:20]}
-    ends = np.cumsum([len(tokens) for tokens in twins.values()])
-    np.savez(tmp_path / "twins.npz", tokens=np.concatenate(list(twins.values())), ends=ends, files=list(twins))
-    found = song_pairs(tmp_path / "twins.npz", run.train)
-    assert len(found) == 3 and found.real is None and set(found.prompt) == {1}  # of one, its beginning and its end
-    length = run.train.length
-    spans = twins["3.mid"][:length], twins["3.mid"][-length:], twins["5.mid"]
-    for made, span in zip(found.made, spans, strict=True):
-        own = made[made != score_tokens().pad]
-        notes = ~np.isin(score_tokens().kinds, ("Program",))[own]
-        assert np.array_equal(own[notes], span[notes])  # others may play it
-    assert len(song_pairs(tmp_path / "twins.npz", run.held_out)) == 2
-    tokens, controls, prompts = found.rows(np.array([2, 0]), run.train)
-    assert tokens.shape == (4, length) and len(controls) == 4 and prompts.tolist() == [1] * 4
-    assert np.array_equal(tokens[2:], found.made[[2, 0]]) and controls[2:] == [found.controls[2], found.controls[0]]
-    found.save(tmp_path / "pairs.npz")
-    again = Pairs.load(tmp_path / "pairs.npz")
-    assert again.real is None and again.controls == found.controls and np.array_equal(again.made, found.made)
-
-
 def test_it_learns_to_tell_and_keeps_its_files(cache, begin, tmp_path):
     run = composer.Run(cache, tmp_path, SMALL, 1.0, begin)
     follows = following_kinds(cache)
@@ -105,11 +81,11 @@ def test_it_learns_to_tell_and_keeps_its_files(cache, begin, tmp_path):
     pairs.save(tmp_path / "pairs.npz")
     again = Pairs.load(tmp_path / "pairs.npz")
     assert again.controls == pairs.controls and np.array_equal(again.made, pairs.made)
-    gains, usual = play.gains(np.arange(2), pairs, play.train)
+    gains, usual = play.gains(np.arange(2), pairs)
     torch.testing.assert_close(gains, torch.zeros(2), atol=0.5, rtol=0)  # nothing has changed
     for _ in range(15):
         play.train_step(0.05)
-    assert float(play.gains(np.arange(2), pairs, play.train)[1].detach()) < float(usual.detach()) - 0.3
+    assert float(play.gains(np.arange(2), pairs)[1].detach()) < float(usual.detach()) - 0.3
     assert play.told() == 1.0
     play.log.append((play.step, 1.0, 1.0, 1.0))
     play.checkpoint()
