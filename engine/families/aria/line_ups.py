@@ -15,6 +15,7 @@ from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, RANGES
 
 if TYPE_CHECKING:
     from clavilux.families.aria.controls import Controls
+    from clavilux.families.aria.prompt import ParsedPrompt
 
 _SECTIONS = ("string ensemble", "brass section")
 _TREBLE = 48  # who goes no lower plays no bass
@@ -23,39 +24,41 @@ _NEEDED = ("chords", "bass", "drums")  # in this order; then the others of the s
 
 
 def in_number(
-    controls: Controls, plan: BandPlan, players: int | None, named: Sequence[str]
+    controls: Controls, plan: BandPlan, parsed: ParsedPrompt, named: Sequence[str]
 ) -> tuple[Controls, BandPlan]:
-    """The band with so many players, the one who leads among them; all of it where no number is asked for.
+    """The band with as many players as the words say, the one who leads among them; all of it where they say none.
 
     In a trio the style's own chord player leads, or who is `named` and can play chords: the melody and its chords are
     in his hands, beside a bass and drums. Of more, the style's usual lead plays the melody, others chords, bass, drums.
     """
-    band = plan.band
-    if players is None or players > len(band.parts):
+    band, players = plan.band, parsed.players
+    parts = [part for part in band.parts if part.name not in plan.without]
+    if players is None or players > len(parts):
         return controls, plan
-    parts = list(band.parts)
     own: Part | None = None
     if players <= _FEWEST and named and accompanies(plan.written):
         own = next((part for part in parts if part.program == plan.lead and part.kind == "chords"), None)
         own = own or next(iter(in_hands(parts, plan.written)), None)
-    elif players <= _FEWEST and not named and band.trio is not None:
+    elif players <= _FEWEST and not named and band.trio in [part.name for part in parts]:
         own = next(part for part in parts if part.name == band.trio)
         name = named_of(own.program)
         controls = replace(controls, instruments=(name,))
         plan = replace(plan, lead=own.program, written=name)
     elif not named:
-        controls, plan = with_usual_lead(controls, plan)
+        controls, plan = with_usual_lead(controls, plan, parsed)
     if own is not None:
         parts = [own if part.name == own.name else part for part in parts]
+        band = replace(band, parts=tuple(own if part.name == own.name else part for part in band.parts))
     silent = _beyond([part for part in parts if part is not own], players - 1, named, plan.drums == "none", own)
-    plan = replace(plan, band=replace(band, parts=tuple(parts)), without=(*plan.without, *silent))
+    plan = replace(plan, band=band, without=(*plan.without, *silent))
     return controls, plan if own is None else replace(plan, leads_on=own.name)
 
 
-def with_usual_lead(controls: Controls, plan: BandPlan) -> tuple[Controls, BandPlan]:
-    """The band with the first of the style's leads, whichever was drawn."""
-    lead = leads_of_band(plan.band)[0]
-    name = named_of(lead)
+def with_usual_lead(controls: Controls, plan: BandPlan, parsed: ParsedPrompt) -> tuple[Controls, BandPlan]:
+    """The band with the first of the style's leads that the words do not refuse, whichever was drawn."""
+    wanted = [lead for lead in leads_of_band(plan.band) if ("instrument", named_of(lead)) not in parsed.avoid]
+    lead = wanted[0] if wanted else plan.lead
+    name = named_of(lead) if wanted else plan.written
     return replace(controls, instruments=(name,)), replace(plan, lead=lead, written=name)
 
 

@@ -250,7 +250,9 @@ def _settled(
     plan = bands.plan_of(style, parsed, controls, own)
     assert plan is not None, "the style has a band"
     if not parsed.alone:
-        controls, plan = in_number(controls, plan, parsed.players, options.get("instruments") or parsed.instruments)
+        controls, plan = in_number(
+            controls, plan, parsed, plan.asked if "instruments" in options else parsed.instruments
+        )
     if "instruments" not in options and not parsed.instruments and plan.leads_on is None:
         plan = _fitting_lead(plan, plan.band, melody)
     return bands.with_band(controls, plan), plan

@@ -174,9 +174,9 @@ def settled(parsed: ParsedPrompt, seed: int, options: dict[str, Any]) -> Settlem
         plan, playing = with_players(plan, tune, apart, drums_asked)
         controls = replace(controls, instruments=playing)
     if plan.highlight == "loud" and not named:  # an oboe was lost above the brass
-        controls, plan = with_usual_lead(controls, plan)
+        controls, plan = with_usual_lead(controls, plan, parsed)
     if not parsed.alone:
-        controls, plan = in_number(controls, plan, parsed.players, named)
+        controls, plan = in_number(controls, plan, parsed, named)
     if parsed.alone and not (tune is not None and tune.has_chords):
         apart = [name for name in controls.instruments if name not in controls.unison[1:]]
         plan = unaccompanied(plan, apart)
