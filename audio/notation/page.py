@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _KEYBOARDS = frozenset((*range(9), 11, 12, *range(16, 22), 23, 46))  # on two staves where they need them
 _OCTAVE_BELOW = frozenset((*range(24, 40), 43))  # guitars and basses are written an octave above their sound
 _HIGH = frozenset((40, 56, 64, 65, 68, 69, *range(71, 80), 105, 110))  # always read in the treble clef
+_LOW = frozenset((42, 47, 57, 58, 70))  # always in the bass clef: cello, timpani, trombone, tuba, bassoon
 _SPLIT = 60  # middle C: what is lower is on a keyboard's lower staff
 T = TypeVar("T")
 Row = tuple[int, int, int, int]  # start, end, pitch, velocity
@@ -160,7 +161,7 @@ def _staves(rows: list[Row], program: int, drum: bool) -> list[tuple[Clef, list[
         return [(TREBLE_8 if program < 32 else BASS_8, rows)]
     if program == 41:
         return [(ALTO, rows)]
-    return [(TREBLE if middle >= 57 or program in _HIGH else BASS, rows)]
+    return [(TREBLE if program in _HIGH or (middle >= 57 and program not in _LOW) else BASS, rows)]
 
 
 class _Writer:

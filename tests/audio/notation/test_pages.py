@@ -15,6 +15,7 @@ from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.notation import engraving
 from clavilux.audio.notation.chord_sheet import chord_sheet
 from clavilux.audio.notation.files import save_score, score_bytes
+from clavilux.audio.notation.page import ALTO, BASS, BASS_8, TREBLE, TREBLE_8, page_of
 from clavilux.audio.notes import NOTE
 from clavilux.audio.score import Score
 
@@ -23,6 +24,16 @@ def chorded(*chords, length, metres=((0.0, (4, 4)),)):
     notes = np.array([(0, length, 60, 80, 0, False)], NOTE)
     parsed = tuple((time, Chord.parse(name)) for time, name in chords)
     return Score(notes, ((0.0, 90.0),), metres, Key.parse("A minor"), parsed)
+
+
+@pytest.mark.parametrize(
+    ("program", "pitch", "clef"),
+    [(40, 55, TREBLE), (41, 60, ALTO), (42, 69, BASS), (70, 67, BASS), (57, 60, BASS), (60, 62, TREBLE), (60, 50, BASS),
+     (24, 60, TREBLE_8), (33, 40, BASS_8), (0, 72, TREBLE), (0, 40, BASS)],
+)  # fmt: skip
+def test_a_part_has_the_clef_that_its_player_reads(program, pitch, clef):
+    score = Score(np.array([(0, 4, pitch, 80, program, False)], NOTE))
+    assert [staff.clef for staff in page_of(score).parts[0].staves] == [clef]
 
 
 def test_a_sheet_of_chords_reads_back_bar_by_bar():
