@@ -42,6 +42,24 @@ def test_starts_are_heard_to_the_hundredth():
     assert np.abs(np.array([note.start_s for note in heard]) - expected).max() < 0.05
 
 
+def test_one_pitch_again_after_a_soft_breath_is_another_note():
+    """40 ms to begin, 60 ms to end, and no silence between; a level over 46 ms does not see it."""
+    at = np.arange(round(0.6 * RATE)) / RATE
+    shape = np.minimum(1, np.minimum(at / 0.04, (0.6 - at) / 0.06))
+    phase = 2 * np.pi * np.cumsum(220 * (1 + 0.004 * np.sin(2 * np.pi * 5 * at))) / RATE
+    note = shape * (np.sin(phase) + 0.4 * np.sin(2 * phase) + 0.2 * np.sin(3 * phase))
+    heard = hear(Audio(torch.from_numpy(0.2 * np.tile(note, 8)[None].astype(np.float32)), RATE))
+    assert {note.pitch for note in heard} == {57} and len(heard) >= 7
+
+
+def test_a_rhythm_that_returns_after_three_beats_is_in_three():
+    lengths = [1, 0.5, 0.5, 1] * 8
+    starts = 0.5 * np.cumsum([0, *lengths[:-1]])
+    notes = [HeardNote(s, s + 0.48 * n, 60 + i % 5, 0.0) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))]
+    score = score_of(notes, tempo=120)
+    assert score.metres == ((0.0, (3, 4)),) and score.notes["start"][0] % 1 == 0
+
+
 def test_the_grid_follows_a_singer_who_slows_down():
     steps = 0.5 * 1.004 ** np.arange(24)
     starts = np.cumsum(np.concatenate([[0.2], steps[:-1]]))
