@@ -55,6 +55,7 @@ class Bar:
         final: quarters from its start at which all parts begin the notes that end the piece, the root of its chord
             lowest and highest; None leaves the end to the composer.
         breath: no note begins in its second half, where a phrase of the melody ends.
+        closes: a part ends on its tonic, and its melody with it.
         silence: quarters of a last bar after those notes, where the upbeat of the beginning has its room.
     """
 
@@ -75,6 +76,7 @@ class Bar:
     dynamic: str | None = None
     final: float | None = None
     breath: bool = False
+    closes: bool = False
     silence: float = 0.0
 
     @property
@@ -184,6 +186,7 @@ def plan_form(
                     metre, names[len(bars)], asked, name=part.name, number=number, like=again[number],
                     motif=motifs.get(number), varied=part.varied or number >= part.bars - new,
                     breath=own is not None and own.breathes(part.name, number, seed),
+                    closes=chords is None and number + 1 == part.bars and asked == ((0.0, key.home),),
                 )
             )  # fmt: skip
     return linked(bars if ends_at is None else ended(bars, ends_at, upbeat_after))

@@ -18,7 +18,7 @@ from clavilux.audio.harmony import Chord
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar, quarters_of_line, quarters_to_end
-from clavilux.families.aria.leaning import leaning
+from clavilux.families.aria.leaning import FOREIGN, foreign_chords, leaning
 from clavilux.families.aria.motifs import MOVED, Rhythm, chords_of
 from clavilux.families.aria.sounding import Sounding
 from clavilux.families.aria.voices import Part, Voices
@@ -179,15 +179,22 @@ class ScoreGrammar:
         goal = self._rhythm.goal(self._chord) if self._rhythm is not None else None
         if goal is not None:
             logits[0, goal] += MOVED
+        if self._last == "Position_0" and self._begins and self._index == 0:
+            logits[0, foreign_chords(self._tokens)] -= FOREIGN
         if self._forced or self._known or part is None:
             return
         added = leaning(
             self._tokens, self._tops[self._program], self._bodies, self._sounding.pitches(self._position),
-            self._sounding.onsets, leads=part.leads,
+            self._sounding.onsets, leads=part.leads, root=self._root if part.leads else None,
             begins=self._last in ("Program", "Position"), again=self._program in self._at_position,
         )  # fmt: skip
         if added:
             logits[0, list(added)] += torch.tensor(list(added.values()), device=logits.device)
+
+    @property
+    def _root(self) -> int | None:
+        """The pitch class on which a part closes in this bar; None where none does."""
+        return self._chord.root if self._chord is not None and self._bars[self._index].closes else None
 
     def place(self) -> Place | None:
         """Where a pitch would stand that came next: the onset, who plays it, and how many it has there already."""

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 
 from clavilux.audio.codecs.remi import ScoreTokens
+from clavilux.audio.harmony import Key
 
 WINDOW = 16  # notes
 USUAL = 3.5  # how often the commonest pitch of so many comes in tunes
@@ -26,6 +28,8 @@ RETURNING = 0.4  # nats against a token for each bar that began the same and wen
 BARS_BACK = 16
 SEQUENCE = 0.8  # nats for what goes on with one of the two bars before, a few semitones higher or lower
 FARTHEST = 5  # semitones
+CLOSING = 1.5  # nats for the tonic of a melody where its part closes on it
+FOREIGN = 3.0  # nats against a first chord that is neither in C major nor in C minor; real pieces hardly have one
 MIXED = 4.0  # nats against what makes a beat one of sixteenths and of triplets, which few print
 _SIXTEENTHS, _TRIPLETS = (3, 9), (4, 8)  # twelfths of a beat that belong to one of the two alone
 
@@ -40,6 +44,7 @@ def leaning(
     leads: bool,
     begins: bool,
     again: bool,
+    root: int | None = None,
 ) -> dict[int, float]:
     """Nats to add to the logits of tokens where a part writes.
 
@@ -52,12 +57,15 @@ def leaning(
         leads: it is a melody by itself.
         begins: no note of it begins at this position yet, and one comes next.
         again: its last onset is at this position.
+        root: the pitch class on which it closes in this bar; None where it does not.
     """
     pitches: dict[int, float] = {}
     if not leads:
         pitches = part_leaning(tops[:-1] if again else tops, sounding)
     elif begins:
         pitches = pitch_leaning(tops)
+        if root is not None:
+            pitches |= {pitch: pitches.get(pitch, 0.0) + CLOSING for pitch in range(root, 128, 12)}
     found = {tokens.of_pitches[pitch]: nats for pitch, nats in pitches.items() if pitch in tokens.of_pitches}
     found |= dict.fromkeys((tokens.ids[f"Position_{place}"] for place in mixed(onsets)), -MIXED)
     if leads and any(token in tokens.pitches for token in bodies[-1]):
@@ -65,6 +73,13 @@ def leaning(
         for token, nats in (*return_leaning(bodies).items(), *sequences.items()):
             found[token] = found.get(token, 0.0) + nats
     return found
+
+
+@lru_cache(maxsize=2)
+def foreign_chords(tokens: ScoreTokens) -> list[int]:
+    """The tokens of chords that are neither in C major nor in C minor, the keys that a composer writes in."""
+    scales = [Key(0, mode).scale for mode in ("major", "minor")]
+    return [token for token in tokens.chords if not any(tokens.values[token].pitch_classes <= s for s in scales)]
 
 
 def mixed(onsets: Sequence[int]) -> list[int]:
