@@ -113,8 +113,7 @@ class LlamaGen(GridFamily):
         last = len(table) - 2  # after which comes the unconditional one
         if number is None:
             raise ValueError(
-                f"{self.identity['model']} paints classes, not words; give class_id (--class), a number from 0 to "
-                f"{last}"
+                f"{self.identity['model']} paints classes, not words; give class_id, a number from 0 to {last}"
             )
         if request.prompt.strip():
             raise ValueError(

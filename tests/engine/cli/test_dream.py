@@ -178,7 +178,7 @@ def test_kinds_of_pictures_that_are_read(files):
         ("a.png --preview dream.png", "two of the files to write have the same name"),
         ("a.png --zoom 3", "'dream.png' should end in .gif, .webp or .mp4"),
         ("a.png --zoom 0 -o b.gif", "frames is 0; it should be a whole number from 1 to 10000"),
-        ("a.png --zoom 2 --zoom-by 3 -o b.gif", "zoom_by is 3.0; it should be a number from 1 to 2"),
+        ("a.png --zoom 2 --zoom-by 3 -o b.gif", "--zoom-by is 3.0; it should be a number from 1 to 2"),
         ("a.png --zoom 2 --fps 99 -o b.gif", "fps is 99"),
         ("a.png --sheet --layers 3", "--sheet shows every layer; leave --zoom"),
     ],

@@ -177,9 +177,9 @@ def test_it_says_what_was_written_when_it_is_stopped(paint, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("", "paints classes, not words; give class_id (--class), a number from 0 to 9"),
-        ("--class 10", "class_id is 10; it should be a whole number from 0 to 9"),
-        ("--class -1", "class_id is -1"),
+        ("", "paints classes, not words; give --class, a number from 0 to 9"),
+        ("--class 10", "--class is 10; it should be a whole number from 0 to 9"),
+        ("--class -1", "--class is -1"),
         ("--class 1 --seeds 1,two", "--seeds is '1,two'; it should be whole numbers with commas between them"),
         ("--class 1 --seeds 1,,2", "--seeds is '1,,2'"),
         ("--class 1 --seeds 99999999999999999999", "seed is 99999999999999999999; it should be from -2^63"),
@@ -190,7 +190,7 @@ def test_it_says_what_was_written_when_it_is_stopped(paint, monkeypatch):
         ("--class 1 --guidance much", "guidance is 'much'; it should be a number, or numbers with colons"),
         ("--class 1 --guidance nan", "guidance is nan"),
         ("--class 1 --temperature -1", "temperature is -1"),
-        ("--class 1 --top-p 2", "top_p is 2"),
+        ("--class 1 --top-p 2", "--top-p is 2"),
         ("--class 1 --batch 65", "batch is 65"),
         ("--class 1 --keep 0,0,2,2", "keep is given without a picture"),
         ("--class 1 --keep 0,0,a,2", "--keep is '0,0,a,2'; it should be whole numbers"),

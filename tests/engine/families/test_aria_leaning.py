@@ -1,5 +1,7 @@
 """What a melody leans away from and to, and the upbeat that a tune's composer is told of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,10 +12,18 @@ from clavilux.audio.harmony import Key
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria import leaning
 from clavilux.families.aria.controls import resolve
-from clavilux.families.aria.form import plan_bars
+from clavilux.families.aria.form import plan_bars, plan_form
+from clavilux.families.aria.form_names import read_form
 from clavilux.families.aria.formats import RemiFormat, Task
 from clavilux.families.aria.grammar import ScoreGrammar
-from clavilux.families.aria.leaning import mixed, part_leaning, pitch_leaning, return_leaning, sequence_leaning
+from clavilux.families.aria.leaning import (
+    foreign_chords,
+    mixed,
+    part_leaning,
+    pitch_leaning,
+    return_leaning,
+    sequence_leaning,
+)
 from clavilux.families.aria.parts import parts_of
 from clavilux.families.aria.prompt import parse_prompt
 from clavilux.families.aria.upbeats import KINDS, upbeat_of
@@ -98,6 +108,39 @@ def test_the_other_notes_of_a_triplet_are_likelier_than_sixteenths():
     grammar.lean(logits)
     lower = {tokens.names[i] for i in (logits[0] <= -leaning.MIXED).nonzero()[:, 0].tolist()}
     assert lower == {"Position_3", "Position_9"}
+
+
+def test_a_melody_leans_to_the_tonic_where_its_part_closes():
+    parts = read_form("AAB").sections(12)
+    bars = plan_form(parts, (4, 4), Key.parse("C"), seed=1)
+    assert [at for at, bar in enumerate(bars) if bar.closes] == [7, 11]  # the first A ends on the dominant
+    tokens = score_tokens()
+    opened = {}
+    for closes in (False, True):
+        grammar = ScoreGrammar(tokens, [replace(bars[7], closes=closes, takes_up=None), bars[11]], [FIDDLE], 90.0)
+        while (allowed := grammar.allowed()).dtype == torch.int64:
+            grammar.advance(allowed)
+        grammar.advance(torch.tensor([tokens.ids["Program_40"]]))
+        logits = torch.zeros(1, len(tokens))
+        grammar.lean(logits)
+        opened[closes] = {tokens.names[i]: float(logits[0, i]) for i in logits[0].nonzero()[:, 0].tolist()}
+    assert opened[False] == {}
+    assert opened[True] == {f"Pitch_{pitch}": leaning.CLOSING for pitch in range(24, 109, 12)}
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_a_piece_leans_from_a_first_chord_in_no_key(begins):
+    tokens = score_tokens()
+    names = {tokens.names[i] for i in foreign_chords(tokens)}
+    assert {"Chord_A:maj", "Chord_C#:maj", "Chord_E:7"} <= names
+    assert not names & {"Chord_C:maj", "Chord_G:7", "Chord_A:min", "Chord_C:min", "Chord_D#:maj", "Chord_B:dim7"}
+    grammar = ScoreGrammar(tokens, plan_bars(2, (4, 4)), [FIDDLE], 90.0, begins=begins)
+    while (allowed := grammar.allowed()).dtype == torch.int64:
+        grammar.advance(allowed)
+    logits = torch.zeros(1, len(tokens))
+    grammar.lean(logits)
+    lower = {tokens.names[i] for i in (logits[0] <= -leaning.FOREIGN).nonzero()[:, 0].tolist()}
+    assert lower == (names if begins else set())
 
 
 def grammar_after(part, pitches):

@@ -254,7 +254,7 @@ def test_another_size_is_painted_and_said(by_class):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "paints classes, not words; give class_id \\(--class\\), a number from 0 to 9"),
+        ({}, "paints classes, not words; give class_id, a number from 0 to 9"),
         ({"class_id": 10}, "class_id is 10; it should be a whole number from 0 to 9"),
         ({"class_id": -1}, "class_id is -1"),
         ({"class_id": 1.0}, "class_id is 1.0"),
