@@ -50,6 +50,11 @@ class SheetBar:
         return bar_quarters(self.metre)
 
 
+def labelled(name: str, varied: bool) -> str:
+    """The name of a section, with a prime where it returns varied: "A'"."""
+    return f"{name}'" if varied else name
+
+
 @dataclass(frozen=True)
 class SheetSection:
     """Bars that belong together.
@@ -80,8 +85,8 @@ class SheetSection:
 
     @property
     def label(self) -> str:
-        """Its name, with a prime where it returns with other figures: "A'"."""
-        return f"{self.name}'" if self.varied else self.name
+        """Its name, with a prime where it returns with other figures."""
+        return labelled(self.name, self.varied)
 
     @property
     def quarters(self) -> float:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from clavilux.audio.chart import spread
 from clavilux.audio.harmony import Chord, Key
-from clavilux.audio.lead_sheet import LeadSheet, SheetSection
+from clavilux.audio.lead_sheet import LeadSheet, SheetSection, labelled
 from clavilux.audio.score import Events, bar_quarters
 from clavilux.audio.sections import PHRASE
 from clavilux.families.aria.cadences import Close, Placed, cadence
@@ -81,8 +81,8 @@ class Bar:
 
     @property
     def label(self) -> str:
-        """The name of its part, with a prime where that returns with other notes: "A'"."""
-        return f"{self.name}'" if self.varied else self.name
+        """The name of its part, with a prime where that returns with other notes."""
+        return labelled(self.name, self.varied)
 
 
 def sections_of(num_bars: int, *, opens: bool = True, closes: bool = True) -> list[str]:

@@ -185,7 +185,7 @@ class ScoreGrammar:
             return
         added = leaning(
             self._tokens, self._tops[self._program], self._bodies, self._sounding.pitches(self._position),
-            self._sounding.onsets, leads=part.leads, root=self._root if part.leads else None,
+            self._sounding.onsets, leads=part.leads, root=self._root,
             begins=self._last in ("Program", "Position"), again=self._program in self._at_position,
         )  # fmt: skip
         if added:

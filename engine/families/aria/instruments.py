@@ -108,6 +108,7 @@ RANGES = {
 HANDS = {
     0: 6, 4: 6, 6: 6, 8: 4, 10: 4, 11: 4, 12: 4, 16: 6, 19: 6, 21: 5, 24: 5, 25: 5, 46: 5, 48: 5, 61: 4, 105: 4,
 }  # fmt: skip
+TREBLE = 48  # an instrument that goes no lower plays melodies, and no bass
 KEYBOARDS = frozenset((0, 4, 6, 16, 19))  # of those the ones that two hands play
 
 _STRINGS = ("violin", "violin", "viola", "cello")

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from clavilux.audio.arranging.band import TONES, Band, Part
 from clavilux.families.aria.bands import BandPlan, leads_of_band, named_of
-from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, RANGES
+from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, RANGES, TREBLE
 
 if TYPE_CHECKING:
     from clavilux.families.aria.controls import Controls
     from clavilux.families.aria.prompt import ParsedPrompt
 
 _SECTIONS = ("string ensemble", "brass section")
-_TREBLE = 48  # who goes no lower plays no bass
 _FEWEST = 3  # players, among whom the one who plays chords leads, where he can
 _NEEDED = ("chords", "bass", "drums")  # in this order; then the others of the style
 
@@ -115,4 +114,4 @@ def in_hands(parts: Sequence[Part], name: str) -> list[Part]:
 def accompanies(name: str) -> bool:
     """Whether it can play a bass and chords above it."""
     program = INSTRUMENTS[name].program
-    return program in HANDS and name not in _SECTIONS and RANGES[program][0] < _TREBLE
+    return program in HANDS and name not in _SECTIONS and RANGES[program][0] < TREBLE

@@ -18,7 +18,7 @@ from clavilux.audio.harmony import Key
 from clavilux.audio.lead_sheet import LeadSheet, SheetBar, SheetSection
 from clavilux.families.aria.bands import BandPlan, named_of
 from clavilux.families.aria.form import Bar, linked
-from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, RANGES
+from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, RANGES, TREBLE
 from clavilux.families.aria.lexicon import KINDS
 from clavilux.families.aria.line_ups import accompanies, in_hands
 from clavilux.families.aria.styles import Metre
@@ -87,7 +87,6 @@ _METRES_OF = {
 }  # fmt: skip
 # Of those with hands, who plays a fiddle's tunes; and who plays none, though one note at a time.
 _TUNEFUL, _TUNELESS = ("accordion", "banjo"), ("acoustic bass", "double bass", "timpani")
-_TREBLE = 48  # a treble reaches no lower
 _VOICES = ("voice", "choir")
 MARCHING_BAND, _IN_SIX_EIGHT = "marching band", "quick march"
 MARCHES = (MARCHING_BAND, _IN_SIX_EIGHT)
@@ -129,7 +128,7 @@ def _plays_tunes(tune: Tune, name: str) -> bool:
 
 
 def _is_treble(name: str) -> bool:
-    return name in _VOICES or RANGES[INSTRUMENTS[name].program][0] >= _TREBLE
+    return name in _VOICES or RANGES[INSTRUMENTS[name].program][0] >= TREBLE
 
 
 def session_of(parsed: ParsedPrompt, names: Sequence[str]) -> str | None:

@@ -28,6 +28,7 @@ _ODD_BAR, _SHORT_PARTS, _BROKEN_ROUND, _PART_OF_ROUND = 1.0, 2.0, 1.0, 3.0
 
 
 Phrases = tuple[tuple[float, str], ...]
+Closes = tuple[tuple[float, Close], ...]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class UsualForm:
     rhymes: tuple[tuple[float, int], ...] = ()
     anew: tuple[tuple[float, int], ...] = ()
     cadences: float = 1.0
-    closes: tuple[tuple[float, Close], ...] = ((1.0, "open"),)
+    closes: Closes = ((1.0, "open"),)
     breaths: tuple[float, float] = (0.0, 0.0)
     ends_at: float = 0.0
     ends: tuple[tuple[float, float], ...] = ()
@@ -192,10 +193,10 @@ _JIG_RHYMES = ((38, 0), (29, 1), (23, 2), (6, 3), (4, 4))
 _ANEW = ((1, 0), (3, 1), (2, 2), (4, 4))
 # Every eighth bar ends on the tonic in 0.8 of tunes, in half of Polish dances and of hymns, in a third of other music;
 # on the dominant in 0.05, 0.3, 0.3 and 0.3, and else anywhere.
-_TUNES_CLOSE: tuple[tuple[float, Close], ...] = ((75, "home"), (20, "free"), (5, "open"))
-_DANCES_CLOSE: tuple[tuple[float, Close], ...] = ((30, "home"), (30, "open"), (20, "dominant"), (20, "free"))
-_OTHERS_CLOSE: tuple[tuple[float, Close], ...] = ((20, "home"), (15, "dominant"), (65, "free"))
-_HYMNS_CLOSE: tuple[tuple[float, Close], ...] = ((40, "home"), (25, "dominant"), (35, "free"))
+_TUNES_CLOSE: Closes = ((75, "home"), (20, "free"), (5, "open"))
+_DANCES_CLOSE: Closes = ((30, "home"), (30, "open"), (20, "dominant"), (20, "free"))
+_OTHERS_CLOSE: Closes = ((20, "home"), (15, "dominant"), (65, "free"))
+_HYMNS_CLOSE: Closes = ((40, "home"), (25, "dominant"), (35, "free"))
 
 _JIG = UsualForm(
     "AABB",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 LEAP, SPACING = 5, 3  # semitones above the highest of the last notes; between two voices
 RECENT = 8  # notes
@@ -35,7 +35,7 @@ HYMN = Voicing(4, 3, 77)  # now and then two voices meet, or one has a rest
 # A composer forgets a hand, and goes on without it: one piano piece in five was a rumble from end to end, and of three
 # who accompanied a singer one had no right hand and one played above the voice throughout.
 KEYBOARD = Voicing(2, 0, right=57, left=60)
-ACCOMPANIST = Voicing(0, 0, right=57, left=60)
+ACCOMPANIST = replace(KEYBOARD, at_bars=0)
 
 
 @dataclass(frozen=True)
