@@ -163,6 +163,11 @@ class Chord:
     def pitch_classes(self) -> frozenset[int]:
         return frozenset((self.root + interval) % 12 for interval in QUALITIES[self.quality])
 
+    @property
+    def lowest(self) -> int:
+        """The pitch class of the lowest note."""
+        return self.root if self.bass is None else self.bass
+
     def name(self, key: Key | None = None) -> str:
         """The chord's symbol, its root spelled for `key` (C major if None): A#dim in B minor."""
         key = key or Key(0, "major")

@@ -17,7 +17,7 @@ DRUM_KEYS = {
     "guiro": 73, "bass drum": 35,
 }  # fmt: skip
 KINDS = ("drums", "bass", "chords")
-VOICINGS = ("triad", "seventh", "rootless", "power", "guitar", "open")
+VOICINGS = ("triad", "seventh", "rootless", "power", "guitar", "open", "hand")
 REST, HOLD, AS_BEFORE = ".", "-", "="
 TONES = "1356789"  # degrees of the chord above its bass
 VOICES = "abcdef"  # of the voicing, from the lowest

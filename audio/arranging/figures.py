@@ -25,13 +25,17 @@ _JITTER = 4  # of a velocity, up and down
 
 @dataclass
 class Hands:
-    """What a part remembers from bar to bar: the pitches of its last chord and its last bass."""
+    """What a part remembers from bar to bar: the pitches of its last chord and its last bass. Of a bar, a left hand
+    remembers the bass (`floor`) that its chords stay above, and each chord's voicing (`taken`).
+    """
 
     voicing: tuple[int, ...] = ()
     chord: Chord | None = None
     bass: int | None = None
     root: int | None = None
     rooted: Chord | None = None
+    floor: int | None = None
+    taken: dict[Chord, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,9 @@ def pitched_rows(
 ) -> list[Row]:  # fmt: skip
     """Notes of a bar for a part that has pitches; `end` is the bar's length, `hands` are changed."""
     found: list[Row] = []
+    hands.floor, hands.taken = None, {}
+    if part.voicing == "hand":
+        rows = sorted(rows, key=lambda symbols: not set(symbols) & set(TONES))  # the bass, before what lies above it
     for symbols in rows:
         for step, symbol in enumerate(symbols):
             if symbol in (REST, HOLD):
@@ -128,10 +135,18 @@ def _pitches(
 
 
 def _voicing(start: float, end: float, chord: Chord, part: Part, harmony: Harmony, hands: Hands) -> tuple[int, ...]:
-    below = harmony.melody_low(start, end) if part.kind == "chords" and part.voicing == "open" else None
+    low, below = part.low, None
+    if part.voicing == "hand":  # taken once a bar: rows that play single voices are voices of one chord
+        if chord in hands.taken:
+            return hands.taken[chord]
+        low = low if hands.floor is None else max(low, hands.floor + 1)
+        below = harmony.melody_low(0.0, end)
+    elif part.kind == "chords" and part.voicing == "open":
+        below = harmony.melody_low(start, end)
     hands.voicing = lead_voices(
-        chord, hands.voicing, part.low, part.high, kind=part.voicing, voices=part.voices, below=below
+        chord, hands.voicing, low, part.high, kind=part.voicing, voices=part.voices, below=below
     )
+    hands.taken[chord] = hands.voicing
     return hands.voicing
 
 
@@ -147,9 +162,10 @@ def _place(pitch_class: int, low: int, near: int | None, high: int | None = None
 def _tone(symbol: str, chord: Chord, part: Part, hands: Hands) -> int:
     """A degree of the chord above its bass. After a change of chord a bass part begins with the bass itself."""
     high = part.high if part.kind == "bass" else part.root + 16
-    low_class = chord.root if chord.bass is None else chord.bass
+    if part.voicing == "hand":
+        return _left_tone(symbol, chord, part, hands)
     if hands.rooted != chord or hands.root is None:
-        hands.root = _place(low_class, part.root, hands.root, min(high, part.root + 14))
+        hands.root = _place(chord.lowest, part.root, hands.root, min(high, part.root + 14))
         hands.rooted = chord
         if part.kind == "bass":
             symbol = symbol if symbol in "18" else "1"
@@ -164,6 +180,21 @@ def _tone(symbol: str, chord: Chord, part: Part, hands: Hands) -> int:
     return pitch
 
 
+def _left_tone(symbol: str, chord: Chord, part: Part, hands: Hands) -> int:
+    """A degree as a pianist's left hand has it: basses in the octave of the part's root, the tones of an inversion
+    counted from its bass (of C/E 3 is G and 5 is C), 8 an octave above the bass.
+    """
+    bass = _place(chord.lowest, part.root, None)
+    tones = sorted((pitch_class - chord.lowest) % 12 for pitch_class in chord.pitch_classes)
+    size = {"1": 0, "3": tones[1], "5": tones[2], "6": 9, "7": tones[3] if len(tones) > 3 else 12, "8": 12, "9": 14}
+    pitch = bass + size[symbol]
+    if symbol != "8":
+        pitch -= 12 if pitch > part.root + 12 else 0
+        hands.floor = pitch if hands.floor is None else max(pitch, hands.floor)
+    hands.bass = pitch
+    return pitch
+
+
 def _towards(
     symbol: str, start: float, end: float, chord: Chord, part: Part, harmony: Harmony, hands: Hands,
     rng: random.Random,
@@ -172,9 +203,7 @@ def _towards(
     later = next((change for change in (*harmony.changes, end) if change > start + 1e-6), end)
     coming = harmony.at(later)
     here = hands.bass if hands.bass is not None else _place(chord.root, part.root, None)
-    target = _place(
-        coming.root if coming.bass is None else coming.bass, part.root, here, min(part.high, part.root + 14)
-    )
+    target = _place(coming.lowest, part.root, here, min(part.high, part.root + 14))
     if symbol == ">":  # up to it
         pitch = target - 1
     elif symbol == "<":

@@ -13,6 +13,8 @@ from clavilux.audio.harmony import QUALITIES, Chord
 
 _MUDDY = 50  # below this pitch (D3) neighbours in a chord are a fifth apart or more
 _WIDEST = 12  # semitones between neighbours above the lowest two
+_LOWEST_THIRD = 48  # of a left hand (C3)
+_INVERTED, _SECOND = 9, 4  # what a left hand's chord costs whose lowest tone is not the bass, that has a second
 _MIDDLE = 0.6  # cost of a semitone from the middle of the range, against 1 of a voice that moves by one
 
 
@@ -47,10 +49,17 @@ def lead_voices(
     if below is not None and below - 1 >= low + 12:
         high = min(high, below - 1)
     candidates = _candidates(chord, low, high, kind, voices)
-    if not before:
-        middle = (low + high) / 2
-        return min(candidates, key=lambda pitches: (abs(sum(pitches) / len(pitches) - middle), pitches))
-    return min(candidates, key=lambda pitches: (_cost(pitches, before, (low + high) / 2), pitches))
+    middle = (low + high) / 2
+
+    def cost(pitches: tuple[int, ...]) -> float:
+        plain = _cost(pitches, before, middle) if before else abs(sum(pitches) / len(pitches) - middle)
+        if kind != "hand":
+            return plain
+        inverted = pitches[0] % 12 != chord.lowest
+        second = any(high - low <= 2 for low, high in itertools.pairwise(pitches))
+        return plain + inverted * _INVERTED + second * _SECOND
+
+    return min(candidates, key=lambda pitches: (cost(pitches), pitches))
 
 
 def _cost(pitches: tuple[int, ...], before: tuple[int, ...], middle: float) -> float:
@@ -64,14 +73,20 @@ def _cost(pitches: tuple[int, ...], before: tuple[int, ...], middle: float) -> f
 @lru_cache(8192)
 def _candidates(chord: Chord, low: int, high: int, kind: str, voices: int) -> list[tuple[int, ...]]:
     """Every spacing in the range that the rules allow; at least one."""
-    wanted = intervals_of(chord, kind)[: max(2, voices)]
+    intervals = intervals_of(chord, kind)
+    wanted = intervals[: max(2, voices)]
     if kind in ("guitar", "open"):
         wanted = (0, *(each for each in wanted if each))[: max(2, voices)]
-    places = []
-    for interval in wanted:
-        first = low + (chord.root + interval - low) % 12
-        places.append([*range(first, high + 1, 12)] or [first])
-    spacings = {tuple(sorted(pitches)) for pitches in itertools.product(*places)}
+    choices = [wanted]
+    if kind == "hand" and len(wanted) == 3 < len(intervals):  # the seventh and any two of the other three
+        choices = [tones for tones in itertools.combinations(intervals, 3) if intervals[1] in tones]
+    spacings = set()
+    for tones in choices:
+        places = []
+        for interval in tones:
+            first = low + (chord.root + interval - low) % 12
+            places.append([*range(first, high + 1, 12)] or [first])
+        spacings |= {tuple(sorted(pitches)) for pitches in itertools.product(*places)}
     if kind == "guitar":
         spacings = {_strummed(pitches, chord, high, voices) for pitches in spacings if _is_root_lowest(pitches, chord)}
     good = [pitches for pitches in spacings if _is_clear(pitches, kind)]
@@ -98,7 +113,9 @@ def _strummed(pitches: tuple[int, ...], chord: Chord, high: int, voices: int) ->
 
 def _is_clear(pitches: tuple[int, ...], kind: str) -> bool:
     gaps = [(low, high - low) for low, high in itertools.pairwise(pitches)]
-    if any(gap < 5 and low < _MUDDY for low, gap in gaps):
+    if any(gap < 5 and low < (_LOWEST_THIRD if kind == "hand" else _MUDDY) for low, gap in gaps):
         return False
+    if kind == "hand":
+        return pitches[-1] - pitches[0] <= 12
     widest = 19 if kind == "open" else _WIDEST
     return all(gap <= widest for _, gap in gaps) and (kind == "open" or pitches[-1] - pitches[0] <= 28)

@@ -1,4 +1,5 @@
 import itertools
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -6,12 +7,13 @@ import pytest
 
 from clavilux.audio.arranging.arranger import Arranger, arrange
 from clavilux.audio.arranging.band import DRUM_KEYS
+from clavilux.audio.arranging.figures import Hands, Harmony, pitched_rows
 from clavilux.audio.arranging.forms import fit_form, write_sheet
 from clavilux.audio.arranging.library import band_names, load_band
 from clavilux.audio.arranging.timing import offset_s, swing_notes, swung
 from clavilux.audio.arranging.voicing import lead_voices
 from clavilux.audio.harmony import Chord, Key
-from clavilux.audio.notes import NOTE
+from clavilux.audio.notes import NOTE, PART_NOTE
 from clavilux.audio.score import bar_quarters
 
 NAMES = band_names()
@@ -193,3 +195,48 @@ def test_a_figure_keeps_its_beats_in_shorter_notes():
         onsets[metre] = {round(float(at % length) / length, 3) for at in first["start"]}
     assert onsets[3, 4] == onsets[3, 8] == {0.0, 0.333, 0.667}
     assert onsets[2, 4] == {0.0, 0.5}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if load_band(name).parts[0].voicing == "hand"])
+def test_a_left_hand_lies_under_the_melody_has_its_sevenths_and_varies(name):
+    """Whatever the figures drawn: no key struck twice, no chord under its bar's bass or over the tune."""
+    band = load_band(name)
+    sevenths, sizes, lowest = [], set(), []
+    for seed in range(12):
+        sheet = write_sheet(band, Key.parse(("C", "F", "A minor", "Bb")[seed % 4]), 120.0, 16, seed=seed)
+        length = sheet.bars[0].quarters
+        tune = np.array([(start, length, 67, 80, 0, False, 0) for start in sheet.bar_starts()], PART_NOTE)
+        notes = arrange(replace(sheet, melody=tune), band, seed=seed)
+        assert notes["pitch"].max() < 67
+        assert len(np.unique(notes[["start", "pitch"]])) == len(notes)
+        for start in sheet.bar_starts():
+            bar = notes[(notes["start"] > start - 1e-6) & (notes["start"] < start + length - 1e-6)]
+            chord = chord_at(sheet, start)
+            if chord.quality == "7":
+                sevenths.append((chord.root + 10) % 12 in bar["pitch"] % 12)
+            first = np.sort(bar["pitch"][bar["start"] < start + 1e-6])
+            if len(first):
+                lowest.append(first[0] % 12 == chord.lowest)
+            sizes |= {int((bar["start"] == at).sum()) for at in np.unique(bar["start"])}
+    assert np.mean(lowest) >= 0.7
+    if name != "piano minuet":  # of single notes and thirds
+        assert np.mean(sevenths) >= 0.5 and sizes >= {1, 2, 3}
+
+
+def test_the_tones_of_an_inversion_count_from_its_bass():
+    part = replace(load_band("piano waltz").parts[0], root=40)
+    harmony = Harmony(lambda _: Chord.parse("C/E"), Key.parse("C"))
+    rows = pitched_rows(["135", "8.."], [0, 1, 2], 3, part, harmony, Hands(), random.Random(1))
+    assert [(start, pitch) for start, _, pitch, _ in rows] == [(0, 40), (1, 43), (2, 48), (0, 52)]
+
+
+def test_a_hand_takes_an_octave_with_the_seventh_and_the_bass_lowest():
+    before: tuple[int, ...] = ()
+    for name in ("C", "G7", "Am", "Dm7", "E7", "F"):
+        chord = Chord.parse(name)
+        before = lead_voices(chord, before, 48, 66, kind="hand", voices=3)
+        assert len(before) == 3 and before[-1] - before[0] <= 12
+        if len(chord.pitch_classes) == 4:
+            assert (chord.root + 10) % 12 in {pitch % 12 for pitch in before}
+    assert lead_voices(Chord.parse("C"), (), 48, 66, kind="hand")[0] == 48
+    assert lead_voices(Chord.parse("C"), (), 48, 66, kind="hand", below=62)[-1] < 62
