@@ -55,7 +55,7 @@ def lead_voices(
         plain = _cost(pitches, before, middle) if before else abs(sum(pitches) / len(pitches) - middle)
         if kind != "hand":
             return plain
-        inverted = pitches[0] % 12 != chord.lowest
+        inverted = (pitches[0] % 12 != chord.lowest) * (1 if chord.bass is None else 3)  # a named bass is kept
         second = any(high - low <= 2 for low, high in itertools.pairwise(pitches))
         return plain + inverted * _INVERTED + second * _SECOND
 

@@ -57,6 +57,10 @@ def test_a_style_is_read_as_it_is_written():
         (changed("intro 4", "intro"), "line 4: 'intro' is no section with its bars"),
         (changed("E1 G3", "E1 G"), "line 10: 'G' is no pitch"),
         (changed("E1 G3", "E1 A1"), "line 10: the range 'E1 A1' should span an octave"),
+        (
+            changed("grand piano\n", "grand piano\nvoicing: hands\n"),
+            "line 13: 'hands' should be one of triad, seventh, rootless, power, guitar, open, hand",
+        ),
         (changed("IV V7", "IV Q7"), "line 14: 'Q7' is no chord's numeral"),
         (changed("| IV V7 |", "| |"), "line 14: an empty bar"),
         (changed("snare", "snair"), "line 17: 'snair' is no drum"),
