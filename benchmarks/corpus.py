@@ -28,7 +28,7 @@ from clavilux.training.data import read_index, split
 PASSAGE_BARS = 16
 FEWEST_BARS = 8  # a shorter song is not measured; one of 8 to 15 bars is one passage
 FEWEST_NOTES = 24
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 
 _TUNES = {
     "Jig": "jig", "Slip jig": "slip jig", "Reel": "reel", "Hornpipe": "hornpipe", "Clog": "hornpipe",
@@ -94,7 +94,10 @@ def settled(score: Score, label: str) -> Score:
     notes["program"], notes["velocity"] = 0, 80
     notes = notes[np.lexsort((-notes["duration"], notes["pitch"], notes["start"]))]
     doubled = (np.diff(notes["start"], prepend=-1.0) == 0) & (np.diff(notes["pitch"].astype(int), prepend=-1) == 0)
-    score = replace(score, notes=notes[~doubled], chords=(), length=0.0)
+    notes = notes[~doubled]
+    if label in MELODY_ALONE:
+        notes = top_voice(notes)  # notes too short for the grid have met
+    score = replace(score, notes=notes, chords=(), length=0.0)
     bars = np.append(score.bar_starts(), score.length)
     begin = float(bars[np.searchsorted(bars, score.notes["start"].min() + 1e-6) - 1])
     # The bar in which the last note begins is the last: how long a player lets it ring beyond is no bar of music.
