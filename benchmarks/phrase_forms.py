@@ -22,9 +22,9 @@ from clavilux.audio.harmony import Key
 
 KINDS = (
     "art song", "baroque", "classical", "krakowiak", "lead sheet", "march", "mazurka", "orchestral", "polonaise",
-    "quartet", "reel", "renaissance", "romantic",
+    "quartet", "reel", "renaissance", "romantic", "jig", "hornpipe", "air",
 )  # fmt: skip
-EACH = 32
+EACH = 64
 BARS, MOST_BARS = 8, 32
 FARTHEST = 4  # steps of the scale
 Notes = list[tuple[int, int, int]]  # (twelfths of a quarter in the bar, pitch, twelfths of length)

@@ -183,11 +183,9 @@ def _drawn(choices: Sequence[tuple[float, T]], seed: int, name: str) -> T:
     return weighted([(choice, weight) for weight, choice in choices], seed, name)
 
 
-_TUNE = ((9, "12341278"), (4, "12341238"), (2, "12341678"), (4, "12345678"), (1, "12145678"), (1, "12341278"))
 _SLIP = ((5, "12141214"), (4, "12321232"), (3, "12341234"), (2, "12341278"))
 _WALTZ = ((4, "12341278"), (1, "12341678"), (1, "12341238"), (6, "12345678"))
 _POLKA = ((5, "12341278"), (4, "12345678"), (1, "12341678"))
-_AIR = ((6, "12345678"), (2, "12341278"), (1, "12341238"), (1, "12345634"))
 _RHYMES = ((65, 0), (20, 1), (11, 2), (4, 3))
 _JIG_RHYMES = ((38, 0), (29, 1), (23, 2), (6, 3), (4, 4))
 _ANEW = ((1, 0), (3, 1), (2, 2), (4, 4))
@@ -201,14 +199,14 @@ _HYMNS_CLOSE: Closes = ((40, "home"), (25, "dominant"), (35, "free"))
 _JIG = UsualForm(
     "AABB",
     dances=True,
-    phrases=_TUNE,
+    phrases=counted("jig", signs="+-"),
     rhymes=_JIG_RHYMES,
     cadences=0.15,
     closes=_TUNES_CLOSE,
     ends_at=1 / 2,
     upbeat_after=1.0,
 )
-_HORNPIPE = replace(_JIG, rhymes=_RHYMES)
+_HORNPIPE = replace(_JIG, phrases=counted("hornpipe", signs="+-"), rhymes=_RHYMES)
 _REEL = replace(_HORNPIPE, phrases=counted("reel", signs=""), ends_at=3 / 4, ends=((0.4, 1 / 2),))
 _WALTZES = UsualForm("AABB", more="CCAABB", dances=True, phrases=_WALTZ, closes=_DANCES_CLOSE, upbeat_after=0.6)
 _POLISH = replace(_WALTZES, ends_at=1 / 3, upbeat_after=0.3)
@@ -230,7 +228,8 @@ _OF_KINDS: dict[str, UsualForm | None] = {
     "mazurka": replace(_POLISH, phrases=counted("mazurka", signs="+-"), breaths=(0.13, 0.38)),
     "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=counted("polonaise", signs="+-")),
     "minuet": replace(_POLISH, phrases=(), ends_at=2 / 3, ends=((0.6, 1 / 3), (0.4, 0.0)), upbeat_after=0.7),
-    "air": UsualForm("AB", more="CD", dances=True, phrases=_AIR, rhymes=_RHYMES, cadences=0.15, closes=_TUNES_CLOSE,
+    "air": UsualForm("AB", more="CD", dances=True, phrases=counted("air", signs="+-"), rhymes=_RHYMES,
+        cadences=0.15, closes=_TUNES_CLOSE,
         ends=((1, 1 / 2),), upbeat_after=0.8),
     "lullaby": _SONG, "hymn": _HYMN, "foxtrot": UsualForm("AABA", more="BA"), "wedding march": _SONG,
     "funeral march": replace(_THREE, part=4), "passacaglia": UsualForm("Aaaa", part=4),
