@@ -254,8 +254,8 @@ def _leaned(leaning: Mapping[int, LeaningGrammar], logits: torch.Tensor, batch: 
     """The logits [R * B, K, V] as the rows' grammars would have them."""
     leaned = logits.clone()
     for row, grammar in leaning.items():
-        for block in range(row, 0 if grammar.done else len(logits), batch):
-            grammar.lean(leaned[block])
+        if not grammar.done:
+            grammar.lean(leaned[row::batch])
     return leaned
 
 

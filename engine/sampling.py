@@ -43,7 +43,9 @@ class LeaningGrammar(Grammar, Protocol):
     """A grammar that makes some of what may come less likely."""
 
     def lean(self, logits: torch.Tensor) -> None:
-        """Change the next step's logits [K, V] in place; asked after `allowed`, where something is to be drawn."""
+        """Change the next step's logits [R, K, V] in place, those of R guidance weights; asked after `allowed`, where
+        something is to be drawn.
+        """
 
 
 @runtime_checkable

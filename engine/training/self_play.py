@@ -24,6 +24,7 @@ from clavilux.audio.codecs.remi import score_tokens
 from clavilux.conditioning import Conditioning
 from clavilux.families.aria.family import Composer
 from clavilux.families.aria.formats import RemiFormat
+from clavilux.families.aria.leaning import LIKELY
 from clavilux.families.aria.prefix import PrefixControls
 from clavilux.sampling import Sampler, SamplingSpec
 from clavilux.training.composer import FORCED_KINDS, Run, TrainSpec, Windows, cache_in, export, logits_of, say
@@ -153,7 +154,7 @@ def go_on(
     state = model.decoder.new_state(size, Conditioning(prefix=model.conditioner(controls)))
     logits = model.decoder.prefill(real[:, None, :prompt], state)
     usual = RemiFormat.sampling
-    sampling = SamplingSpec(temperature=usual.temperature, top_p=usual.top_p, seed=seed)
+    sampling = SamplingSpec(temperature=usual.temperature, top_p=LIKELY, seed=seed)
     sampler = Sampler(sampling, size, 1, len(vocabulary))
     program = torch.tensor(
         [v if k == "Program" else -1 for k, v in zip(vocabulary.kinds, vocabulary.values, strict=True)]

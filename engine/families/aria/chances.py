@@ -19,6 +19,7 @@ from clavilux.audio.score import Score
 from clavilux.conditioning import Conditioning
 from clavilux.families.aria.continuation import written
 from clavilux.families.aria.formats import RemiFormat
+from clavilux.families.aria.leaning import LIKELY
 from clavilux.families.aria.prefix import MODES, PREFIX_LENGTH, PrefixControls, shift_to_c, tempo_bin
 from clavilux.kernels.sample.reference import kept
 from clavilux.marking import TICKS
@@ -78,7 +79,7 @@ def _of_reading(aria: Aria, score: Score) -> np.ndarray:
 @torch.inference_mode()
 def _class_chances(aria: Aria, ids: np.ndarray, mode: str, tempo: float) -> np.ndarray:
     """float64 [T]: of each token of ids [T] the probability of its pitch class among pitches, as the usual temperature
-    and top_p leave it; 1 for what is no pitch.
+    and `leaning.LIKELY` leave it; 1 for what is no pitch.
     """
     sampling, groups = aria.sampling, aria.marked.groups
     controls = PrefixControls(-1, MODES.index(mode), tempo_bin(tempo), -1, score_tokens().programs(ids))
@@ -86,7 +87,7 @@ def _class_chances(aria: Aria, ids: np.ndarray, mode: str, tempo: float) -> np.n
     for span, logits in told_in_windows(aria, ids, controls):
         own = groups[torch.from_numpy(ids[span])]
         scores = logits.masked_fill(groups < 0, -torch.inf) / sampling.temperature
-        odds = kept(scores, sampling.top_k, sampling.top_p).softmax(-1)  # [n, V]
+        odds = kept(scores, sampling.top_k, LIKELY).softmax(-1)  # [n, V]
         of_class = odds.new_zeros(len(odds), int(groups.max()) + 1).index_add_(1, groups.clamp(min=0), odds)
         of_own = of_class.gather(1, own.clamp(min=0)[:, None])[:, 0]
         chances[span] = torch.where(own < 0, 1.0, of_own).double().numpy()

@@ -267,7 +267,7 @@ class ScoreGeneration:
         kind = kind_of(parsed, controls.style, controls.metre)
         tune = tune_of(kind, controls.style)
         cast = cast_of(controls.instruments, plan, tune, shift, controls.unison)
-        cast = cast if plan is not None or tune is not None else cast.in_voices(controls.style == "chorale")
+        cast = cast if plan is not None or tune is not None else cast.in_voices(controls.style == "chorale", shift)
         parts = cast.parts
         before = written(given.line) if given is not None and given.line is not None else None
         task = Task(

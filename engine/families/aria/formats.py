@@ -125,7 +125,7 @@ def format_of(config: Mapping[str, Any]) -> TokenFormat:
 class RemiFormat:
     """Tokens of `clavilux.audio.codecs.remi`, one a step."""
 
-    sampling = SamplingSpec(temperature=1.0, top_p=0.99)
+    sampling = SamplingSpec(temperature=1.0)  # the grammar drops what is rare (`leaning.LIKELY`)
 
     def __init__(self) -> None:
         self.layout, self.codec = parallel(1, len(score_tokens())), ScoreCodec()

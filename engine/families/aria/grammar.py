@@ -18,7 +18,7 @@ from clavilux.audio.harmony import Chord
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar, quarters_of_line, quarters_to_end
-from clavilux.families.aria.leaning import FOREIGN, foreign_chords, leaning
+from clavilux.families.aria.leaning import ENSEMBLE, FOREIGN, chord_leaning, foreign_chords, lean, leaning
 from clavilux.families.aria.motifs import MOVED, Rhythm, chords_of
 from clavilux.families.aria.sounding import Sounding
 from clavilux.families.aria.voices import Part, Voices
@@ -53,7 +53,7 @@ class ScoreGrammar:
         begins: bool = False,
     ) -> None:
         self._tokens, self._bars, self._all = tokens, list(bars), {part.program: part for part in parts}
-        self._playing = playing
+        self._playing, self._many = playing, len(parts) >= ENSEMBLE
         self._voices = dict(voices or {})
         self._begins = begins
         self._kinds, self._values = tokens.kinds, tokens.values
@@ -62,6 +62,7 @@ class ScoreGrammar:
         self._program_ids = {tokens.values[i]: int(i) for i in tokens.of_kind("Program")}
         self._chord_ids, self._duration_ids = tokens.of_kind("Chord"), tokens.of_kind("Duration")
         self._bar_id = tokens.ids["Bar_None"]
+        self._is_time = np.isin(tokens.kinds, ("Position", "Duration", "Bar"))
         self._mask = np.zeros(len(tokens), dtype=bool)
         self._index = -1
         self._bodies: list[list[int]] = []  # of each bar the tokens after its head
@@ -174,22 +175,29 @@ class ScoreGrammar:
         return torch.tensor([token])
 
     def lean(self, logits: torch.Tensor) -> None:
-        """Change logits [1, V] in place where notes are written (`leaning`)."""
-        part = self._parts.get(self._program)
+        """Change logits [R, 1, V] in place (`leaning`)."""
+        here = np.flatnonzero(self._mask)
+        if not self._forced and not self._known and len(here):
+            lean(logits, self._leaning(), here, self._is_time[here], self._many)
+
+    def _leaning(self) -> dict[int, float]:
+        """Nats to add to the logits of tokens."""
         goal = self._rhythm.goal(self._chord) if self._rhythm is not None else None
-        if goal is not None:
-            logits[0, goal] += MOVED
+        found = {} if goal is None else {goal: MOVED}
+        if self._free and self._many and self._mask[self._chord_ids].any():
+            found |= chord_leaning(self._tokens, self._bodies, self._chord)
         if self._last == "Position_0" and self._begins and self._index == 0:
-            logits[0, foreign_chords(self._tokens)] -= FOREIGN
-        if self._forced or self._known or part is None:
-            return
-        added = leaning(
-            self._tokens, self._tops[self._program], self._bodies, self._sounding.pitches(self._position),
-            self._sounding.onsets, leads=part.leads, root=self._root,
-            begins=self._last in ("Program", "Position"), again=self._program in self._at_position,
-        )  # fmt: skip
-        if added:
-            logits[0, list(added)] += torch.tensor(list(added.values()), device=logits.device)
+            found |= dict.fromkeys(foreign_chords(self._tokens), -FOREIGN)
+        part = self._parts.get(self._program)
+        if part is not None:
+            added = leaning(
+                self._tokens, self._tops[self._program], self._bodies, self._sounding.pitches(self._position),
+                self._sounding.onsets, leads=part.leads, root=self._root,
+                begins=self._last in ("Program", "Position"), again=self._program in self._at_position,
+                ensemble=self._many,
+            )  # fmt: skip
+            found |= {token: found.get(token, 0.0) + nats for token, nats in added.items()}
+        return found
 
     @property
     def _root(self) -> int | None:
@@ -269,9 +277,9 @@ class ScoreGrammar:
         if bass is not None:
             high = min(high, low + BASS_SPAN)
         voices = self._hands.get(self._program)
-        if voices is not None:
-            high = max(low, voices.highest(self._tops[self._program], high))
-            low = min(high, voices.lowest(low)) if bass is None else low
+        if voices is not None and bass is None:
+            high = min(high, max(low + self._room, voices.highest(high)))
+            low = min(high, voices.lowest(low))
         if self._ending is not None and self._ends_here():
             high = self._ending.highest(self._tops[self._program], low, high)
         here = self._pitch_ids[max(0, low - self._first_pitch) : max(0, high + 1 - self._first_pitch)]
@@ -288,6 +296,11 @@ class ScoreGrammar:
             fewest = voices.missing if voices is not None else 0
             here = here[np.isin(pitches, leading.pitches(pitches, own, more, fewest))]
         self._mask[here] = True
+
+    @property
+    def _room(self) -> int:
+        """Semitones in which notes find a place: in the last bar an octave, which holds those of its chord."""
+        return 11 if self._bars[self._index].section == "last" else 0
 
     def _ends_here(self) -> bool:
         """Whether the notes at this position are the last."""
@@ -357,9 +370,8 @@ class ScoreGrammar:
             if part and plays and max(self._lowest, self._floor) <= part.high:
                 self._allow_pitches()
             others = self._parts if self._ending and not self._ends_here() else self._entering or self._parts
-            room = 11 if self._bars[self._index].section == "last" else 0  # an octave, which holds the chord's notes
             for program in others:
-                reaches = self._parts[program].high >= self._floor + room
+                reaches = self._parts[program].high >= self._floor + self._room
                 other = program not in self._at_position and program != self._program
                 if other and reaches and self._sounding.is_free(program, self._position):
                     mask[self._program_ids[program]] = True
@@ -375,12 +387,13 @@ class ScoreGrammar:
             return
         until = min(self._due, default=10**6)
         later = (self._positions > self._position) & (self._positions <= min(until, self._latest))
-        sounding = self._sounding_until(later)
-        for place in np.flatnonzero(later & (self._positions <= sounding)):
+        free = np.zeros(len(later), dtype=bool)
+        for place in np.flatnonzero(later):
             position = int(self._positions[place])
-            begins = any(self._sounding.is_free(program, position) for program in self._parts)
-            if begins or position == until or (self._free and position % 12 == 0):
-                mask[self._position_ids[place]] = True
+            free[place] = any(self._sounding.is_free(program, position) for program in self._parts)
+        sounding = self._sounding_until(later & free)
+        free |= (self._positions == until) | (self._free & (self._positions % 12 == 0))  # a chord, asked for or not
+        mask[self._position_ids[later & (self._positions <= sounding) & free]] = True
         whole = not self._due and sounding >= self._positions[-1]
         if whole and (self._notes or not mask.any()) and (self._ending is None or self._ends_here()):
             mask[self._bar_id] = True

@@ -14,15 +14,20 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
+import numpy as np
+import torch
+
 from clavilux.audio.codecs.remi import ScoreTokens
-from clavilux.audio.harmony import Key
+from clavilux.audio.harmony import Chord, Key
 
 WINDOW = 16  # notes
 USUAL = 3.5  # how often the commonest pitch of so many comes in tunes
 CROWDED = 0.4  # nats against a pitch for each time that it came more often
 AGAIN = 0.5  # nats against the highest note of a part, for each time that it came in a row; of a melody but for one
+ENSEMBLE_AGAIN = 0.15  # the same in an ensemble, whose parts repeat notes
 STEP = 0.1  # nats for each pitch within two semitones
-PART_STEP = 0.5  # the same, of a part that plays with others
+PART_STEP = 0.5  # the same, of a part that is no melody by itself
+ENSEMBLE_STEP = 0.3  # and of an ensemble's
 HARSH = 0.7  # nats against a pitch of such a part for each that sounds a semitone from it, in any octave
 RETURNING = 0.4  # nats against a token for each bar that began the same and went on with it
 BARS_BACK = 16
@@ -30,7 +35,15 @@ SEQUENCE = 0.8  # nats for what goes on with one of the two bars before, a few s
 FARTHEST = 5  # semitones
 CLOSING = 1.5  # nats for the tonic of a melody where its part closes on it
 FOREIGN = 3.0  # nats against a first chord that is neither in C major nor in C minor; real pieces hardly have one
+ONWARD = 0.3  # nats for a step or a third of such a part that goes on in its direction, and against one that turns back
 MIXED = 4.0  # nats against what makes a beat one of sixteenths and of triplets, which few print
+HEARD = 0.7  # nats for a chord of three parts and more that the last bars had: their harmony wanders
+RESOLVED = 0.7  # nats for the tonic after a dominant in theirs
+ENSEMBLE = 3  # parts of which such leanings are
+TIMES = 1.05  # temperature of when they play and for how long; bars in one rhythm are too many at 1
+NEVER = 1e4  # nats against what is not drawn; infinity has no place under guidance
+LIKELY = 0.99  # of the probability is where pitches, players and chords are drawn from; of times rare ones are wanted
+_DOMINANT = 7
 _SIXTEENTHS, _TRIPLETS = (3, 9), (4, 8)  # twelfths of a beat that belong to one of the two alone
 
 
@@ -44,6 +57,7 @@ def leaning(
     leads: bool,
     begins: bool,
     again: bool,
+    ensemble: bool = False,
     root: int | None = None,
 ) -> dict[int, float]:
     """Nats to add to the logits of tokens where a part writes.
@@ -57,11 +71,12 @@ def leaning(
         leads: it is a melody by itself.
         begins: no note of it begins at this position yet, and one comes next.
         again: its last onset is at this position.
+        ensemble: it is one of `ENSEMBLE` parts or more.
         root: the pitch class on which it closes in this bar; None where it does not.
     """
     pitches: dict[int, float] = {}
     if not leads:
-        pitches = part_leaning(tops[:-1] if again else tops, sounding)
+        pitches = part_leaning(tops[:-1] if again else tops, sounding, ensemble)
     elif begins:
         pitches = pitch_leaning(tops)
         if root is not None:
@@ -82,6 +97,47 @@ def foreign_chords(tokens: ScoreTokens) -> list[int]:
     return [token for token in tokens.chords if not any(tokens.values[token].pitch_classes <= s for s in scales)]
 
 
+def chord_leaning(tokens: ScoreTokens, bodies: Sequence[Sequence[int]], chord: Chord | None) -> dict[int, float]:
+    """Nats to add to the logits of an ensemble's chords, after the tokens of each bar so far and the chord that sounds,
+    in C.
+    """
+    found = {token: HEARD for body in bodies[-BARS_BACK - 1 :] for token in body if token in tokens.chords}
+    if chord is not None and chord.root == _DOMINANT:
+        for token in tonics(tokens):
+            found[token] = found.get(token, 0.0) + RESOLVED
+    return found
+
+
+@lru_cache(maxsize=2)
+def tonics(tokens: ScoreTokens) -> list[int]:
+    """The tokens of chords on C that have its fifth."""
+    chords = ((token, tokens.values[token]) for token in tokens.chords)
+    return [token for token, chord in chords if chord.root == 0 and _DOMINANT in chord.pitch_classes]
+
+
+def lean(
+    logits: torch.Tensor, added: Mapping[int, float], open_tokens: np.ndarray, times: np.ndarray, ensemble: bool
+) -> None:
+    """Change logits [R, 1, V] of R guidance weights in place.
+
+    Args:
+        logits: the first row says what is likely.
+        added: nats by token.
+        open_tokens: int64 [n], those that may come.
+        times: bool [n], which of them are positions, lengths or a bar's end.
+        ensemble: they are an ensemble's.
+    """
+    if added:
+        logits[:, 0, list(added)] += torch.tensor(list(added.values()), device=logits.device)
+    if ensemble and times.mean() >= 0.5:
+        logits[:, 0, open_tokens] /= TIMES
+    odds = logits[0, 0, open_tokens].float().softmax(0).cpu().numpy()
+    order = np.argsort(-odds, kind="stable")
+    rare = np.zeros(len(odds), dtype=bool)
+    rare[order] = np.cumsum(odds[order]) - odds[order] >= LIKELY
+    logits[:, 0, open_tokens[rare & ~times]] -= NEVER
+
+
 def mixed(onsets: Sequence[int]) -> list[int]:
     """Positions of the last beat of `onsets` that are triplets where it has sixteenths, and sixteenths where it has
     triplets.
@@ -96,14 +152,17 @@ def mixed(onsets: Sequence[int]) -> list[int]:
 
 def pitch_leaning(line: Sequence[int]) -> dict[int, float]:
     """Nats to add to the logits of pitches, after the pitches of a melody: it says a note twice, seldom more often."""
-    return _of_pitches(line, STEP, spared=1)
+    return _of_pitches(line, STEP, AGAIN, spared=1)
 
 
-def part_leaning(tops: Sequence[int], sounding: Collection[int] = ()) -> dict[int, float]:
+def part_leaning(tops: Sequence[int], sounding: Collection[int] = (), ensemble: bool = False) -> dict[int, float]:
     """Nats to add to the logits of pitches of a part that is no melody by itself, after the highest note at each of its
     onsets, while others sound.
     """
-    found = _of_pitches(tops, PART_STEP, spared=0)
+    step, again = (ENSEMBLE_STEP, ENSEMBLE_AGAIN) if ensemble else (PART_STEP, AGAIN)
+    found = _of_pitches(tops, step, again, spared=0)
+    for pitch, nats in _onward(tops).items():
+        found[pitch] = found.get(pitch, 0.0) + nats
     for pitch in sounding:
         for beside in range(pitch % 12, 128, 12):
             for harsh in (beside - 1, beside + 1):
@@ -111,7 +170,7 @@ def part_leaning(tops: Sequence[int], sounding: Collection[int] = ()) -> dict[in
     return found
 
 
-def _of_pitches(line: Sequence[int], step: float, spared: int) -> dict[int, float]:
+def _of_pitches(line: Sequence[int], step: float, again: float, spared: int) -> dict[int, float]:
     """Away from what came often, or in a row more than `spared` times; to what is a step away."""
     if not line:
         return {}
@@ -120,8 +179,18 @@ def _of_pitches(line: Sequence[int], step: float, spared: int) -> dict[int, floa
         found[last + interval] = found.get(last + interval, 0.0) + step
     run = next((back for back, pitch in enumerate(reversed(line)) if pitch != last), len(line))
     if run > spared:
-        found[last] = found.get(last, 0.0) - AGAIN * (min(run, WINDOW) - spared)
+        found[last] = found.get(last, 0.0) - again * (min(run, WINDOW) - spared)
     return found
+
+
+def _onward(line: Sequence[int]) -> dict[int, float]:
+    """To what goes on as the last move did, in steps or in thirds and fourths; away from what takes a step back."""
+    if len(line) < 2 or not 0 < abs(move := line[-1] - line[-2]) <= 5:
+        return {}
+    steps = abs(move) <= 2
+    on = (1, 2) if steps else (3, 4, 5)
+    back = {line[-2]: -ONWARD} if steps else {}
+    return back | {line[-1] + (size if move > 0 else -size): ONWARD for size in on}
 
 
 def _crowded(line: Sequence[int]) -> dict[int, float]:

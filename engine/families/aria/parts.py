@@ -15,11 +15,16 @@ from clavilux.families.aria.voices import ACCOMPANIST, HYMN, KEYBOARD, Part
 
 # Choirs of voices begin several notes at once, single voices one for each player.
 _CHOIR_NOTES = 4
+# A choir's hymns are written for the program that nearly all hymns have which the composer learned from.
+_CHOIR, _HYMN_PROGRAM = 52, 0
 _ONE_VOICE = (58, 81)  # pitches of a single one
 # Pitches of a band's melody, and the semitones that it has at least; left alone it sinks among the chords.
-_LOWEST_LEAD, _HIGHEST_LEAD, _LEAD_SPAN = 60, 82, 19
+_LEAD, _LEAD_SPAN = (60, 79), 19
 _LEAD_SHEET_PROGRAM, _LEAD_SHEET_TEMPO = 0, 120.0  # that the melodies have from which the composer learned
-_RIGHT_HAND = (67, 12)  # likewise of a dance's right hand, which breaks chords when it lies lower
+_RIGHT_HAND, _RIGHT_SPAN = (67, 89), 12  # likewise of a dance's right hand, which breaks chords when it lies lower
+# Pitches of a fiddle's tunes: of O'Neill's and Ryan's nine in ten lie there, in any key. A composer that writes in C
+# cannot know: jigs lay on the lowest string, or high up on the highest.
+_FIDDLE_TUNE = (60, 83)
 # Semitones in which a tune has all the room that it needs, and what an octave's distance costs in semitones of room.
 _ROOM, _APART = 24, 2
 _MOST_OCTAVES = 3
@@ -57,11 +62,19 @@ class Cast:
         """The programs of players; None for everybody."""
         return None if players is None else frozenset(self.by_name[name][1] for name in players if name in self.by_name)
 
-    def in_voices(self, hymn: bool) -> Cast:
-        """The cast with a hymn's voices for one who can begin as many notes at once, and the hands of keyboards."""
-        alone = len(self.parts) == 1
-        if hymn and alone and self.parts[0].most_notes >= HYMN.at_bars:
-            return replace(self, parts=(replace(self.parts[0], voicing=HYMN),))
+    def in_voices(self, hymn: bool, shift: int) -> Cast:
+        """The cast with a hymn's voices for one who can begin as many notes at once, and the hands of keyboards; the
+        composer's key is `shift` semitones higher.
+        """
+        part, alone = self.parts[0], len(self.parts) == 1
+        if hymn and alone and part.most_notes >= HYMN.at_bars:
+            written = _HYMN_PROGRAM if part.program == _CHOIR else part.program
+            return replace(
+                self,
+                parts=(replace(part, program=written, voicing=HYMN.moved(shift)),),
+                programs={written: self.programs[part.program]},
+                by_name={name: (written, sound) for name, (_, sound) in self.by_name.items()},
+            )
         hands = KEYBOARD if alone else ACCOMPANIST
         parts = [replace(part, voicing=hands) if part.program in KEYBOARDS else part for part in self.parts]
         return replace(self, parts=tuple(parts))
@@ -115,7 +128,7 @@ def cast_of(
     together: tuple[tuple[int, int], ...] = ()
     if len(unison) > 1:
         as_print = tune is not None and not tune.has_chords and len(parts) == 1
-        parts[0], octaves = _in_unison(parts[0], unison, shift, RANGES[parts[0].program] if as_print else None)
+        parts[0], octaves = _in_unison(parts[0], unison, shift, _FIDDLE_TUNE if as_print else None)
         sounds = [programs[parts[0].program], *(INSTRUMENTS[name].program for name in unison[1:])]
         by_name |= {name: (parts[0].program, sound) for name, sound in zip(unison, sounds, strict=True)}
         apart = {program for written, program in programs.items() if written != parts[0].program}
@@ -157,7 +170,8 @@ def _tune_parts(tune: Tune, name: str, shift: int) -> tuple[list[Part], dict[int
     written = tune.program
     if tune.has_chords and INSTRUMENTS[name].program not in HANDS:
         return [part], programs
-    low, high = (max(part.low, RANGES[written][0] + shift), min(part.high, RANGES[written][1] + shift))
+    lowest, highest = RANGES[written] if tune.has_chords else _FIDDLE_TUNE
+    low, high = max(part.low, lowest + shift), min(part.high, highest + shift)
     if high - low >= _LEAD_SPAN:  # a tuba stays where it is
         part = replace(part, low=low, high=high)
     most = HANDS.get(written, 1)
@@ -170,8 +184,7 @@ def lead_of(plan: bands.BandPlan, shift: int, dances: bool = False) -> tuple[lis
     With `dances` it is the right hand of a dance, which is written as the one who plays it; others as lead sheets are.
     """
     part = parts_of((plan.written,), shift)[0][0]
-    lowest, span = _RIGHT_HAND if dances else (_LOWEST_LEAD, _LEAD_SPAN)
-    highest = lowest + _HIGHEST_LEAD - _LOWEST_LEAD
+    (lowest, highest), span = (_RIGHT_HAND, _RIGHT_SPAN) if dances else (_LEAD, _LEAD_SPAN)
     high = min(part.high, max(highest + shift, part.low + span))  # a piccolo begins high
     low = max(part.low, min(lowest + shift, high - span))
     written = part.program if dances else _LEAD_SHEET_PROGRAM

@@ -59,6 +59,8 @@ class Sounding:
         return [pitch for pitch, end in self._pitches.items() if end > here + 1e-6]
 
     def is_free(self, program: int, position: int) -> bool:
-        """Whether a part may begin a note at a position of the bar: a line's last one is over."""
+        """Whether a part may begin a note at a position of the bar: a line's last one is over, or one of its voices."""
         begins = self._begun + position / 3 / self._unit
+        if program in self._voices and self._voices[program].are_full(begins):
+            return False
         return program not in self._lines or self._ends.get(program, 0.0) <= begins + 1e-6

@@ -6,11 +6,9 @@ Knows pitches, and when notes begin and end, in quarters. Does not know tokens (
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-LEAP, SPACING = 5, 3  # semitones above the highest of the last notes; between two voices
-RECENT = 8  # notes
+SPACING = 3  # semitones between two voices
 DOWN = 16  # notes after which a right hand that went down comes up again
 UP = 40  # notes after which a left hand that went up comes down again; real ones may be up for as long
 
@@ -19,19 +17,25 @@ UP = 40  # notes after which a left hand that went up comes down again; real one
 class Voicing:
     """How many notes sound: at least `at_bars` where one begins with a bar, `elsewhere` in the middle of it.
 
-    `top` is the highest pitch of the melody, in C, which then moves by `LEAP` at most; None where it goes as it likes.
+    `ranges` are the pitches (low, high) of those that begin with a bar, the lowest first; () for any.
     `right` is the lowest one of a right hand: of `DOWN` notes one is as high, or the next bar begins with one that is.
     `left` is the highest one of a left hand: likewise of `UP` notes.
     """
 
     at_bars: int
     elsewhere: int
-    top: int | None = None
+    ranges: tuple[tuple[int, int], ...] = ()
     right: int | None = None
     left: int | None = None
 
+    def moved(self, shift: int) -> Voicing:
+        """The same in a key that is so many semitones higher."""
+        return replace(self, ranges=tuple((low + shift, high + shift) for low, high in self.ranges))
 
-HYMN = Voicing(4, 3, 77)  # now and then two voices meet, or one has a rest
+
+# Now and then two voices meet, or one has a rest. Of four that begin at once in hymns nine in ten lie in these ranges,
+# in any key; without them a composer begins with a high bass, and the melody is squeezed against its upper end.
+HYMN = Voicing(4, 3, ((40, 55), (50, 64), (57, 70), (62, 76)))
 # A composer forgets a hand, and goes on without it: one piano piece in five was a rumble from end to end, and of three
 # who accompanied a singer one had no right hand and one played above the voice throughout.
 KEYBOARD = Voicing(2, 0, right=57, left=60)
@@ -67,7 +71,7 @@ class Voices:
     """The notes of a part that sound, and how many are missing."""
 
     def __init__(self, voicing: Voicing) -> None:
-        self.voicing, self._fewest = voicing, voicing.at_bars
+        self.voicing, self._fewest, self._most = voicing, voicing.at_bars, len(voicing.ranges)
         self._at = 0.0
         self._ends: dict[int, float] = {}  # pitch -> quarter
         self._down, self._up = DOWN, 0  # notes since one of the right hand, and of the left
@@ -90,6 +94,10 @@ class Voices:
         """How many have to begin here."""
         return max(int(self._comes_up), self._fewest - len(self._ends))
 
+    def are_full(self, quarter: float) -> bool:
+        """Whether as many sound at a time to come as have ranges, so that none may begin."""
+        return bool(self.voicing.ranges) and sum(end > quarter + 1e-6 for end in self._ends.values()) >= self._most
+
     @property
     def _comes_up(self) -> bool:
         """Whether a right hand that was down begins here."""
@@ -97,8 +105,10 @@ class Voices:
 
     def lowest(self, low: int) -> int:
         """The lowest pitch from `low` on of the next note."""
-        right = self.voicing.right
-        return max(low, right) if right is not None and self._comes_up and self.missing == 1 else low
+        right, missing = self.voicing.right, self.missing
+        if missing and self.voicing.ranges:
+            return max(low, self.voicing.ranges[-missing][0])
+        return max(low, right) if right is not None and self._comes_up and missing == 1 else low
 
     @property
     def until(self) -> float:
@@ -108,14 +118,13 @@ class Voices:
             return math.inf
         return sorted(self._ends.values())[-fewest] if len(self._ends) >= fewest else self._at
 
-    def highest(self, tops: Sequence[int], high: int) -> int:
-        """The highest pitch up to `high` of the next note, after the highest at each onset so far: the voices that are
-        missing above it have room under where the melody may go. Chords grow from below; without this a composer that
-        has begun too high piles up seconds to fill them.
+    def highest(self, high: int) -> int:
+        """The highest pitch up to `high` of the next note: the voices that are missing above it have room. Chords grow
+        from below; without this a composer that has begun too high piles up seconds to fill them.
         """
-        top, left = self.voicing.top, self.voicing.left
+        left, ranges, missing = self.voicing.left, self.voicing.ranges, self.missing
         if left is not None and self._begins_bar and self._up >= UP:
             return min(high, left)
-        if top is not None:
-            high = min(high, top, max((*tops[-RECENT:], top - LEAP)) + LEAP)
-        return high - SPACING * max(0, self.missing - 1)
+        if ranges:
+            return min(high, ranges[-max(1, missing)][1])
+        return high - SPACING * max(0, missing - 1)

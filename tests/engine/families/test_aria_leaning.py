@@ -1,6 +1,7 @@
 """What a melody leans away from and to, and the upbeat that a tune's composer is told of."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from clavilux.families.aria.form_names import read_form
 from clavilux.families.aria.formats import RemiFormat, Task
 from clavilux.families.aria.grammar import ScoreGrammar
 from clavilux.families.aria.leaning import (
+    chord_leaning,
     foreign_chords,
     mixed,
     part_leaning,
@@ -46,15 +48,62 @@ def test_a_pitch_that_came_often_is_less_likely_and_steps_are_likelier():
         assert pitch_leaning([*range(60, 74), *[76] * run]).get(76, 0.0) == -leaning.AGAIN * (run - 1)
 
 
-def test_a_part_among_others_leans_from_what_it_repeats():
-    assert part_leaning([]) == {}
-    steps = dict.fromkeys((73, 74, 76, 77), leaning.PART_STEP)
-    assert part_leaning(list(range(60, 76))) == steps | {75: -leaning.AGAIN}
-    again = part_leaning([*range(60, 74), 75, 75])
-    assert again == steps | {75: -2 * leaning.AGAIN}
-    often = part_leaning([60, 64] * 8)
-    assert often[60] == pytest.approx(-leaning.CROWDED * (8 - leaning.USUAL))
-    assert often[64] == pytest.approx(often[60] - leaning.AGAIN)
+@pytest.mark.parametrize(
+    ("ensemble", "step", "again"),
+    [(False, leaning.PART_STEP, leaning.AGAIN), (True, leaning.ENSEMBLE_STEP, leaning.ENSEMBLE_AGAIN)],
+)
+def test_a_part_among_others_leans_from_what_it_repeats(ensemble, step, again):
+    assert part_leaning([], ensemble=ensemble) == {}
+    steps = dict.fromkeys((73, 74, 76, 77), step)
+    twice = part_leaning([*range(60, 74), 75, 75], ensemble=ensemble)
+    assert twice == steps | {75: -2 * again}
+    often = part_leaning([60, 64] * 7 + [64, 64], ensemble=ensemble)
+    assert often[60] == pytest.approx(-leaning.CROWDED * (7 - leaning.USUAL))
+    assert often[64] == pytest.approx(-leaning.CROWDED * (9 - leaning.USUAL) - 3 * again)
+
+
+@pytest.mark.parametrize(
+    ("line", "onward", "back"),
+    [
+        ([60, 62], {63, 64}, 60), ([62, 60], {58, 59}, 62), ([60, 64], {67, 68, 69}, None),
+        ([60, 55], {50, 51, 52}, None), ([60, 60], set(), None), ([60, 67], set(), None), ([60], set(), None),
+    ],
+)  # fmt: skip
+def test_a_part_goes_on_as_it_moved(line, onward, back):
+    """In steps or in broken chords, and not at once back to where it was a step ago."""
+    found, still = part_leaning(line), part_leaning([90] * (len(line) - 1) + line[-1:])
+    changed = {pitch: found.get(pitch, 0.0) - still.get(pitch, 0.0) for pitch in {*found, *still} - {60, 90, line[-1]}}
+    changed |= {back: found[back] - (leaning.PART_STEP if abs(back - line[-1]) <= 2 else 0)} if back else {}
+    assert {pitch for pitch, nats in changed.items() if nats > 1e-9} == onward
+    assert {pitch for pitch, nats in changed.items() if nats < -1e-9} == ({back} if back else set())
+
+
+def test_an_ensembles_harmony_comes_back_and_resolves():
+    tokens = score_tokens()
+    chords = {name: tokens.ids[f"Chord_{name}"] for name in ("C:maj", "C:7", "C:min", "G:7", "D:min", "F:maj")}
+    bodies = [[chords["C:maj"], 5], [chords["D:min"], chords["G:7"]], []]
+    found = chord_leaning(tokens, bodies, tokens.values[chords["G:7"]])
+    assert found[chords["C:maj"]] == leaning.HEARD + leaning.RESOLVED
+    assert found[chords["D:min"]] == found[chords["G:7"]] == leaning.HEARD
+    assert found[chords["C:7"]] == found[chords["C:min"]] == leaning.RESOLVED and chords["F:maj"] not in found
+    assert chord_leaning(tokens, bodies, tokens.values[chords["C:maj"]])[chords["C:maj"]] == leaning.HEARD
+    assert chord_leaning(tokens, [bodies[0], *[[]] * (leaning.BARS_BACK + 1)], None) == {}
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_rare_pitches_are_never_drawn_and_rare_times_are(ensemble, blocks):
+    """Of four tokens that may come the last two have 0.5 % each; the last is a length."""
+    odds = torch.tensor([0.5, 0.2, 0.49, 0.005, 0.3, 0.005])  # the second and the fifth may not come
+    logits = torch.stack([odds.log(), odds.flip(0).log()])[:blocks, None]
+    given, places = logits.clone(), np.array([0, 2, 3, 5])
+    leaning.lean(logits, {2: 0.0}, places, np.array([False, False, False, True]), ensemble)
+    expected = given[:, 0]
+    expected[:, 3] -= leaning.NEVER
+    assert torch.allclose(logits[:, 0], expected)
+    leaning.lean(logits, {}, places, np.ones(4, dtype=bool), ensemble)
+    assert torch.allclose(logits[:, 0, places], expected[:, places] / (leaning.TIMES if ensemble else 1.0))
+    assert torch.equal(logits[:, 0, [1, 4]], given[:, 0, [1, 4]])
 
 
 def test_what_follows_in_bars_that_began_the_same_is_less_likely():
@@ -104,9 +153,8 @@ def test_the_other_notes_of_a_triplet_are_likelier_than_sixteenths():
     grammar = grammar_after(FIDDLE, [])
     for name in ("Pitch_60", "Duration_0.4.12", "Position_4", "Program_40", "Pitch_62", "Duration_0.4.12"):
         grammar.advance(torch.tensor([tokens.ids[name]]))
-    logits = torch.zeros(1, len(tokens))
-    grammar.lean(logits)
-    lower = {tokens.names[i] for i in (logits[0] <= -leaning.MIXED).nonzero()[:, 0].tolist()}
+    logits = leaned(grammar)
+    lower = {tokens.names[i] for i in (logits <= -leaning.MIXED).nonzero()[:, 0].tolist()}
     assert lower == {"Position_3", "Position_9"}
 
 
@@ -121,9 +169,8 @@ def test_a_melody_leans_to_the_tonic_where_its_part_closes():
         while (allowed := grammar.allowed()).dtype == torch.int64:
             grammar.advance(allowed)
         grammar.advance(torch.tensor([tokens.ids["Program_40"]]))
-        logits = torch.zeros(1, len(tokens))
-        grammar.lean(logits)
-        opened[closes] = {tokens.names[i]: float(logits[0, i]) for i in logits[0].nonzero()[:, 0].tolist()}
+        logits = leaned(grammar)
+        opened[closes] = {tokens.names[i]: float(logits[i]) for i in logits.nonzero()[:, 0].tolist()}
     assert opened[False] == {}
     assert opened[True] == {f"Pitch_{pitch}": leaning.CLOSING for pitch in range(24, 109, 12)}
 
@@ -137,10 +184,18 @@ def test_a_piece_leans_from_a_first_chord_in_no_key(begins):
     grammar = ScoreGrammar(tokens, plan_bars(2, (4, 4)), [FIDDLE], 90.0, begins=begins)
     while (allowed := grammar.allowed()).dtype == torch.int64:
         grammar.advance(allowed)
-    logits = torch.zeros(1, len(tokens))
-    grammar.lean(logits)
-    lower = {tokens.names[i] for i in (logits[0] <= -leaning.FOREIGN).nonzero()[:, 0].tolist()}
+    logits = leaned(grammar)
+    lower = {tokens.names[i] for i in (logits <= -leaning.FOREIGN).nonzero()[:, 0].tolist()}
     assert lower == (names if begins else set())
+
+
+def leaned(grammar):
+    """What a grammar adds to logits [V] that are all the same, of which nothing is dropped as rare."""
+    grammar.allowed()
+    logits = torch.zeros(1, 1, len(score_tokens()))
+    with patch("clavilux.families.aria.leaning.LIKELY", 1.1):
+        grammar.lean(logits)
+    return logits[0, 0]
 
 
 def grammar_after(part, pitches):
@@ -160,9 +215,8 @@ def test_the_grammar_leans_where_notes_are_written():
     for part, leans in ((FIDDLE, pitch_leaning), (Part(40, 55, 93, 1), part_leaning)):
         grammar = grammar_after(part, pitches)
         assert isinstance(grammar, LeaningGrammar)
-        logits = torch.zeros(1, len(tokens))
-        grammar.lean(logits)
-        changed = {tokens.names[i]: logits[0, i].item() for i in logits[0].nonzero()[:, 0].tolist()}
+        logits = leaned(grammar)
+        changed = {tokens.names[i]: logits[i].item() for i in logits.nonzero()[:, 0].tolist()}
         expected = {f"Pitch_{pitch}": nats for pitch, nats in leans(pitches).items()}
         assert changed == pytest.approx(expected)
 
@@ -174,9 +228,8 @@ def test_of_a_chord_its_highest_note_counts():
     names = ["Bar_None", "TimeSig_4/4", "Section_closing.5", "Position_0", "Tempo_120.0", "Chord_C:maj", "Program_0"]
     for name in [*names, "Pitch_60", "Duration_1.0.12", "Pitch_72", "Duration_1.0.12", "Position_12", "Program_0"]:
         grammar.advance(torch.tensor([tokens.ids[name]]))
-    logits = torch.zeros(1, len(tokens))
-    grammar.lean(logits)
-    assert {tokens.names[i] for i in logits[0].nonzero()[:, 0].tolist()} == {f"Pitch_{p}" for p in range(70, 75)}
+    logits = leaned(grammar)
+    assert {tokens.names[i] for i in logits.nonzero()[:, 0].tolist()} == {f"Pitch_{p}" for p in range(70, 75)}
 
 
 @pytest.mark.parametrize("metre", [(6, 8), (9, 8), (2, 4), (2, 2), (3, 4)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clavilux.families.aria.ending import Ending
-from clavilux.families.aria.voices import ACCOMPANIST, DOWN, HYMN, KEYBOARD, LEAP, SPACING, UP, Voices, Voicing
+from clavilux.families.aria.voices import ACCOMPANIST, DOWN, HYMN, KEYBOARD, SPACING, UP, Voices, Voicing
 from tests.helpers.drawn_songs import begin, finished
 
 pytestmark = pytest.mark.usefixtures("silent")
@@ -24,23 +24,42 @@ def test_voices_that_sound_are_counted():
     assert voices.missing == 3
 
 
-def test_voices_that_are_missing_have_room_above():
-    voices, top = Voices(HYMN), HYMN.top
-    assert voices.highest([], 90) == top - 3 * SPACING
-    assert voices.highest([60] * 9, 90) == top - 3 * SPACING
-    voices.begin(48, 1.0)
-    voices.begin(55, 1.0)
-    assert voices.highest([top - 2], 90) == top - SPACING
-    voices.begin(60, 1.0)
-    assert voices.highest([], 90) == top and voices.highest([top - LEAP - 1], 90) == top
+def test_the_voices_of_a_hymn_begin_in_their_ranges():
+    voices = Voices(HYMN)
+    for pitch, (low, high) in zip((48, 55, 60, 67), HYMN.ranges, strict=True):
+        assert (voices.lowest(30), voices.highest(90)) == (low, high)
+        assert voices.lowest(high) == high and voices.highest(low) == low  # those of who plays it are narrower
+        voices.begin(pitch, 1.0)
+    assert voices.missing == 0 and voices.lowest(30) == 30 and voices.highest(90) == HYMN.ranges[-1][1]
+
+
+def test_four_voices_of_a_hymn_are_all():
+    voices, hands = Voices(HYMN), Voices(KEYBOARD)
+    for pitch, end in ((48, 1.0), (55, 2.0), (60, 2.0), (67, 2.0), (72, 2.0)):
+        assert not voices.are_full(0.0) or pitch == 72
+        for each in (voices, hands):
+            each.begin(pitch, end)
+    assert voices.are_full(0.0) and voices.are_full(1.0) and not voices.are_full(2.0) and not hands.are_full(0.0)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_choir_sings_in_its_registers(aria, seed):
+    score = finished(begin(aria, "hymn for choir", seed=seed, bars=8), seed).score
+    start, pitch = score.notes["start"], score.notes["pitch"]
+    end = start + score.notes["duration"]
+    assert {int(program) for program in score.notes["program"]} == {52}
+    for time in np.unique(start)[:-1]:
+        assert ((start <= time + 1e-6) & (end > time + 1e-3)).sum() <= 4
+    first = np.sort(pitch[start == 0])
+    assert all(low <= p <= high for p, (low, high) in zip(first, HYMN.ranges, strict=True))
 
 
 def test_hands_may_rest_and_go_anywhere():
     voices = Voices(KEYBOARD)
     assert voices.missing == 2 and voices.until == np.inf
-    assert voices.highest([60], 96) == 96 - SPACING
+    assert voices.highest(96) == 96 - SPACING
     voices.move(1.0, begins_bar=False)
-    assert voices.missing == 0 and voices.highest([60], 96) == 96
+    assert voices.missing == 0 and voices.highest(96) == 96
 
 
 @pytest.mark.parametrize(
@@ -51,12 +70,12 @@ def test_a_hand_that_was_missing_comes_where_a_bar_begins(pitch, most, lows, hig
     voices.begin(58, 1.0)  # either hand's
     for at in range(most):
         voices.move(at, begins_bar=True)
-        assert voices.highest([], 96) == 96 and voices.lowest(36) == 36 and voices.missing == 0
+        assert voices.highest(96) == 96 and voices.lowest(36) == 36 and voices.missing == 0
         voices.begin(pitch, at + 1.0)
     voices.move(most, begins_bar=False)
-    assert voices.highest([], 96) == 96 and voices.lowest(36) == 36
+    assert voices.highest(96) == 96 and voices.lowest(36) == 36
     voices.move(most + 1, begins_bar=True)
-    assert voices.highest([], 96) == highs and voices.lowest(36) == lows
+    assert voices.highest(96) == highs and voices.lowest(36) == lows
 
 
 @pytest.mark.parametrize("seed", [1, 2])
