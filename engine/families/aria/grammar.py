@@ -53,7 +53,7 @@ class ScoreGrammar:
         begins: bool = False,
     ) -> None:
         self._tokens, self._bars, self._all = tokens, list(bars), {part.program: part for part in parts}
-        self._playing, self._many = playing, len(parts) >= ENSEMBLE
+        self._playing, self._ensemble = playing, len(parts) >= ENSEMBLE
         self._voices = dict(voices or {})
         self._begins = begins
         self._kinds, self._values = tokens.kinds, tokens.values
@@ -178,13 +178,13 @@ class ScoreGrammar:
         """Change logits [R, 1, V] in place (`leaning`)."""
         here = np.flatnonzero(self._mask)
         if not self._forced and not self._known and len(here):
-            lean(logits, self._leaning(), here, self._is_time[here], self._many)
+            lean(logits, self._leaning(), here, self._is_time[here], self._ensemble)
 
     def _leaning(self) -> dict[int, float]:
         """Nats to add to the logits of tokens."""
         goal = self._rhythm.goal(self._chord) if self._rhythm is not None else None
         found = {} if goal is None else {goal: MOVED}
-        if self._free and self._many and self._mask[self._chord_ids].any():
+        if self._free and self._ensemble and self._mask[self._chord_ids].any():
             found |= chord_leaning(self._tokens, self._bodies, self._chord)
         if self._last == "Position_0" and self._begins and self._index == 0:
             found |= dict.fromkeys(foreign_chords(self._tokens), -FOREIGN)
@@ -194,7 +194,7 @@ class ScoreGrammar:
                 self._tokens, self._tops[self._program], self._bodies, self._sounding.pitches(self._position),
                 self._sounding.onsets, leads=part.leads, root=self._root,
                 begins=self._last in ("Program", "Position"), again=self._program in self._at_position,
-                ensemble=self._many,
+                ensemble=self._ensemble,
             )  # fmt: skip
             found |= {token: found.get(token, 0.0) + nats for token, nats in added.items()}
         return found

@@ -71,7 +71,7 @@ class Voices:
     """The notes of a part that sound, and how many are missing."""
 
     def __init__(self, voicing: Voicing) -> None:
-        self.voicing, self._fewest, self._most = voicing, voicing.at_bars, len(voicing.ranges)
+        self.voicing, self._fewest = voicing, voicing.at_bars
         self._at = 0.0
         self._ends: dict[int, float] = {}  # pitch -> quarter
         self._down, self._up = DOWN, 0  # notes since one of the right hand, and of the left
@@ -96,7 +96,7 @@ class Voices:
 
     def are_full(self, quarter: float) -> bool:
         """Whether as many sound at a time to come as have ranges, so that none may begin."""
-        return bool(self.voicing.ranges) and sum(end > quarter + 1e-6 for end in self._ends.values()) >= self._most
+        return 0 < len(self.voicing.ranges) <= sum(end > quarter + 1e-6 for end in self._ends.values())
 
     @property
     def _comes_up(self) -> bool:
