@@ -54,7 +54,7 @@ class Bar:
         dynamic: "ppp" to "fff"; None leaves it to who plays.
         final: quarters from its start at which all parts begin the notes that end the piece, the root of its chord
             lowest and highest; None leaves the end to the composer.
-        breath: no note begins in its second half, where a phrase of the melody ends.
+        breath: no note begins in its second half, where a phrase of the melody ends; several parts hold theirs.
         closes: a part ends on its tonic, and its melody with it.
         silence: quarters of a last bar after those notes, where the upbeat of the beginning has its room.
     """

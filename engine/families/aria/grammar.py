@@ -15,13 +15,14 @@ import torch
 from clavilux.audio.codecs.bar_grid import WRITTEN_METRES, grid_quarters
 from clavilux.audio.codecs.remi import ScoreTokens
 from clavilux.audio.harmony import Chord
+from clavilux.audio.harmony_analysis import beat_group
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar, quarters_of_line, quarters_to_end
-from clavilux.families.aria.leaning import ENSEMBLE, FOREIGN, chord_leaning, foreign_chords, lean, leaning
+from clavilux.families.aria.leaning import FOREIGN, chord_leaning, foreign_chords, lean, leaning, together
 from clavilux.families.aria.motifs import MOVED, Rhythm, chords_of
 from clavilux.families.aria.sounding import Sounding
-from clavilux.families.aria.voices import Part, Voices
+from clavilux.families.aria.voices import Part, Voices, texture_of
 from clavilux.marking import MOST_CHOICES, TICKS, Place
 
 MOST_NOTES_AT_ONCE = 10  # begun at one position by all parts together
@@ -53,9 +54,8 @@ class ScoreGrammar:
         begins: bool = False,
     ) -> None:
         self._tokens, self._bars, self._all = tokens, list(bars), {part.program: part for part in parts}
-        self._playing, self._ensemble = playing, len(parts) >= ENSEMBLE
-        self._voices = dict(voices or {})
-        self._begins = begins
+        self._playing, self._texture = playing, texture_of(parts)
+        self._voices, self._begins = dict(voices or {}), begins
         self._kinds, self._values = tokens.kinds, tokens.values
         pitches = tokens.of_kind("Pitch")
         self._first_pitch, self._pitch_ids = int(tokens.values[pitches[0]]), pitches
@@ -64,14 +64,13 @@ class ScoreGrammar:
         self._bar_id = tokens.ids["Bar_None"]
         self._is_time = np.isin(tokens.kinds, ("Position", "Duration", "Bar"))
         self._mask = np.zeros(len(tokens), dtype=bool)
-        self._index = -1
+        self._index, self.done = -1, False
         self._bodies: list[list[int]] = []  # of each bar the tokens after its head
         self._tops: dict[int, list[int]] = {program: [] for program in self._all}  # the highest drawn at each onset
         self._hands = {part.program: Voices(part.voicing) for part in parts if part.voicing is not None}
         self._silent = dict.fromkeys(self._all, 0)  # bars since each part played
         self._sounding = Sounding(tokens, {part.program for part in parts if part.is_line}, self._hands)
         self._chord: Chord | None = None
-        self.done = False
         self._open_bar(tempo)
 
     def _open_bar(self, tempo: float | None = None) -> None:
@@ -84,25 +83,11 @@ class ScoreGrammar:
         playing = None if self._playing is None else self._playing[self._index]
         self._parts = {p: part for p, part in self._all.items() if playing is None or p in playing}
         tokens = self._tokens
-        _, self._unit = WRITTEN_METRES[bar.metre]
+        self._quarters, (_, self._unit) = bar_quarters(bar.metre), WRITTEN_METRES[bar.metre]
         self._sounding.open_bar(self._begun, self._unit)
         self._positions = np.round(grid_quarters(bar.metre) * 3 * self._unit).astype(int)  # twelfths of a beat
         self._position_ids = np.array([tokens.ids[f"Position_{p}"] for p in self._positions])
-        self._due = {round(q * 3 * self._unit): tokens.chord_id(c) for q, c in bar.chords or ()}
-        if bar.varies is not None:
-            self._due = chords_of(tokens, self._bodies[bar.varies])
-        self._bass_at = {round(q * 3 * self._unit): c.bass for q, c in bar.chords or () if c.bass is not None}
-        self._free = not self._due
-        self._latest = self._positions[-1]
-        if bar.section == "last" or bar.breath:  # what begins late does not end with the others
-            self._latest = max(bar_quarters(bar.metre) * 3 * self._unit / 2, max(self._due, default=0))
-        self._ending = Ending.of(bar, 3 * self._unit, next(iter(self._all)))
-        if self._ending is not None:
-            self._latest = self._ending.at
-            if sum(part.most_notes for part in self._parts.values()) < 2:  # its one note is the melody's
-                self._bass_at.pop(self._ending.at, None)
-            elif self._ending.root is not None:
-                self._bass_at.setdefault(self._ending.at, self._ending.root)
+        self._plan_chords_and_end(bar)
         self._forced = [
             *([self._bar_id] if self._index == 0 else []),
             tokens.metre_id(bar.metre),
@@ -120,15 +105,36 @@ class ScoreGrammar:
         self._known = bar.rests or bar.returns is not None or not self._parts  # nothing is open in it
         self._position, self._program, self._notes, self._last = 0, _NO_PROGRAM, 0, ""
         self._at_position: dict[int, int] = {}
-        self._lowest = self._floor = 0
-        self._leads_on = False  # the melody's last note is still to come
+        self._lowest, self._floor, self._leads_on = 0, 0, False  # whether the melody's last note is still to come
         for program in self._parts:
             self._silent[program] += not self._known
-        num_bars = len(self._bars)
-        self._entering = {p for p, part in self._parts.items() if part.enters(self._index, self._silent[p], num_bars)}
+        at, count = self._index, len(self._bars)
+        self._entering = {p for p, part in self._parts.items() if part.enters(at, self._silent[p], count)}
         if bar.section == "last":
             self._entering = set(self._parts)  # nobody is missing where the piece ends
         self._rhythm = self._taken_up(bar)
+
+    def _plan_chords_and_end(self, bar: Bar) -> None:
+        """When the bar's chords come, where notes may begin, and from where on they are held."""
+        self._due = {round(q * 3 * self._unit): self._tokens.chord_id(c) for q, c in bar.chords or ()}
+        if bar.varies is not None:
+            self._due = chords_of(self._tokens, self._bodies[bar.varies])
+        self._bass_at = {round(q * 3 * self._unit): c.bass for q, c in bar.chords or () if c.bass is not None}
+        self._free = not self._due
+        self._latest = self._positions[-1]
+        if bar.section == "last" or bar.breath:  # what begins late does not end with the others
+            self._latest = max(self._quarters * 3 * self._unit / 2, *self._due, 0)
+        self._held = np.inf  # the position from which notes sound until the bar ends
+        if bar.breath and not any(part.leads for part in self._all.values()):
+            beat = round(beat_group(bar.metre) * 3 * self._unit)
+            self._latest = self._held = max(self._latest // beat * beat, *self._due, 0)
+        self._ending = Ending.of(bar, 3 * self._unit, next(iter(self._all)))
+        if self._ending is not None:
+            self._latest, self._held = self._ending.at, np.inf
+            if sum(part.most_notes for part in self._parts.values()) < 2:  # its one note is the melody's
+                self._bass_at.pop(self._ending.at, None)
+            elif self._ending.root is not None:
+                self._bass_at.setdefault(self._ending.at, self._ending.root)
 
     def _taken_up(self, bar: Bar) -> Rhythm | None:
         """The rhythm of the bar that this one takes up; None where there is none, or where its notes find no place."""
@@ -142,10 +148,8 @@ class ScoreGrammar:
 
     def allowed(self) -> torch.Tensor:
         """int64 [1] for a token that must come, bool [1, V] otherwise."""
-        if self._forced:
-            return torch.tensor(self._forced[:1])
-        if self._known:
-            return torch.tensor([self._bar_id])
+        if self._forced or self._known:
+            return torch.tensor(self._forced[:1] or [self._bar_id])
         mask = self._mask
         mask[:] = False
         if self._rhythm is not None and self._last != "Position_0":
@@ -178,26 +182,25 @@ class ScoreGrammar:
         """Change logits [R, 1, V] in place (`leaning`)."""
         here = np.flatnonzero(self._mask)
         if not self._forced and not self._known and len(here):
-            lean(logits, self._leaning(), here, self._is_time[here], self._ensemble)
+            lean(logits, self._leaning(), here, self._is_time[here], self._texture)
 
     def _leaning(self) -> dict[int, float]:
         """Nats to add to the logits of tokens."""
         goal = self._rhythm.goal(self._chord) if self._rhythm is not None else None
-        found = {} if goal is None else {goal: MOVED}
-        if self._free and self._ensemble and self._mask[self._chord_ids].any():
-            found |= chord_leaning(self._tokens, self._bodies, self._chord)
+        found = [] if goal is None else [{goal: MOVED}]
+        if self._free and self._mask[self._chord_ids].any():
+            found.append(chord_leaning(self._tokens, self._bodies, self._chord, self._texture))
         if self._last == "Position_0" and self._begins and self._index == 0:
-            found |= dict.fromkeys(foreign_chords(self._tokens), -FOREIGN)
+            found.append(dict.fromkeys(foreign_chords(self._tokens), -FOREIGN))
         part = self._parts.get(self._program)
         if part is not None:
-            added = leaning(
+            found += [leaning(
                 self._tokens, self._tops[self._program], self._bodies, self._sounding.pitches(self._position),
                 self._sounding.onsets, leads=part.leads, root=self._root,
                 begins=self._last in ("Program", "Position"), again=self._program in self._at_position,
-                ensemble=self._ensemble,
-            )  # fmt: skip
-            found |= {token: found.get(token, 0.0) + nats for token, nats in added.items()}
-        return found
+                texture=self._texture, voices=self._sounding.leaning(self._program),
+            )]  # fmt: skip
+        return together(*found)
 
     @property
     def _root(self) -> int | None:
@@ -209,12 +212,8 @@ class ScoreGrammar:
         choice = self._at_position.get(self._program, 0)
         if self._program == _NO_PROGRAM or choice >= MOST_CHOICES:
             return None
-        beats = self._position / 12
-        return Place(
-            round((self._begun + beats * 4 / self._unit) * TICKS),
-            self._voices.get(self._program, self._program),
-            choice,
-        )
+        player = self._voices.get(self._program, self._program)
+        return Place(round((self._begun + self._position / 3 / self._unit) * TICKS), player, choice)
 
     def advance(self, tokens: torch.Tensor) -> None:
         """Take note of the token [1] that came."""
@@ -320,12 +319,13 @@ class ScoreGrammar:
             quarters_left = min([quarters_left, *(at / 3 / self._unit - here for at in basses)])
         if self._ending is not None and not self._ends_here():
             quarters_left = min(quarters_left, (self._ending.at - self._position) / 3 / self._unit)
-        beats = self._tokens.duration_beats[self._duration_ids]
-        fitting = self._duration_ids[beats <= quarters_left * self._unit / 4 + 1e-6]
+        lengths = self._tokens.duration_beats[self._duration_ids] * 4 / self._unit
+        fit = lengths <= quarters_left + 1e-6
         if self._ends_here():
-            longest = self._tokens.duration_beats[fitting].max()
-            fitting = fitting[self._tokens.duration_beats[fitting] == longest]
-        self._mask[fitting] = True
+            fit &= lengths == lengths[fit].max()
+        elif self._position >= self._held and (to_end := fit & (lengths >= self._quarters - here - 1e-6)).any():
+            fit = to_end
+        self._mask[self._duration_ids[fit]] = True
 
     def _lacks_voices(self) -> bool:
         """Whether another voice begins with those of the part that begin here."""

@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
 
 from clavilux.audio.codecs.remi import ScoreTokens
 from clavilux.audio.harmony import Chord, Key
+from clavilux.families.aria.voice_leading import HYMNS
 
 WINDOW = 16  # notes
 USUAL = 3.5  # how often the commonest pitch of so many comes in tunes
@@ -29,6 +31,7 @@ STEP = 0.1  # nats for each pitch within two semitones
 PART_STEP = 0.5  # the same, of a part that is no melody by itself
 ENSEMBLE_STEP = 0.3  # and of an ensemble's
 HARSH = 0.7  # nats against a pitch of such a part for each that sounds a semitone from it, in any octave
+HARSH_VOICES = 1.4  # the same of a hymn's voices
 RETURNING = 0.4  # nats against a token for each bar that began the same and went on with it
 BARS_BACK = 16
 SEQUENCE = 0.8  # nats for what goes on with one of the two bars before, a few semitones higher or lower
@@ -41,8 +44,11 @@ HEARD = 0.7  # nats for a chord of three parts and more that the last bars had: 
 RESOLVED = 0.7  # nats for the tonic after a dominant in theirs
 ENSEMBLE = 3  # parts of which such leanings are
 TIMES = 1.05  # temperature of when they play and for how long; bars in one rhythm are too many at 1
+HYMN_TIMES = 0.9  # the same of voices, whose rhythms are too many
 NEVER = 1e4  # nats against what is not drawn; infinity has no place under guidance
 LIKELY = 0.99  # of the probability is where pitches, players and chords are drawn from; of times rare ones are wanted
+Texture = Literal["", "ensemble", "hymn"]  # of parts, what leans apart from others
+_BOLDNESS: dict[Texture, float] = {"": 1.0, "ensemble": TIMES, "hymn": HYMN_TIMES}
 _DOMINANT = 7
 _SIXTEENTHS, _TRIPLETS = (3, 9), (4, 8)  # twelfths of a beat that belong to one of the two alone
 
@@ -57,7 +63,8 @@ def leaning(
     leads: bool,
     begins: bool,
     again: bool,
-    ensemble: bool = False,
+    texture: Texture = "",
+    voices: Mapping[int, float] | None = None,
     root: int | None = None,
 ) -> dict[int, float]:
     """Nats to add to the logits of tokens where a part writes.
@@ -71,12 +78,15 @@ def leaning(
         leads: it is a melody by itself.
         begins: no note of it begins at this position yet, and one comes next.
         again: its last onset is at this position.
-        ensemble: it is one of `ENSEMBLE` parts or more.
+        texture: it is one of `ENSEMBLE` parts or more, or a hymn's.
+        voices: nats to add to pitches for the sake of its voices (`voice_leading`); none where it has no such.
         root: the pitch class on which it closes in this bar; None where it does not.
     """
     pitches: dict[int, float] = {}
-    if not leads:
-        pitches = part_leaning(tops[:-1] if again else tops, sounding, ensemble)
+    if voices:
+        pitches = together(_harsh(sounding, HARSH_VOICES), voices)
+    elif not leads:
+        pitches = part_leaning(tops[:-1] if again else tops, sounding, texture == "ensemble")
     elif begins:
         pitches = pitch_leaning(tops)
         if root is not None:
@@ -85,8 +95,16 @@ def leaning(
     found |= dict.fromkeys((tokens.ids[f"Position_{place}"] for place in mixed(onsets)), -MIXED)
     if leads and any(token in tokens.pitches for token in bodies[-1]):
         sequences = sequence_leaning(bodies, tokens.pitches, tokens.chords)
-        for token, nats in (*return_leaning(bodies).items(), *sequences.items()):
-            found[token] = found.get(token, 0.0) + nats
+        return together(found, return_leaning(bodies), sequences)
+    return found
+
+
+def together(*leanings: Mapping[int, float]) -> dict[int, float]:
+    """The nats of all, added up."""
+    found: dict[int, float] = {}
+    for leaning in leanings:
+        for key, nats in leaning.items():
+            found[key] = found.get(key, 0.0) + nats
     return found
 
 
@@ -97,15 +115,17 @@ def foreign_chords(tokens: ScoreTokens) -> list[int]:
     return [token for token in tokens.chords if not any(tokens.values[token].pitch_classes <= s for s in scales)]
 
 
-def chord_leaning(tokens: ScoreTokens, bodies: Sequence[Sequence[int]], chord: Chord | None) -> dict[int, float]:
-    """Nats to add to the logits of an ensemble's chords, after the tokens of each bar so far and the chord that sounds,
-    in C.
-    """
-    found = {token: HEARD for body in bodies[-BARS_BACK - 1 :] for token in body if token in tokens.chords}
-    if chord is not None and chord.root == _DOMINANT:
-        for token in tonics(tokens):
-            found[token] = found.get(token, 0.0) + RESOLVED
-    return found
+def chord_leaning(
+    tokens: ScoreTokens, bodies: Sequence[Sequence[int]], chord: Chord | None, texture: Texture
+) -> dict[int, float]:
+    """Nats to add to the logits of chords, after the tokens of each bar so far and the chord that sounds, in C."""
+    if texture == "hymn":
+        return {token: HYMNS.of_chord(tokens.values[token], chord) for token in tokens.chords}
+    if not texture:
+        return {}
+    heard = {token: HEARD for body in bodies[-BARS_BACK - 1 :] for token in body if token in tokens.chords}
+    dominant = chord is not None and chord.root == _DOMINANT
+    return together(heard, dict.fromkeys(tonics(tokens), RESOLVED)) if dominant else heard
 
 
 @lru_cache(maxsize=2)
@@ -116,7 +136,7 @@ def tonics(tokens: ScoreTokens) -> list[int]:
 
 
 def lean(
-    logits: torch.Tensor, added: Mapping[int, float], open_tokens: np.ndarray, times: np.ndarray, ensemble: bool
+    logits: torch.Tensor, added: Mapping[int, float], open_tokens: np.ndarray, times: np.ndarray, texture: Texture
 ) -> None:
     """Change logits [R, 1, V] of R guidance weights in place.
 
@@ -125,17 +145,17 @@ def lean(
         added: nats by token.
         open_tokens: int64 [n], those that may come.
         times: bool [n], which of them are positions, lengths or a bar's end.
-        ensemble: they are an ensemble's.
+        texture: whose they are; a hymn's rare times are not drawn either.
     """
     if added:
         logits[:, 0, list(added)] += torch.tensor(list(added.values()), device=logits.device)
-    if ensemble and times.mean() >= 0.5:
-        logits[:, 0, open_tokens] /= TIMES
+    if times.mean() >= 0.5:
+        logits[:, 0, open_tokens] /= _BOLDNESS[texture]
     odds = logits[0, 0, open_tokens].float().softmax(0).cpu().numpy()
     order = np.argsort(-odds, kind="stable")
     rare = np.zeros(len(odds), dtype=bool)
     rare[order] = np.cumsum(odds[order]) - odds[order] >= LIKELY
-    logits[:, 0, open_tokens[rare & ~times]] -= NEVER
+    logits[:, 0, open_tokens[rare & ~(times & (texture != "hymn"))]] -= NEVER
 
 
 def mixed(onsets: Sequence[int]) -> list[int]:
@@ -160,14 +180,13 @@ def part_leaning(tops: Sequence[int], sounding: Collection[int] = (), ensemble: 
     onsets, while others sound.
     """
     step, again = (ENSEMBLE_STEP, ENSEMBLE_AGAIN) if ensemble else (PART_STEP, AGAIN)
-    found = _of_pitches(tops, step, again, spared=0)
-    for pitch, nats in _onward(tops).items():
-        found[pitch] = found.get(pitch, 0.0) + nats
-    for pitch in sounding:
-        for beside in range(pitch % 12, 128, 12):
-            for harsh in (beside - 1, beside + 1):
-                found[harsh] = found.get(harsh, 0.0) - HARSH
-    return found
+    return together(_of_pitches(tops, step, again, spared=0), _onward(tops), _harsh(sounding, HARSH))
+
+
+def _harsh(sounding: Collection[int], nats: float) -> dict[int, float]:
+    """Away from what is a semitone from another pitch, in any octave."""
+    clashes = [[beside + side for beside in range(p % 12, 128, 12)] for p in sounding for side in (-1, 1)]
+    return together(*(dict.fromkeys(clash, -nats) for clash in clashes))
 
 
 def _of_pitches(line: Sequence[int], step: float, again: float, spared: int) -> dict[int, float]:

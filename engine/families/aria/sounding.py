@@ -58,6 +58,10 @@ class Sounding:
         here = self._begun + position / 3 / self._unit
         return [pitch for pitch, end in self._pitches.items() if end > here + 1e-6]
 
+    def leaning(self, program: int) -> Mapping[int, float]:
+        """Nats to add to the logits of a part's pitches for the sake of its voices."""
+        return self._voices[program].leaning if program in self._voices else {}
+
     def is_free(self, program: int, position: int) -> bool:
         """Whether a part may begin a note at a position of the bar: a line's last one is over, or one of its voices."""
         begins = self._begun + position / 3 / self._unit

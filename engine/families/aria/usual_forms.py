@@ -47,7 +47,7 @@ class UsualForm:
         anew: (weight, bars): how many of the last bars of a part that returns have other notes.
         cadences: the share of parts whose last bar but one is planned; a tune's leads to its end in many ways.
         closes: (weight, on what a part ends); those of collections' tunes do so on the tonic both times.
-        breaths: the shares of fourth and of eighth bars in whose second half the melody rests.
+        breaths: the shares of fourth and of eighth bars in whose second half the melody rests, or all hold their notes.
         ends_at: share of the last bar after which the last notes begin.
         ends: (weight, share): other such shares, beside `ends_at` of weight 1.
         upbeat_after: the share of pieces whose last notes leave room for an upbeat.
@@ -215,7 +215,12 @@ _SUITE = UsualForm("AABB", part=4, dances=True)
 _THREE = UsualForm("ABA", more="CABA", anew=_ANEW)
 _NEW_PARTS = UsualForm("ABCD", decides=False, anew=_ANEW, cadences=0.75, closes=_OTHERS_CLOSE)
 _HYMN = UsualForm(
-    "ABCD", part=4, others=((0.5, "AABA"), (0.5, "AABC"), (0.25, "ABAC")), anew=_ANEW, closes=_HYMNS_CLOSE
+    "ABCD",
+    part=4,
+    others=((0.5, "AABA"), (0.5, "AABC"), (0.25, "ABAC")),
+    anew=_ANEW,
+    closes=_HYMNS_CLOSE,
+    breaths=(0.75, 0.75),
 )
 
 SONG = "song"  # the style of melodies under a band's chords, or of songs that nobody accompanies
@@ -252,7 +257,7 @@ _OF_STYLES: dict[str, UsualForm] = {
         ends_at=1 / 2,
         upbeat_after=0.7,
     ),
-    "chorale": UsualForm("AABC", part=4),
+    "chorale": UsualForm("AABC", part=4, breaths=(0.75, 0.75)),
     "ragtime": UsualForm("AABBA", more="CCDD", dances=True, ends_at=1 / 2, upbeat_after=0.9),
     "baroque": replace(_NEW_PARTS, others=((0.3, "AABB"),), phrases=counted("baroque")),
     "renaissance": replace(_NEW_PARTS, others=((0.3, "AABB"), (0.2, "ABAC")), phrases=counted("renaissance")),

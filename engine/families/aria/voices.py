@@ -6,7 +6,11 @@ Knows pitches, and when notes begin and end, in quarters. Does not know tokens (
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+from clavilux.families.aria.leaning import ENSEMBLE, Texture
+from clavilux.families.aria.voice_leading import HYMNS, VoiceLeading
 
 SPACING = 3  # semitones between two voices
 DOWN = 16  # notes after which a right hand that went down comes up again
@@ -17,25 +21,24 @@ UP = 40  # notes after which a left hand that went up comes down again; real one
 class Voicing:
     """How many notes sound: at least `at_bars` where one begins with a bar, `elsewhere` in the middle of it.
 
-    `ranges` are the pitches (low, high) of those that begin with a bar, the lowest first; () for any.
+    `middles` are the middles of the registers of those that sound when none is missing, the lowest first; () for any.
     `right` is the lowest one of a right hand: of `DOWN` notes one is as high, or the next bar begins with one that is.
     `left` is the highest one of a left hand: likewise of `UP` notes.
     """
 
     at_bars: int
     elsewhere: int
-    ranges: tuple[tuple[int, int], ...] = ()
+    middles: tuple[float, ...] = ()
     right: int | None = None
     left: int | None = None
 
     def moved(self, shift: int) -> Voicing:
         """The same in a key that is so many semitones higher."""
-        return replace(self, ranges=tuple((low + shift, high + shift) for low, high in self.ranges))
+        return replace(self, middles=tuple(middle + shift for middle in self.middles))
 
 
-# Now and then two voices meet, or one has a rest. Of four that begin at once in hymns nine in ten lie in these ranges,
-# in any key; without them a composer begins with a high bass, and the melody is squeezed against its upper end.
-HYMN = Voicing(4, 3, ((40, 55), (50, 64), (57, 70), (62, 76)))
+# Now and then two of four voices meet, or one has a rest.
+HYMN = Voicing(3, 3, HYMNS.middles)
 # A composer forgets a hand, and goes on without it: one piano piece in five was a rumble from end to end, and of three
 # who accompanied a singer one had no right hand and one played above the voice throughout.
 KEYBOARD = Voicing(2, 0, right=57, left=60)
@@ -67,6 +70,13 @@ class Part:
         return index % self.rests == min(2, self.rests - 1, num_bars - 1) and silent >= min(self.rests, index + 1)
 
 
+def texture_of(parts: Sequence[Part]) -> Texture:
+    """What parts are together, for their leanings."""
+    if any(part.voicing is not None and part.voicing.middles for part in parts):
+        return "hymn"
+    return "ensemble" if len(parts) >= ENSEMBLE else ""
+
+
 class Voices:
     """The notes of a part that sound, and how many are missing."""
 
@@ -74,6 +84,7 @@ class Voices:
         self.voicing, self._fewest = voicing, voicing.at_bars
         self._at = 0.0
         self._ends: dict[int, float] = {}  # pitch -> quarter
+        self._leading = VoiceLeading(HYMNS, voicing.middles)
         self._down, self._up = DOWN, 0  # notes since one of the right hand, and of the left
         self._begins_bar = True
 
@@ -81,6 +92,7 @@ class Voices:
         """Go on to a later time."""
         self._at, self._begins_bar = quarter, begins_bar
         self._fewest = self.voicing.at_bars if begins_bar else self.voicing.elsewhere
+        self._leading.hear(sorted(self._ends))
         self._ends = {pitch: end for pitch, end in self._ends.items() if end > quarter + 1e-6}
 
     def begin(self, pitch: int, end: float) -> None:
@@ -95,8 +107,13 @@ class Voices:
         return max(int(self._comes_up), self._fewest - len(self._ends))
 
     def are_full(self, quarter: float) -> bool:
-        """Whether as many sound at a time to come as have ranges, so that none may begin."""
-        return 0 < len(self.voicing.ranges) <= sum(end > quarter + 1e-6 for end in self._ends.values())
+        """Whether as many sound at a time to come as have registers, so that none may begin."""
+        return 0 < len(self.voicing.middles) <= sum(end > quarter + 1e-6 for end in self._ends.values())
+
+    @property
+    def leaning(self) -> dict[int, float]:
+        """Nats to add to the logits of pitches of a voice that begins (`voice_leading`)."""
+        return self._leading.leaning(sorted(self._ends), self._begins_bar)
 
     @property
     def _comes_up(self) -> bool:
@@ -105,10 +122,8 @@ class Voices:
 
     def lowest(self, low: int) -> int:
         """The lowest pitch from `low` on of the next note."""
-        right, missing = self.voicing.right, self.missing
-        if missing and self.voicing.ranges:
-            return max(low, self.voicing.ranges[-missing][0])
-        return max(low, right) if right is not None and self._comes_up and missing == 1 else low
+        right = self.voicing.right
+        return max(low, right) if right is not None and self._comes_up and self.missing == 1 else low
 
     @property
     def until(self) -> float:
@@ -122,9 +137,7 @@ class Voices:
         """The highest pitch up to `high` of the next note: the voices that are missing above it have room. Chords grow
         from below; without this a composer that has begun too high piles up seconds to fill them.
         """
-        left, ranges, missing = self.voicing.left, self.voicing.ranges, self.missing
+        left = self.voicing.left
         if left is not None and self._begins_bar and self._up >= UP:
             return min(high, left)
-        if ranges:
-            return min(high, ranges[-max(1, missing)][1])
-        return high - SPACING * max(0, missing - 1)
+        return high - SPACING * max(0, self.missing - 1)

@@ -1,6 +1,7 @@
 """The grammar: whatever is drawn, what was asked stands in its place."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ import torch
 from clavilux.audio.chart import parse_chords
 from clavilux.audio.codecs.remi import score_tokens
 from clavilux.audio.harmony import Key
+from clavilux.audio.harmony_analysis import beat_group
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.form import plan_bars
 from clavilux.families.aria.grammar import ScoreGrammar
-from clavilux.families.aria.voices import Part
+from clavilux.families.aria.voices import HYMN, Part
 
 PARTS = [Part(40, 55, 90, 1), Part(0, 30, 90, 4)]
 
@@ -94,3 +96,25 @@ def test_a_bass_is_the_lowest_note_that_begins_with_its_chord(parts, seed):
     for quarter, bass in ((0, 4), (4, 7), (6, 7), (12, 4)):
         here = score.notes["pitch"][np.abs(score.notes["start"] - quarter) < 1e-6]
         assert here.min() % 12 == bass
+
+
+@pytest.mark.parametrize(("metre", "latest"), [((4, 4), 2), ((3, 4), 1), ((6, 8), 1.5), ((2, 4), 1), ((3, 2), 2)])
+@pytest.mark.parametrize("chords", [None, "C Am | G C"])
+@pytest.mark.parametrize("voicing", [HYMN, None])
+def test_a_phrase_ends_on_a_chord_that_is_held(metre, latest, chords, voicing):
+    """Nothing begins after the beat at the half of its last bar, and what begins there lasts until the bar ends."""
+    key, length, held = Key.parse("C"), bar_quarters(metre), 0
+    bars = plan_bars(8, metre, chords=chords and parse_chords(chords), key=key)
+    bars = [replace(bar, breath=at in (1, 3, 5)) for at, bar in enumerate(bars)]
+    part = Part(0, 36, 84, 4, voicing=voicing)
+    for seed in range(4):
+        notes = score_tokens().decode(walk(seed, bars, [part])[:-1]).notes
+        for at in (1, 3, 5):
+            begins = at * length
+            inside = notes[(notes["start"] >= begins - 1e-6) & (notes["start"] < begins + length - 1e-6)]
+            last = begins + max(latest, beat_group(metre) if chords else 0)  # a chord that was asked for has its notes
+            assert (inside["start"] <= last + 1e-6).all()
+            late = inside[inside["start"] > last - 1e-6]
+            assert (late["start"] + late["duration"] > begins + length - 1e-3).all()
+            held += len(late)
+    assert held

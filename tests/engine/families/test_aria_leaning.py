@@ -13,7 +13,7 @@ from clavilux.audio.harmony import Key
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria import leaning
 from clavilux.families.aria.controls import resolve
-from clavilux.families.aria.form import plan_bars, plan_form
+from clavilux.families.aria.form import Motif, plan_bars, plan_form
 from clavilux.families.aria.form_names import read_form
 from clavilux.families.aria.formats import RemiFormat, Task
 from clavilux.families.aria.grammar import ScoreGrammar
@@ -26,6 +26,7 @@ from clavilux.families.aria.leaning import (
     return_leaning,
     sequence_leaning,
 )
+from clavilux.families.aria.motifs import MOVED
 from clavilux.families.aria.parts import parts_of
 from clavilux.families.aria.prompt import parse_prompt
 from clavilux.families.aria.upbeats import KINDS, upbeat_of
@@ -82,27 +83,51 @@ def test_an_ensembles_harmony_comes_back_and_resolves():
     tokens = score_tokens()
     chords = {name: tokens.ids[f"Chord_{name}"] for name in ("C:maj", "C:7", "C:min", "G:7", "D:min", "F:maj")}
     bodies = [[chords["C:maj"], 5], [chords["D:min"], chords["G:7"]], []]
-    found = chord_leaning(tokens, bodies, tokens.values[chords["G:7"]])
+    found = chord_leaning(tokens, bodies, tokens.values[chords["G:7"]], "ensemble")
     assert found[chords["C:maj"]] == leaning.HEARD + leaning.RESOLVED
     assert found[chords["D:min"]] == found[chords["G:7"]] == leaning.HEARD
     assert found[chords["C:7"]] == found[chords["C:min"]] == leaning.RESOLVED and chords["F:maj"] not in found
-    assert chord_leaning(tokens, bodies, tokens.values[chords["C:maj"]])[chords["C:maj"]] == leaning.HEARD
-    assert chord_leaning(tokens, [bodies[0], *[[]] * (leaning.BARS_BACK + 1)], None) == {}
+    assert chord_leaning(tokens, bodies, tokens.values[chords["C:maj"]], "ensemble")[chords["C:maj"]] == leaning.HEARD
+    assert chord_leaning(tokens, [bodies[0], *[[]] * (leaning.BARS_BACK + 1)], None, "ensemble") == {}
+    assert chord_leaning(tokens, bodies, tokens.values[chords["G:7"]], "") == {}
 
 
-@pytest.mark.parametrize("ensemble", [False, True])
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_bar_that_takes_up_another_has_its_chord_the_more_when_it_was_heard(heard):
+    """What a bar is to have and what its ensemble leans to are added up; neither stands for the other."""
+    tokens = score_tokens()
+    like = Motif(("A", 0), Key(0, "major"), 0)
+    bars = plan_bars(3, (4, 4))
+    bars = [bars[0], replace(bars[1], takes_up=0, motif=like), bars[2]]
+    grammar = ScoreGrammar(tokens, bars, [Part(program, 48, 84, 1) for program in (40, 41, 42)], 90.0)
+    names = ["Bar_None", "TimeSig_4/4", "Section_closing.4", "Position_0", "Tempo_90.0", "Chord_F:maj"]
+    for program in (40, 41, 42):
+        names += [f"Program_{program}", "Pitch_60", "Duration_1.0.12"]
+    for name in names:
+        grammar.advance(torch.tensor([tokens.ids[name]]))
+    grammar.advance(torch.tensor([tokens.ids["Bar_None"]]))
+    while (allowed := grammar.allowed()).dtype == torch.int64:
+        grammar.advance(allowed)
+    with patch.object(leaning, "HEARD", leaning.HEARD if heard else 0.0):
+        nats = leaned(grammar)[tokens.ids["Chord_F:maj"]]
+    assert nats == pytest.approx(MOVED + heard * leaning.HEARD)
+
+
+@pytest.mark.parametrize(("texture", "heat"), [("", 1.0), ("ensemble", leaning.TIMES), ("hymn", leaning.HYMN_TIMES)])
 @pytest.mark.parametrize("blocks", [1, 2])
-def test_rare_pitches_are_never_drawn_and_rare_times_are(ensemble, blocks):
+def test_rare_pitches_are_never_drawn_and_rare_times_are_but_in_hymns(texture, heat, blocks):
     """Of four tokens that may come the last two have 0.5 % each; the last is a length."""
     odds = torch.tensor([0.5, 0.2, 0.49, 0.005, 0.3, 0.005])  # the second and the fifth may not come
     logits = torch.stack([odds.log(), odds.flip(0).log()])[:blocks, None]
     given, places = logits.clone(), np.array([0, 2, 3, 5])
-    leaning.lean(logits, {2: 0.0}, places, np.array([False, False, False, True]), ensemble)
+    leaning.lean(logits, {2: 0.0}, places, np.array([False, False, False, True]), texture)
     expected = given[:, 0]
-    expected[:, 3] -= leaning.NEVER
+    expected[:, [3, 5] if texture == "hymn" else 3] -= leaning.NEVER
     assert torch.allclose(logits[:, 0], expected)
-    leaning.lean(logits, {}, places, np.ones(4, dtype=bool), ensemble)
-    assert torch.allclose(logits[:, 0, places], expected[:, places] / (leaning.TIMES if ensemble else 1.0))
+    given = logits.clone()
+    with patch.object(leaning, "LIKELY", 1.1):
+        leaning.lean(logits, {}, places, np.ones(4, dtype=bool), texture)
+    assert torch.allclose(logits[:, 0, places], given[:, 0, places] / heat)
     assert torch.equal(logits[:, 0, [1, 4]], given[:, 0, [1, 4]])
 
 

@@ -1,4 +1,4 @@
-"""Hymns and chorales have four voices, of which one may be missing where no bar begins."""
+"""Hymns and chorales have four voices, of which one may be missing."""
 
 import numpy as np
 import pytest
@@ -24,15 +24,6 @@ def test_voices_that_sound_are_counted():
     assert voices.missing == 3
 
 
-def test_the_voices_of_a_hymn_begin_in_their_ranges():
-    voices = Voices(HYMN)
-    for pitch, (low, high) in zip((48, 55, 60, 67), HYMN.ranges, strict=True):
-        assert (voices.lowest(30), voices.highest(90)) == (low, high)
-        assert voices.lowest(high) == high and voices.highest(low) == low  # those of who plays it are narrower
-        voices.begin(pitch, 1.0)
-    assert voices.missing == 0 and voices.lowest(30) == 30 and voices.highest(90) == HYMN.ranges[-1][1]
-
-
 def test_four_voices_of_a_hymn_are_all():
     voices, hands = Voices(HYMN), Voices(KEYBOARD)
     for pitch, end in ((48, 1.0), (55, 2.0), (60, 2.0), (67, 2.0), (72, 2.0)):
@@ -43,15 +34,13 @@ def test_four_voices_of_a_hymn_are_all():
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_choir_sings_in_its_registers(aria, seed):
+def test_a_choir_has_four_voices(aria, seed):
     score = finished(begin(aria, "hymn for choir", seed=seed, bars=8), seed).score
-    start, pitch = score.notes["start"], score.notes["pitch"]
+    start = score.notes["start"]
     end = start + score.notes["duration"]
     assert {int(program) for program in score.notes["program"]} == {52}
     for time in np.unique(start)[:-1]:
         assert ((start <= time + 1e-6) & (end > time + 1e-3)).sum() <= 4
-    first = np.sort(pitch[start == 0])
-    assert all(low <= p <= high for p, (low, high) in zip(first, HYMN.ranges, strict=True))
 
 
 def test_hands_may_rest_and_go_anywhere():
@@ -110,10 +99,9 @@ def test_a_hymn_has_four_voices(aria, prompt, seed):
     ends = notes["start"] + notes["duration"]
     onsets = np.unique(np.round(notes["start"], 4))
     sounding = [int(((notes["start"] <= at + 1e-4) & (ends > at + 1e-4)).sum()) for at in onsets]
-    assert min(sounding) >= 3
-    assert all(count >= 4 for at, count in zip(onsets, sounding, strict=True) if at in song.score.bar_starts())
+    assert min(sounding) >= 3 and max(sounding) == 4
     last = notes[notes["start"] == notes["start"].max()]
-    assert len(last) >= 4 and last["pitch"].max() % 12 == song.score.key.tonic
+    assert len(last) >= 3 and last["pitch"].max() % 12 == song.score.key.tonic
 
 
 @pytest.mark.parametrize("prompt", ["baroque prelude for harpsichord", "romantic piano"])
