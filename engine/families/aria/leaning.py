@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -39,6 +40,8 @@ FARTHEST = 5  # semitones
 CLOSING = 1.5  # nats for the tonic of a melody where its part closes on it
 FOREIGN = 3.0  # nats against a first chord that is neither in C major nor in C minor; real pieces hardly have one
 ONWARD = 0.3  # nats for a step or a third of such a part that goes on in its direction, and against one that turns back
+BACK = 0.5  # nats against the pitch of a melody that is a step back; three in ten of its notes too many were
+THIRD = 0.35  # nats for the thirds in a melody's direction
 MIXED = 4.0  # nats against what makes a beat one of sixteenths and of triplets, which few print
 HEARD = 0.7  # nats for a chord of three parts and more that the last bars had: their harmony wanders
 RESOLVED = 0.7  # nats for the tonic after a dominant in theirs
@@ -171,8 +174,13 @@ def mixed(onsets: Sequence[int]) -> list[int]:
 
 
 def pitch_leaning(line: Sequence[int]) -> dict[int, float]:
-    """Nats to add to the logits of pitches, after the pitches of a melody: it says a note twice, seldom more often."""
-    return _of_pitches(line, STEP, AGAIN, spared=1)
+    """Nats to add to the logits of pitches, after the pitches of a melody: it says a note twice, seldom more often, and
+    goes on rather than a step back.
+    """
+    moves = [b - a for a, b in pairwise(line[-WINDOW:]) if a != b]
+    thirds = [line[-1] + (size if moves[-1] > 0 else -size) for size in (3, 4)] if moves else []
+    back = {line[-2]: -BACK} if moves and 0 < abs(line[-1] - line[-2]) <= 2 else {}
+    return together(_of_pitches(line, STEP, AGAIN, spared=1), back, dict.fromkeys(thirds, THIRD))
 
 
 def part_leaning(tops: Sequence[int], sounding: Collection[int] = (), ensemble: bool = False) -> dict[int, float]:

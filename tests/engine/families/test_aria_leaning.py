@@ -43,7 +43,12 @@ def test_a_pitch_that_came_often_is_less_likely_and_steps_are_likelier():
     assert found[60] == pytest.approx(-leaning.CROWDED * (8 - leaning.USUAL))
     assert found[64] == pytest.approx(-leaning.CROWDED * (4 - leaning.USUAL))
     assert found[65] == found[66] == found[68] == found[69] == leaning.STEP
-    assert set(pitch_leaning(list(range(60, 76)))) == {73, 74, 76, 77}  # each came once: that is not often
+    # Each came once, which is not often.
+    up = pitch_leaning(list(range(60, 76)))
+    step, third = leaning.STEP, leaning.THIRD
+    assert up == {73: step, 74: step - leaning.BACK, 76: step, 77: step, 78: third, 79: third}
+    down = pitch_leaning([*range(76, 60, -3), 61, 61])  # a note said twice goes on as it came
+    assert down[57] == down[58] == third and down[59] == down[60] == down[63] == step
     assert 60 not in pitch_leaning([60] * 8 + list(range(70, 86)))  # what is long ago does not count
     for run in (1, 2, 3):  # once again is nothing
         assert pitch_leaning([*range(60, 74), *[76] * run]).get(76, 0.0) == -leaning.AGAIN * (run - 1)
