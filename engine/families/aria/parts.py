@@ -67,7 +67,7 @@ class Cast:
         composer's key is `shift` semitones higher.
         """
         part, alone = self.parts[0], len(self.parts) == 1
-        if hymn and alone and part.most_notes >= len(HYMN.middles):
+        if hymn and alone and part.most_notes >= HYMN.count:
             written = _HYMN_PROGRAM if part.program == _CHOIR else part.program
             return replace(
                 self,

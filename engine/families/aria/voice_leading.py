@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clavilux.audio.harmony import Chord
@@ -61,6 +61,10 @@ class Leanings:
             found["qualities"],
         )  # fmt: skip
 
+    def moved(self, shift: int) -> Leanings:
+        """The same in a key that is so many semitones higher."""
+        return replace(self, middles=tuple(middle + shift for middle in self.middles))
+
     def of_chord(self, chord: Chord, last: Chord | None) -> float:
         """For a chord in C after the last one."""
         moved = 0.0 if last is None else self.chord_moves[(chord.root - last.root) % 12]
@@ -71,12 +75,12 @@ HYMNS = Leanings.read(Path(__file__).with_name("hymns.json"))
 
 
 class VoiceLeading:
-    """The lines of voices so far, and where they lean. `middles` are those of `leanings` in the key that is written."""
+    """The lines of voices so far, and where they lean."""
 
-    def __init__(self, leanings: Leanings, middles: Sequence[float]) -> None:
-        self._leanings, self._middles = leanings, middles
-        self._lines: list[list[int]] = [[] for _ in middles]
-        self._upward = [0] * len(middles)  # the direction in which each moved last: 1 or -1; 0 before any move
+    def __init__(self, leanings: Leanings) -> None:
+        self._leanings, self._middles = leanings, leanings.middles
+        self._lines: list[list[int]] = [[] for _ in self._middles]
+        self._upward = [0] * len(self._middles)  # the direction in which each moved last: 1 or -1; 0 before any move
 
     def hear(self, pitches: Sequence[int]) -> None:
         """Take note of what sounded together, the lowest first; nothing is known of it where a voice is missing."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from clavilux.families.aria.leaning import ENSEMBLE, Texture
-from clavilux.families.aria.voice_leading import HYMNS, VoiceLeading
+from clavilux.families.aria.voice_leading import HYMNS, Leanings, VoiceLeading
 
 SPACING = 3  # semitones between two voices
 DOWN = 16  # notes after which a right hand that went down comes up again
@@ -21,24 +21,29 @@ UP = 40  # notes after which a left hand that went up comes down again; real one
 class Voicing:
     """How many notes sound: at least `at_bars` where one begins with a bar, `elsewhere` in the middle of it.
 
-    `middles` are the middles of the registers of those that sound when none is missing, the lowest first; () for any.
+    `leanings` are those of a fixed number of voices, which sound when none is missing; None for any number.
     `right` is the lowest one of a right hand: of `DOWN` notes one is as high, or the next bar begins with one that is.
     `left` is the highest one of a left hand: likewise of `UP` notes.
     """
 
     at_bars: int
     elsewhere: int
-    middles: tuple[float, ...] = ()
+    leanings: Leanings | None = None
     right: int | None = None
     left: int | None = None
 
+    @property
+    def count(self) -> int:
+        """How many voices there are; 0 for any number."""
+        return 0 if self.leanings is None else len(self.leanings.middles)
+
     def moved(self, shift: int) -> Voicing:
         """The same in a key that is so many semitones higher."""
-        return replace(self, middles=tuple(middle + shift for middle in self.middles))
+        return self if self.leanings is None else replace(self, leanings=self.leanings.moved(shift))
 
 
 # Now and then two of four voices meet, or one has a rest.
-HYMN = Voicing(3, 3, HYMNS.middles)
+HYMN = Voicing(3, 3, HYMNS)
 # A composer forgets a hand, and goes on without it: one piano piece in five was a rumble from end to end, and of three
 # who accompanied a singer one had no right hand and one played above the voice throughout.
 KEYBOARD = Voicing(2, 0, right=57, left=60)
@@ -72,7 +77,7 @@ class Part:
 
 def texture_of(parts: Sequence[Part]) -> Texture:
     """What parts are together, for their leanings."""
-    if any(part.voicing is not None and part.voicing.middles for part in parts):
+    if any(part.voicing is not None and part.voicing.count for part in parts):
         return "hymn"
     return "ensemble" if len(parts) >= ENSEMBLE else ""
 
@@ -84,7 +89,7 @@ class Voices:
         self.voicing, self._fewest = voicing, voicing.at_bars
         self._at = 0.0
         self._ends: dict[int, float] = {}  # pitch -> quarter
-        self._leading = VoiceLeading(HYMNS, voicing.middles)
+        self._leading = VoiceLeading(voicing.leanings) if voicing.leanings is not None else None
         self._down, self._up = DOWN, 0  # notes since one of the right hand, and of the left
         self._begins_bar = True
 
@@ -92,7 +97,8 @@ class Voices:
         """Go on to a later time."""
         self._at, self._begins_bar = quarter, begins_bar
         self._fewest = self.voicing.at_bars if begins_bar else self.voicing.elsewhere
-        self._leading.hear(sorted(self._ends))
+        if self._leading is not None:
+            self._leading.hear(sorted(self._ends))
         self._ends = {pitch: end for pitch, end in self._ends.items() if end > quarter + 1e-6}
 
     def begin(self, pitch: int, end: float) -> None:
@@ -107,13 +113,13 @@ class Voices:
         return max(int(self._comes_up), self._fewest - len(self._ends))
 
     def are_full(self, quarter: float) -> bool:
-        """Whether as many sound at a time to come as have registers, so that none may begin."""
-        return 0 < len(self.voicing.middles) <= sum(end > quarter + 1e-6 for end in self._ends.values())
+        """Whether all sound at a time to come, so that none may begin."""
+        return 0 < self.voicing.count <= sum(end > quarter + 1e-6 for end in self._ends.values())
 
     @property
     def leaning(self) -> dict[int, float]:
         """Nats to add to the logits of pitches of a voice that begins (`voice_leading`)."""
-        return self._leading.leaning(sorted(self._ends), self._begins_bar)
+        return {} if self._leading is None else self._leading.leaning(sorted(self._ends), self._begins_bar)
 
     @property
     def _comes_up(self) -> bool:

@@ -9,10 +9,10 @@ from clavilux.audio.harmony import QUALITIES, Chord
 from clavilux.families.aria.voice_leading import HYMNS, PARALLEL, USUAL, VoiceLeading, kind_of_move
 from clavilux.families.aria.voices import HYMN, Voices
 
-NOTHING = replace(
-    HYMNS, at_bars=0.0, full=0.0, moves=((0.0,) * 9,) * 4, crowded=(0.0,) * 4, over_bass=(0.0,) * 12,
-)  # fmt: skip
 MIDDLES = (48.0, 55.0, 62.0, 69.0)
+NOTHING = replace(
+    HYMNS, middles=MIDDLES, at_bars=0.0, full=0.0, moves=((0.0,) * 9,) * 4, crowded=(0.0,) * 4, over_bass=(0.0,) * 12,
+)  # fmt: skip
 
 
 def test_what_was_counted_is_complete():
@@ -43,33 +43,33 @@ def test_kinds_of_moves(semitones, upward, kind):
 
 def test_each_voice_leans_to_its_own_register():
     """Which voice a pitch is says the number of those that sound below it."""
-    voices = VoiceLeading(NOTHING, MIDDLES)
+    voices = VoiceLeading(NOTHING)
     for voice, middle in enumerate(MIDDLES):
         found = voices.leaning([int(each) for each in MIDDLES[:voice]], begins_bar=False)
         assert max(found, key=found.get) == middle and found[int(middle)] == 0.0
     held = voices.leaning([48, 69], begins_bar=False)  # the melody is held, an inner voice begins
     assert max((p for p in held if 48 < p < 69), key=held.get) == 55
-    higher = VoiceLeading(replace(NOTHING, at_bars=5.0), MIDDLES).leaning([], begins_bar=True)
+    higher = VoiceLeading(replace(NOTHING, at_bars=5.0)).leaning([], begins_bar=True)
     assert max(higher, key=higher.get) == 53
 
 
 @pytest.mark.parametrize("octaves", [0, 12, 24])
 def test_parallel_fifths_and_octaves_are_shunned(octaves):
-    voices = VoiceLeading(NOTHING, MIDDLES)
+    voices = VoiceLeading(NOTHING)
     voices.hear([48, 55, 64, 72])
-    even = VoiceLeading(NOTHING, MIDDLES).leaning([50], begins_bar=False)
+    even = VoiceLeading(NOTHING).leaning([50], begins_bar=False)
     found = voices.leaning([50], begins_bar=False)  # the bass went a step up
     assert {pitch for pitch in found if found[pitch] < even[pitch]} == set(range(57, 128, 12))
     assert found[57 + octaves] == even[57 + octaves] - PARALLEL
     still = voices.leaning([48], begins_bar=False)  # it stayed
-    assert still == VoiceLeading(NOTHING, MIDDLES).leaning([48], begins_bar=False)
-    found, even = (each.leaning([50, 55, 64], begins_bar=False) for each in (voices, VoiceLeading(NOTHING, MIDDLES)))
+    assert still == VoiceLeading(NOTHING).leaning([48], begins_bar=False)
+    found, even = (each.leaning([50, 55, 64], begins_bar=False) for each in (voices, VoiceLeading(NOTHING)))
     assert {p for p in found if found[p] < even[p]} == {p for p in even if p > 64 and (p - 50) % 12 == 0}
 
 
 def test_lines_go_on_and_do_not_hang_on_a_pitch():
     moves = tuple(tuple(float(10 * voice + kind) for kind in range(9)) for voice in range(4))
-    voices = VoiceLeading(replace(NOTHING, moves=moves, crowded=(1.0,) * 4), MIDDLES)
+    voices = VoiceLeading(replace(NOTHING, moves=moves, crowded=(1.0,) * 4))
     for melody in (69, 71):
         voices.hear([48, 55, 62, melody])
     voices.hear([48, 55, 62])  # a voice is missing, which one is not known
@@ -105,7 +105,7 @@ def test_real_voices_are_likelier_than_a_choir_in_octaves():
 def test_the_bass_of_every_interval_is_a_voice_below():
     """Intervals count from the lowest voice that sounds, in any octave."""
     over = tuple(float(interval) for interval in range(12))
-    voices = VoiceLeading(replace(NOTHING, over_bass=over), MIDDLES)
-    found, even = (v.leaning([45], begins_bar=False) for v in (voices, VoiceLeading(NOTHING, MIDDLES)))
+    voices = VoiceLeading(replace(NOTHING, over_bass=over))
+    found, even = (v.leaning([45], begins_bar=False) for v in (voices, VoiceLeading(NOTHING)))
     for pitch, octave in itertools.product(range(46, 57), (0, 12)):
         assert found[pitch + octave] - even[pitch + octave] == pytest.approx((pitch - 45) % 12)
