@@ -42,6 +42,7 @@ FOREIGN = 3.0  # nats against a first chord that is neither in C major nor in C 
 ONWARD = 0.3  # nats for a step or a third of such a part that goes on in its direction, and against one that turns back
 BACK = 0.5  # nats against the pitch of a melody that is a step back; three in ten of its notes too many were
 THIRD = 0.35  # nats for the thirds in a melody's direction
+EVEN = 1.0  # nats against the half of a beat where nearly all are uneven
 MIXED = 4.0  # nats against what makes a beat one of sixteenths and of triplets, which few print
 HEARD = 0.7  # nats for a chord of three parts and more that the last bars had: their harmony wanders
 RESOLVED = 0.7  # nats for the tonic after a dominant in theirs
@@ -53,6 +54,7 @@ LIKELY = 0.99  # of the probability is where pitches, players and chords are dra
 Texture = Literal["", "ensemble", "hymn"]  # of parts, what leans apart from others
 _BOLDNESS: dict[Texture, float] = {"": 1.0, "ensemble": TIMES, "hymn": HYMN_TIMES}
 _DOMINANT = 7
+_HALF = 6  # twelfths of a beat
 _SIXTEENTHS, _TRIPLETS = (3, 9), (4, 8)  # twelfths of a beat that belong to one of the two alone
 
 
@@ -67,6 +69,7 @@ def leaning(
     begins: bool,
     again: bool,
     texture: Texture = "",
+    uneven: bool = False,
     voices: Mapping[int, float] | None = None,
     root: int | None = None,
 ) -> dict[int, float]:
@@ -82,6 +85,7 @@ def leaning(
         begins: no note of it begins at this position yet, and one comes next.
         again: its last onset is at this position.
         texture: it is one of `ENSEMBLE` parts or more, or a hymn's.
+        uneven: its beats are divided in 3 to 1 or 1 to 3.
         voices: nats to add to pitches for the sake of its voices (`voice_leading`); none where it has no such.
         root: the pitch class on which it closes in this bar; None where it does not.
     """
@@ -96,10 +100,19 @@ def leaning(
             pitches |= {pitch: pitches.get(pitch, 0.0) + CLOSING for pitch in range(root, 128, 12)}
     found = {tokens.of_pitches[pitch]: nats for pitch, nats in pitches.items() if pitch in tokens.of_pitches}
     found |= dict.fromkeys((tokens.ids[f"Position_{place}"] for place in mixed(onsets)), -MIXED)
+    if uneven:
+        found |= dict.fromkeys(halves_of_beats(tokens), -EVEN)
     if leads and any(token in tokens.pitches for token in bodies[-1]):
         sequences = sequence_leaning(bodies, tokens.pitches, tokens.chords)
         return together(found, return_leaning(bodies), sequences)
     return found
+
+
+@lru_cache(maxsize=2)
+def halves_of_beats(tokens: ScoreTokens) -> list[int]:
+    """The tokens of a length of half a beat, and of positions in the middle of one."""
+    positions = (token for token in tokens.of_kind("Position").tolist() if tokens.values[token] % 12 == _HALF)
+    return [tokens.ids["Duration_0.6.12"], *positions]
 
 
 def together(*leanings: Mapping[int, float]) -> dict[int, float]:

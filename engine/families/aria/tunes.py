@@ -38,6 +38,7 @@ class Tune:
         session: the band style that backs it; None for what is played alone.
         tempo: quarters a minute that the collections give nearly all of them, whatever they are played at.
         metres: (metre, weight), where the kind has several.
+        uneven: its quarters are divided in 3 to 1 or 1 to 3, seven in eight of them in print.
     """
 
     written: str
@@ -45,6 +46,7 @@ class Tune:
     session: str | None = None
     tempo: float | None = None
     metres: tuple[tuple[Metre, float], ...] = ()
+    uneven: bool = False
 
     @property
     def program(self) -> int:
@@ -64,7 +66,7 @@ TUNES: dict[str, Tune] = {
     "slip jig": Tune("violin", _SESSION, "jig session", 189),
     "reel": Tune("violin", _SESSION, "folk session", 216),
     "hornpipe": Tune("violin", _SESSION, "folk session", 176),
-    "strathspey": Tune("violin", ((1.0, "fiddle"),), tempo=132),
+    "strathspey": Tune("violin", ((1.0, "fiddle"),), tempo=132, uneven=True),
     "air": Tune("violin", ((2.0, "fiddle"), (2.0, "flute")), tempo=80,
                 metres=(((3, 4), 3), ((4, 4), 3), ((6, 8), 2), ((2, 4), 1))),
     "polka": Tune("piano", ((3.0, "piano"), (1.0, "accordion")), "piano polka"),

@@ -53,8 +53,8 @@ ACCOMPANIST = replace(KEYBOARD, at_bars=0)
 @dataclass(frozen=True)
 class Part:
     """One part of the ensemble: the program it is written as, its pitches (low, high) in written pitch, how many notes
-    it may begin at once, whether it is a melody by itself, of what voices it is (None for any), and after how many bars
-    of silence it comes in again.
+    it may begin at once, whether it is a melody by itself, of what voices it is (None for any), after how many bars of
+    silence it comes in again, and whether it divides quarters in 3 to 1, as strathspeys do.
     """
 
     program: int
@@ -64,6 +64,7 @@ class Part:
     leads: bool = False
     voicing: Voicing | None = None
     rests: int = 4
+    uneven: bool = False
 
     @property
     def is_line(self) -> bool:

@@ -27,8 +27,9 @@ from clavilux.families.aria.leaning import (
     sequence_leaning,
 )
 from clavilux.families.aria.motifs import MOVED
-from clavilux.families.aria.parts import parts_of
+from clavilux.families.aria.parts import cast_of, parts_of
 from clavilux.families.aria.prompt import parse_prompt
+from clavilux.families.aria.tunes import TUNES
 from clavilux.families.aria.upbeats import KINDS, upbeat_of
 from clavilux.families.aria.voices import Part
 from clavilux.family import Request
@@ -186,6 +187,36 @@ def test_the_other_notes_of_a_triplet_are_likelier_than_sixteenths():
     logits = leaned(grammar)
     lower = {tokens.names[i] for i in (logits <= -leaning.MIXED).nonzero()[:, 0].tolist()}
     assert lower == {"Position_3", "Position_9"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "metre", "even"),
+    [
+        ("strathspey", (4, 4), False),
+        ("strathspey", (2, 2), False),
+        ("strathspey", (6, 8), True),
+        ("reel", (4, 4), True),
+    ],
+)
+def test_strathspeys_divide_their_beats_unevenly(kind, metre, even):
+    """A beat is seldom halved: a length of half a beat and a note in its middle are less likely."""
+    tokens = score_tokens()
+    (part,) = cast_of(("violin",), None, TUNES[kind], 0).parts
+    grammar = ScoreGrammar(tokens, plan_bars(2, metre, key=Key.parse("C")), [part], 120.0)
+    while (allowed := grammar.allowed()).dtype == torch.int64:
+        grammar.advance(allowed)
+    half = leaned_after(grammar, f"Program_{part.program}", "Pitch_72")
+    assert half[tokens.ids["Duration_0.6.12"]] == (0.0 if even else -leaning.EVEN)
+    middle = leaned_after(grammar, "Duration_0.3.12")
+    assert middle[tokens.ids["Position_6"]] == (0.0 if even else -leaning.EVEN)
+    assert middle[tokens.ids["Position_3"]] == middle[tokens.ids["Position_12"]] == 0.0
+
+
+def leaned_after(grammar, *names):
+    """What a grammar adds to logits [V] after more tokens."""
+    for name in names:
+        grammar.advance(torch.tensor([score_tokens().ids[name]]))
+    return leaned(grammar)
 
 
 def test_a_melody_leans_to_the_tonic_where_its_part_closes():
