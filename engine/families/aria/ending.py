@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from clavilux.families.aria.form import Bar
 
-RECENT, FIFTH = 4, 7  # onsets, semitones
+RECENT, THIRD, FIFTH = 4, 4, 7  # onsets, semitones
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,12 @@ class Ending:
         return [pitch for pitch in pitches if pitch % 12 == self.root or (more > 0 and pitch < roots[-1])]
 
     @staticmethod
-    def highest(tops: Sequence[int], low: int, high: int) -> int:
-        """The highest pitch up to `high` of a part's last notes: a fifth above the highest of its last onsets, and
-        nearly an octave above `low` in any case, which has the root.
+    def highest(tops: Sequence[int], low: int, high: int, voices: bool) -> int:
+        """The highest pitch up to `high` of a part's last notes: a fifth above the highest of its last onsets, of
+        `voices` a third above the last one, and nearly an octave above `low` in any case, which has the root.
         """
-        return min(high, max(max(tops[-RECENT:], default=high) + FIFTH, low + 11))
+        reach = tops[-1] + THIRD if voices and tops else max(tops[-RECENT:], default=high) + FIFTH
+        return min(high, max(reach, low + 11))
 
     def goes_on(self, pitch: int, high: int) -> bool:
         """Whether the lead has to begin another note above one that it has: a root, which it can reach."""

@@ -280,7 +280,8 @@ class ScoreGrammar:
             high = min(high, max(low + self._room, voices.highest(high)))
             low = min(high, voices.lowest(low))
         if self._ending is not None and self._ends_here():
-            high = self._ending.highest(self._tops[self._program], low, high)
+            tops = self._tops[self._program][: -1 if self._program in self._at_position else None]
+            high = self._ending.highest(tops, low, high, self._texture == "hymn")
         here = self._pitch_ids[max(0, low - self._first_pitch) : max(0, high + 1 - self._first_pitch)]
         if bass is not None:
             here = here[[self._values[i] % 12 == bass for i in here]]
@@ -305,6 +306,11 @@ class ScoreGrammar:
         """Whether the notes at this position are the last."""
         return self._ending is not None and self._position == self._ending.at
 
+    def _is_whole(self) -> bool:
+        """Whether a hymn's last chord has its root above, and as many voices as it needs."""
+        root = self._ending.root if self._ending and self._ends_here() and self._texture == "hymn" else None
+        return root is not None and (self._lowest - 1 - root) % 12 == 0 and not self._hands[self._program].missing
+
     def _leading(self) -> Ending | None:
         """The ending, where the part's notes at this position are the last of the melody."""
         return self._ending if self._ends_here() and self._ending and self._program == self._ending.lead else None
@@ -323,8 +329,9 @@ class ScoreGrammar:
         fit = lengths <= quarters_left + 1e-6
         if self._ends_here():
             fit &= lengths == lengths[fit].max()
-        elif self._position >= self._held and (to_end := fit & (lengths >= self._quarters - here - 1e-6)).any():
-            fit = to_end
+        elif (held := self._held / 3 / self._unit - here) < np.inf:  # nothing ends after that but with the bar
+            last = (lengths >= self._quarters - here - 1e-6) | (lengths <= held + 1e-6)
+            fit &= last | ~(fit & last).any()
         self._mask[self._duration_ids[fit]] = True
 
     def _lacks_voices(self) -> bool:
@@ -332,15 +339,12 @@ class ScoreGrammar:
         own = self._at_position.get(self._program, 0)
         if self._program not in self._hands or not own or not self._hands[self._program].missing:
             return False
-        part = self._parts[self._program]
-        return own < min(part.most_notes, MOST_NOTES_AT_ONCE) and max(self._lowest, self._floor) <= part.high
+        low, part = max(self._lowest, self._floor), self._parts[self._program]
+        return own < min(part.most_notes, MOST_NOTES_AT_ONCE) and low <= part.high
 
     def _sounding_until(self, later: np.ndarray) -> float:
         """The position up to which enough voices sound: the next one stands there at the latest, where one may."""
-        until = min((voices.until for voices in self._hands.values()), default=np.inf)
-        if until == np.inf or self._ends_here():
-            return np.inf
-        position = (until - self._begun) * 3 * self._unit + 1e-6
+        position = np.inf if self._ends_here() else self._sounding.until
         return position if (later & (self._positions <= position)).any() else np.inf
 
     def _allow_bass(self) -> None:
@@ -361,13 +365,10 @@ class ScoreGrammar:
             self._allow_pitches()
             return
         begun = sum(self._at_position.values())
-        here = self._at_position.get(self._program, 0)
-        part = self._parts.get(self._program)
+        here, part = self._at_position.get(self._program, 0), self._parts.get(self._program)
         if begun < MOST_NOTES_AT_ONCE:
-            plays = (
-                part is not None and here < part.most_notes and self._sounding.is_free(self._program, self._position)
-            )
-            if part and plays and max(self._lowest, self._floor) <= part.high:
+            plays = part is not None and here < part.most_notes and max(self._lowest, self._floor) <= part.high
+            if plays and self._sounding.is_free(self._program, self._position) and not self._is_whole():
                 self._allow_pitches()
             others = self._parts if self._ending and not self._ends_here() else self._entering or self._parts
             for program in others:

@@ -71,7 +71,7 @@ class Cast:
             written = _HYMN_PROGRAM if part.program == _CHOIR else part.program
             return replace(
                 self,
-                parts=(replace(part, program=written, voicing=HYMN.moved(shift)),),
+                parts=(replace(part, program=written, most_notes=HYMN.count, voicing=HYMN.moved(shift)),),
                 programs={written: self.programs[part.program]},
                 by_name={name: (written, sound) for name, (_, sound) in self.by_name.items()},
             )

@@ -5,6 +5,7 @@ Knows tokens, and bars by where they begin. Does not know what may come (`gramma
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 from clavilux.audio.codecs.remi import ScoreTokens
@@ -57,6 +58,12 @@ class Sounding:
         """Those that sound at a position of the bar."""
         here = self._begun + position / 3 / self._unit
         return [pitch for pitch, end in self._pitches.items() if end > here + 1e-6]
+
+    @property
+    def until(self) -> float:
+        """The position of the bar up to which enough voices of each part sound."""
+        until = min((voices.until for voices in self._voices.values()), default=math.inf)
+        return (until - self._begun) * 3 * self._unit + 1e-6
 
     def leaning(self, program: int) -> Mapping[int, float]:
         """Nats to add to the logits of a part's pitches for the sake of its voices."""
