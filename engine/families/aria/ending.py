@@ -58,6 +58,13 @@ class Ending:
         reach = tops[-1] + THIRD if voices and tops else max(tops[-RECENT:], default=high) + FIFTH
         return min(high, max(reach, low + 11))
 
-    def goes_on(self, pitch: int, high: int) -> bool:
-        """Whether the lead has to begin another note above one that it has: a root, which it can reach."""
-        return pitch % 12 != self.root and any(above % 12 == self.root for above in range(pitch + 1, high + 1))
+    def is_whole(self, tops: Sequence[int]) -> bool:
+        """Whether the last of a melody's notes is the root, and no more than a fifth below the one before."""
+        return bool(tops) and tops[-1] % 12 == self.root and tops[-1] >= (tops[-2:-1] or tops[-1:])[0] - FIFTH
+
+    def goes_on(self, tops: Sequence[int], high: int, voices: bool) -> bool:
+        """Whether the lead has to begin another note above its last one: a root, which it can reach; of `voices` that
+        have room for it one near the note before.
+        """
+        done = self.is_whole(tops) if voices else tops[-1] % 12 == self.root
+        return not done and any(above % 12 == self.root for above in range(tops[-1] + 1, high + 1))

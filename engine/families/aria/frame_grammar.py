@@ -246,7 +246,7 @@ class FrameGrammar:
         frame, bar = self._frames[at], self._opens[self._bar_of[at]]
         before, here = self._frames[at - 1], self._notes_until(at)
         leading = bar.leading(before[WHOSE], frame[WHEN]) if before[WHEN] == frame[WHEN] else None
-        if leading is not None and here and leading.goes_on(here[-1][1], bar.parts[before[WHOSE]].high):
+        if leading is not None and here and leading.goes_on([here[-1][1]], bar.parts[before[WHOSE]].high, voices=False):
             return [before[WHOSE]]
         found = self._rows(bar, frame[WHEN], here)
         new = self._frames[at - 1][WHEN] != frame[WHEN]

@@ -66,7 +66,7 @@ class ScoreGrammar:
         self._mask = np.zeros(len(tokens), dtype=bool)
         self._index, self.done = -1, False
         self._bodies: list[list[int]] = []  # of each bar the tokens after its head
-        self._tops: dict[int, list[int]] = {program: [] for program in self._all}  # the highest drawn at each onset
+        self._tops: dict[int, list[int]] = {program: [] for program in self._all}  # the highest at each onset
         self._hands = {part.program: Voices(part.voicing) for part in parts if part.voicing is not None}
         self._silent = dict.fromkeys(self._all, 0)  # bars since each part played
         self._sounding = Sounding(tokens, {part.program for part in parts if part.is_line}, self._hands)
@@ -121,10 +121,9 @@ class ScoreGrammar:
             self._due = chords_of(self._tokens, self._bodies[bar.varies])
         self._bass_at = {round(q * 3 * self._unit): c.bass for q, c in bar.chords or () if c.bass is not None}
         self._free = not self._due
-        self._latest = self._positions[-1]
+        self._latest, self._held = self._positions[-1], np.inf  # from the latter on notes sound until the bar ends
         if bar.section == "last" or bar.breath:  # what begins late does not end with the others
             self._latest = max(self._quarters * 3 * self._unit / 2, *self._due, 0)
-        self._held = np.inf  # the position from which notes sound until the bar ends
         if bar.breath and not any(part.leads for part in self._all.values()):
             beat = round(beat_group(bar.metre) * 3 * self._unit)
             self._latest = self._held = max(self._latest // beat * beat, *self._due, 0)
@@ -237,9 +236,8 @@ class ScoreGrammar:
         if self._rhythm is not None:
             self._rhythm.advance(kind)
         if kind == "Bar":
-            if self._index + 1 == len(self._bars):
-                self.done = True
-            else:
+            self.done = self._index + 1 == len(self._bars)
+            if not self.done:
                 self._open_bar()
         elif kind == "Position":
             self._position, self._at_position, self._lowest, self._floor = value, {}, 0, 0
@@ -256,15 +254,17 @@ class ScoreGrammar:
         tops = self._tops[self._program]
         if own > 1:
             tops.pop()  # pitches of a chord come from below
-        tops.append(pitch)
+        held = self._sounding.pitches(self._position) if self._texture == "hymn" else []
+        tops.append(max([pitch, *held]))
         self._lowest, self._notes = pitch + 1, self._notes + 1
         if self._bass_at.pop(self._position, None) is not None:
             self._floor = pitch  # nothing that begins here is below the bass
         self._silent[self._program] = 0
         if self._ending is None or self._ends_here():
             self._entering.discard(self._program)
-            leading = self._leading()
-            self._leads_on = leading is not None and leading.goes_on(pitch, self._parts[self._program].high)
+            leading, part = self._leading(), self._parts[self._program]
+            voices = self._texture == "hymn" and own < part.most_notes
+            self._leads_on = leading is not None and leading.goes_on(tops, part.high, voices)
 
     def _allow_pitches(self, above: int = 0) -> None:
         """The part's pitches above those it has here, below so many more; in a last bar whose chord is given, that
@@ -308,17 +308,17 @@ class ScoreGrammar:
 
     def _is_whole(self) -> bool:
         """Whether a hymn's last chord has its root above, and as many voices as it needs."""
-        root = self._ending.root if self._ending and self._ends_here() and self._texture == "hymn" else None
-        return root is not None and (self._lowest - 1 - root) % 12 == 0 and not self._hands[self._program].missing
+        if self._texture != "hymn" or self._ending is None or not self._ends_here():
+            return False
+        return self._ending.is_whole(self._tops[self._program]) and not self._hands[self._program].missing
 
     def _leading(self) -> Ending | None:
-        """The ending, where the part's notes at this position are the last of the melody."""
+        """The ending, where the part's notes here are the last of the melody."""
         return self._ending if self._ends_here() and self._ending and self._program == self._ending.lead else None
 
     def _allow_durations(self) -> None:
         """Lengths that end with the piece at the latest, or before its last notes begin; of those the longest."""
-        here = self._position / 3 / self._unit
-        quarters_left = self._quarters_left - here
+        quarters_left = self._quarters_left - (here := self._position / 3 / self._unit)
         if self._all[self._program].is_line and not self._ends_here():
             quarters_left = min(quarters_left, self._line_left - here)
             basses = [position for position in self._bass_at if position > self._position]

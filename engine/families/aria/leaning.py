@@ -42,6 +42,7 @@ FOREIGN = 3.0  # nats against a first chord that is neither in C major nor in C 
 ONWARD = 0.3  # nats for a step or a third of such a part that goes on in its direction, and against one that turns back
 BACK = 0.5  # nats against the pitch of a melody that is a step back; three in ten of its notes too many were
 THIRD = 0.35  # nats for the thirds in a melody's direction
+SHORT = 0.2  # beats; where sixteenths and triplets meet a hymn falls into them
 EVEN = 1.0  # nats against the half of a beat where nearly all are uneven
 MIXED = 4.0  # nats against what makes a beat one of sixteenths and of triplets, which few print
 HEARD = 0.7  # nats for a chord of three parts and more that the last bars had: their harmony wanders
@@ -100,12 +101,20 @@ def leaning(
             pitches |= {pitch: pitches.get(pitch, 0.0) + CLOSING for pitch in range(root, 128, 12)}
     found = {tokens.of_pitches[pitch]: nats for pitch, nats in pitches.items() if pitch in tokens.of_pitches}
     found |= dict.fromkeys((tokens.ids[f"Position_{place}"] for place in mixed(onsets)), -MIXED)
+    if texture == "hymn":
+        found |= dict.fromkeys(short_lengths(tokens), -NEVER)
     if uneven:
         found |= dict.fromkeys(halves_of_beats(tokens), -EVEN)
     if leads and any(token in tokens.pitches for token in bodies[-1]):
         sequences = sequence_leaning(bodies, tokens.pitches, tokens.chords)
         return together(found, return_leaning(bodies), sequences)
     return found
+
+
+@lru_cache(maxsize=2)
+def short_lengths(tokens: ScoreTokens) -> list[int]:
+    """The tokens of lengths under a sixth of a beat or so, which one note of a thousand has in hymns."""
+    return np.flatnonzero((tokens.duration_beats > 0) & (tokens.duration_beats < SHORT)).tolist()
 
 
 @lru_cache(maxsize=2)

@@ -31,7 +31,7 @@ from clavilux.families.aria.parts import cast_of, parts_of
 from clavilux.families.aria.prompt import parse_prompt
 from clavilux.families.aria.tunes import TUNES
 from clavilux.families.aria.upbeats import KINDS, upbeat_of
-from clavilux.families.aria.voices import Part
+from clavilux.families.aria.voices import HYMN, Part
 from clavilux.family import Request
 from clavilux.sampling import LeaningGrammar
 
@@ -187,6 +187,18 @@ def test_the_other_notes_of_a_triplet_are_likelier_than_sixteenths():
     logits = leaned(grammar)
     lower = {tokens.names[i] for i in (logits <= -leaning.MIXED).nonzero()[:, 0].tolist()}
     assert lower == {"Position_3", "Position_9"}
+
+
+@pytest.mark.parametrize("voicing", [HYMN, None])
+def test_a_hymn_has_no_splinters(voicing):
+    """Between sixteenths and triplets are lengths of a twelfth of a beat; a composer that has one goes on with them."""
+    tokens = score_tokens()
+    grammar = ScoreGrammar(tokens, plan_bars(2, (4, 4)), [Part(0, 36, 84, 4, voicing=voicing)], 90.0)
+    while (allowed := grammar.allowed()).dtype == torch.int64:
+        grammar.advance(allowed)
+    logits = leaned_after(grammar, "Chord_C:maj", "Program_0", "Pitch_48")
+    dropped = {tokens.names[i] for i in (logits <= -leaning.NEVER).nonzero()[:, 0].tolist()}
+    assert dropped == ({"Duration_0.1.12", "Duration_0.2.12"} if voicing else set())
 
 
 @pytest.mark.parametrize(

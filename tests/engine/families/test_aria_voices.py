@@ -104,6 +104,18 @@ def test_a_hymn_has_four_voices(aria, prompt, seed):
     assert 3 <= len(last) <= 4 and last["pitch"].max() % 12 == song.score.key.tonic
 
 
+@pytest.mark.parametrize(
+    ("tops", "whole"), [([], False), ([67], True), ([66], False), ([72, 67], True), ([75, 67], False), ([60, 67], True)]
+)
+def test_a_last_chord_is_whole_with_its_root_near_the_melody(tops, whole):
+    ending = Ending(at=0, root=7, lead=0)
+    assert ending.is_whole(tops) is whole
+    if tops:
+        assert ending.goes_on(tops, high=79, voices=True) is not whole
+        assert not ending.goes_on(tops, high=66, voices=True)  # it cannot
+        assert ending.goes_on(tops, high=79, voices=False) is (tops[-1] % 12 != 7)
+
+
 @pytest.mark.parametrize("prompt", ["baroque prelude for harpsichord", "romantic piano"])
 def test_a_keyboard_has_two_hands_where_bars_begin(aria, prompt):
     score = finished(begin(aria, prompt, seed=1, bars=6), 1).score
