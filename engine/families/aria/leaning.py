@@ -40,10 +40,10 @@ FARTHEST = 5  # semitones
 CLOSING = 1.5  # nats for the tonic of a melody where its part closes on it
 FOREIGN = 3.0  # nats against a first chord that is neither in C major nor in C minor; real pieces hardly have one
 ONWARD = 0.3  # nats for a step or a third of such a part that goes on in its direction, and against one that turns back
-BACK = 0.5  # nats against the pitch of a melody that is a step back; three in ten of its notes too many were
+BACK = 0.5  # nats against the pitch of a melody that is a step back; half as many again came as in tunes
 THIRD = 0.35  # nats for the thirds in a melody's direction
-SHORT = 0.2  # beats; where sixteenths and triplets meet a hymn falls into them
-EVEN = 1.0  # nats against the half of a beat where nearly all are uneven
+SHORT = 0.2  # beats; a hymn that has lengths between sixteenths and triplets goes on in them
+EVEN = 1.0  # nats against halving a beat, in tunes that seldom do
 MIXED = 4.0  # nats against what makes a beat one of sixteenths and of triplets, which few print
 HEARD = 0.7  # nats for a chord of three parts and more that the last bars had: their harmony wanders
 RESOLVED = 0.7  # nats for the tonic after a dominant in theirs
@@ -113,7 +113,7 @@ def leaning(
 
 @lru_cache(maxsize=2)
 def short_lengths(tokens: ScoreTokens) -> list[int]:
-    """The tokens of lengths under a sixth of a beat or so, which one note of a thousand has in hymns."""
+    """The tokens of lengths under `SHORT`, which one note of a thousand has in hymns."""
     return np.flatnonzero((tokens.duration_beats > 0) & (tokens.duration_beats < SHORT)).tolist()
 
 
