@@ -52,8 +52,8 @@ TIMES = 1.05  # temperature of when they play and for how long; bars in one rhyt
 HYMN_TIMES = 0.9  # the same of voices, whose rhythms are too many
 NEVER = 1e4  # nats against what is not drawn; infinity has no place under guidance
 LIKELY = 0.99  # of the probability is where pitches, players and chords are drawn from; of times rare ones are wanted
-Texture = Literal["", "ensemble", "hymn"]  # of parts, what leans apart from others
-_BOLDNESS: dict[Texture, float] = {"": 1.0, "ensemble": TIMES, "hymn": HYMN_TIMES}
+Texture = Literal["", "ensemble", "hymn"]  # what parts are together
+_TEMPERATURES: dict[Texture, float] = {"": 1.0, "ensemble": TIMES, "hymn": HYMN_TIMES}
 _DOMINANT = 7
 _HALF = 6  # twelfths of a beat
 _SIXTEENTHS, _TRIPLETS = (3, 9), (4, 8)  # twelfths of a beat that belong to one of the two alone
@@ -87,7 +87,8 @@ def leaning(
         again: its last onset is at this position.
         texture: it is one of `ENSEMBLE` parts or more, or a hymn's.
         uneven: its beats are divided in 3 to 1 or 1 to 3.
-        voices: nats to add to pitches for the sake of its voices (`voice_leading`); none where it has no such.
+        voices: nats to add to pitches for the sake of its voices (`voice_leading`); none where it has no such, or where
+            a length comes next.
         root: the pitch class on which it closes in this bar; None where it does not.
     """
     pitches: dict[int, float] = {}
@@ -175,7 +176,7 @@ def lean(
     if added:
         logits[:, 0, list(added)] += torch.tensor(list(added.values()), device=logits.device)
     if times.mean() >= 0.5:
-        logits[:, 0, open_tokens] /= _BOLDNESS[texture]
+        logits[:, 0, open_tokens] /= _TEMPERATURES[texture]
     odds = logits[0, 0, open_tokens].float().softmax(0).cpu().numpy()
     order = np.argsort(-odds, kind="stable")
     rare = np.zeros(len(odds), dtype=bool)
