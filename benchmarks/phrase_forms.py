@@ -1,10 +1,12 @@
-"""How bars of a phrase follow from each other in real pieces: writes the phrases that aria's forms draw from.
+"""How bars of a phrase follow from each other in real pieces, and how high they lie: writes the phrases that aria's
+forms draw from.
 
     python benchmarks/phrase_forms.py --scores folder > engine/families/aria/phrases.txt
 
 Of each kind of music `EACH` parts of eight bars are drawn at random, of pieces that training saw, from their first
-whole bar on and among their first 32. A bar has its melody or all its notes again; or its melody moved by steps of the
-scale, from one of the two bars before or four before; or the rhythm of all notes.
+whole bar on and among their first 32; half of them begin their pieces. A bar has its melody or all its notes again; or
+its melody moved by steps of the scale, from one of the two bars before or four before; or the rhythm of all notes. How
+high it lies is the mean pitch of its melody's notes.
 """
 
 from __future__ import annotations
@@ -22,23 +24,33 @@ from clavilux.audio.harmony import Key
 
 KINDS = (
     "art song", "baroque", "classical", "krakowiak", "lead sheet", "march", "mazurka", "orchestral", "polonaise",
-    "quartet", "reel", "renaissance", "romantic", "jig", "hornpipe", "air",
+    "quartet", "reel", "renaissance", "romantic", "jig", "slip jig", "hornpipe", "strathspey", "air", "waltz", "minuet",
+    "polka",
 )  # fmt: skip
-EACH = 64
+EACH = 128
 BARS, MOST_BARS = 8, 32
 FARTHEST = 4  # steps of the scale
 Notes = list[tuple[int, int, int]]  # (twelfths of a quarter in the bar, pitch, twelfths of length)
 
 
-def phrases_of(song: Song) -> Iterator[str]:
-    """The phrases of a song, as `clavilux.families.aria.phrases` reads them."""
+def phrases_of(song: Song) -> Iterator[tuple[bool, str]]:
+    """The phrases of a song, as `clavilux.families.aria.phrases` reads them, and whether they begin it."""
     reading = Reading(printed(song).score)
     bars = _full_bars(reading)
     melody = [sorted(bar) for bar in reading.melody_bars]
     first = int(bool(bars[0]) and bars[0][0][0] >= 12 * reading.bar_length / 2)  # after an upbeat
     for at in range(first, min(MOST_BARS, len(bars)) - BARS + 1, BARS):
-        if all(bars[at : at + BARS]):
-            yield phrase(bars[at : at + BARS], melody[at : at + BARS], reading.key)
+        if all(bars[at : at + BARS]) and melody[at]:
+            heights = " ".join(map(str, heights_of(melody[at : at + BARS])))
+            yield at == first, f"{phrase(bars[at : at + BARS], melody[at : at + BARS], reading.key)} | {heights}"
+
+
+def heights_of(melody: list[list[tuple[int, int]]]) -> list[int]:
+    """The mean pitch of each bar; of one in which the melody only holds a note that of the bar before."""
+    found: list[int] = []
+    for bar in melody:
+        found.append(round(float(np.mean([pitch for _, pitch in bar]))) if bar else found[-1])
+    return found
 
 
 def phrase(bars: list[Notes], melody: list[list[tuple[int, int]]], key: Key) -> str:
@@ -97,15 +109,18 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="where the songs are kept once they are read")
     args = parser.parse_args()
     learned, _ = read_songs(args.scores, args.cache)
-    found: dict[str, list[str]] = defaultdict(list)
+    found: dict[tuple[str, bool], list[str]] = defaultdict(list)
     for song in learned:
         if song.label in KINDS:
-            found[song.label] += phrases_of(song)
+            for begins, text in phrases_of(song):
+                found[song.label, begins].append(text)
     random = np.random.default_rng(0)
     print("# Written by benchmarks/phrase_forms.py.")
     for kind in KINDS:
-        for at in random.choice(len(found[kind]), EACH, replace=False):
-            print(f"{kind}: {found[kind][at]}")
+        for begins in (True, False):
+            texts, name = found[kind, begins], kind if begins else f"{kind}, later"
+            for at in random.choice(len(texts), min(EACH // 2, len(texts)), replace=False):
+                print(f"{name}: {texts[at]}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from clavilux.audio.chart import read_chart
 from clavilux.audio.harmony import Chord, Key
 from clavilux.checks import check_number
 from clavilux.families.aria.bands import check_style, habits_of
+from clavilux.families.aria.densities import usual_densities
 from clavilux.families.aria.form_names import FORMS, FREE, MOST_BARS, MOST_OF_ENDS
 from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, NO_DRUMS, instruments_named, unknown
 from clavilux.families.aria.lexicon import PACES
@@ -67,7 +68,8 @@ class Controls:
     `instruments` are names out of `INSTRUMENTS`, one a player; `tempo` is in quarters a minute; `chords` is
     a list of chords a bar, repeated as often as the piece needs, or None where the composer draws them.
     `unmet` says what was asked for and cannot be done. `unison` are those of the instruments who play one
-    melody together, the first leading; none where each has a part of its own.
+    melody together, the first leading; none where each has a part of its own. `density` is None where nobody said it
+    and none is drawn yet (`with_density`).
     """
 
     style: str
@@ -75,11 +77,16 @@ class Controls:
     key: Key
     tempo: float
     metre: Metre
-    density: str
+    density: str | None
     section: str
     chords: Bars | None
     unmet: tuple[str, ...] = ()
     unison: tuple[str, ...] = ()
+
+    @property
+    def density_index(self) -> int:
+        """That of `DENSITIES`; -1 for none."""
+        return -1 if self.density is None else DENSITIES.index(self.density)
 
     def joined(self, unison: tuple[str, ...]) -> Controls:
         """The controls with others who play the first instrument's melody with it, which comes first of `unison`."""
@@ -136,7 +143,7 @@ def resolve(
         key=key_given(key) if key is not None else parsed.key or _usual_key(habits, parsed, chart, seed),
         tempo=pace if pace is not None else _usual_tempo(habits, settled_metre, parsed, seed),
         metre=settled_metre,
-        density=_one_of("density", density, DENSITIES) if density is not None else _density(parsed, seed),
+        density=_one_of("density", density, DENSITIES) if density is not None else parsed.density,
         section=_one_of("section", section, SECTIONS) if section is not None else parsed.section or "whole",
         chords=chart,
         unmet=(*unmet, *played_as),
@@ -263,9 +270,14 @@ def _usual_tempo(habits: Style, metre: Metre, parsed: ParsedPrompt, seed: int) -
     return float(round(min(240.0, max(36.0, slowest * (fastest / slowest) ** place))))
 
 
-def _density(parsed: ParsedPrompt, seed: int) -> str:
-    """A third of real pieces has each, so that what nobody says is drawn."""
-    return parsed.density or weighted(_allowed([(each, 1.0) for each in DENSITIES], parsed, "density"), seed, "density")
+def with_density(controls: Controls, parsed: ParsedPrompt, label: str, seed: int) -> Controls:
+    """The controls with a density; one that nobody said is drawn as often as `label`, a kind of music that a composer
+    knows, has it in the metre.
+    """
+    if controls.density is not None:
+        return controls
+    usual = zip(DENSITIES, usual_densities(label, controls.metre), strict=True)
+    return replace(controls, density=weighted(_allowed(usual, parsed, "density"), seed, "density"))
 
 
 def _one_of(kind: str, given: str, valid: tuple[str, ...]) -> str:

@@ -34,7 +34,7 @@ from clavilux.families.aria.continuation import (
     score_to_encode,
     written,
 )
-from clavilux.families.aria.controls import ACCEPTS, DENSITIES
+from clavilux.families.aria.controls import ACCEPTS, with_density
 from clavilux.families.aria.form import moved, writers
 from clavilux.families.aria.formats import Task, TokenFormat, format_of
 from clavilux.families.aria.melody_song import MelodySong, check_melody
@@ -53,7 +53,7 @@ from clavilux.families.aria.prompt import ParsedPrompt
 from clavilux.families.aria.refusal import check_request
 from clavilux.families.aria.rewriting import OPTIONS as REWRITING
 from clavilux.families.aria.rewriting import Rewriting, check_rewriting
-from clavilux.families.aria.tunes import kind_of, tune_of
+from clavilux.families.aria.tunes import kind_of, taught_tempo, tune_of
 from clavilux.families.aria.upbeats import upbeat_of
 from clavilux.families.configs import describing, section
 from clavilux.families.model_card import size_bytes
@@ -261,20 +261,20 @@ class ScoreGeneration:
         length, sheet = outline.length, outline.sheet
         request = replace(request, seconds=length.seconds)
         controls = replace(controls, unmet=controls.unmet + length.unmet)
-        self._controls, self._seconds = controls, length.seconds
+        self._seconds = length.seconds
         shift = shift_to_c(controls.key.tonic)
         self._moved = aria.writing.moved(shift)
         kind = kind_of(parsed, controls.style, controls.metre)
         tune = tune_of(kind, controls.style)
         cast = cast_of(controls.instruments, plan, tune, shift, controls.unison)
         cast = cast if plan is not None or tune is not None else cast.in_voices(controls.style == "chorale", shift)
-        parts = cast.parts
+        parts, tempo = cast.parts, taught_tempo(tune, controls.metre, plan is not None) or length.tempo
         before = written(given.line) if given is not None and given.line is not None else None
         task = Task(
             moved(outline.bars, shift),
             parts,
             [cast.writing(names) for names in writers(outline.bars)],
-            length.tempo,
+            tempo,
             cast.programs,
             upbeat_of(None if given or outline.bars[0].rests else kind, controls, length.tempo, parts, request.seed),
         )
@@ -283,11 +283,12 @@ class ScoreGeneration:
         programs = tuple(part.program for part in parts)
         named = controls.style if plan is None else plan.band.composer
         style = style_index(aria.styles, named, kind, leads=plan is not None, programs=programs)
+        self._controls = controls = with_density(controls, parsed, aria.styles[style], request.seed)
         prefix = PrefixControls(
             style=style,
             mode=MODES.index(controls.key.mode),
-            tempo=tempo_bin(cast.tempo or length.tempo),
-            density=DENSITIES.index(controls.density),
+            tempo=tempo_bin(tempo),
+            density=controls.density_index,
             programs=programs,
         )
         self.plan: Tensor | None = None

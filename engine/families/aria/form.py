@@ -49,6 +49,7 @@ class Bar:
         like: the part and the number of the bar in it that it is again; its own, where it is none again.
         motif: what it takes up of another bar, where it is none again.
         takes_up: the index of the earlier bar whose rhythm it has, as `motif` says.
+        height: the mean pitch of its melody, in real pieces, in any octave; None for any.
         varied: its part was to return with other notes.
         players: names of those who are heard in it; None is everybody.
         dynamic: "ppp" to "fff"; None leaves it to who plays.
@@ -71,6 +72,7 @@ class Bar:
     like: tuple[str, int] = ("", 0)
     motif: Motif | None = None
     takes_up: int | None = None
+    height: int | None = None
     varied: bool = False
     players: tuple[str, ...] | None = None
     dynamic: str | None = None
@@ -131,6 +133,9 @@ class OwnForm(Protocol):
     def motifs(self, name: str, bars: int, seed: int) -> Mapping[int, tuple[int, int | None]]:
         """Of bars of a part that take up another one of it: number -> (the other's, steps as in `Motif`)."""
 
+    def heights(self, name: str, bars: int, seed: int) -> Mapping[int, int]:
+        """The mean pitch of the melody in bars of a part, by their numbers."""
+
     def breathes(self, name: str, number: int, seed: int) -> bool:
         """Whether the melody rests in the second half of a bar of a part."""
 
@@ -171,6 +176,7 @@ def plan_form(
         assert part.bars is not None, "`Form.sections` says how many"
         again = own.like(part.name, part.bars, seed) if own else [(part.name, n) for n in range(part.bars)]
         motifs = motifs_of(part.name, part.bars, key, own, seed)
+        heights = own.heights(part.name, part.bars, seed) if own else {}
         returns = part.name in (earlier.name for earlier in parts[:place])
         new = own.new_bars(place, part.bars, seed) if own and returns else 0
         for number in range(part.bars):
@@ -184,7 +190,8 @@ def plan_form(
             bars.append(
                 Bar(
                     metre, names[len(bars)], asked, name=part.name, number=number, like=again[number],
-                    motif=motifs.get(number), varied=part.varied or number >= part.bars - new,
+                    motif=motifs.get(number), height=heights.get(number),
+                    varied=part.varied or number >= part.bars - new,
                     breath=own is not None and own.breathes(part.name, number, seed),
                     closes=chords is None and number + 1 == part.bars and asked == ((0.0, key.home),),
                 )
@@ -218,6 +225,7 @@ def plan_sheet(
         num_bars = len(section.bars)
         again = own.like(section.name, num_bars, seed) if own else [(section.name, n) for n in range(num_bars)]
         motifs = motifs_of(section.name, num_bars, sheet.key, own, seed)
+        heights = own.heights(section.name, num_bars, seed) if own else {}
         for number, (metre, chords) in enumerate(_chords_of(section, sounding)):
             last = len(bars) + 1 == len(sheet.bars)
             asked = ((0.0, sheet.key.home),) if chords is None and last else chords
@@ -226,7 +234,7 @@ def plan_sheet(
             bars.append(
                 Bar(
                     metre, names[len(bars)], asked, name=section.name, number=number,
-                    like=again[number], motif=motifs.get(number),
+                    like=again[number], motif=motifs.get(number), height=heights.get(number),
                     breath=own is not None and own.breathes(section.name, number, seed),
                     varied=section.varied, players=players, dynamic=section.dynamic,
                 )
@@ -351,12 +359,13 @@ def _to_end(bars: Sequence[Bar], index: int) -> float:
 
 
 def moved(bars: Sequence[Bar], semitones: int) -> list[Bar]:
-    """The bars under chords, and in keys, so many semitones higher."""
+    """The bars under chords, in keys and at heights so many semitones higher."""
     return [
         replace(
             bar,
             chords=bar.chords and tuple((at, chord.transposed(semitones)) for at, chord in bar.chords),
             motif=bar.motif and replace(bar.motif, key=bar.motif.key.transposed(semitones)),
+            height=None if bar.height is None else bar.height + semitones,
         )
         for bar in bars
     ]

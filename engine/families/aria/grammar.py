@@ -21,6 +21,7 @@ from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar, quarters_of_line, quarters_to_end
 from clavilux.families.aria.leaning import FOREIGN, chord_leaning, foreign_chords, lean, leaning, together
 from clavilux.families.aria.motifs import MOVED, Rhythm, chords_of
+from clavilux.families.aria.register import heights_in
 from clavilux.families.aria.sounding import Sounding
 from clavilux.families.aria.voices import Part, Voices, texture_of
 from clavilux.marking import MOST_CHOICES, TICKS, Place
@@ -56,15 +57,14 @@ class ScoreGrammar:
         self._tokens, self._bars, self._all = tokens, list(bars), {part.program: part for part in parts}
         self._playing, self._texture = playing, texture_of(parts)
         self._voices, self._begins = dict(voices or {}), begins
-        self._kinds, self._values = tokens.kinds, tokens.values
-        pitches = tokens.of_kind("Pitch")
-        self._first_pitch, self._pitch_ids = int(tokens.values[pitches[0]]), pitches
+        self._kinds, self._values, self._pitch_ids = tokens.kinds, tokens.values, tokens.of_kind("Pitch")
+        self._first_pitch = int(tokens.values[self._pitch_ids[0]])
         self._program_ids = {tokens.values[i]: int(i) for i in tokens.of_kind("Program")}
         self._chord_ids, self._duration_ids = tokens.of_kind("Chord"), tokens.of_kind("Duration")
         self._bar_id = tokens.ids["Bar_None"]
         self._is_time = np.isin(tokens.kinds, ("Position", "Duration", "Bar"))
         self._mask = np.zeros(len(tokens), dtype=bool)
-        self._index, self.done = -1, False
+        self._index, self.done, self._heights = -1, False, heights_in(self._bars, parts[0].low, parts[0].high)
         self._bodies: list[list[int]] = []  # of each bar the tokens after its head
         self._tops: dict[int, list[int]] = {program: [] for program in self._all}  # the highest at each onset
         self._hands = {part.program: Voices(part.voicing) for part in parts if part.voicing is not None}
@@ -191,12 +191,12 @@ class ScoreGrammar:
             found.append(chord_leaning(self._tokens, self._bodies, self._chord, self._texture))
         if self._last == "Position_0" and self._begins and self._index == 0:
             found.append(dict.fromkeys(foreign_chords(self._tokens), -FOREIGN))
-        part = self._parts.get(self._program)
-        if part is not None:
+        if (part := self._parts.get(self._program)) is not None:
             found += [leaning(
                 self._tokens, self._tops[self._program], self._bodies, self._sounding.pitches(self._position),
                 self._sounding.onsets, leads=part.leads, root=self._root, uneven=part.uneven and self._unit == 4,
                 begins=self._last in ("Program", "Position"), again=self._program in self._at_position,
+                height=self._heights[self._index],
                 texture=self._texture, voices=self._sounding.leaning(self._program) if self._last != "Pitch" else {},
             )]  # fmt: skip
         return together(*found)

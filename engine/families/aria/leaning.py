@@ -21,6 +21,7 @@ import torch
 
 from clavilux.audio.codecs.remi import ScoreTokens
 from clavilux.audio.harmony import Chord, Key
+from clavilux.families.aria.register import height_leaning
 from clavilux.families.aria.voice_leading import HYMNS
 
 WINDOW = 16  # notes
@@ -73,6 +74,7 @@ def leaning(
     uneven: bool = False,
     voices: Mapping[int, float] | None = None,
     root: int | None = None,
+    height: int | None = None,
 ) -> dict[int, float]:
     """Nats to add to the logits of tokens where a part writes.
 
@@ -90,6 +92,7 @@ def leaning(
         voices: nats to add to pitches for the sake of its voices (`voice_leading`); none where it has no such, or where
             a length comes next.
         root: the pitch class on which it closes in this bar; None where it does not.
+        height: the mean pitch that it is to have in this bar; None for any.
     """
     pitches: dict[int, float] = {}
     if voices:
@@ -98,6 +101,8 @@ def leaning(
         pitches = part_leaning(tops[:-1] if again else tops, sounding, texture == "ensemble")
     elif begins:
         pitches = pitch_leaning(tops)
+        if height is not None:
+            pitches = together(pitches, height_leaning(height, tops))
         if root is not None:
             pitches |= {pitch: pitches.get(pitch, 0.0) + CLOSING for pitch in range(root, 128, 12)}
     found = {tokens.of_pitches[pitch]: nats for pitch, nats in pitches.items() if pitch in tokens.of_pitches}

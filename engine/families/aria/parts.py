@@ -20,7 +20,7 @@ _CHOIR, _HYMN_PROGRAM = 52, 0
 _ONE_VOICE = (58, 81)  # pitches of a single one
 # Pitches of a band's melody, and the semitones that it has at least; left alone it sinks among the chords.
 _LEAD, _LEAD_SPAN = (60, 79), 19
-_LEAD_SHEET_PROGRAM, _LEAD_SHEET_TEMPO = 0, 120.0  # that the melodies have from which the composer learned
+_LEAD_SHEET_PROGRAM = 0  # that the melodies have from which the composer learned
 _RIGHT_HAND, _RIGHT_SPAN = (67, 89), 12  # likewise of a dance's right hand, which breaks chords when it lies lower
 # Pitches of a fiddle's tunes: of O'Neill's and Ryan's nine in ten lie there, in any key. A composer that writes in C
 # cannot know: jigs lay on the lowest string, or high up on the highest.
@@ -43,8 +43,6 @@ class Cast:
             first; () where it plays them alone, as they are.
         by_name: instrument -> (what it is written as, the program that it sounds with).
         players: program -> how many play it, where several do, each one note at a time.
-        tempo: quarters a minute that nearly all music of the kind has in what the composer learned from, whatever it is
-            played at; None where it has many.
     """
 
     parts: tuple[Part, ...]
@@ -52,7 +50,6 @@ class Cast:
     unison: tuple[tuple[int, int], ...]
     by_name: Mapping[str, tuple[int, int]]
     players: Mapping[int, int]
-    tempo: float | None = None
 
     def writing(self, players: Sequence[str] | None) -> frozenset[int] | None:
         """What the parts of players are written as; None for everybody."""
@@ -134,11 +131,10 @@ def cast_of(
         apart = {program for written, program in programs.items() if written != parts[0].program}
         heard = {sound: 12 * octave for sound, octave in zip(sounds, octaves, strict=True) if sound not in apart}
         together = tuple(heard.items())
-    tempo = tune.tempo if tune is not None else _LEAD_SHEET_TEMPO if plan is not None else None
     most = {part.program: part.most_notes for part in parts if programs[part.program] not in HANDS}
     counts = {name: names.count(name) for name in names}
     players = {by_name[n][1]: count for n, count in counts.items() if 1 < count == most.get(by_name[n][0])}
-    return Cast(tuple(parts), programs, together, by_name, players, tempo)
+    return Cast(tuple(parts), programs, together, by_name, players)
 
 
 def _in_unison(part: Part, names: Sequence[str], shift: int, written: tuple[int, int] | None) -> tuple[Part, list[int]]:

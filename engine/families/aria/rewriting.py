@@ -35,7 +35,7 @@ from clavilux.checks import number_from
 from clavilux.conditioning import Conditioning
 from clavilux.families.aria.bands import band_of
 from clavilux.families.aria.continuation import Continuation, given_score, instrument_of
-from clavilux.families.aria.controls import DENSITIES, Controls, resolve
+from clavilux.families.aria.controls import Controls, resolve
 from clavilux.families.aria.form import Bar, moved, sections_of
 from clavilux.families.aria.formats import RemiFormat
 from clavilux.families.aria.instruments import INSTRUMENTS, MAX_INSTRUMENTS, RANGES
@@ -118,7 +118,7 @@ class Rewriting:
             style=aria.styles.index(controls.style),
             mode=MODES.index(controls.key.mode),
             tempo=tempo_bin(given.tempo),
-            density=DENSITIES.index(controls.density),
+            density=controls.density_index,
             programs=tuple(part.program for part in parts),
         )
         self.prompt, self.plan = torch.zeros(1, 1, 0, dtype=torch.int64), None

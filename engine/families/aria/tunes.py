@@ -37,6 +37,7 @@ class Tune:
         leads: (weight, instrument) of those who usually play it.
         session: the band style that backs it; None for what is played alone.
         tempo: quarters a minute that the collections give nearly all of them, whatever they are played at.
+        tempi: (metre, quarters a minute) of those that they give another one.
         metres: (metre, weight), where the kind has several.
         uneven: its quarters are divided in 3 to 1 or 1 to 3, seven in eight of them in print.
     """
@@ -45,6 +46,7 @@ class Tune:
     leads: tuple[tuple[float, str], ...]
     session: str | None = None
     tempo: float | None = None
+    tempi: tuple[tuple[Metre, float], ...] = ()
     metres: tuple[tuple[Metre, float], ...] = ()
     uneven: bool = False
 
@@ -64,19 +66,20 @@ _PIANO = ((1.0, "piano"),)
 TUNES: dict[str, Tune] = {
     "jig": Tune("violin", _SESSION, "jig session", 174),
     "slip jig": Tune("violin", _SESSION, "jig session", 189),
-    "reel": Tune("violin", _SESSION, "folk session", 216),
-    "hornpipe": Tune("violin", _SESSION, "folk session", 176),
+    "reel": Tune("violin", _SESSION, "folk session", 216, (((2, 4), 108),)),
+    "hornpipe": Tune("violin", _SESSION, "folk session", 176, (((2, 4), 88),)),
     "strathspey": Tune("violin", ((1.0, "fiddle"),), tempo=132, uneven=True),
-    "air": Tune("violin", ((2.0, "fiddle"), (2.0, "flute")), tempo=80,
+    "air": Tune("violin", ((2.0, "fiddle"), (2.0, "flute")), tempo=80, tempi=(((6, 8), 90),),
                 metres=(((3, 4), 3), ((4, 4), 3), ((6, 8), 2), ((2, 4), 1))),
     "polka": Tune("piano", ((3.0, "piano"), (1.0, "accordion")), "piano polka"),
     "krakowiak": Tune("piano", _PIANO, "piano krakowiak"),
     "waltz": Tune("piano", _PIANO, "piano waltz", 150),
-    "mazurka": Tune("piano", _PIANO, "piano mazurka"),
-    "polonaise": Tune("piano", _PIANO, "piano polonaise"),
-    "minuet": Tune("piano", ((2.0, "piano"), (1.0, "harpsichord")), "piano minuet"),
+    "mazurka": Tune("piano", _PIANO, "piano mazurka", 138),
+    "polonaise": Tune("piano", _PIANO, "piano polonaise", 100),
+    "minuet": Tune("piano", ((2.0, "piano"), (1.0, "harpsichord")), "piano minuet", 120),
 }  # fmt: skip
 _FOLK = Tune("violin", _SESSION)  # of no kind
+_LEAD_SHEET = Tune("piano", (), tempo=120, tempi=(((3, 4), 150),))
 # The kind that each plays unless another is named.
 SESSIONS = {
     "jig session": "jig", "folk session": "reel", "piano waltz": "waltz", "piano mazurka": "mazurka",
@@ -105,6 +108,14 @@ def kind_of(parsed: ParsedPrompt, style: str, metre: Metre) -> str | None:
 def tune_of(kind: str | None, style: str) -> Tune | None:
     """What is known of a kind of tunes; None for other music."""
     return TUNES.get(kind or "") or (_FOLK if style == "folk" else None)
+
+
+def taught_tempo(tune: Tune | None, metre: Metre, leads: bool) -> float | None:
+    """Quarters a minute that nearly all music has in what the composer learned from: a kind of tunes or, where a band
+    plays and `leads` is true, songs; None where it has many.
+    """
+    found = tune if tune is not None else _LEAD_SHEET if leads else _FOLK
+    return dict(found.tempi).get(metre, found.tempo)
 
 
 def melodists_of(kind: str | None, style: str | None, names: Sequence[str]) -> tuple[str, ...]:

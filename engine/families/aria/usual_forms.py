@@ -17,7 +17,7 @@ from typing import TypeVar
 from clavilux.families.aria.cadences import Close
 from clavilux.families.aria.form_names import Form, FormPart
 from clavilux.families.aria.phrases import BARS as WHOLE
-from clavilux.families.aria.phrases import PhraseBar, counted, read_phrase
+from clavilux.families.aria.phrases import PhraseBar, Phrases, counted, read_heights, read_phrase
 from clavilux.families.aria.seeded import draw, weighted
 
 SQUARE = (8, 4)  # bars of a part
@@ -27,7 +27,6 @@ _FEWEST = 8  # bars of which a form is made; fewer are one part
 _ODD_BAR, _SHORT_PARTS, _BROKEN_ROUND, _PART_OF_ROUND = 1.0, 2.0, 1.0, 3.0
 
 
-Phrases = tuple[tuple[float, str], ...]
 Closes = tuple[tuple[float, Close], ...]
 
 
@@ -42,7 +41,7 @@ class UsualForm:
         more: the parts of each further round; "" for `letters` again.
         decides: how long a piece is where nobody says.
         dances: parts have four or eight bars, and what is left over comes after them; otherwise parts give way.
-        phrases: (weight, "12341278") of eight bars of a part: what each has of those before it (`phrases`).
+        phrases: eight bars of parts, "12341278": what each has of those before it, and how high it lies (`phrases`).
         rhymes: (weight, bars): how many of the last bars of a part are those of the first part, as tunes have it.
         anew: (weight, bars): how many of the last bars of a part that returns have other notes.
         cadences: the share of parts whose last bar but one is planned; a tune's leads to its end in many ways.
@@ -60,7 +59,7 @@ class UsualForm:
     more: str = ""
     decides: bool = True
     dances: bool = False
-    phrases: Phrases = ()
+    phrases: Phrases = Phrases()
     rhymes: tuple[tuple[float, int], ...] = ()
     anew: tuple[tuple[float, int], ...] = ()
     cadences: float = 1.0
@@ -120,6 +119,11 @@ class UsualForm:
             if bar.steps != 0 and again[number] == (name, number)
         }
 
+    def heights(self, name: str, bars: int, seed: int) -> dict[int, int]:
+        """The mean pitch of the melody in bars of a part, by their numbers."""
+        texts = enumerate(self._drawn_phrases(name, bars, seed))
+        return {WHOLE * at + n: pitch for at, text in texts for n, pitch in enumerate(read_heights(text))}
+
     def new_bars(self, place: int, bars: int, seed: int) -> int:
         """How many of the last bars of a part that returns at `place` among the parts have other notes."""
         return min(_drawn(self.anew, seed, f"anew:{place}"), bars // 2) if self.anew else 0
@@ -139,14 +143,22 @@ class UsualForm:
 
     def _phrase(self, name: str, bars: int, seed: int) -> list[PhraseBar]:
         """What the bars of a part have of each other, eight by eight."""
-        if not self.phrases:
+        if not self.phrases.first:
             return [PhraseBar(number) for number in range(bars)]
         found: list[PhraseBar] = []
-        for first in range(0, bars, WHOLE):
-            said = f"phrases:{name}:{first}" if first else f"phrases:{name}"
-            phrase = read_phrase(_drawn(self.phrases, seed, said))
-            found += [replace(bar, number=first + bar.number) for bar in phrase]
+        for text in self._drawn_phrases(name, bars, seed):
+            first = len(found)
+            found += [replace(bar, number=first + bar.number) for bar in read_phrase(text)]
         return found[:bars]
+
+    def _drawn_phrases(self, name: str, bars: int, seed: int) -> list[str]:
+        """The phrases of a part."""
+        found: list[str] = []
+        while self.phrases.first and WHOLE * len(found) < bars:
+            begins = name == self.letters[0] and not found
+            said = f"phrases:{name}:{WHOLE * len(found)}" if found else f"phrases:{name}"
+            found.append(_drawn(self.phrases.first if begins else self.phrases.later or self.phrases.first, seed, said))
+        return found
 
     def _size(self, num_bars: int) -> int:
         """Bars of a part."""
@@ -183,9 +195,6 @@ def _drawn(choices: Sequence[tuple[float, T]], seed: int, name: str) -> T:
     return weighted([(choice, weight) for weight, choice in choices], seed, name)
 
 
-_SLIP = ((5, "12141214"), (4, "12321232"), (3, "12341234"), (2, "12341278"))
-_WALTZ = ((4, "12341278"), (1, "12341678"), (1, "12341238"), (6, "12345678"))
-_POLKA = ((5, "12341278"), (4, "12345678"), (1, "12341678"))
 _RHYMES = ((65, 0), (20, 1), (11, 2), (4, 3))
 _JIG_RHYMES = ((38, 0), (29, 1), (23, 2), (6, 3), (4, 4))
 _ANEW = ((1, 0), (3, 1), (2, 2), (4, 4))
@@ -208,7 +217,9 @@ _JIG = UsualForm(
 )
 _HORNPIPE = replace(_JIG, phrases=counted("hornpipe", signs="+-"), rhymes=_RHYMES)
 _REEL = replace(_HORNPIPE, phrases=counted("reel", signs=""), ends_at=3 / 4, ends=((0.4, 1 / 2),))
-_WALTZES = UsualForm("AABB", more="CCAABB", dances=True, phrases=_WALTZ, closes=_DANCES_CLOSE, upbeat_after=0.6)
+_WALTZES = UsualForm(
+    "AABB", more="CCAABB", dances=True, phrases=counted("waltz", signs="+-"), closes=_DANCES_CLOSE, upbeat_after=0.6
+)
 _POLISH = replace(_WALTZES, ends_at=1 / 3, upbeat_after=0.3)
 _SONG = UsualForm("AABA", part=4, more="BA", anew=_ANEW)
 _SUITE = UsualForm("AABB", part=4, dances=True)
@@ -226,13 +237,15 @@ _HYMN = UsualForm(
 SONG = "song"  # the style of melodies under a band's chords, or of songs that nobody accompanies
 # By the name of the kind; None for music that goes on without parts that return.
 _OF_KINDS: dict[str, UsualForm | None] = {
-    "jig": _JIG, "slip jig": replace(_JIG, phrases=_SLIP, rhymes=_RHYMES, ends_at=2 / 3), "tarantella": _JIG,
-    "reel": _REEL, "hornpipe": _HORNPIPE, "strathspey": _REEL, "two step": _JIG,
-    "polka": replace(_WALTZES, phrases=_POLKA, ends_at=1 / 2), "waltz": _WALTZES,
+    "jig": _JIG, "tarantella": _JIG, "two step": _JIG, "reel": _REEL, "hornpipe": _HORNPIPE,
+    "slip jig": replace(_JIG, phrases=counted("slip jig", signs="+-"), rhymes=_RHYMES, ends_at=2 / 3),
+    "strathspey": replace(_REEL, phrases=counted("strathspey", signs="+-")),
+    "polka": replace(_WALTZES, phrases=counted("polka", signs="+-"), ends_at=1 / 2), "waltz": _WALTZES,
     "krakowiak": replace(_WALTZES, phrases=counted("krakowiak", signs="+-"), ends_at=1 / 2),
     "mazurka": replace(_POLISH, phrases=counted("mazurka", signs="+-"), breaths=(0.13, 0.38)),
     "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=counted("polonaise", signs="+-")),
-    "minuet": replace(_POLISH, phrases=(), ends_at=2 / 3, ends=((0.6, 1 / 3), (0.4, 0.0)), upbeat_after=0.7),
+    "minuet": replace(_POLISH, phrases=counted("minuet", signs="+-"), ends_at=2 / 3, ends=((0.6, 1 / 3), (0.4, 0.0)),
+        upbeat_after=0.7),
     "air": UsualForm("AB", more="CD", dances=True, phrases=counted("air", signs="+-"), rhymes=_RHYMES,
         cadences=0.15, closes=_TUNES_CLOSE,
         ends=((1, 1 / 2),), upbeat_after=0.8),
@@ -307,4 +320,4 @@ def usual_form(kind: str | None, style: str, chart: int = 0, seed: int = 0) -> U
     found = replace(found, ends_at=ends_at, upbeat_after=float(draw(seed, "upbeat after") < found.upbeat_after))
     if not chart:
         return found
-    return replace(found, chart=chart, phrases=(), rhymes=()) if 8 % chart == 0 else None
+    return replace(found, chart=chart, phrases=Phrases(), rhymes=()) if 8 % chart == 0 else None

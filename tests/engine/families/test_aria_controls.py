@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from clavilux.audio.harmony import Key
-from clavilux.families.aria.controls import DENSITIES, SECTIONS, Controls, resolve
+from clavilux.families.aria.controls import DENSITIES, SECTIONS, Controls, resolve, with_density
 from clavilux.families.aria.instruments import DRUMS, ENSEMBLES, INSTRUMENTS, instruments_named
 from clavilux.families.aria.prompt import parse_prompt
 from clavilux.families.aria.styles import METRES, STYLES, style_of
@@ -53,16 +53,30 @@ def test_what_is_not_said_is_drawn_from_the_style(seed):
     slowest, fastest = habits.tempo_in(got.metre)
     assert slowest <= got.tempo <= fastest
     assert str(got.key).split()[0] in (habits.major_keys if got.key.mode == "major" else habits.minor_keys).split()
-    assert (got.section, got.chords) == ("whole", None) and got.density in DENSITIES
+    assert (got.section, got.chords) == ("whole", None) and got.density is None
 
 
 def test_draws_are_the_same_for_a_seed_and_differ_between_seeds():
     assert settle(seed=3) == settle(seed=3)
     assert len({settle(seed=seed) for seed in range(40)}) > 30
     assert len({settle(seed=seed).style for seed in range(200)}) == sum(s.weight > 0 for s in STYLES.values())
-    found = Counter(settle("quartet", seed=seed).density for seed in range(300))
-    assert set(found) == set(DENSITIES) and min(found.values()) > 70  # a third has each
-    assert {settle("quartet, not dense", seed=seed).density for seed in range(20)} == {"sparse", "medium"}
+
+
+def drawn_densities(prompt, label, seeds):
+    parsed = parse_prompt(prompt)
+    controls = (resolve(parsed, seed=seed) for seed in range(seeds))
+    return Counter(with_density(each, parsed, label, seed).density for seed, each in enumerate(controls))
+
+
+def test_a_density_that_nobody_says_is_drawn_as_the_kind_has_it_in_its_metre():
+    fast, slow = drawn_densities("reel in 2/2", "reel", 300), drawn_densities("reel in 2/4", "reel", 300)
+    assert fast["dense"] < 30 < 100 < min(fast["sparse"], fast["medium"])  # half as many notes a quarter as in 2/4
+    assert slow["dense"] > 200
+    assert min(drawn_densities("quartet in 4/4", "quartet", 300).values()) > 50
+    assert min(drawn_densities("piano in 5/4", "polka", 300).values()) > 70  # of which nothing is known
+    assert set(drawn_densities("quartet, not dense", "quartet", 20)) == {"sparse", "medium"}
+    assert set(drawn_densities("dense quartet", "quartet", 20)) == {"dense"}
+    assert settle("quartet", density="sparse").density_index == 0 and settle("quartet").density_index == -1
 
 
 def test_asking_for_one_control_leaves_the_other_draws_alone():

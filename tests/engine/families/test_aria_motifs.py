@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 
 from clavilux.audio.chart import parse_chords
 from clavilux.audio.codecs.remi import score_tokens
@@ -12,16 +11,17 @@ from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.form import plan_form
 from clavilux.families.aria.form_names import read_form
-from clavilux.families.aria.grammar import ScoreGrammar
 from clavilux.families.aria.motifs import Rhythm, moved_chord, moved_pitch
-from clavilux.families.aria.phrases import BARS, PhraseBar, counted, read_phrase
+from clavilux.families.aria.phrases import BARS, PhraseBar, Phrases, counted, read_heights, read_phrase
 from clavilux.families.aria.usual_forms import UsualForm, usual_form
 from clavilux.families.aria.voices import Part
+from tests.helpers.walked_scores import walk
 
 KEYS = [Key(tonic, mode) for tonic in (0, 3, 9) for mode in ("major", "minor")]
 KINDS = (
     "art song", "baroque", "classical", "krakowiak", "lead sheet", "march", "mazurka", "orchestral", "polonaise",
-    "quartet", "reel", "renaissance", "romantic",
+    "quartet", "reel", "renaissance", "romantic", "jig", "slip jig", "hornpipe", "strathspey", "air", "waltz", "minuet",
+    "polka",
 )  # fmt: skip
 ENSEMBLES = {
     "fiddle": [Part(40, 55, 90, 1, leads=True)],
@@ -32,7 +32,7 @@ ENSEMBLES = {
 
 
 def phrased(phrase, *, key=KEYS[0], metre=(4, 4), form="AB", chords=None, seed=1):
-    own = UsualForm("AB", phrases=((1.0, phrase),))
+    own = UsualForm("AB", phrases=Phrases(((1.0, phrase),)))
     parts = read_form(form).sections(8 * len(form))
     return plan_form(parts, metre, key, seed=seed, own=own, ends_at=0.0, chords=chords)
 
@@ -54,28 +54,6 @@ def test_notes_that_a_bar_has_again_stay_in_its_own_chord():
     assert found["G"] == [None, None, None, None, None, "Pitch_67"]
 
 
-def walk(seed, bars, parts, leans=True):
-    """Tokens drawn by the grammar's own leaning from what is allowed, all else being as likely."""
-    random, tokens = torch.Generator().manual_seed(seed), score_tokens()
-    grammar = ScoreGrammar(tokens, bars, parts, 90.0)
-    drawn = []
-    while not grammar.done:
-        allowed = grammar.allowed()
-        if allowed.dtype == torch.bool:
-            assert allowed.any(), f"nothing may follow {tokens.names[drawn[-1]]}"
-            logits = torch.zeros(1, 1, len(tokens))
-            logits[:, 0, tokens.ids["Bar_None"]] = 2.0  # or a walk would fill every position
-            if leans:
-                grammar.lean(logits)
-            chances = logits[0].masked_fill(~allowed, -torch.inf).softmax(1)
-            drawn.append(int(torch.multinomial(chances, 1, generator=random)))
-        else:
-            drawn.append(int(allowed[0]))
-        grammar.advance(torch.tensor(drawn[-1:]))
-        assert len(drawn) < 20_000
-    return tokens.decode(drawn[:-1])
-
-
 def notes_of(score, bar):
     """(quarter in the bar, program, pitch) of its notes, and their rhythm without the pitches."""
     length = bar_quarters(score.metre_at(0.0))
@@ -89,19 +67,21 @@ def notes_of(score, bar):
 def test_phrases_are_text():
     assert read_phrase("12341278") == [PhraseBar(n) for n in (0, 1, 2, 3, 0, 1, 6, 7)]
     assert read_phrase("1 1' 1+2 2-1") == [PhraseBar(0), PhraseBar(0, None), PhraseBar(0, 2), PhraseBar(1, -1)]
+    assert read_phrase("1 2 | 70 66") == read_phrase("1 2")
+    assert (read_heights("1 2 | 70 66"), read_heights("1 2")) == ([70, 66], [])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_counted_phrases_look_back(kind):
-    phrases = counted(kind)
-    assert len(phrases) == 64
-    for _, text in phrases:
+    first, later = counted(kind)
+    assert min(len(first), len(later)) >= 16 and max(len(first), len(later)) == 64
+    for _, text in first + later:
         bars = read_phrase(text)
-        assert len(bars) == BARS
+        assert len(bars) == BARS == len(read_heights(text))
         assert all(bar.number < at or bar == PhraseBar(at) for at, bar in enumerate(bars))
-    for _, text in counted(kind, signs="+-"):
+    for _, text in counted(kind, signs="+-").later:
         assert all(bar.steps is not None for bar in read_phrase(text))
-    for _, text in counted(kind, signs=""):
+    for _, text in counted(kind, signs="").first:
         assert all(bar.steps == 0 for bar in read_phrase(text))
 
 

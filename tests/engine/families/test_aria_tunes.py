@@ -10,6 +10,7 @@ from clavilux.families.aria.form import plan_form
 from clavilux.families.aria.form_names import FormPart
 from clavilux.families.aria.outline import settled
 from clavilux.families.aria.parts import cast_of
+from clavilux.families.aria.phrases import Phrases
 from clavilux.families.aria.prompt import parse_prompt
 from clavilux.families.aria.tunes import SESSIONS, TUNES, kind_of, tune_of, tune_sheet
 from clavilux.families.aria.usual_forms import UsualForm
@@ -98,7 +99,7 @@ def test_a_session_has_chords_under_every_bar():
     parts = [FormPart("intro", 2), FormPart("A", 8), FormPart("A", 8), FormPart("B", 8), FormPart("B", 8)]
     planned = plan_form(
         parts, (6, 8), Key.parse("D"), seed=3, ends_at=0.5,
-        own=UsualForm("AABB", phrases=((1, "12341278"),)),
+        own=UsualForm("AABB", phrases=Phrases(((1, "12341278"),))),
     )  # fmt: skip
     bars, sheet = tune_sheet(planned, plan, Key.parse("D"), 174.0, 3)
     assert len(bars) == len(sheet.bars) == 34
