@@ -74,7 +74,7 @@ def test_phrases_are_text():
 @pytest.mark.parametrize("kind", KINDS)
 def test_counted_phrases_look_back(kind):
     first, later = counted(kind)
-    assert min(len(first), len(later)) >= 16 and max(len(first), len(later)) == 64
+    assert min(len(first), len(later)) >= 16 and max(len(first), len(later)) <= 64
     for _, text in first + later:
         bars = read_phrase(text)
         assert len(bars) == BARS == len(read_heights(text))
