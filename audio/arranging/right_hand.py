@@ -19,7 +19,7 @@ TEXTURES = ("single", "accents", "octaves", "thirds", "sixths", "chords")
 LOWEST = 60  # of what is added (C4); what is below is the left hand's
 _EVENNESS = 2.0  # of a piece's own weights: bars four and eight apart have one texture in 0.6, any two bars in 0.38
 _GOES_ON = 0.8  # of the second bars of two
-_REACHES = (("beats", 0.3), ("slow", 0.4), ("all", 0.3))  # off the beat 0.7 have company where those on it have
+_REACHES = (("beats", 0.25), ("slow", 0.4), ("all", 0.35))  # off the beat 0.7 have company where those on it have
 _FAST = 0.3  # of a beat: of shorter notes nine in ten are single, of eighths 0.6 to 0.8, of quarters half
 # Seconds of the shortest note that one hand plays so, one after another.
 _SHORTEST_S = {"octaves": 0.19, "chords": 0.19, "thirds": 0.14, "sixths": 0.14}
@@ -136,7 +136,7 @@ def _under(note: Row, texture: str, manner: Manner, harmony: Harmony, beat: floa
     elif texture == "chords":
         found = _chord_under(pitch, chord, manner.full)
     else:
-        is_strong = start < _EPSILON or duration > beat - _EPSILON
+        is_strong = start < _EPSILON or duration > 2 * beat - _EPSILON
         found = _one_under(pitch, chord, harmony.key, texture == "sixths", is_strong)
     return found if found and min(found) >= LOWEST else ()
 
@@ -144,7 +144,7 @@ def _under(note: Row, texture: str, manner: Manner, harmony: Harmony, beat: floa
 def _one_under(pitch: int, chord: Chord, key: Key, in_sixths: bool, is_strong: bool) -> tuple[int, ...]:
     """A third or a sixth of the scale, whichever the other if that clashes, else another tone of the chord.
 
-    On strong beats it is of the chord; a tone that is not does not lie a semitone from one.
+    Where the bar begins, and under long notes, it is of the chord; a tone that is not lies no semitone from one.
     """
     tones, degrees = chord.pitch_classes, {(key.tonic + degree) % 12 for degree in key.degrees}
 
@@ -162,11 +162,13 @@ def _one_under(pitch: int, chord: Chord, key: Key, in_sixths: bool, is_strong: b
 
 
 def _chord_under(pitch: int, chord: Chord, full: bool) -> tuple[int, ...]:
-    """Two tones of the chord close below a note; or one, two where they are far enough apart, and its octave."""
+    """Two tones of the chord close below a note, () where there are fewer; or its octave with what is between."""
     full = full and pitch - _OCTAVE >= LOWEST
     lowest = pitch - _OCTAVE + _NEAREST if full else max(LOWEST, pitch - _OCTAVE + 2)
     found: list[int] = []
     for below in range(pitch - _NEAREST, lowest - 1, -1):
         if below % 12 in chord.pitch_classes and (not found or found[-1] - below >= _NEAREST):
             found.append(below)
-    return (*found[:2], *([pitch - _OCTAVE] if full else []))
+    if full:
+        return (*found[:2], pitch - _OCTAVE)
+    return tuple(found[:2]) if len(found) > 1 else ()
