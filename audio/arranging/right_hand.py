@@ -18,8 +18,9 @@ from clavilux.audio.harmony import Chord, Key
 TEXTURES = ("single", "accents", "octaves", "thirds", "sixths", "chords")
 LOWEST = 60  # of what is added (C4); what is below is the left hand's
 _EVENNESS = 2.0  # of a piece's own weights: bars four and eight apart have one texture in 0.6, any two bars in 0.38
-_GOES_ON = 0.8  # of the second bars of two
-_REACHES = (("beats", 0.25), ("slow", 0.4), ("all", 0.35))  # off the beat 0.7 have company where those on it have
+# How often a bar goes on as the one before: the first of four bars, the second ... Next bars have one texture in 0.7.
+_GOES_ON = (0.0, 0.85, 0.5, 0.85)
+_REACHES = (("beats", 0.15), ("slow", 0.45), ("all", 0.4))  # off the beat 0.7 have company where those on it have
 _FAST = 0.3  # of a beat: of shorter notes nine in ten are single, of eighths 0.6 to 0.8, of quarters half
 # Seconds of the shortest note that one hand plays so, one after another.
 _SHORTEST_S = {"octaves": 0.19, "chords": 0.19, "thirds": 0.14, "sixths": 0.14}
@@ -56,15 +57,14 @@ def habits(weights: Mapping[str, float], rng: random.Random) -> dict[str, float]
 
 
 def manners(own: Mapping[str, float], num_bars: int, rng: random.Random) -> list[Manner]:
-    """The hand's manner in each bar of a section: one goes on for two bars mostly, or longer where it is drawn again.
+    """The hand's manner in each bar of a section: one holds for two or four bars mostly, seldom for one.
 
     Of a longer section the first bars are the same.
     """
     found: list[Manner] = []
     for bar in range(num_bars):
-        drawn = _drawn(own, rng)
-        goes_on = rng.random() < _GOES_ON
-        found.append(found[-1] if bar % 2 and goes_on else drawn)
+        drawn, goes_on = _drawn(own, rng), rng.random() < _GOES_ON[bar % len(_GOES_ON)]
+        found.append(found[-1] if goes_on else drawn)
     return found
 
 
