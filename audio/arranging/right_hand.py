@@ -145,7 +145,7 @@ def _is_on_beat(start: float, beat: float) -> bool:
 
 
 def _under(note: Row, texture: str, manner: Manner, harmony: Harmony, beat: float) -> tuple[int, ...]:
-    """The pitches under a note of the melody; () where there is no room for them or the chord has none."""
+    """The pitches under a note of the melody, of all chords that it is held through; () where there are none."""
     start, duration, pitch, _ = note
     chord = harmony.at(start)
     if texture == "octaves":
@@ -155,7 +155,9 @@ def _under(note: Row, texture: str, manner: Manner, harmony: Harmony, beat: floa
     else:
         is_strong = start < _EPSILON or duration > 2 * beat - _EPSILON
         found = _one_under(pitch, chord, harmony.key, texture, is_strong)
-    return found if found and min(found) >= LOWEST else ()
+    later = [harmony.at(change) for change in harmony.changes if start < change < start + duration - _EPSILON]
+    held = all((below - pitch) % 12 == 0 or below % 12 in each.pitch_classes for each in later for below in found)
+    return found if found and min(found) >= LOWEST and held else ()
 
 
 def _one_under(pitch: int, chord: Chord, key: Key, texture: str, is_strong: bool) -> tuple[int, ...]:

@@ -73,6 +73,22 @@ def test_each_texture_is_what_it_is_called():
     assert under(SCALE_RUN[:1], manner("chords", full=True)) == [[5, 8, 12]]
 
 
+def test_a_bar_keeps_to_thirds_or_sixths_whichever_it_has_more_of():
+    tune = [(0.0, 1.0, 84, 90), (1.0, 1.0, 76, 90), (2.0, 0.5, 84, 90), (2.5, 0.5, 76, 90)]
+    for texture in ("thirds", "sixths"):
+        assert under(tune, manner(texture), chord="C") == [[8], [9], [8], [9]]  # a bar does not begin on A over C
+
+
+def test_a_note_that_is_held_has_what_belongs_to_every_chord_under_it():
+    chords = [Chord.parse("C"), Chord.parse("F")]
+    harmony = Harmony(lambda quarter: chords[quarter >= 1], Key.parse("C"), (1.0,))
+    for pitch, below in ((84, []), (79, []), (76, [72])):  # over C and F: E G no more, E no more, C in both
+        rows = companions([(0.0, 2.0, pitch, 90)], manner("thirds"), harmony, beat=1.0, tempo=120.0)
+        assert [row[2] for row in rows] == below
+    rows = companions([(0.0, 2.0, 84, 90)], manner("octaves"), harmony, beat=1.0, tempo=120.0)
+    assert [row[2] for row in rows] == [72]
+
+
 def test_fast_notes_and_what_no_hand_could_play_stay_single():
     fast = [(step / 4, 0.25, 84 - step, 90) for step in range(4)]
     for texture in TEXTURES:
