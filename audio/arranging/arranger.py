@@ -6,6 +6,7 @@ sound.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 
 from clavilux.audio.arranging.band import AS_BEFORE, DRUM_KEYS, Band, Part, Pattern, section_kind
 from clavilux.audio.arranging.figures import Hands, Harmony, Row, as_velocity, drum_rows, pitched_rows
+from clavilux.audio.arranging.right_hand import companions, habits, manners
 from clavilux.audio.arranging.timing import offset_s, swing_notes
 from clavilux.audio.harmony import Chord
 from clavilux.audio.lead_sheet import LeadSheet
@@ -99,27 +101,31 @@ class Arranger:
 
         Args:
             index: of the bar; they are asked for in order, since hands go on in a section from where they are.
-            melody: the notes of the bar, from the sheet's start, that chords which lie below a melody keep under.
+            melody: the notes of the bar, from the sheet's start, that chords which lie below a melody keep under. What
+                belongs to the right hand that plays them is among the notes of its player.
         """
         place = self._places[index]
         if place.index == 0:  # a section that returns begins with the same hands
             self._hands = {part.name: Hands() for part in self.parts}
         length = self.sheet.bars[index].quarters
-        harmony = self._harmony(place, length, melody)
+        tune = _tune(place, melody)
         broken = self._breaks(place)
         found = []
         for part in self.parts:
             if place.instruments is not None and part.name not in place.instruments:
                 continue
-            rows = self._rows(part, place, length, harmony, broken)
+            right = self._right_hand(part, place, length, melody)
+            rows = self._rows(part, place, length, self._harmony(place, length, [*tune, *right]), broken)
+            right = [note for note in right if not any(_is_under(note, row) for row in rows)]
             scale = LEVEL_OF[place.dynamic]
+            played = [(*row[:3], as_velocity(row[3] * scale)) for row in rows] + right  # as loud as the melody is
             program = (
                 (_BRUSH_KIT if self.drums == "brushes" else part.program) if part.kind == "drums" else part.program
             )
             found += [
-                (place.start + start, max(duration, 0.05), pitch, as_velocity(velocity * scale), program,
-                 part.kind == "drums", self.part_number(part))
-                for start, duration, pitch, velocity in rows
+                (place.start + start, max(duration, 0.05), pitch, velocity, program, part.kind == "drums",
+                 self.part_number(part))
+                for start, duration, pitch, velocity in played
             ]  # fmt: skip
         notes = np.array(found, PART_NOTE)
         return swing_notes(notes, self.swing, self.band.swing_quarters, place.start)
@@ -152,6 +158,18 @@ class Arranger:
         return frozenset(part.name for part in self.parts if self.part_number(part) in numbers)
 
     # One part in one bar
+
+    def _right_hand(self, part: Part, place: _Place, length: float, melody: np.ndarray | None) -> list[Row]:
+        """What the player of a part strikes with the melody, where he plays that too: one voice, on his instrument."""
+        if not part.right_hand or melody is None or self._melodists > 1:
+            return []
+        tune = sorted(row for row in _tune(place, melody[melody["program"] == part.program]) if row[0] > -1e-6)
+        if not tune or any(row[0] + row[1] > later[0] + 1e-6 for row, later in itertools.pairwise(tune)):
+            return []
+        own = habits(dict(part.right_hand), random.Random(f"{self.seed}:{part.name}:right hand"))
+        manner = manners(own, place.index + 1, self._rng(f"{part.name}:right hand", place))[-1]
+        beat, harmony = 4 / place.metre[1], self._harmony(place, length, tune)
+        return companions(tune, manner, harmony, beat=beat, tempo=self.sheet.tempo, is_last=place.is_last)
 
     def _rows(self, part: Part, place: _Place, length: float, harmony: Harmony, broken: bool) -> list[Row]:
         rng = self._rng(part.name, place, place.index)
@@ -264,7 +282,7 @@ class Arranger:
             return False
         return self._rng("break", place, place.start).random() < _BREAK_SHARE
 
-    def _harmony(self, place: _Place, length: float, melody: np.ndarray | None) -> Harmony:
+    def _harmony(self, place: _Place, length: float, tune: Sequence[Row]) -> Harmony:
         inside = sorted(
             time - place.start for time in self._changes if place.start < time < place.start + length - 1e-6
         )
@@ -274,13 +292,23 @@ class Arranger:
             return self._chords[index] if index >= 0 else self.sheet.key.home
 
         def lowest(start: float, end: float) -> int | None:
-            if melody is None or not len(melody):
-                return None
-            from_start = melody["start"] - place.start
-            sounding = (from_start < end) & (from_start + melody["duration"] > start)
-            return int(melody["pitch"][sounding].min()) if sounding.any() else None
+            return min((row[2] for row in tune if row[0] < end and row[0] + row[1] > start), default=None)
 
         return Harmony(at, self.sheet.key, tuple(inside), lowest)
+
+
+def _tune(place: _Place, melody: np.ndarray | None) -> list[Row]:
+    """A melody's notes from a bar's start."""
+    if melody is None:
+        return []
+    starts = (melody["start"] - place.start).tolist()
+    durations, pitches, velocities = (melody[name].tolist() for name in ("duration", "pitch", "velocity"))
+    return list(zip(starts, durations, pitches, velocities, strict=True))
+
+
+def _is_under(note: Row, other: Row) -> bool:
+    """Whether a note sounds on the key of another or below it, while that does."""
+    return note[2] <= other[2] and note[0] < other[0] + other[1] - 1e-6 and other[0] < note[0] + note[1] - 1e-6
 
 
 def arrange(

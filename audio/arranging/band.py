@@ -48,6 +48,7 @@ class Part:
         gate: how much of its written length a note sounds.
         late_ms: how much later than the beat it plays.
         strum_ms: between the strings of a chord.
+        right_hand: (texture, weight) of what the player has under a melody that he plays too; () where that is alone.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Part:
     gate: float = 0.95
     late_ms: float = 0.0
     strum_ms: float = 0.0
+    right_hand: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from clavilux.audio.arranging.band import (
     section_kind,
 )
 from clavilux.audio.arranging.numerals import check_numeral
+from clavilux.audio.arranging.right_hand import TEXTURES
 from clavilux.audio.harmony import Key
 from clavilux.audio.lead_sheet import DYNAMICS
 from clavilux.audio.programs import PROGRAM_NAMES
@@ -31,7 +32,7 @@ _PROGRAMS = {name.lower(): number for number, name in enumerate(PROGRAM_NAMES)}
 _NOTE = re.compile(r"([A-G])([#b]?)(-?\d)")
 _PLAIN = ("style", "metre", "tempo", "form", "lead", "words", "swing", "minor", "keys", "composer", "dynamics", "trio")
 _NEEDED = ("style", "metre", "tempo", "form", "lead")
-_SETTINGS = ("kind", "plays", "level", "range", "root", "voicing", "voices", "gate", "late", "strum")
+_SETTINGS = ("kind", "plays", "level", "range", "root", "voicing", "voices", "gate", "late", "strum", "right hand")
 
 
 @dataclass
@@ -259,14 +260,32 @@ def _part(block: _Block) -> Part:
             values["root"] = _pitch(number, value)
         elif setting == "voicing":
             values["voicing"] = _choice(number, value, VOICINGS)
+        elif setting == "right hand":
+            values["right_hand"] = _right_hand(number, value)
         elif setting == "gate":
             values["gate"] = _number(number, value, 0.05, 1)
         else:
             values[f"{setting}_ms"] = _number(number, value.removesuffix(" ms"), -60, 60)
+    if "right_hand" in values and kind != "chords":
+        raise _Wrong(block.number, f"{name!r} plays no chords, so it has no right hand for a melody")
     values.setdefault("low", 28 if kind == "bass" else 50)
     values.setdefault("high", values["low"] + 24)
     values.setdefault("root", values["low"])
     return Part(name=name, kind=kind, **values)
+
+
+def _right_hand(number: int, text: str) -> tuple[tuple[str, float], ...]:
+    found: dict[str, float] = {}
+    for word in _list(text):
+        texture, _, weight = word.rpartition(" ")
+        if texture not in TEXTURES:
+            raise _Wrong(number, f"{word!r} should be one of {', '.join(TEXTURES)}, and its weight, like 'thirds 10'")
+        if texture in found:
+            raise _Wrong(number, f"{texture!r} is there twice; each should have one weight")
+        found[texture] = _number(number, weight, 0, 1000)
+    if not any(found.values()):
+        raise _Wrong(number, "every weight is 0; one texture should have more")
+    return tuple(found.items())
 
 
 def _choice(number: int, value: str, valid: tuple[str, ...]) -> str:

@@ -46,7 +46,7 @@ def lead_voices(
         voices: at most; no fewer than two.
         below: pitches stay under this one, where the range allows it.
     """
-    if below is not None and below - 1 >= low + 12:
+    if below is not None and below - low > (11 if kind == "hand" else 12):
         high = min(high, below - 1)
     candidates = _candidates(chord, low, high, kind, voices)
     middle = (low + high) / 2

@@ -46,6 +46,12 @@ def test_a_style_is_read_as_it_is_written():
     assert (bass.steps, bass.bars, bass.rows) == (16, 1, (("", "1---5---1---5---"),))
 
 
+def test_a_right_hand_has_textures_with_weights():
+    band = read_style(changed("grand piano\n", "grand piano\nright hand: single 53, octaves 12.5, thirds 0\n"))
+    assert band.parts[2].right_hand == (("single", 53), ("octaves", 12.5), ("thirds", 0))
+    assert read_style(TEXT).parts[2].right_hand == ()
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -60,6 +66,19 @@ def test_a_style_is_read_as_it_is_written():
         (
             changed("grand piano\n", "grand piano\nvoicing: hands\n"),
             "line 13: 'hands' should be one of triad, seventh, rootless, power, guitar, open, hand",
+        ),
+        (
+            changed("grand piano\n", "grand piano\nright hand: single 5, fifths 3\n"),
+            "line 13: 'fifths 3' should be one of single, accents, octaves, thirds, sixths, chords, and its weight",
+        ),
+        (changed("grand piano\n", "grand piano\nright hand: thirds\n"), "line 13: 'thirds' should be one of single"),
+        (changed("grand piano\n", "grand piano\nright hand: single x\n"), "line 13: 'x' should be a number from 0"),
+        (changed("grand piano\n", "grand piano\nright hand: single -1\n"), "line 13: '-1' should be a number from 0"),
+        (changed("grand piano\n", "grand piano\nright hand: single 1, single 2\n"), "line 13: 'single' is there twice"),
+        (changed("grand piano\n", "grand piano\nright hand: single 0\n"), "line 13: every weight is 0"),
+        (
+            changed("range: E1 G3", "range: E1 G3\nright hand: single 1"),
+            "line 8: 'bass' plays no chords, so it has no right hand",
         ),
         (changed("IV V7", "IV Q7"), "line 14: 'Q7' is no chord's numeral"),
         (changed("| IV V7 |", "| |"), "line 14: an empty bar"),
