@@ -196,7 +196,7 @@ class ScoreGrammar:
                 self._tokens, self._tops[self._program], self._bodies, self._sounding.pitches(self._position),
                 self._sounding.onsets, leads=part.leads, root=self._root, uneven=part.uneven and self._unit == 4,
                 begins=self._last in ("Program", "Position"), again=self._program in self._at_position,
-                height=self._heights[self._index],
+                height=self._heights[self._index], song=part.song,
                 texture=self._texture, voices=self._sounding.leaning(self._program) if self._last != "Pitch" else {},
             )]  # fmt: skip
         return together(*found)

@@ -22,15 +22,18 @@ import torch
 from clavilux.audio.codecs.remi import ScoreTokens
 from clavilux.audio.harmony import Chord, Key
 from clavilux.families.aria.register import height_leaning
-from clavilux.families.aria.voice_leading import HYMNS
+from clavilux.families.aria.voice_leading import HYMNS, kind_of_move
 
 WINDOW = 16  # notes
 USUAL = 3.5  # how often the commonest pitch of so many comes in tunes
 CROWDED = 0.4  # nats against a pitch for each time that it came more often
 AGAIN = 0.5  # nats against the highest note of a part, for each time that it came in a row; of a melody but for one
 ENSEMBLE_AGAIN = 0.15  # the same in an ensemble, whose parts repeat notes
-STEP = 0.1  # nats for each pitch within two semitones
-PART_STEP = 0.5  # the same, of a part that is no melody by itself
+# Nats for the nine kinds of moves (`kind_of_move`) of a melody: a tune's, and one of a song or a dance for piano, which
+# came in too many thirds.
+TUNE_MOVES = (0.0, 0.15, 0.2, 0.25, -0.1, -0.45, -0.05, -0.6, 0.0)
+SONG_MOVES = (-0.05, 0.25, 0.35, 0.05, -0.4, -0.05, -0.25, 0.4, 0.1)
+PART_STEP = 0.5  # nats for each pitch within two semitones, of a part that is no melody by itself
 ENSEMBLE_STEP = 0.3  # and of an ensemble's
 HARSH = 0.7  # nats against a pitch of such a part for each that sounds a semitone from it, in any octave
 HARSH_VOICES = 1.4  # the same of a hymn's voices
@@ -41,8 +44,7 @@ FARTHEST = 5  # semitones
 CLOSING = 1.5  # nats for the tonic of a melody where its part closes on it
 FOREIGN = 3.0  # nats against a first chord that is neither in C major nor in C minor; real pieces hardly have one
 ONWARD = 0.3  # nats for a step or a third of such a part that goes on in its direction, and against one that turns back
-BACK = 0.5  # nats against the pitch of a melody that is a step back; half as many again came as in tunes
-THIRD = 0.35  # nats for the thirds in a melody's direction
+BACK = 0.5  # nats against the pitch of a tune that is a step back; half as many again came
 SHORT = 0.2  # beats; a hymn that has lengths between sixteenths and triplets goes on in them
 EVEN = 1.0  # nats against halving a beat, in tunes that seldom do
 MIXED = 4.0  # nats against what makes a beat one of sixteenths and of triplets, which few print
@@ -72,6 +74,7 @@ def leaning(
     again: bool,
     texture: Texture = "",
     uneven: bool = False,
+    song: bool = False,
     voices: Mapping[int, float] | None = None,
     root: int | None = None,
     height: int | None = None,
@@ -89,6 +92,7 @@ def leaning(
         again: its last onset is at this position.
         texture: it is one of `ENSEMBLE` parts or more, or a hymn's.
         uneven: its beats are divided in 3 to 1 or 1 to 3.
+        song: its melody is that of a song, or of a dance for piano.
         voices: nats to add to pitches for the sake of its voices (`voice_leading`); none where it has no such, or where
             a length comes next.
         root: the pitch class on which it closes in this bar; None where it does not.
@@ -100,7 +104,7 @@ def leaning(
     elif not leads:
         pitches = part_leaning(tops[:-1] if again else tops, sounding, texture == "ensemble")
     elif begins:
-        pitches = pitch_leaning(tops)
+        pitches = pitch_leaning(tops, song)
         if height is not None:
             pitches = together(pitches, height_leaning(height, tops))
         if root is not None:
@@ -201,14 +205,18 @@ def mixed(onsets: Sequence[int]) -> list[int]:
     return [first + place for own, others in pairs if here & set(own) for place in others]
 
 
-def pitch_leaning(line: Sequence[int]) -> dict[int, float]:
+def pitch_leaning(line: Sequence[int], song: bool = False) -> dict[int, float]:
     """Nats to add to the logits of pitches, after the pitches of a melody: it says a note twice, seldom more often, and
-    goes on rather than a step back.
+    moves as others of its kind do; a tune goes on rather than a step back.
     """
+    if not line:
+        return {}
     moves = [b - a for a, b in pairwise(line[-WINDOW:]) if a != b]
-    thirds = [line[-1] + (size if moves[-1] > 0 else -size) for size in (3, 4)] if moves else []
-    back = {line[-2]: -BACK} if moves and 0 < abs(line[-1] - line[-2]) <= 2 else {}
-    return together(_of_pitches(line, STEP, AGAIN, spared=1), back, dict.fromkeys(thirds, THIRD))
+    upward = 0 if not moves else 1 if moves[-1] > 0 else -1
+    table = SONG_MOVES if song else TUNE_MOVES
+    moved = {pitch: table[kind_of_move(pitch - line[-1], upward)] for pitch in range(128)}
+    back = {line[-2]: -BACK} if moves and not song and 0 < abs(line[-1] - line[-2]) <= 2 else {}
+    return together(_of_pitches(line, 0.0, AGAIN, spared=1), moved, back)
 
 
 def part_leaning(tops: Sequence[int], sounding: Collection[int] = (), ensemble: bool = False) -> dict[int, float]:

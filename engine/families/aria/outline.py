@@ -161,7 +161,7 @@ def settled(parsed: ParsedPrompt, seed: int, options: dict[str, Any]) -> Settlem
     if options.get("style") is None and asked.sheet is None and whole:
         options["style"] = march_of(parsed, named, _metre(parsed, options)) or session_of(parsed, named)
     if options.get("style") in RIGHT_HANDS and options.get("density") is None and parsed.density is None:
-        options["density"] = "sparse"
+        options["density"] = RIGHT_HANDS[options["style"]]
     controls = _together(resolve(parsed, seed=seed, **options), parsed, named)
     plan = bands.plan_of(controls.style, parsed, controls, own)
     controls = replace(controls, unmet=controls.unmet + asked.played_as)

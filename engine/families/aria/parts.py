@@ -186,5 +186,5 @@ def lead_of(plan: bands.BandPlan, shift: int, dances: bool = False) -> tuple[lis
     high = min(part.high, max(highest + shift, part.low + span))  # a piccolo begins high
     low = max(part.low, min(lowest + shift, high - span))
     written = part.program if dances else _LEAD_SHEET_PROGRAM
-    part = replace(part, program=written, low=low, high=high, most_notes=1, leads=True)
+    part = replace(part, program=written, low=low, high=high, most_notes=1, leads=True, song=True)
     return [part], {written: plan.lead}

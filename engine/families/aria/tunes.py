@@ -85,8 +85,12 @@ SESSIONS = {
     "jig session": "jig", "folk session": "reel", "piano waltz": "waltz", "piano mazurka": "mazurka",
     "piano polonaise": "polonaise", "piano polka": "polka", "piano minuet": "minuet", "piano krakowiak": "krakowiak",
 }  # fmt: skip
-# Sessions of a piano alone, whose right hand is a melody of few notes: with more it breaks chords.
-RIGHT_HANDS = frozenset(session for session, kind in SESSIONS.items() if TUNES[kind].has_chords)
+# Sessions of a piano alone -> the density, of the kind's music for both hands, with which a composer writes as many
+# notes into the melody of the right one as print has; a waltz that is denser breaks chords.
+RIGHT_HANDS = {
+    "piano waltz": "medium", "piano mazurka": "dense", "piano polonaise": "dense", "piano minuet": "dense",
+    "piano polka": "sparse", "piano krakowiak": "sparse",
+}  # fmt: skip
 _METRES_OF = {
     "jig": ((6, 8), (12, 8)), "reel": ((4, 4), (2, 2), (2, 4)), "polka": ((2, 4),), "krakowiak": ((2, 4),),
 }  # fmt: skip
