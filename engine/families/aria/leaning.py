@@ -42,6 +42,7 @@ BARS_BACK = 16
 SEQUENCE = 0.8  # nats for what goes on with one of the two bars before, a few semitones higher or lower
 FARTHEST = 5  # semitones
 CLOSING = 1.5  # nats for the tonic of a melody where its part closes on it
+CHROMATIC = 0.3  # nats for what is in neither C major nor C minor, of which there was half of what there should be
 FOREIGN = 3.0  # nats against a first chord that is neither in C major nor in C minor; real pieces hardly have one
 ONWARD = 0.3  # nats for a step or a third of such a part that goes on in its direction, and against one that turns back
 BACK = 0.5  # nats against the pitch of a tune that is a step back; half as many again came
@@ -58,6 +59,8 @@ LIKELY = 0.99  # of the probability is where pitches, players and chords are dra
 Texture = Literal["", "ensemble", "hymn"]  # what parts are together
 _TEMPERATURES: dict[Texture, float] = {"": 1.0, "ensemble": TIMES, "hymn": HYMN_TIMES}
 _DOMINANT = 7
+_SCALES = Key(0, "major").scale, Key(0, "minor").scale
+_CHROMATIC = {pitch: CHROMATIC for pitch in range(128) if all(pitch % 12 not in scale for scale in _SCALES)}
 _HALF = 6  # twelfths of a beat
 _SIXTEENTHS, _TRIPLETS = (3, 9), (4, 8)  # twelfths of a beat that belong to one of the two alone
 
@@ -146,8 +149,15 @@ def together(*leanings: Mapping[int, float]) -> dict[int, float]:
 @lru_cache(maxsize=2)
 def foreign_chords(tokens: ScoreTokens) -> list[int]:
     """The tokens of chords that are neither in C major nor in C minor, the keys that a composer writes in."""
-    scales = [Key(0, mode).scale for mode in ("major", "minor")]
-    return [token for token in tokens.chords if not any(tokens.values[token].pitch_classes <= s for s in scales)]
+    return [token for token in tokens.chords if not any(tokens.values[token].pitch_classes <= s for s in _SCALES)]
+
+
+@lru_cache(maxsize=2)
+def chromatic_chords(tokens: ScoreTokens) -> list[int]:
+    """The tokens of chords with a pitch that is in neither."""
+    return [
+        token for token in tokens.chords if any(pitch in _CHROMATIC for pitch in tokens.values[token].pitch_classes)
+    ]
 
 
 def chord_leaning(
@@ -156,11 +166,12 @@ def chord_leaning(
     """Nats to add to the logits of chords, after the tokens of each bar so far and the chord that sounds, in C."""
     if texture == "hymn":
         return {token: HYMNS.of_chord(tokens.values[token], chord) for token in tokens.chords}
+    chromatic = dict.fromkeys(chromatic_chords(tokens), CHROMATIC)
     if not texture:
-        return {}
+        return chromatic
     heard = {token: HEARD for body in bodies[-BARS_BACK - 1 :] for token in body if token in tokens.chords}
     dominant = chord is not None and chord.root == _DOMINANT
-    return together(heard, dict.fromkeys(tonics(tokens), RESOLVED)) if dominant else heard
+    return together(chromatic, heard, dict.fromkeys(tonics(tokens), RESOLVED) if dominant else {})
 
 
 @lru_cache(maxsize=2)
@@ -216,7 +227,7 @@ def pitch_leaning(line: Sequence[int], song: bool = False) -> dict[int, float]:
     table = SONG_MOVES if song else TUNE_MOVES
     moved = {pitch: table[kind_of_move(pitch - line[-1], upward)] for pitch in range(128)}
     back = {line[-2]: -BACK} if moves and not song and 0 < abs(line[-1] - line[-2]) <= 2 else {}
-    return together(_of_pitches(line, 0.0, AGAIN, spared=1), moved, back)
+    return together(_of_pitches(line, 0.0, AGAIN, spared=1), moved, back, _CHROMATIC if song else {})
 
 
 def part_leaning(tops: Sequence[int], sounding: Collection[int] = (), ensemble: bool = False) -> dict[int, float]:
@@ -224,7 +235,7 @@ def part_leaning(tops: Sequence[int], sounding: Collection[int] = (), ensemble: 
     onsets, while others sound.
     """
     step, again = (ENSEMBLE_STEP, ENSEMBLE_AGAIN) if ensemble else (PART_STEP, AGAIN)
-    return together(_of_pitches(tops, step, again, spared=0), _onward(tops), _harsh(sounding, HARSH))
+    return together(_of_pitches(tops, step, again, spared=0), _onward(tops), _harsh(sounding, HARSH), _CHROMATIC)
 
 
 def _harsh(sounding: Collection[int], nats: float) -> dict[int, float]:
