@@ -19,12 +19,14 @@ from clavilux.families.aria.formats import RemiFormat, Task
 from clavilux.families.aria.grammar import ScoreGrammar
 from clavilux.families.aria.leaning import (
     chord_leaning,
+    chromatic_chords,
     foreign_chords,
     mixed,
     part_leaning,
     pitch_leaning,
     return_leaning,
     sequence_leaning,
+    together,
 )
 from clavilux.families.aria.motifs import MOVED
 from clavilux.families.aria.parts import cast_of, parts_of
@@ -40,19 +42,31 @@ FIDDLE = Part(40, 55, 93, 1, leads=True)
 
 def test_a_pitch_that_came_often_is_less_likely_and_steps_are_likelier():
     assert pitch_leaning([]) == {}
+    same, on, back, third_on, third_back, *_, far_on, far_back = leaning.TUNE_MOVES
     found = pitch_leaning([60] * 8 + [64, 67] * 4)
-    assert found[60] == pytest.approx(-leaning.CROWDED * (8 - leaning.USUAL))
-    assert found[64] == pytest.approx(-leaning.CROWDED * (4 - leaning.USUAL))
-    assert found[65] == found[66] == found[68] == found[69] == leaning.STEP
+    assert found[60] == pytest.approx(far_back - leaning.CROWDED * (8 - leaning.USUAL), abs=0.3)
+    assert found[64] == pytest.approx(third_back - leaning.CROWDED * (4 - leaning.USUAL))
+    assert found[65] == found[66] == back and found[68] == found[69] == on and found[80] == far_on
     # Each came once, which is not often.
     up = pitch_leaning(list(range(60, 76)))
-    step, third = leaning.STEP, leaning.THIRD
-    assert up == {73: step, 74: step - leaning.BACK, 76: step, 77: step, 78: third, 79: third}
+    assert up[76] == up[77] == on and up[78] == up[79] == third_on and up[73] == back
+    assert up[74] == back - leaning.BACK
     down = pitch_leaning([*range(76, 60, -3), 61, 61])  # a note said twice goes on as it came
-    assert down[57] == down[58] == third and down[59] == down[60] == down[63] == step
-    assert 60 not in pitch_leaning([60] * 8 + list(range(70, 86)))  # what is long ago does not count
+    assert down[57] == down[58] == third_on and down[59] == down[60] == on and down[63] == back
+    long_ago = pitch_leaning([60] * 8 + list(range(70, 86)))
+    assert long_ago[60] == long_ago[59]  # it does not count
     for run in (1, 2, 3):  # once again is nothing
-        assert pitch_leaning([*range(60, 74), *[76] * run]).get(76, 0.0) == -leaning.AGAIN * (run - 1)
+        run_of = pitch_leaning([*range(60, 74), *[76] * run])
+        assert run_of[76] == pytest.approx(same - leaning.AGAIN * (run - 1))
+
+
+def test_a_song_steps_and_may_go_back_or_leave_the_scale():
+    """It came in too many thirds, where tunes go on in them; what is in neither C major nor C minor is likelier."""
+    line = list(range(60, 76))
+    song, tune = pitch_leaning(line, song=True), pitch_leaning(line)
+    assert song[74] == leaning.SONG_MOVES[2] > tune[74] and song[77] > song[79]
+    assert {(pitch - 60) % 12 for pitch in range(88, 100) if song[pitch] > song[91]} == {1, 6}
+    assert song[90] == song[91] + leaning.CHROMATIC and tune[90] == tune[91]
 
 
 @pytest.mark.parametrize(
@@ -60,10 +74,11 @@ def test_a_pitch_that_came_often_is_less_likely_and_steps_are_likelier():
     [(False, leaning.PART_STEP, leaning.AGAIN), (True, leaning.ENSEMBLE_STEP, leaning.ENSEMBLE_AGAIN)],
 )
 def test_a_part_among_others_leans_from_what_it_repeats(ensemble, step, again):
-    assert part_leaning([], ensemble=ensemble) == {}
-    steps = dict.fromkeys((73, 74, 76, 77), step)
+    chromatic = part_leaning([], ensemble=ensemble)
+    assert set(chromatic) == {pitch for pitch in range(128) if pitch % 12 in (1, 6)}
+    assert set(chromatic.values()) == {leaning.CHROMATIC}
     twice = part_leaning([*range(60, 74), 75, 75], ensemble=ensemble)
-    assert twice == steps | {75: -2 * again}
+    assert twice == pytest.approx(together(chromatic, dict.fromkeys((73, 74, 76, 77), step), {75: -2 * again}))
     often = part_leaning([60, 64] * 7 + [64, 64], ensemble=ensemble)
     assert often[60] == pytest.approx(-leaning.CROWDED * (7 - leaning.USUAL))
     assert often[64] == pytest.approx(-leaning.CROWDED * (9 - leaning.USUAL) - 3 * again)
@@ -93,9 +108,13 @@ def test_an_ensembles_harmony_comes_back_and_resolves():
     assert found[chords["C:maj"]] == leaning.HEARD + leaning.RESOLVED
     assert found[chords["D:min"]] == found[chords["G:7"]] == leaning.HEARD
     assert found[chords["C:7"]] == found[chords["C:min"]] == leaning.RESOLVED and chords["F:maj"] not in found
+    secondary = chromatic_chords(tokens)
+    assert {"Chord_D:maj", "Chord_D:7", "Chord_A:maj"} <= {tokens.names[i] for i in secondary}
+    assert {found[i] for i in secondary} == {leaning.CHROMATIC}
     assert chord_leaning(tokens, bodies, tokens.values[chords["C:maj"]], "ensemble")[chords["C:maj"]] == leaning.HEARD
-    assert chord_leaning(tokens, [bodies[0], *[[]] * (leaning.BARS_BACK + 1)], None, "ensemble") == {}
-    assert chord_leaning(tokens, bodies, tokens.values[chords["G:7"]], "") == {}
+    plain = dict.fromkeys(secondary, leaning.CHROMATIC)
+    assert chord_leaning(tokens, [bodies[0], *[[]] * (leaning.BARS_BACK + 1)], None, "ensemble") == plain
+    assert chord_leaning(tokens, bodies, tokens.values[chords["G:7"]], "") == plain
 
 
 @pytest.mark.parametrize("heard", [True, False])
@@ -258,7 +277,7 @@ def test_a_piece_leans_from_a_first_chord_in_no_key(begins):
     while (allowed := grammar.allowed()).dtype == torch.int64:
         grammar.advance(allowed)
     logits = leaned(grammar)
-    lower = {tokens.names[i] for i in (logits <= -leaning.FOREIGN).nonzero()[:, 0].tolist()}
+    lower = {tokens.names[i] for i in (logits <= leaning.CHROMATIC - leaning.FOREIGN).nonzero()[:, 0].tolist()}
     assert lower == (names if begins else set())
 
 
@@ -290,8 +309,8 @@ def test_the_grammar_leans_where_notes_are_written():
         assert isinstance(grammar, LeaningGrammar)
         logits = leaned(grammar)
         changed = {tokens.names[i]: logits[i].item() for i in logits.nonzero()[:, 0].tolist()}
-        expected = {f"Pitch_{pitch}": nats for pitch, nats in leans(pitches).items()}
-        assert changed == pytest.approx(expected)
+        expected = {f"Pitch_{pitch}": nats for pitch, nats in leans(pitches).items() if nats}
+        assert changed == pytest.approx({name: nats for name, nats in expected.items() if name in tokens.ids})
 
 
 def test_of_a_chord_its_highest_note_counts():
@@ -302,7 +321,8 @@ def test_of_a_chord_its_highest_note_counts():
     for name in [*names, "Pitch_60", "Duration_1.0.12", "Pitch_72", "Duration_1.0.12", "Position_12", "Program_0"]:
         grammar.advance(torch.tensor([tokens.ids[name]]))
     logits = leaned(grammar)
-    assert {tokens.names[i] for i in logits.nonzero()[:, 0].tolist()} == {f"Pitch_{p}" for p in range(70, 75)}
+    changed = {i for i in logits.nonzero()[:, 0].tolist() if logits[i] != pytest.approx(leaning.CHROMATIC)}
+    assert {tokens.names[i] for i in changed} == {f"Pitch_{p}" for p in range(70, 75)}
 
 
 @pytest.mark.parametrize("metre", [(6, 8), (9, 8), (2, 4), (2, 2), (3, 4)])

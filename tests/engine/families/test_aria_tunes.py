@@ -12,7 +12,7 @@ from clavilux.families.aria.outline import settled
 from clavilux.families.aria.parts import cast_of
 from clavilux.families.aria.phrases import Phrases
 from clavilux.families.aria.prompt import parse_prompt
-from clavilux.families.aria.tunes import SESSIONS, TUNES, kind_of, tune_of, tune_sheet
+from clavilux.families.aria.tunes import RIGHT_HANDS, SESSIONS, TUNES, kind_of, tune_of, tune_sheet
 from clavilux.families.aria.usual_forms import UsualForm
 from tests.helpers.drawn_songs import begin, finished
 
@@ -167,9 +167,10 @@ def test_a_dance_of_the_piano_has_two_hands(aria, prompt, session, who):
     assert last["pitch"] % 12 == song.score.key.tonic and np.isclose(last["start"] + last["duration"], end)
 
 
-def test_few_notes_are_asked_of_a_right_hand_unless_the_words_say_otherwise():
-    assert settle("waltz")[0].density == "sparse" and settle("busy waltz")[0].density == "dense"
-    assert settle("waltz", density="medium")[0].density == "medium"
+def test_a_right_hand_has_the_density_of_its_dance_unless_the_words_say_otherwise():
+    assert (settle("waltz")[0].density, settle("polka")[0].density) == ("medium", "sparse")
+    assert settle("busy waltz")[0].density == "dense" and settle("waltz", density="sparse")[0].density == "sparse"
+    assert set(RIGHT_HANDS) == {session for session, kind in SESSIONS.items() if TUNES[kind].has_chords}
 
 
 @pytest.mark.usefixtures("silent")
