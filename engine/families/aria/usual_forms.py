@@ -272,9 +272,16 @@ _OF_STYLES: dict[str, UsualForm] = {
     ),
     "chorale": UsualForm("AABC", part=4, breaths=(0.75, 0.75)),
     "ragtime": UsualForm("AABBA", more="CCDD", dances=True, ends_at=1 / 2, upbeat_after=0.9),
-    "baroque": replace(_NEW_PARTS, others=((0.3, "AABB"),), phrases=counted("baroque")),
+    "baroque": replace(
+        _NEW_PARTS, ends=((0.4, 1 / 2), (0.4, 3 / 4)), others=((0.3, "AABB"),), phrases=counted("baroque")
+    ),
     "renaissance": replace(_NEW_PARTS, others=((0.3, "AABB"), (0.2, "ABAC")), phrases=counted("renaissance")),
-    "art song": replace(_NEW_PARTS, others=((0.2, "AABC"), (0.2, "ABAC"), (0.2, "ABCA")), phrases=counted("art song")),
+    "art song": replace(
+        _NEW_PARTS,
+        ends=((0.4, 1 / 3), (0.5, 1 / 2)),
+        others=((0.2, "AABC"), (0.2, "ABAC"), (0.2, "ABCA")),
+        phrases=counted("art song"),
+    ),
     SONG: UsualForm(
         "AABA",
         others=((1, "ABAC"), (1, "AABC"), (1, "ABCD")),
@@ -286,6 +293,7 @@ _OF_STYLES: dict[str, UsualForm] = {
         _THREE,
         others=((5, "ABCD"), (0.5, "AABC")),
         decides=False,
+        ends=((0.2, 1 / 3), (0.4, 1 / 2)),
         cadences=0.75,
         closes=_OTHERS_CLOSE,
         phrases=counted("classical", "orchestral"),
@@ -294,12 +302,19 @@ _OF_STYLES: dict[str, UsualForm] = {
         _THREE,
         others=((2, "ABCD"), (1, "AABC"), (0.5, "ABAC")),
         decides=False,
+        ends=((0.3, 1 / 3), (0.3, 1 / 2)),
         cadences=0.75,
         closes=_OTHERS_CLOSE,
         phrases=counted("romantic"),
     ),
     "quartet": replace(
-        _THREE, others=((9, "ABCD"),), decides=False, cadences=0.75, closes=_OTHERS_CLOSE, phrases=counted("quartet")
+        _THREE,
+        others=((9, "ABCD"),),
+        decides=False,
+        ends=((0.15, 1 / 3), (0.15, 1 / 2)),
+        cadences=0.75,
+        closes=_OTHERS_CLOSE,
+        phrases=counted("quartet"),
     ),
 }
 
