@@ -28,7 +28,7 @@ from clavilux.breeding.score_picture import score_picture
 from clavilux.checks import short
 from clavilux.errors import CheckpointError
 from clavilux.families.aria.continuation import read_continuation, score_to_encode, written
-from clavilux.families.aria.controls import DENSITIES, Controls, resolve
+from clavilux.families.aria.controls import DENSITIES, Controls, resolve, with_density
 from clavilux.families.aria.family import Aria, ScoreGeneration
 from clavilux.families.aria.form import Bar, sections_of
 from clavilux.families.aria.formats import RemiFormat
@@ -100,7 +100,8 @@ class AriaBreeder:
     def random(self, seed: int, words: str) -> Genes:
         """As `Breeder.random`: what `clavilux render` would write of the words, 8 bars where they say no number."""
         parsed = check_understood(words)
-        controls = resolve(parsed, seed=seed)
+        settled = resolve(parsed, seed=seed)
+        controls = with_density(settled, parsed, settled.style, seed)
         bars = USUAL_BARS if parsed.bars is None else parsed.bars
         if bars > MOST_BARS:
             raise ValueError(f"{bars} bars are asked for; a score that is bred may have {MOST_BARS}")
