@@ -277,7 +277,7 @@ class ScoreGrammar:
             high = min(high, low + BASS_SPAN)
         voices = self._hands.get(self._program)
         if voices is not None and bass is None:
-            high = min(high, max(low + self._room, voices.highest(high)))
+            high = min(high, max(low + self._room, voices.highest(high, 0 if self._ends_here() else self._room)))
             low = min(high, voices.lowest(low))
         if self._ending is not None and self._ends_here():
             tops = self._tops[self._program][: -1 if self._program in self._at_position else None]

@@ -142,11 +142,12 @@ class Voices:
             return math.inf
         return sorted(self._ends.values())[-fewest] if len(self._ends) >= fewest else self._at
 
-    def highest(self, high: int) -> int:
-        """The highest pitch up to `high` of the next note: the voices that are missing above it have room. Chords grow
-        from below; without this a composer that has begun too high piles up seconds to fill them.
+    def highest(self, high: int, room: int = 0) -> int:
+        """The highest pitch up to `high` of the next note: the voices that are missing above it have room, and `room`
+        more semitones. Chords grow from below; without this a composer that has begun too high piles up seconds to fill
+        them.
         """
         left = self.voicing.left
         if left is not None and self._begins_bar and self._up >= UP:
             return min(high, left)
-        return high - SPACING * max(0, self.missing - 1)
+        return high - (SPACING * (self.missing - 1) + room if self.missing > 1 else 0)

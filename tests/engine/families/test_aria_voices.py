@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from clavilux.audio.harmony import Key
 from clavilux.families.aria.ending import Ending
-from clavilux.families.aria.voices import ACCOMPANIST, DOWN, HYMN, KEYBOARD, SPACING, UP, Voices, Voicing
+from clavilux.families.aria.form import plan_bars
+from clavilux.families.aria.voices import ACCOMPANIST, DOWN, HYMN, KEYBOARD, SPACING, UP, Part, Voices, Voicing
 from tests.helpers.drawn_songs import begin, finished
+from tests.helpers.walked_scores import walk
 
 pytestmark = pytest.mark.usefixtures("silent")
 
@@ -46,9 +49,18 @@ def test_a_choir_has_four_voices(aria, seed):
 def test_hands_may_rest_and_go_anywhere():
     voices = Voices(KEYBOARD)
     assert voices.missing == 2 and voices.until == np.inf
-    assert voices.highest(96) == 96 - SPACING
+    assert voices.highest(96) == 96 - SPACING and voices.highest(96, 11) == 96 - SPACING - 11
     voices.move(1.0, begins_bar=False)
-    assert voices.missing == 0 and voices.highest(96) == 96
+    assert voices.missing == 0 and voices.highest(96) == voices.highest(96, 11) == 96
+
+
+@pytest.mark.parametrize("seed", range(130, 135))
+def test_two_hands_find_notes_of_the_last_chord_before_the_piece_ends(seed):
+    """Above a G that was the first of two notes in the last bar there was no other note of C (133)."""
+    bars = plan_bars(1, (2, 2), key=Key(0, "major"), ends_at=0.5)
+    score = walk(seed, bars, [Part(0, 60, 95, 6, voicing=KEYBOARD)])
+    assert score.notes["start"].max() == 2
+    assert set(score.notes["pitch"] % 12) <= {0, 4, 7}
 
 
 @pytest.mark.parametrize(
