@@ -109,13 +109,15 @@ class Arranger:
             self._hands = {part.name: Hands() for part in self.parts}
         length = self.sheet.bars[index].quarters
         tune = _tune(place, melody)
+        harmony = self._harmony(place, length, tune)
         broken = self._breaks(place)
         found = []
         for part in self.parts:
             if place.instruments is not None and part.name not in place.instruments:
                 continue
-            right = self._right_hand(part, place, length, melody)
-            rows = self._rows(part, place, length, self._harmony(place, length, [*tune, *right]), broken)
+            right = self._right_hand(part, place, harmony, melody)
+            above = self._harmony(place, length, [*tune, *right]) if right else harmony
+            rows = self._rows(part, place, length, above, broken)
             right = [note for note in right if not any(_is_under(note, row) for row in rows)]
             scale = LEVEL_OF[place.dynamic]
             played = [(*row[:3], as_velocity(row[3] * scale)) for row in rows] + right  # as loud as the melody is
@@ -159,7 +161,7 @@ class Arranger:
 
     # One part in one bar
 
-    def _right_hand(self, part: Part, place: _Place, length: float, melody: np.ndarray | None) -> list[Row]:
+    def _right_hand(self, part: Part, place: _Place, harmony: Harmony, melody: np.ndarray | None) -> list[Row]:
         """What the player of a part strikes with the melody, where he plays that too: one voice, on his instrument."""
         if not part.right_hand or melody is None or self._melodists > 1:
             return []
@@ -168,8 +170,7 @@ class Arranger:
             return []
         own = habits(dict(part.right_hand), random.Random(f"{self.seed}:{part.name}:right hand"))
         manner = manners(own, place.index + 1, self._rng(f"{part.name}:right hand", place))[-1]
-        beat, harmony = 4 / place.metre[1], self._harmony(place, length, tune)
-        return companions(tune, manner, harmony, beat=beat, tempo=self.sheet.tempo, is_last=place.is_last)
+        return companions(tune, manner, harmony, beat=4 / place.metre[1], tempo=self.sheet.tempo, is_last=place.is_last)
 
     def _rows(self, part: Part, place: _Place, length: float, harmony: Harmony, broken: bool) -> list[Row]:
         rng = self._rng(part.name, place, place.index)
