@@ -1,6 +1,6 @@
-"""Music written exactly in running text: "in G minor", "120 bpm", "3/4", "chords Am F C G".
+"""Music written exactly in running text: "in G minor", "D dorian", "120 bpm", "3/4", "chords Am F C G".
 
-Knows the spellings of keys, tempi, metres and chord progressions. Does not know words ("slow", "waltz"):
+Knows the spellings of keys, modes, tempi, metres and chord progressions. Does not know words ("slow", "waltz"):
 `phrases`. Every repetition is bounded, so reading stays linear in the length of the text.
 """
 
@@ -24,7 +24,9 @@ LONGEST_S = 3600.0
 
 @dataclass(frozen=True)
 class Span:
-    """Text from `start` to `end` and what it claims: nothing where it cannot be played, and then the reason."""
+    """Text from `start` to `end` and what it claims; nothing where it cannot be played. `reason` says why that is so,
+    or what is played in its place.
+    """
 
     start: int
     end: int
@@ -90,6 +92,12 @@ _KEY_SOLFEGE = re.compile(
 )
 _KEY_SHORT = re.compile(r"(?<![\w#♭♯'’/|-])(?<!I )([A-G][#b♯♭]?)m(?![\w/|'’])")
 _KEY_TONIC = re.compile(rf"(?i:\b(?:in|key of|key))\s?:?\s?(?:the key of )?([A-Gb-g]){_ACCIDENTAL}(?![\w#♯♭'’])")
+_MODE = re.compile(
+    rf"(?:(?<![\w#♭♯'’])([a-g]){_ACCIDENTAL}[ -]{{1,2}})?\b(ionian|ionisch|dorian|dorisch|phrygian|phrygisch|lydian|"
+    r"lydisch|mixolydian|mixolydisch|aeolian|äolisch|locrian|lokrisch)(?:e[mnrs]?)?(?: mode)?\b",
+    re.IGNORECASE,
+)
+_MINOR_MODES = ("dor", "phr", "aeo", "äol", "loc", "lok")  # by their thirds
 
 _GERMAN = {
     "c": 0, "cis": 1, "des": 1, "d": 2, "dis": 3, "es": 3, "e": 4, "f": 5, "fis": 6, "ges": 6, "g": 7,
@@ -102,7 +110,7 @@ def exact_spans(text: str) -> list[Span]:
     """Everything that is written exactly in `text`, in order, without overlaps."""
     found: list[Span] = []
     taken = bytearray(len(text))
-    for reader in (_forms, _chords, _tempi, _lengths, _metres, _keys):
+    for reader in (_forms, _chords, _tempi, _lengths, _metres, _modes, _keys):
         for span in reader(text):
             if not any(taken[span.start : span.end]):
                 taken[span.start : span.end] = b"\1" * (span.end - span.start)
@@ -206,6 +214,19 @@ def _keys(text: str) -> Iterator[Span]:
     for match in _KEY_TONIC.finditer(text):  # a tonic alone leaves the mode to other words: "sad ... in G" is G minor
         tonic = Key.parse(f"{match[1].upper()}{_accidental(match[2], match[3])}").tonic
         yield Span(match.start(), match.end(), (("key", tonic, EXACT),))
+
+
+def _modes(text: str) -> Iterator[Span]:
+    for match in _MODE.finditer(text):
+        letter, word, sign, name = match.groups()
+        mode = "minor" if name.lower().startswith(_MINOR_MODES) else "major"
+        reason = "" if name.lower().startswith("ion") else f"nearest is {mode}"
+        if letter is None or (not (word or sign) and (letter == "a" or (letter == "A" and match.start() == 0))):
+            start = match.start(4)  # "a dorian song" names no tonic
+            yield Span(start, match.end(), (("mode", mode, EXACT),), reason)
+        else:
+            key = Key.parse(f"{letter.upper()}{_accidental(word, sign)} {mode}")
+            yield Span(match.start(), match.end(), (("key", key, EXACT),), reason)
 
 
 def _accidental(word: str | None, sign: str | None) -> str:

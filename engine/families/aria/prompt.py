@@ -171,7 +171,7 @@ def _read(text: str) -> list[Event]:
         written = " ".join(text[span.start : span.end].split())
         if span.claims:
             events.append(Event("claims", written, span.claims))
-        else:
+        if span.reason:
             events.append(Event("unmet", f"{written[:60]} ({span.reason})"))
         end = span.end
     return events + _read_words(text[end:])

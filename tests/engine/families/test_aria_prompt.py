@@ -254,6 +254,26 @@ def test_what_cannot_be_done_is_said_with_the_reason_and_not_taken(prompt, word)
     assert got.definite
 
 
+@pytest.mark.parametrize(
+    ("prompt", "key", "said"),
+    [("reel in E dorian", "E minor", "E dorian (nearest is minor)"),
+     ("a mixolydian jig in D", "D major", "mixolydian (nearest is major)"),
+     ("A Mixolydian jig in D", "D major", "Mixolydian (nearest is major)"),
+     ("jazz trio, F# Dorian", "F# minor", "F# Dorian (nearest is minor)"),
+     ("film music, B flat lydian mode", "Bb major", "B flat lydian mode (nearest is major)"),
+     ("walzer in d-dorisch", "D minor", "d-dorisch (nearest is minor)"),
+     ("slow air in C ionian", "C major", None)],
+)  # fmt: skip
+def test_of_a_church_mode_the_third_is_played_and_the_rest_is_said_not_to_be(prompt, key, said):
+    got = parse_prompt(prompt)
+    assert str(got.key) == key and got.unmet == ((said,) if said else ()) and not got.unknown
+
+
+def test_a_church_mode_without_a_tonic_is_a_mode():
+    assert parse_prompt("a phrygian song").mode == "minor" and parse_prompt("a phrygian song").key is None
+    assert parse_prompt("a song for Doriana").mode is None
+
+
 def test_a_prompt_that_is_no_string_is_an_error():
     with pytest.raises(TypeError, match="the prompt must be a string, not NoneType"):
         parse_prompt(None)
