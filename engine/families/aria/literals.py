@@ -92,12 +92,15 @@ _KEY_SOLFEGE = re.compile(
 )
 _KEY_SHORT = re.compile(r"(?<![\w#♭♯'’/|-])(?<!I )([A-G][#b♯♭]?)m(?![\w/|'’])")
 _KEY_TONIC = re.compile(rf"(?i:\b(?:in|key of|key))\s?:?\s?(?:the key of )?([A-Gb-g]){_ACCIDENTAL}(?![\w#♯♭'’])")
+_CHURCH_MODES = {  # by their thirds
+    "ionian": "major", "ionisch": "major", "lydian": "major", "lydisch": "major", "mixolydian": "major",
+    "mixolydisch": "major", "dorian": "minor", "dorisch": "minor", "phrygian": "minor", "phrygisch": "minor",
+    "aeolian": "minor", "äolisch": "minor", "locrian": "minor", "lokrisch": "minor",
+}  # fmt: skip
 _MODE = re.compile(
-    rf"(?:(?<![\w#♭♯'’])([a-g]){_ACCIDENTAL}[ -]{{1,2}})?\b(ionian|ionisch|dorian|dorisch|phrygian|phrygisch|lydian|"
-    r"lydisch|mixolydian|mixolydisch|aeolian|äolisch|locrian|lokrisch)(?:e[mnrs]?)?(?: mode)?\b",
+    rf"(?:(?<![\w#♭♯'’])([a-g]){_ACCIDENTAL}[ -]{{1,2}})?\b({'|'.join(_CHURCH_MODES)})(?:e[mnrs]?)?(?: mode)?\b",
     re.IGNORECASE,
 )
-_MINOR_MODES = ("dor", "phr", "aeo", "äol", "loc", "lok")  # by their thirds
 
 _GERMAN = {
     "c": 0, "cis": 1, "des": 1, "d": 2, "dis": 3, "es": 3, "e": 4, "f": 5, "fis": 6, "ges": 6, "g": 7,
@@ -219,14 +222,13 @@ def _keys(text: str) -> Iterator[Span]:
 def _modes(text: str) -> Iterator[Span]:
     for match in _MODE.finditer(text):
         letter, word, sign, name = match.groups()
-        mode = "minor" if name.lower().startswith(_MINOR_MODES) else "major"
+        mode = _CHURCH_MODES[name.lower()]
         reason = "" if name.lower().startswith("ion") else f"nearest is {mode}"
-        if letter is None or (not (word or sign) and (letter == "a" or (letter == "A" and match.start() == 0))):
-            start = match.start(4)  # "a dorian song" names no tonic
-            yield Span(start, match.end(), (("mode", mode, EXACT),), reason)
+        article = letter == "a" or (letter == "A" and match.start() == 0)
+        if letter is None or (article and not (word or sign)):  # "a dorian song" names no tonic
+            yield Span(match.start(4), match.end(), (("mode", mode, EXACT),), reason)
         else:
-            key = Key.parse(f"{letter.upper()}{_accidental(word, sign)} {mode}")
-            yield Span(match.start(), match.end(), (("key", key, EXACT),), reason)
+            yield _key_span(match, Key.parse(f"{letter.upper()}{_accidental(word, sign)} {mode}"), reason)
 
 
 def _accidental(word: str | None, sign: str | None) -> str:
@@ -235,5 +237,5 @@ def _accidental(word: str | None, sign: str | None) -> str:
     return {"♯": "#", "♭": "b", "B": "b"}.get(sign or "", sign or "")
 
 
-def _key_span(match: re.Match[str], key: Key) -> Span:
-    return Span(match.start(), match.end(), (("key", key, EXACT),))
+def _key_span(match: re.Match[str], key: Key, reason: str = "") -> Span:
+    return Span(match.start(), match.end(), (("key", key, EXACT),), reason)
