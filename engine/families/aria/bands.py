@@ -260,7 +260,8 @@ def melody_bars(sheet: LeadSheet, asked: FormOptions, plan: BandPlan, seed: int)
     follow from each other as in songs. Where the sheet was not asked for, the melody rests in an intro.
     """
     silent = () if asked.sheet is not None else plan.silent
-    own = usual_form(None, SONG, seed=seed)
+    metres = {bar.metre for bar in sheet.bars}
+    own = usual_form(None, SONG, seed=seed, metre=metres.pop() if len(metres) == 1 else None)
     bars = ended(plan_sheet(sheet, silent, own=own, seed=seed), 0.0)
     return [
         replace(bar, chords=bar.chords and tuple((at, replace(c, bass=None)) for at, c in bar.chords)) for bar in bars

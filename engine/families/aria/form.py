@@ -18,18 +18,21 @@ from clavilux.audio.score import Events, bar_quarters
 from clavilux.audio.sections import PHRASE
 from clavilux.families.aria.cadences import Close, Placed, cadence
 from clavilux.families.aria.form_names import FormPart
+from clavilux.families.aria.phrases import Shape
 from clavilux.families.aria.styles import Metre
 
 
 @dataclass(frozen=True)
 class Motif:
     """What a bar takes up of the bar `like`, a part and a number in it: its rhythm, and its notes and chords as many
-    `steps` of the scale of `key` higher, where nothing else is asked for; None leaves them free.
+    `steps` of the scale of `key` higher, where nothing else is asked for; None leaves them free. Where it has quarters
+    `anew`, from 0, it is that bar but for those, whose rhythm is its own.
     """
 
     like: tuple[str, int]
     key: Key
     steps: int | None = None
+    anew: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Bar:
         like: the part and the number of the bar in it that it is again; its own, where it is none again.
         motif: what it takes up of another bar, where it is none again.
         takes_up: the index of the earlier bar whose rhythm it has, as `motif` says.
-        height: the mean pitch of its melody, in real pieces, in any octave; None for any.
+        shape: its melody in a real piece, in any octave; None for any.
         varied: its part was to return with other notes.
         players: names of those who are heard in it; None is everybody.
         dynamic: "ppp" to "fff"; None leaves it to who plays.
@@ -72,7 +75,7 @@ class Bar:
     like: tuple[str, int] = ("", 0)
     motif: Motif | None = None
     takes_up: int | None = None
-    height: int | None = None
+    shape: Shape | None = None
     varied: bool = False
     players: tuple[str, ...] | None = None
     dynamic: str | None = None
@@ -130,11 +133,11 @@ class OwnForm(Protocol):
     def like(self, name: str, bars: int, seed: int) -> Sequence[tuple[str, int]]:
         """Of each bar of a part (part, number in it) of the bar that it is."""
 
-    def motifs(self, name: str, bars: int, seed: int) -> Mapping[int, tuple[int, int | None]]:
-        """Of bars of a part that take up another one of it: number -> (the other's, steps as in `Motif`)."""
+    def motifs(self, name: str, bars: int, key: Key, seed: int) -> Mapping[int, Motif]:
+        """What bars of a part take up of other bars, by their numbers."""
 
-    def heights(self, name: str, bars: int, seed: int) -> Mapping[int, int]:
-        """The mean pitch of the melody in bars of a part, by their numbers."""
+    def shapes(self, name: str, bars: int, seed: int) -> Mapping[int, Shape]:
+        """The melody in bars of a part, by their numbers."""
 
     def breathes(self, name: str, number: int, seed: int) -> bool:
         """Whether the melody rests in the second half of a bar of a part."""
@@ -175,8 +178,8 @@ def plan_form(
     for place, part in enumerate(parts):
         assert part.bars is not None, "`Form.sections` says how many"
         again = own.like(part.name, part.bars, seed) if own else [(part.name, n) for n in range(part.bars)]
-        motifs = motifs_of(part.name, part.bars, key, own, seed)
-        heights = own.heights(part.name, part.bars, seed) if own else {}
+        motifs = own.motifs(part.name, part.bars, key, seed) if own else {}
+        shapes = own.shapes(part.name, part.bars, seed) if own else {}
         returns = part.name in (earlier.name for earlier in parts[:place])
         new = own.new_bars(place, part.bars, seed) if own and returns else 0
         for number in range(part.bars):
@@ -190,19 +193,13 @@ def plan_form(
             bars.append(
                 Bar(
                     metre, names[len(bars)], asked, name=part.name, number=number, like=again[number],
-                    motif=motifs.get(number), height=heights.get(number),
+                    motif=motifs.get(number), shape=shapes.get(number),
                     varied=part.varied or number >= part.bars - new,
                     breath=own is not None and own.breathes(part.name, number, seed),
                     closes=chords is None and number + 1 == part.bars and asked == ((0.0, key.home),),
                 )
             )  # fmt: skip
     return linked(bars if ends_at is None else ended(bars, ends_at, upbeat_after))
-
-
-def motifs_of(name: str, bars: int, key: Key, own: OwnForm | None, seed: int) -> dict[int, Motif]:
-    """What bars of a part take up of others of it, by their numbers."""
-    found = own.motifs(name, bars, seed) if own else {}
-    return {number: Motif((name, other), key, steps) for number, (other, steps) in found.items()}
 
 
 def plan_sheet(
@@ -224,8 +221,8 @@ def plan_sheet(
     for section in sheet.sections:
         num_bars = len(section.bars)
         again = own.like(section.name, num_bars, seed) if own else [(section.name, n) for n in range(num_bars)]
-        motifs = motifs_of(section.name, num_bars, sheet.key, own, seed)
-        heights = own.heights(section.name, num_bars, seed) if own else {}
+        motifs = own.motifs(section.name, num_bars, sheet.key, seed) if own else {}
+        shapes = own.shapes(section.name, num_bars, seed) if own else {}
         for number, (metre, chords) in enumerate(_chords_of(section, sounding)):
             last = len(bars) + 1 == len(sheet.bars)
             asked = ((0.0, sheet.key.home),) if chords is None and last else chords
@@ -234,7 +231,7 @@ def plan_sheet(
             bars.append(
                 Bar(
                     metre, names[len(bars)], asked, name=section.name, number=number,
-                    like=again[number], motif=motifs.get(number), height=heights.get(number),
+                    like=again[number], motif=motifs.get(number), shape=shapes.get(number),
                     breath=own is not None and own.breathes(section.name, number, seed),
                     varied=section.varied, players=players, dynamic=section.dynamic,
                 )
@@ -365,7 +362,7 @@ def moved(bars: Sequence[Bar], semitones: int) -> list[Bar]:
             bar,
             chords=bar.chords and tuple((at, chord.transposed(semitones)) for at, chord in bar.chords),
             motif=bar.motif and replace(bar.motif, key=bar.motif.key.transposed(semitones)),
-            height=None if bar.height is None else bar.height + semitones,
+            shape=bar.shape and bar.shape._replace(height=bar.shape.height + semitones),
         )
         for bar in bars
     ]

@@ -20,8 +20,8 @@ from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.ending import Ending
 from clavilux.families.aria.form import Bar, quarters_of_line, quarters_to_end
 from clavilux.families.aria.leaning import FOREIGN, chord_leaning, foreign_chords, lean, leaning, together
-from clavilux.families.aria.motifs import MOVED, Rhythm, chords_of
-from clavilux.families.aria.register import heights_in
+from clavilux.families.aria.motifs import Near, Rhythm, chords_of
+from clavilux.families.aria.shapes import Pattern, heights_in
 from clavilux.families.aria.sounding import Sounding
 from clavilux.families.aria.voices import Part, Voices, texture_of
 from clavilux.marking import MOST_CHOICES, TICKS, Place
@@ -112,7 +112,9 @@ class ScoreGrammar:
         self._entering = {p for p, part in self._parts.items() if part.enters(at, self._silent[p], count)}
         if bar.section == "last":
             self._entering = set(self._parts)  # nobody is missing where the piece ends
-        self._rhythm = self._taken_up(bar)
+        self._near = Near.of(tokens, self._bodies, bar)
+        self._pattern = Pattern.of(tokens, bar) if all(part.leads for part in self._parts.values()) else None
+        self._rhythm = self._taken_up(bar) if self._near is None else None
 
     def _plan_chords_and_end(self, bar: Bar) -> None:
         """When the bar's chords come, where notes may begin, and from where on they are held."""
@@ -185,26 +187,24 @@ class ScoreGrammar:
 
     def _leaning(self) -> dict[int, float]:
         """Nats to add to the logits of tokens."""
-        goal = self._rhythm.goal(self._chord) if self._rhythm is not None else None
-        found = [] if goal is None else [{goal: MOVED}]
+        found = [] if self._rhythm is None else [self._rhythm.leaning(self._chord)]
+        found += [] if self._near is None else [self._near.leaning(self._bodies[-1])]
+        if self._pattern is not None:
+            found.append(self._pattern.leaning(self._position, self._last, bool(self._at_position)))
         if self._free and self._mask[self._chord_ids].any():
             found.append(chord_leaning(self._tokens, self._bodies, self._chord, self._texture))
         if self._last == "Position_0" and self._begins and self._index == 0:
             found.append(dict.fromkeys(foreign_chords(self._tokens), -FOREIGN))
+        bar, chord = self._bars[self._index], self._chord
         if (part := self._parts.get(self._program)) is not None:
             found += [leaning(
                 self._tokens, self._tops[self._program], self._bodies, self._sounding.pitches(self._position),
-                self._sounding.onsets, leads=part.leads, root=self._root, uneven=part.uneven and self._unit == 4,
+                self._sounding.onsets, leads=part.leads, root=chord.root if bar.closes and chord is not None else None,
                 begins=self._last in ("Program", "Position"), again=self._program in self._at_position,
                 height=self._heights[self._index], song=part.song,
                 texture=self._texture, voices=self._sounding.leaning(self._program) if self._last != "Pitch" else {},
             )]  # fmt: skip
         return together(*found)
-
-    @property
-    def _root(self) -> int | None:
-        """The pitch class on which a part closes in this bar; None where none does."""
-        return self._chord.root if self._chord is not None and self._bars[self._index].closes else None
 
     def place(self) -> Place | None:
         """Where a pitch would stand that came next: the onset, who plays it, and how many it has there already."""

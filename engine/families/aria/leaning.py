@@ -21,7 +21,7 @@ import torch
 
 from clavilux.audio.codecs.remi import ScoreTokens
 from clavilux.audio.harmony import Chord, Key
-from clavilux.families.aria.register import height_leaning
+from clavilux.families.aria.shapes import height_leaning
 from clavilux.families.aria.voice_leading import HYMNS, kind_of_move
 
 WINDOW = 16  # notes
@@ -47,7 +47,6 @@ FOREIGN = 3.0  # nats against a first chord that is neither in C major nor in C 
 ONWARD = 0.3  # nats for a step or a third of such a part that goes on in its direction, and against one that turns back
 BACK = 0.5  # nats against the pitch of a tune that is a step back; half as many again came
 SHORT = 0.2  # beats; a hymn that has lengths between sixteenths and triplets goes on in them
-EVEN = 1.0  # nats against halving a beat, in tunes that seldom do
 MIXED = 4.0  # nats against what makes a beat one of sixteenths and of triplets, which few print
 HEARD = 0.7  # nats for a chord of three parts and more that the last bars had: their harmony wanders
 RESOLVED = 0.7  # nats for the tonic after a dominant in theirs
@@ -61,7 +60,6 @@ _TEMPERATURES: dict[Texture, float] = {"": 1.0, "ensemble": TIMES, "hymn": HYMN_
 _DOMINANT = 7
 _SCALES = Key(0, "major").scale, Key(0, "minor").scale
 _CHROMATIC = {pitch: CHROMATIC for pitch in range(128) if all(pitch % 12 not in scale for scale in _SCALES)}
-_HALF = 6  # twelfths of a beat
 _SIXTEENTHS, _TRIPLETS = (3, 9), (4, 8)  # twelfths of a beat that belong to one of the two alone
 
 
@@ -76,7 +74,6 @@ def leaning(
     begins: bool,
     again: bool,
     texture: Texture = "",
-    uneven: bool = False,
     song: bool = False,
     voices: Mapping[int, float] | None = None,
     root: int | None = None,
@@ -94,7 +91,6 @@ def leaning(
         begins: no note of it begins at this position yet, and one comes next.
         again: its last onset is at this position.
         texture: it is one of `ENSEMBLE` parts or more, or a hymn's.
-        uneven: its beats are divided in 3 to 1 or 1 to 3.
         song: its melody is that of a song, or of a dance for piano.
         voices: nats to add to pitches for the sake of its voices (`voice_leading`); none where it has no such, or where
             a length comes next.
@@ -116,8 +112,6 @@ def leaning(
     found |= dict.fromkeys((tokens.ids[f"Position_{place}"] for place in mixed(onsets)), -MIXED)
     if texture == "hymn":
         found |= dict.fromkeys(short_lengths(tokens), -NEVER)
-    if uneven:
-        found |= dict.fromkeys(halves_of_beats(tokens), -EVEN)
     if leads and any(token in tokens.pitches for token in bodies[-1]):
         sequences = sequence_leaning(bodies, tokens.pitches, tokens.chords)
         return together(found, return_leaning(bodies), sequences)
@@ -128,13 +122,6 @@ def leaning(
 def short_lengths(tokens: ScoreTokens) -> list[int]:
     """The tokens of lengths under `SHORT`, which one note of a thousand has in hymns."""
     return np.flatnonzero((tokens.duration_beats > 0) & (tokens.duration_beats < SHORT)).tolist()
-
-
-@lru_cache(maxsize=2)
-def halves_of_beats(tokens: ScoreTokens) -> list[int]:
-    """The tokens of a length of half a beat, and of positions in the middle of one."""
-    positions = (token for token in tokens.of_kind("Position").tolist() if tokens.values[token] % 12 == _HALF)
-    return [tokens.ids["Duration_0.6.12"], *positions]
 
 
 def together(*leanings: Mapping[int, float]) -> dict[int, float]:

@@ -1,17 +1,25 @@
-"""A bar that takes up an earlier one: the rhythm of all its parts, and often its notes, a few steps of the scale away.
+"""A bar that takes up an earlier one: the rhythm of all its parts, and often its notes, a few steps of the scale away;
+or most of its notes.
 
 Knows tokens of a bar and keys. Does not know why a bar does so (`form`), nor what else may be drawn (`grammar`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
+from clavilux.audio.codecs.bar_grid import WRITTEN_METRES
 from clavilux.audio.codecs.remi import ScoreTokens
 from clavilux.audio.harmony import Chord, Key
-from clavilux.families.aria.form import Motif
+from clavilux.audio.score import bar_quarters
+from clavilux.families.aria.form import Bar, Motif
+from clavilux.families.aria.phrases import QUARTERS
 
 MOVED = 5.0  # nats for the note that the earlier bar has, moved
+KEPT = 8.0  # nats for what the earlier bar has in a quarter that is kept
+ANEW = 1.5  # nats against a pitch that it has in one that is not
 _TRIADS = {"major": "maj min min maj maj min dim", "minor": "min dim maj min min maj maj"}
 _SEVENTHS = {"major": "maj7 min7 min7 maj7 7 min7 hdim7", "minor": "min7 hdim7 maj7 min7 min7 maj7 7"}
 
@@ -57,8 +65,13 @@ class Rhythm:
             count += 1
         return count
 
-    def goal(self, chord: Chord | None) -> int | None:
-        """The token of the next note or chord as it is to be, under a chord; None where anything may come."""
+    def leaning(self, chord: Chord | None) -> dict[int, float]:
+        """Nats to add to the logit of the next note or chord as it is to be, under a chord."""
+        goal = self._goal(chord)
+        return {} if goal is None else {goal: MOVED}
+
+    def _goal(self, chord: Chord | None) -> int | None:
+        """The token of that note or chord; None where anything may come."""
         token, motif, tokens = self.next, self._motif, self._tokens
         if token is None or (token not in tokens.pitches and token not in tokens.chords):
             return None
@@ -75,6 +88,87 @@ class Rhythm:
         """A token of that kind came: the next one, or a chord that the earlier bar has not."""
         if self._left and self._tokens.kinds[self._left[0]] == kind:
             self._left.pop(0)
+
+
+class Near:
+    """The earlier bar, while one with most of its notes is written.
+
+    Args:
+        tokens: the vocabulary.
+        body: the earlier bar's tokens after its head.
+        anew: the quarters of the bar, from 0, in which it is to have other notes.
+        length: of the bar in the units of positions.
+    """
+
+    def __init__(self, tokens: ScoreTokens, body: Sequence[int], anew: Collection[int], length: float) -> None:
+        self._tokens, self._anew, self._length = tokens, anew, length
+        self._following: dict[_Place, list[int]] = defaultdict(list)
+        place = _Place()
+        for token in body:
+            self._following[place].append(token)
+            place = place.after(tokens.kinds[token], tokens.values[token])
+        self._bar = tokens.ids["Bar_None"]
+        self._following[place].append(self._bar)
+        self._positions = [tokens.values[token] for token in body if tokens.kinds[token] == "Position"]
+
+    @classmethod
+    def of(cls, tokens: ScoreTokens, bodies: Sequence[Sequence[int]], bar: Bar) -> Near | None:
+        """Of a bar to come, after the tokens of each bar so far; None where it takes up none so."""
+        if bar.takes_up is None or bar.motif is None or not bar.motif.anew:
+            return None
+        length = bar_quarters(bar.metre) * 3 * WRITTEN_METRES[bar.metre][1]
+        return cls(tokens, bodies[bar.takes_up], bar.motif.anew, length)
+
+    def leaning(self, body: Sequence[int]) -> dict[int, float]:
+        """Nats to add to the logits of tokens, after those of the bar so far."""
+        tokens, place = self._tokens, _Place()
+        for token in body:
+            place = place.after(tokens.kinds[token], tokens.values[token])
+        found = {}
+        for token in self._following.get(place, ()):
+            if self._is_kept(self._at(token, place.position)):
+                found[token] = KEPT
+            elif token in tokens.pitches:
+                found[token] = -ANEW
+        if self._is_kept(place.position) and not place.is_pitch:
+            for token in [*tokens.pitches, *tokens.of_kind("Program").tolist()]:
+                found.setdefault(token, -KEPT)
+        kept = [at for at in self._positions if at > place.position and self._is_kept(at)]
+        if kept:
+            found[self._bar] = -KEPT
+        for token in tokens.of_kind("Position").tolist():
+            at = tokens.values[token]  # nothing comes between what is kept, and nothing of it is passed over
+            if (self._is_kept(at) and at not in self._positions) or (kept and at > kept[0]):
+                found[token] = -KEPT
+        return found
+
+    def _at(self, token: int, position: int) -> float:
+        """Where a token that comes after a position belongs: a bar's end to the last quarter."""
+        if token == self._bar:
+            return self._length - 1
+        return self._tokens.values[token] if self._tokens.kinds[token] == "Position" else position
+
+    def _is_kept(self, position: float) -> bool:
+        return int(QUARTERS * position / self._length) not in self._anew
+
+
+class _Place(NamedTuple):
+    """Where a bar stands after some tokens; what follows may be several things where a chord may come."""
+
+    position: int = 0
+    program: int | None = None
+    notes: int = 0  # of the program at the position
+    is_pitch: bool = False  # a length comes next
+
+    def after(self, kind: str, value: Any) -> _Place:
+        """The place after a token."""
+        if kind == "Position":
+            return _Place(value, self.program)
+        if kind == "Program":
+            return _Place(self.position, value)
+        if kind == "Pitch":
+            return self._replace(notes=self.notes + 1, is_pitch=True)
+        return self._replace(is_pitch=False)
 
 
 def chords_of(tokens: ScoreTokens, body: Sequence[int]) -> dict[int, int]:

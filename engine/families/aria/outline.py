@@ -99,11 +99,13 @@ def outline_of(
     """
     before_s = given.duration_s if given is not None else 0.0
     named = parsed.kind or kind_of(parsed, controls.style, controls.metre)
-    kind = usual_form(named, controls.style, len(controls.chords or ()), request.seed)
+    own_rhythm = parsed.density is not None or request.controls.get("density") is not None  # a phrase has its density
+    metre = None if own_rhythm else controls.metre
+    kind = usual_form(named, controls.style, len(controls.chords or ()), request.seed, metre)
     session = plan is not None and tune_of(named, controls.style) is not None
     alone = plan is not None and not plan.silent
     if alone and not session:
-        kind = usual_form(None, SONG, seed=request.seed)
+        kind = usual_form(None, SONG, seed=request.seed, metre=metre)
     if _takes_own_form(controls, session or alone or plan is None, asked, before_s):
         asked = replace(asked, own=kind)
     wanted = _wanted(request, parsed, controls, plan, asked, before_s, tempo_is_free)

@@ -1,21 +1,35 @@
-"""How the bars of a phrase follow from each other and how high they lie, as parts of eight bars of real pieces have it.
+"""How the bars of a phrase follow from each other, how high they lie and in which rhythm, as in parts of eight bars of
+real pieces.
 
-`phrases.txt` holds for each kind of music parts that were drawn at random from the pieces that aria learned from, those
-that begin a piece and later ones; in each, what a bar has of those before it, and the mean pitch of its melody.
-"1 2 1-1 4 1' 6 7 8 | 70 72 68 …": bar 3 is bar 1 a step of the scale lower, bar 5 has its rhythm, the others are new.
-Knows no seeds.
+`phrases.txt` holds for each kind of music parts that were drawn at random from the pieces that aria learned from; of
+kinds whose melodies are composed alone whole pieces, by metre, part after part. In each, what a bar has of those before
+it, and the mean pitch of its melody, with its rhythm where melodies are composed alone.
+"1 2 1-1 4 1' 1~4 7 a8 | 70:12.6.6 72:-6.18 …": bar 3 is bar 1 a step of the scale lower, bar 5 has its rhythm, bar 6
+has its notes but in the last quarter, bar 8 is bar 8 of the part that begins the piece, the others are new; bar 1 has a
+quarter and two eighths, bar 2 an eighth's rest and a dotted quarter. Knows no seeds.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
+from clavilux.audio.codecs.bar_grid import WRITTEN_METRES
+from clavilux.families.aria.styles import Metre
+
 BARS = 8  # of a part
-_BAR = re.compile(r"(\d)('|[+-]\d)?")
+QUARTERS = 4  # of a bar, in any metre
+NEXT = " || "  # between the parts of a piece
+FIRST = "a"  # before the number of a bar of the part that begins a piece
+_NAME = re.compile(r"(.+?)(?: (\d+/\d+))?")
+_RHYTHM = re.compile(r":\S+")
+_BAR = re.compile(r"(a?)(\d)('|~\d+|[+-]\d)?")
 
 
 @dataclass(frozen=True)
@@ -23,45 +37,101 @@ class PhraseBar:
     """What a bar of a part has of one up to it.
 
     Attributes:
-        number: of that bar in the part, from 0; its own where it is new.
-        steps: of the scale by which its notes lie higher, 0 where the two are the same; None for its rhythm alone.
+        number: of that bar in its part, from 0; its own where it is new.
+        steps: of the scale by which its notes lie higher, 0 where they do not; None for its rhythm alone.
+        anew: the quarters of the bar, from 0, in which it has other notes than that one.
+        in_first: that bar is in the part that begins the piece.
     """
 
     number: int
     steps: int | None = 0
+    anew: tuple[int, ...] = ()
+    in_first: bool = False
+
+    @property
+    def is_again(self) -> bool:
+        """Whether it is that bar, or new."""
+        return self.steps == 0 and not self.anew
+
+
+class Shape(NamedTuple):
+    """The melody of a bar: its mean pitch, and when its notes begin and how long they last, in twelfths of a quarter
+    from the bar's start; () for any rhythm.
+    """
+
+    height: int
+    rhythm: tuple[tuple[int, int], ...] = ()
 
 
 class Phrases(NamedTuple):
-    """(weight, phrase) of parts that begin a piece, and of later ones; () of these for the same."""
+    """(weight, the phrases of a piece one after another); by the name of their metre those that have rhythms."""
 
-    first: tuple[tuple[float, str], ...] = ()
-    later: tuple[tuple[float, str], ...] = ()
+    pieces: tuple[tuple[float, tuple[str, ...]], ...] = ()
+    metres: Mapping[str, Phrases] = MappingProxyType({})
+
+    def in_metre(self, metre: Metre | None) -> Phrases:
+        """Those with the rhythms of a metre; all of them without where there are none."""
+        return self.metres.get(metre_name(metre), self) if metre is not None else self
+
+    def anew(self) -> Phrases:
+        """The same shapes, and no bar that takes up another one."""
+        return Phrases(tuple((weight, tuple(_with(text, None) for text in piece)) for weight, piece in self.pieces))
+
+
+def metre_name(metre: Metre) -> str:
+    """The metre in whose phrases one finds its rhythms: "4/4" for 2/2."""
+    beats, unit = WRITTEN_METRES.get(metre, metre)
+    return f"{beats}/{unit}"
 
 
 def read_phrase(text: str) -> list[PhraseBar]:
     """What each of the bars has: "12341278", or with signs, as the head of this file says."""
-    bars = text.partition("|")[0]
-    return [PhraseBar(int(n) - 1, None if how == "'" else int(how or 0)) for n, how in _BAR.findall(bars)]
+    return [_read_bar(*found) for found in _BAR.findall(text.partition("|")[0])]
 
 
-def read_heights(text: str) -> list[int]:
-    """The mean pitch of the melody in each of the bars; [] where the text does not say it."""
-    return [int(pitch) for pitch in text.partition("|")[2].split()]
+def _read_bar(first: str, number: str, how: str) -> PhraseBar:
+    steps = None if how == "'" else int(how) if how[:1] in ("+", "-") else 0
+    anew = tuple(int(quarter) - 1 for quarter in how[1:]) if how[:1] == "~" else ()
+    return PhraseBar(int(number) - 1, steps, anew, first == FIRST)
 
 
-def counted(*kinds: str, signs: str = "'+-") -> Phrases:
-    """The phrases of kinds of music; bars that take up another one by other signs than these count as new."""
-
-    def named(suffix: str) -> tuple[tuple[float, str], ...]:
-        return tuple((1.0, _with(phrase, signs)) for kind in kinds for phrase in _counted()[kind + suffix])
-
-    return Phrases(named(""), named(", later"))
+def read_shapes(text: str) -> list[Shape]:
+    """The melody of each of the bars; [] where the text does not say it."""
+    bars = (bar.partition(":") for bar in text.partition("|")[2].split())
+    return [Shape(int(height), _read_rhythm(rhythm)) for height, _, rhythm in bars]
 
 
-def _with(phrase: str, signs: str) -> str:
-    bars, _, heights = phrase.partition(" | ")
-    kept = [bar if bar[1:2] in signs else str(number) for number, bar in enumerate(bars.split(), 1)]
-    return f"{' '.join(kept)} | {heights}"
+def _read_rhythm(text: str) -> tuple[tuple[int, int], ...]:
+    lengths = [int(length) for length in text.split(".") if length]
+    starts = accumulate(map(abs, lengths), initial=0)
+    return tuple((start, length) for start, length in zip(starts, lengths, strict=False) if length > 0)
+
+
+def counted(*kinds: str, signs: str = "'~+-") -> Phrases:
+    """The phrases of kinds of music; bars that take up another one by other signs than these count as new, and without
+    "a" those that take up one of the first part.
+    """
+    metres: dict[str, list[tuple[float, tuple[str, ...]]]] = {}
+    for name, pieces in _counted().items():
+        named = _NAME.fullmatch(name)
+        assert named is not None, "a kind, and its metre where it has one"
+        if named[1] in kinds:
+            texts = (tuple(_with(phrase, signs) for phrase in piece.split(NEXT)) for piece in pieces)
+            metres.setdefault(named[2] or "", []).extend((1.0, piece) for piece in texts)
+    any_metre = [
+        (weight, tuple(_RHYTHM.sub("", phrase) for phrase in piece))
+        for pieces in metres.values()
+        for weight, piece in pieces
+    ]
+    named_ones = {metre: Phrases(tuple(pieces)) for metre, pieces in metres.items() if metre}
+    return Phrases(tuple(any_metre), MappingProxyType(named_ones))
+
+
+def _with(phrase: str, signs: str | None) -> str:
+    bars, _, shapes = phrase.partition(" | ")
+    numbered = enumerate(bars.split(), 1)
+    kept = [bar if signs is not None and set(bar) <= {*"12345678", *signs} else str(number) for number, bar in numbered]
+    return f"{' '.join(kept)} | {shapes}"
 
 
 @cache

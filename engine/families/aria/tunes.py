@@ -39,7 +39,6 @@ class Tune:
         tempo: quarters a minute that the collections give nearly all of them, whatever they are played at.
         tempi: (metre, quarters a minute) of those that they give another one.
         metres: (metre, weight), where the kind has several.
-        uneven: its quarters are divided in 3 to 1 or 1 to 3, seven in eight of them in print.
     """
 
     written: str
@@ -48,7 +47,6 @@ class Tune:
     tempo: float | None = None
     tempi: tuple[tuple[Metre, float], ...] = ()
     metres: tuple[tuple[Metre, float], ...] = ()
-    uneven: bool = False
 
     @property
     def program(self) -> int:
@@ -68,7 +66,7 @@ TUNES: dict[str, Tune] = {
     "slip jig": Tune("violin", _SESSION, "jig session", 189),
     "reel": Tune("violin", _SESSION, "folk session", 216, (((2, 4), 108),)),
     "hornpipe": Tune("violin", _SESSION, "folk session", 176, (((2, 4), 88),)),
-    "strathspey": Tune("violin", ((1.0, "fiddle"),), tempo=132, uneven=True),
+    "strathspey": Tune("violin", ((1.0, "fiddle"),), tempo=132),
     "air": Tune("violin", ((2.0, "fiddle"), (2.0, "flute")), tempo=80, tempi=(((6, 8), 90),),
                 metres=(((3, 4), 3), ((4, 4), 3), ((6, 8), 2), ((2, 4), 1))),
     "polka": Tune("piano", ((3.0, "piano"), (1.0, "accordion")), "piano polka"),

@@ -14,11 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from clavilux.audio.harmony import Key
 from clavilux.families.aria.cadences import Close
+from clavilux.families.aria.form import Motif
 from clavilux.families.aria.form_names import Form, FormPart
 from clavilux.families.aria.phrases import BARS as WHOLE
-from clavilux.families.aria.phrases import PhraseBar, Phrases, counted, read_heights, read_phrase
+from clavilux.families.aria.phrases import PhraseBar, Phrases, Shape, counted, read_phrase, read_shapes
 from clavilux.families.aria.seeded import draw, weighted
+from clavilux.families.aria.styles import Metre
 
 SQUARE = (8, 4)  # bars of a part
 _FEWEST = 8  # bars of which a form is made; fewer are one part
@@ -41,8 +44,7 @@ class UsualForm:
         more: the parts of each further round; "" for `letters` again.
         decides: how long a piece is where nobody says.
         dances: parts have four or eight bars, and what is left over comes after them; otherwise parts give way.
-        phrases: eight bars of parts, "12341278": what each has of those before it, and how high it lies (`phrases`).
-        rhymes: (weight, bars): how many of the last bars of a part are those of the first part, as tunes have it.
+        phrases: pieces in parts of eight bars: what each has of those before it, and its melody's shape (`phrases`).
         anew: (weight, bars): how many of the last bars of a part that returns have other notes.
         cadences: the share of parts whose last bar but one is planned; a tune's leads to its end in many ways.
         closes: (weight, on what a part ends); those of collections' tunes do so on the tonic both times.
@@ -60,7 +62,6 @@ class UsualForm:
     decides: bool = True
     dances: bool = False
     phrases: Phrases = Phrases()
-    rhymes: tuple[tuple[float, int], ...] = ()
     anew: tuple[tuple[float, int], ...] = ()
     cadences: float = 1.0
     closes: Closes = ((1.0, "open"),)
@@ -102,27 +103,36 @@ class UsualForm:
 
     def like(self, name: str, bars: int, seed: int) -> list[tuple[str, int]]:
         """Of each bar of a part (part, number in it) of the bar that it is: itself, or one that comes again."""
-        phrase = self._phrase(name, bars, seed)
-        found = [(name, bar.number if bar.steps == 0 else number) for number, bar in enumerate(phrase)]
-        first = self.letters[0]
-        if self.rhymes and name != first and name in self.letters + self.more:
-            rhyme = min(_drawn(self.rhymes, seed, f"rhymes:{name}"), bars // 2)
-            found[bars - rhyme :] = self.like(first, bars, seed)[bars - rhyme :]
+        found: list[tuple[str, int]] = []
+        for number, bar in enumerate(self._phrase(name, bars, seed)):
+            own = (name, number)
+            found.append(self._root(bar, own, found, seed) if bar.is_again and bar != PhraseBar(number) else own)
         return found
 
-    def motifs(self, name: str, bars: int, seed: int) -> dict[int, tuple[int, int | None]]:
-        """Of bars of a part that take up another one of it: number -> (the other's number, its steps)."""
-        again, phrase = self.like(name, bars, seed), self._phrase(name, bars, seed)
+    def motifs(self, name: str, bars: int, key: Key, seed: int) -> dict[int, Motif]:
+        """What bars of a part take up of other bars, by their numbers."""
+        again = self.like(name, bars, seed)
+        taken = ((number, bar) for number, bar in enumerate(self._phrase(name, bars, seed)) if not bar.is_again)
         return {
-            number: (bar.number, bar.steps)
-            for number, bar in enumerate(phrase)
-            if bar.steps != 0 and again[number] == (name, number)
+            number: Motif(self._root(bar, (name, number), again, seed), key, bar.steps, bar.anew)
+            for number, bar in taken
         }
 
-    def heights(self, name: str, bars: int, seed: int) -> dict[int, int]:
-        """The mean pitch of the melody in bars of a part, by their numbers."""
+    def _root(
+        self, bar: PhraseBar, own: tuple[str, int], again: Sequence[tuple[str, int]], seed: int
+    ) -> tuple[str, int]:
+        """(part, number in it) of the bar that one takes up, or is, where that is no other again; `again` says that of
+        those before it in its own part.
+        """
+        if not bar.in_first or own[0] == self.letters[0]:
+            return again[bar.number]
+        first = self.like(self.letters[0], bar.number + 1, seed)
+        return first[bar.number]
+
+    def shapes(self, name: str, bars: int, seed: int) -> dict[int, Shape]:
+        """The melody in bars of a part, by their numbers."""
         texts = enumerate(self._drawn_phrases(name, bars, seed))
-        return {WHOLE * at + n: pitch for at, text in texts for n, pitch in enumerate(read_heights(text))}
+        return {WHOLE * at + n: shape for at, text in texts for n, shape in enumerate(read_shapes(text))}
 
     def new_bars(self, place: int, bars: int, seed: int) -> int:
         """How many of the last bars of a part that returns at `place` among the parts have other notes."""
@@ -143,22 +153,25 @@ class UsualForm:
 
     def _phrase(self, name: str, bars: int, seed: int) -> list[PhraseBar]:
         """What the bars of a part have of each other, eight by eight."""
-        if not self.phrases.first:
+        if not self.phrases.pieces:
             return [PhraseBar(number) for number in range(bars)]
         found: list[PhraseBar] = []
         for text in self._drawn_phrases(name, bars, seed):
             first = len(found)
-            found += [replace(bar, number=first + bar.number) for bar in read_phrase(text)]
+            found += [bar if bar.in_first else replace(bar, number=first + bar.number) for bar in read_phrase(text)]
         return found[:bars]
 
     def _drawn_phrases(self, name: str, bars: int, seed: int) -> list[str]:
-        """The phrases of a part."""
-        found: list[str] = []
-        while self.phrases.first and WHOLE * len(found) < bars:
-            begins = name == self.letters[0] and not found
-            said = f"phrases:{name}:{WHOLE * len(found)}" if found else f"phrases:{name}"
-            found.append(_drawn(self.phrases.first if begins else self.phrases.later or self.phrases.first, seed, said))
-        return found
+        """The phrases of a part: those of one piece, in its order; where that has no more, of another one."""
+        if not self.phrases.pieces:
+            return []
+        count = -(-bars // WHOLE)
+        piece = _drawn(self.phrases.pieces, seed, "phrases")
+        place = ord(name) - ord("A") if len(name) == 1 else int(draw(seed, f"phrases:{name}") * len(piece))
+        first = count * place
+        found = list(piece[first : first + count])
+        others = [(weight, phrases[-1]) for weight, phrases in self.phrases.pieces]
+        return [*found, *(_drawn(others, seed, f"phrases:{name}:{at}") for at in range(len(found), count))]
 
     def _size(self, num_bars: int) -> int:
         """Bars of a part."""
@@ -195,8 +208,6 @@ def _drawn(choices: Sequence[tuple[float, T]], seed: int, name: str) -> T:
     return weighted([(choice, weight) for weight, choice in choices], seed, name)
 
 
-_RHYMES = ((65, 0), (20, 1), (11, 2), (4, 3))
-_JIG_RHYMES = ((38, 0), (29, 1), (23, 2), (6, 3), (4, 4))
 _ANEW = ((1, 0), (3, 1), (2, 2), (4, 4))
 # Every eighth bar ends on the tonic in 0.8 of tunes, in half of Polish dances and of hymns, in a third of other music;
 # on the dominant in 0.05, 0.3, 0.3 and 0.3, and else anywhere.
@@ -208,17 +219,16 @@ _HYMNS_CLOSE: Closes = ((40, "home"), (25, "dominant"), (35, "free"))
 _JIG = UsualForm(
     "AABB",
     dances=True,
-    phrases=counted("jig", signs="+-"),
-    rhymes=_JIG_RHYMES,
+    phrases=counted("jig", signs="a~+-"),
     cadences=0.15,
     closes=_TUNES_CLOSE,
     ends_at=1 / 2,
     upbeat_after=1.0,
 )
-_HORNPIPE = replace(_JIG, phrases=counted("hornpipe", signs="+-"), rhymes=_RHYMES)
-_REEL = replace(_HORNPIPE, phrases=counted("reel", signs=""), ends_at=3 / 4, ends=((0.4, 1 / 2),))
+_HORNPIPE = replace(_JIG, phrases=counted("hornpipe", signs="a~+-"))
+_REEL = replace(_HORNPIPE, phrases=counted("reel", signs="a~"), ends_at=3 / 4, ends=((0.4, 1 / 2),))
 _WALTZES = UsualForm(
-    "AABB", more="CCAABB", dances=True, phrases=counted("waltz", signs="+-"), closes=_DANCES_CLOSE, upbeat_after=0.6
+    "AABB", more="CCAABB", dances=True, phrases=counted("waltz", signs="~+-"), closes=_DANCES_CLOSE, upbeat_after=0.6
 )
 _POLISH = replace(_WALTZES, ends_at=1 / 3, upbeat_after=0.3)
 _SONG = UsualForm("AABA", part=4, more="BA", anew=_ANEW)
@@ -238,29 +248,29 @@ SONG = "song"  # the style of melodies under a band's chords, or of songs that n
 # By the name of the kind; None for music that goes on without parts that return.
 _OF_KINDS: dict[str, UsualForm | None] = {
     "jig": _JIG, "tarantella": _JIG, "two step": _JIG, "reel": _REEL, "hornpipe": _HORNPIPE,
-    "slip jig": replace(_JIG, phrases=counted("slip jig", signs="+-"), rhymes=_RHYMES, ends_at=2 / 3),
-    "strathspey": replace(_REEL, phrases=counted("strathspey", signs="+-")),
-    "polka": replace(_WALTZES, phrases=counted("polka", signs="+-"), ends_at=1 / 2), "waltz": _WALTZES,
-    "krakowiak": replace(_WALTZES, phrases=counted("krakowiak", signs="+-"), ends_at=1 / 2),
-    "mazurka": replace(_POLISH, phrases=counted("mazurka", signs="+-"), breaths=(0.13, 0.38)),
-    "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=counted("polonaise", signs="+-")),
-    "minuet": replace(_POLISH, phrases=counted("minuet", signs="+-"), ends_at=2 / 3, ends=((0.6, 1 / 3), (0.4, 0.0)),
+    "slip jig": replace(_JIG, phrases=counted("slip jig", signs="a~+-"), ends_at=2 / 3),
+    "strathspey": replace(_REEL, phrases=counted("strathspey", signs="a~+-")),
+    "polka": replace(_WALTZES, phrases=counted("polka", signs="~+-"), ends_at=1 / 2), "waltz": _WALTZES,
+    "krakowiak": replace(_WALTZES, phrases=counted("krakowiak", signs="~+-"), ends_at=1 / 2),
+    "mazurka": replace(_POLISH, phrases=counted("mazurka", signs="~+-"), breaths=(0.13, 0.38)),
+    "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=counted("polonaise", signs="~+-")),
+    "minuet": replace(_POLISH, phrases=counted("minuet", signs="~+-"), ends_at=2 / 3, ends=((0.6, 1 / 3), (0.4, 0.0)),
         upbeat_after=0.7),
-    "air": UsualForm("AB", more="CD", dances=True, phrases=counted("air", signs="+-"), rhymes=_RHYMES,
+    "air": UsualForm("AB", more="CD", dances=True, phrases=counted("air", signs="a~+-"),
         cadences=0.15, closes=_TUNES_CLOSE,
         ends=((1, 1 / 2),), upbeat_after=0.8),
     "lullaby": _SONG, "hymn": _HYMN, "foxtrot": UsualForm("AABA", more="BA"), "wedding march": _SONG,
     "funeral march": replace(_THREE, part=4), "passacaglia": UsualForm("Aaaa", part=4),
     "sarabande": _SUITE, "allemande": _SUITE, "courante": UsualForm("AABB", dances=True), "siciliana": _SUITE,
     "gavotte": UsualForm("AABB", dances=True, ends_at=1 / 2), "bourree": UsualForm("AABB", dances=True, ends_at=1 / 2),
-    "gigue": replace(_JIG, rhymes=(), cadences=1.0, closes=_DANCES_CLOSE),
+    "gigue": replace(_JIG, cadences=1.0, closes=_DANCES_CLOSE),
     "pavane": UsualForm("AABBCC", part=4, dances=True),
     "galliard": UsualForm("AABBCC", part=4, dances=True), "saltarello": _JIG, "tango": UsualForm("AABB"),
     "bolero": _THREE, "barcarolle": replace(_THREE, part=4), "nocturne": replace(_THREE, part=4),
     "scherzo": _THREE, "etude": None, "fugue": None, "requiem": None,
 }  # fmt: skip
 _OF_STYLES: dict[str, UsualForm] = {
-    "folk": replace(_JIG, rhymes=_RHYMES, ends_at=0.0, upbeat_after=0.6),
+    "folk": replace(_JIG, ends_at=0.0, upbeat_after=0.6),
     "march": UsualForm(
         "AABB",
         more="CCAABB",
@@ -285,7 +295,7 @@ _OF_STYLES: dict[str, UsualForm] = {
     SONG: UsualForm(
         "AABA",
         others=((1, "ABAC"), (1, "AABC"), (1, "ABCD")),
-        phrases=counted("lead sheet", signs="+-"),  # to a rhythm it keeps by itself
+        phrases=counted("lead sheet", signs="~+-"),  # to a rhythm it keeps by itself
         breaths=(0.22, 0.32),
     ),
     "japanese": replace(_SONG, part=8, decides=False),
@@ -319,11 +329,14 @@ _OF_STYLES: dict[str, UsualForm] = {
 }
 
 
-def usual_form(kind: str | None, style: str, chart: int = 0, seed: int = 0) -> UsualForm | None:
+def usual_form(
+    kind: str | None, style: str, chart: int = 0, seed: int = 0, metre: Metre | None = None
+) -> UsualForm | None:
     """The form of a kind out of `lexicon`, or else of one of `STYLES`; None where parts do not return.
 
     `chart`: bars of the chords that are asked for, which come round in each part; None where no part of four or eight
-    bars has room for them. `seed` draws one of the rounds that it may have.
+    bars has room for them. `seed` draws one of the rounds that it may have. `metre` is that of all its bars, whose
+    rhythms its melodies have; None for any.
     """
     found = _OF_KINDS[kind] if kind in _OF_KINDS else _OF_STYLES.get(style)
     if found is None:
@@ -333,6 +346,9 @@ def usual_form(kind: str | None, style: str, chart: int = 0, seed: int = 0) -> U
         found = replace(found, letters=letters, more="")
     ends_at = _drawn(((1.0, found.ends_at), *found.ends), seed, "end")
     found = replace(found, ends_at=ends_at, upbeat_after=float(draw(seed, "upbeat after") < found.upbeat_after))
+    phrases = found.phrases.in_metre(metre)
+    if phrases is not found.phrases:  # where they rest and end on long notes is in their rhythms
+        found = replace(found, phrases=phrases, breaths=(0.0, 0.0))
     if not chart:
         return found
-    return replace(found, chart=chart, phrases=Phrases(), rhymes=()) if 8 % chart == 0 else None
+    return replace(found, chart=chart, phrases=found.phrases.anew()) if 8 % chart == 0 else None

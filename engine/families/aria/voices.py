@@ -54,8 +54,7 @@ ACCOMPANIST = replace(KEYBOARD, at_bars=0)
 class Part:
     """One part of the ensemble: the program it is written as, its pitches (low, high) in written pitch, how many notes
     it may begin at once, whether it is a melody by itself, of what voices it is (None for any), after how many bars of
-    silence it comes in again, whether it divides quarters in 3 to 1, as strathspeys do, and whether its melody is that
-    of a song, or of a dance for piano.
+    silence it comes in again, and whether its melody is that of a song, or of a dance for piano.
     """
 
     program: int
@@ -65,7 +64,6 @@ class Part:
     leads: bool = False
     voicing: Voicing | None = None
     rests: int = 4
-    uneven: bool = False
     song: bool = False
 
     @property

@@ -29,9 +29,8 @@ from clavilux.families.aria.leaning import (
     together,
 )
 from clavilux.families.aria.motifs import MOVED
-from clavilux.families.aria.parts import cast_of, parts_of
+from clavilux.families.aria.parts import parts_of
 from clavilux.families.aria.prompt import parse_prompt
-from clavilux.families.aria.tunes import TUNES
 from clavilux.families.aria.upbeats import KINDS, upbeat_of
 from clavilux.families.aria.voices import HYMN, Part
 from clavilux.family import Request
@@ -218,29 +217,6 @@ def test_a_hymn_has_no_splinters(voicing):
     logits = leaned_after(grammar, "Chord_C:maj", "Program_0", "Pitch_48")
     dropped = {tokens.names[i] for i in (logits <= -leaning.NEVER).nonzero()[:, 0].tolist()}
     assert dropped == ({"Duration_0.1.12", "Duration_0.2.12"} if voicing else set())
-
-
-@pytest.mark.parametrize(
-    ("kind", "metre", "even"),
-    [
-        ("strathspey", (4, 4), False),
-        ("strathspey", (2, 2), False),
-        ("strathspey", (6, 8), True),
-        ("reel", (4, 4), True),
-    ],
-)
-def test_strathspeys_divide_their_beats_unevenly(kind, metre, even):
-    """A beat is seldom halved: a length of half a beat and a note in its middle are less likely."""
-    tokens = score_tokens()
-    (part,) = cast_of(("violin",), None, TUNES[kind], 0).parts
-    grammar = ScoreGrammar(tokens, plan_bars(2, metre, key=Key.parse("C")), [part], 120.0)
-    while (allowed := grammar.allowed()).dtype == torch.int64:
-        grammar.advance(allowed)
-    half = leaned_after(grammar, f"Program_{part.program}", "Pitch_72")
-    assert half[tokens.ids["Duration_0.6.12"]] == (0.0 if even else -leaning.EVEN)
-    middle = leaned_after(grammar, "Duration_0.3.12")
-    assert middle[tokens.ids["Position_6"]] == (0.0 if even else -leaning.EVEN)
-    assert middle[tokens.ids["Position_3"]] == middle[tokens.ids["Position_12"]] == 0.0
 
 
 def leaned_after(grammar, *names):

@@ -12,7 +12,7 @@ from clavilux.audio.score import bar_quarters
 from clavilux.families.aria.form import plan_form
 from clavilux.families.aria.form_names import read_form
 from clavilux.families.aria.motifs import Rhythm, moved_chord, moved_pitch
-from clavilux.families.aria.phrases import BARS, PhraseBar, Phrases, counted, read_heights, read_phrase
+from clavilux.families.aria.phrases import BARS, PhraseBar, Phrases, Shape, counted, read_phrase, read_shapes
 from clavilux.families.aria.usual_forms import UsualForm, usual_form
 from clavilux.families.aria.voices import Part
 from tests.helpers.walked_scores import walk
@@ -32,7 +32,7 @@ ENSEMBLES = {
 
 
 def phrased(phrase, *, key=KEYS[0], metre=(4, 4), form="AB", chords=None, seed=1):
-    own = UsualForm("AB", phrases=Phrases(((1.0, phrase),)))
+    own = UsualForm("AB", phrases=Phrases(((1.0, (phrase, phrase)),)))
     parts = read_form(form).sections(8 * len(form))
     return plan_form(parts, metre, key, seed=seed, own=own, ends_at=0.0, chords=chords)
 
@@ -47,7 +47,7 @@ def test_notes_that_a_bar_has_again_stay_in_its_own_chord():
     for name, rhythm in under.items():
         chord, found[name] = Chord.parse(name), []
         for token in body:
-            goal = rhythm.goal(chord)
+            (goal,) = rhythm.leaning(chord) or [None]
             found[name].append(goal if goal is None else tokens.names[goal])
             rhythm.advance(tokens.kinds[token])
     assert found["D"] == [None, "Pitch_69", None, None, None, None]
@@ -67,22 +67,48 @@ def notes_of(score, bar):
 def test_phrases_are_text():
     assert read_phrase("12341278") == [PhraseBar(n) for n in (0, 1, 2, 3, 0, 1, 6, 7)]
     assert read_phrase("1 1' 1+2 2-1") == [PhraseBar(0), PhraseBar(0, None), PhraseBar(0, 2), PhraseBar(1, -1)]
+    assert read_phrase("1 1~34 a8 a2~1") == [
+        PhraseBar(0), PhraseBar(0, 0, (2, 3)), PhraseBar(7, 0, (), True), PhraseBar(1, 0, (0,), True),
+    ]  # fmt: skip
     assert read_phrase("1 2 | 70 66") == read_phrase("1 2")
-    assert (read_heights("1 2 | 70 66"), read_heights("1 2")) == ([70, 66], [])
+    assert (read_shapes("1 2 | 70 66"), read_shapes("1 2")) == ([Shape(70), Shape(66)], [])
+    assert read_shapes("1 2 | 70:12.6.6 72:-6.18") == [Shape(70, ((0, 12), (12, 6), (18, 6))), Shape(72, ((6, 18),))]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_counted_phrases_look_back(kind):
-    first, later = counted(kind)
-    assert min(len(first), len(later)) >= 16 and max(len(first), len(later)) <= 64
-    for _, text in first + later:
+    phrases = counted(kind, signs="a'~+-")
+    assert len(phrases.pieces) >= 12
+    for text in [text for _, piece in phrases.pieces for text in piece]:
         bars = read_phrase(text)
-        assert len(bars) == BARS == len(read_heights(text))
-        assert all(bar.number < at or bar == PhraseBar(at) for at, bar in enumerate(bars))
-    for _, text in counted(kind, signs="+-").later:
-        assert all(bar.steps is not None for bar in read_phrase(text))
-    for _, text in counted(kind, signs="").first:
-        assert all(bar.steps == 0 for bar in read_phrase(text))
+        assert len(bars) == BARS == len(read_shapes(text))
+        assert all(bar.in_first or bar.number < at or bar == PhraseBar(at) for at, bar in enumerate(bars))
+        assert sum(bar.in_first for bar in bars) <= BARS // 2
+        assert all(len(bar.anew) < 4 for bar in bars) and not any(shape.rhythm for shape in read_shapes(text))
+
+    def bars_of(signs):
+        return [bar for _, piece in counted(kind, signs=signs).pieces for text in piece for bar in read_phrase(text)]
+
+    assert not any(bar.in_first or bar.anew or bar.steps is None for bar in bars_of("+-"))
+    assert all(bar.is_again for bar in bars_of(""))
+    assert all(
+        read_phrase(text) == [PhraseBar(n) for n in range(BARS)] and read_shapes(text)
+        for _, piece in phrases.anew().pieces
+        for text in piece
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "metre"),
+    [("jig", (6, 8)), ("reel", (2, 2)), ("reel", (2, 4)), ("mazurka", (3, 4)), ("lead sheet", (4, 4))],
+)
+def test_phrases_of_a_metre_have_its_rhythms(kind, metre):
+    phrases = counted(kind).in_metre(metre)
+    assert len(phrases.pieces) >= 20
+    for shape in (shape for _, piece in phrases.pieces for text in piece for shape in read_shapes(text)):
+        assert shape.rhythm and shape.rhythm[0][0] >= 0 and shape.rhythm[-1][0] < 12 * bar_quarters(metre)
+        assert all(a + length <= b for (a, length), (b, _) in itertools.pairwise(shape.rhythm))
+    assert counted(kind).in_metre((9, 4)) == counted(kind) == counted(kind).in_metre(None)
 
 
 @pytest.mark.parametrize("key", KEYS, ids=str)
@@ -139,11 +165,35 @@ def test_a_bar_under_other_chords_keeps_its_rhythm():
     assert [str(chord) for at, chord in score.chords if at == 16] == ["Am"]
 
 
+@pytest.mark.parametrize("parts", [ENSEMBLES["fiddle"], ENSEMBLES["piano"]], ids=["fiddle", "piano"])
+@pytest.mark.parametrize("metre", [(4, 4), (6, 8), (3, 4)])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bar_has_most_of_another_ones_notes(parts, metre, seed):
+    """But for quarters of the bar that are its own."""
+    bars = phrased("1 1~4 3 1~34 5 5~1 7 8", metre=metre)
+    assert [bar.takes_up for bar in bars[:6]] == [None, 0, None, 0, None, 4]
+    score, length = walk(seed, bars, parts), bar_quarters(metre)
+    for at, of, anew in ((1, 0, (3,)), (3, 0, (2, 3)), (5, 4, (0,))):
+        own, other = (
+            {row for row in notes_of(score, bar)[0] if int(4 * row[0] / length + 1e-6) not in anew} for bar in (at, of)
+        )
+        assert len(own & other) >= 0.6 * len(own | other)
+
+
+def test_a_part_takes_up_bars_of_the_first():
+    own = UsualForm("AB", phrases=Phrases(((1.0, ("1 2 1 4 1 2 7 8", "1 2 a3 a4~4 5 a5 1 a8")),)))
+    bars = plan_form(read_form("AB").sections(16), (4, 4), KEYS[0], seed=1, own=own)
+    assert [bar.returns for bar in bars[8:14]] == [None, None, 0, None, None, 0]
+    assert (bars[11].takes_up, bars[11].motif.anew) == (3, (3,))
+
+
 def test_forms_of_kinds_have_sequences_and_rhythms():
-    motifs = [usual_form(None, "romantic", seed=seed).motifs("A", 8, seed) for seed in range(40)]
-    steps = list(itertools.chain.from_iterable((steps for _, steps in each.values()) for each in motifs))
-    assert steps.count(None) > 10
-    assert sum(step is not None for step in steps) > 10
+    key = KEYS[0]
+    motifs = [usual_form(None, "romantic", seed=seed).motifs("A", 8, key, seed) for seed in range(40)]
+    found = list(itertools.chain.from_iterable(each.values() for each in motifs))
+    assert sum(motif.steps is None for motif in found) > 10
+    assert sum(bool(motif.steps) for motif in found) > 10 < sum(bool(motif.anew) for motif in found)
     assert {} in motifs
-    tunes = [usual_form("reel", "folk", seed=seed).motifs("A", 8, seed) for seed in range(20)]
-    assert tunes == [{}] * 20
+    tunes = [usual_form("reel", "folk", seed=seed).motifs("B", 8, key, seed) for seed in range(40)]
+    assert all(motif.steps == 0 and motif.anew for each in tunes for motif in each.values())
+    assert {motif.like[0] for each in tunes for motif in each.values()} == {"A", "B"}

@@ -99,7 +99,7 @@ def test_a_session_has_chords_under_every_bar():
     parts = [FormPart("intro", 2), FormPart("A", 8), FormPart("A", 8), FormPart("B", 8), FormPart("B", 8)]
     planned = plan_form(
         parts, (6, 8), Key.parse("D"), seed=3, ends_at=0.5,
-        own=UsualForm("AABB", phrases=Phrases(((1, "12341278"),))),
+        own=UsualForm("AABB", phrases=Phrases(((1, ("12341278",)),))),
     )  # fmt: skip
     bars, sheet = tune_sheet(planned, plan, Key.parse("D"), 174.0, 3)
     assert len(bars) == len(sheet.bars) == 34
