@@ -29,10 +29,10 @@ USUAL = 3.5  # how often the commonest pitch of so many comes in tunes
 CROWDED = 0.4  # nats against a pitch for each time that it came more often
 AGAIN = 0.5  # nats against the highest note of a part, for each time that it came in a row; of a melody but for one
 ENSEMBLE_AGAIN = 0.15  # the same in an ensemble, whose parts repeat notes
-# Nats for the nine kinds of moves (`kind_of_move`) of a melody: a tune's, and one of a song or a dance for piano, which
-# came in too many thirds.
+# Nats for the nine kinds of moves (`kind_of_move`) of a melody: a tune's, and one of a song, an air or a dance for
+# piano, which came in too many thirds.
 TUNE_MOVES = (0.0, 0.15, 0.2, 0.25, -0.1, -0.45, -0.05, -0.6, 0.0)
-SONG_MOVES = (-0.05, 0.25, 0.35, 0.05, -0.4, -0.05, -0.25, 0.4, 0.1)
+SONG_MOVES = (0.15, 0.25, 0.35, 0.05, -0.4, -0.05, -0.25, 0.4, 0.1)
 PART_STEP = 0.5  # nats for each pitch within two semitones, of a part that is no melody by itself
 ENSEMBLE_STEP = 0.3  # and of an ensemble's
 HARSH = 0.7  # nats against a pitch of such a part for each that sounds a semitone from it, in any octave
@@ -91,7 +91,7 @@ def leaning(
         begins: no note of it begins at this position yet, and one comes next.
         again: its last onset is at this position.
         texture: it is one of `ENSEMBLE` parts or more, or a hymn's.
-        song: its melody is that of a song, or of a dance for piano.
+        song: its melody is that of a song, of an air, or of a dance for piano.
         voices: nats to add to pitches for the sake of its voices (`voice_leading`); none where it has no such, or where
             a length comes next.
         root: the pitch class on which it closes in this bar; None where it does not.

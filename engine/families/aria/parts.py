@@ -171,7 +171,8 @@ def _tune_parts(tune: Tune, name: str, shift: int) -> tuple[list[Part], dict[int
     if high - low >= _LEAD_SPAN:  # a tuba stays where it is
         part = replace(part, low=low, high=high)
     most = HANDS.get(written, 1)
-    return [replace(part, program=written, most_notes=most, leads=most == 1)], {written: INSTRUMENTS[name].program}
+    part = replace(part, program=written, most_notes=most, leads=most == 1, song=tune.song)
+    return [part], {written: INSTRUMENTS[name].program}
 
 
 def lead_of(plan: bands.BandPlan, shift: int, dances: bool = False) -> tuple[list[Part], dict[int, int]]:

@@ -54,7 +54,7 @@ ACCOMPANIST = replace(KEYBOARD, at_bars=0)
 class Part:
     """One part of the ensemble: the program it is written as, its pitches (low, high) in written pitch, how many notes
     it may begin at once, whether it is a melody by itself, of what voices it is (None for any), after how many bars of
-    silence it comes in again, and whether its melody is that of a song, or of a dance for piano.
+    silence it comes in again, and whether its melody is that of a song, of an air, or of a dance for piano.
     """
 
     program: int
