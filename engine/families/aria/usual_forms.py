@@ -191,7 +191,7 @@ class UsualForm:
     def _names(self, count: int) -> str:
         """So many parts; what ends as it began does so however long it is."""
         if count == 2:
-            return "AA" if self.letters.count("A") > 1 else self.letters[:2]
+            return "AA" if self.letters.startswith("AA") else self.letters[:2]
         names = self.letters
         while len(names) <= count:
             names += self.more or self.letters
