@@ -139,7 +139,7 @@ def write_sheet(
             asked = chords[(index if form else at + index) % len(chords)] if chords else ()
             own = [chord_of(numeral, key) for numeral in numerals[index % len(numerals)]]
             here = asked or own
-            bars.append(SheetBar(metre, tuple(zip(spread(len(here), metre), here, strict=True))))
+            bars.append(SheetBar(metre, _placed(here, metre)))
         at += count
         sections.append(SheetSection(name, tuple(bars), usual_dynamic(band, name), varied=varied))
     if not chords:
@@ -155,10 +155,7 @@ def with_chords(sheet: LeadSheet, band: Band, seed: int) -> LeadSheet:
         if not any(bar.chords for bar in bars):
             numerals = _numerals(band, sheet.key, section_kind(section.name), seed)
             own = [[chord_of(each, sheet.key) for each in numerals[i % len(numerals)]] for i in range(len(bars))]
-            bars = tuple(
-                SheetBar(bar.metre, tuple(zip(spread(len(here), bar.metre), here, strict=True)))
-                for bar, here in zip(bars, own, strict=True)
-            )
+            bars = tuple(SheetBar(bar.metre, _placed(here, bar.metre)) for bar, here in zip(bars, own, strict=True))
         dynamic = section.dynamic or usual_dynamic(band, section_kind(section.name))
         sections.append(replace(section, bars=bars, dynamic=dynamic))
     return replace(sheet, sections=tuple(sections))
@@ -169,11 +166,20 @@ def usual_dynamic(band: Band, name: str) -> str:
     return band.dynamics.get(name) or _DYNAMICS.get(name, "mf")
 
 
+def _placed(chords: Sequence[Chord], metre: tuple[int, int]) -> tuple[tuple[float, Chord], ...]:
+    """The chords of a bar in its time. One that is said again goes on: I I V7 in 3/4 changes on the third beat."""
+    timed = zip(spread(len(chords), metre), chords, strict=True)
+    return tuple(each for i, each in enumerate(timed) if not i or each[1] != chords[i - 1])
+
+
 def _numerals(band: Band, key: Key, section: str, seed: int) -> tuple[tuple[str, ...], ...]:
     found = band.progressions_of(section, key.mode)
     if not found:
         found = list(band.progressions)
-    return random.Random(f"{seed}:chords:{found[0].sections}").choice(found).bars
+    own = found[0].sections
+    if len(section) == 1 and section not in own:  # a C that has the choices of B takes its own; a solo has a verse's
+        own = (*own, section)
+    return random.Random(f"{seed}:chords:{own}").choice(found).bars
 
 
 def _closed(band: Band, section: SheetSection, key: Key, numerals: tuple[tuple[str, ...], ...]) -> SheetSection:
@@ -196,5 +202,5 @@ def section_bars(
     bars = []
     for index in range(count):
         chords = [chord_of(numeral, key) for numeral in numerals[index % len(numerals)]]
-        bars.append(SheetBar(metre, tuple(zip(spread(len(chords), metre), chords, strict=True))))
+        bars.append(SheetBar(metre, _placed(chords, metre)))
     return tuple(bars)
