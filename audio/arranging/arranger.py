@@ -15,6 +15,7 @@ import numpy as np
 
 from clavilux.audio.arranging.band import AS_BEFORE, DRUM_KEYS, Band, Part, Pattern, section_kind
 from clavilux.audio.arranging.figures import Hands, Harmony, Row, as_velocity, drum_rows, pitched_rows
+from clavilux.audio.arranging.left_hand import Hand, Memory, figure_of_bar, tastes
 from clavilux.audio.arranging.right_hand import companions, habits, manners
 from clavilux.audio.arranging.timing import offset_s, swing_notes
 from clavilux.audio.harmony import Chord
@@ -27,6 +28,7 @@ _BRUSH_KIT = 40
 _BREAK_SHARE = 0.3  # of sections that lead into a chorus, where the style has a break
 LEVEL_OF = {"ppp": 0.5, "pp": 0.6, "p": 0.72, "mp": 0.84, "mf": 0.93, "f": 1.0, "ff": 1.08, "fff": 1.15}
 _CRASH, _KICK = 49, 36
+_PHRASE = 8  # bars
 _LEADS_INTO = ("chorus", "B", "drop", "solo")
 
 
@@ -44,6 +46,11 @@ class _Place:
     following: str  # the next section; "" at the end
     start: float
     is_last: bool
+
+    @property
+    def closes(self) -> bool:
+        """Whether the bar ends eight bars or the section."""
+        return self.index % _PHRASE == _PHRASE - 1 or (self.index + 1 == self.bars and self.bars > _PHRASE // 2)
 
 
 class Arranger:
@@ -82,6 +89,7 @@ class Arranger:
         silent = {*without, *(part.name for part in band.parts if part.kind == "drums" and drums == "none")}
         self.parts = tuple(part for part in band.parts if part.name not in silent)
         self._hands = {part.name: Hands() for part in self.parts}
+        self._played = {part.name: Memory() for part in self.parts}
         self._places = _places(sheet)
         events = sheet.chords()
         self._chord_times = np.array([time for time, _ in events])
@@ -115,10 +123,10 @@ class Arranger:
         for part in self.parts:
             if place.instruments is not None and part.name not in place.instruments:
                 continue
-            right = self._right_hand(part, place, harmony, melody)
-            above = self._harmony(place, length, [*tune, *right]) if right else harmony
-            rows = self._rows(part, place, length, above, broken)
-            right = [note for note in right if not any(_is_under(note, row) for row in rows)]
+            if melody is None or broken or place.is_last or part.voicing != "hand":
+                rows, right = self._two_hands(part, place, length, harmony, broken, tune, melody)
+            else:
+                rows, right = self._as_before(part, index, length, harmony, tune, melody)
             scale = LEVEL_OF[place.dynamic]
             played = [(*row[:3], as_velocity(row[3] * scale)) for row in rows] + right  # as loud as the melody is
             program = (
@@ -161,6 +169,30 @@ class Arranger:
 
     # One part in one bar
 
+    def _as_before(
+        self, part: Part, index: int, length: float, harmony: Harmony, tune: Sequence[Row], melody: np.ndarray
+    ) -> Hand:
+        """What a pianist's hands play: what they played to the same melody before, or something new."""
+        place, memory = self._places[index], self._played[part.name]
+        chords = tuple((at, harmony.at(at)) for at in (0.0, *harmony.changes))
+        bar = (place.metre, chords, tuple((round(row[0], 3), round(row[1], 3), row[2]) for row in tune))
+        where = (place.section, place.occurrence, place.index, place.bars)
+        hand = memory.again(index, where, bar, self._rng(f"{part.name}:again", place, place.index))
+        if hand is None:
+            hand = self._two_hands(part, place, length, harmony, False, tune, melody)
+        memory.keep(index, where, bar, hand)
+        return hand
+
+    def _two_hands(
+        self, part: Part, place: _Place, length: float, harmony: Harmony, broken: bool, tune: Sequence[Row],
+        melody: np.ndarray | None,
+    ) -> Hand:  # fmt: skip
+        """A part's figure, and what its player strikes with the melody where he plays that too."""
+        right = self._right_hand(part, place, harmony, melody)
+        above = self._harmony(place, length, [*tune, *right]) if right else harmony
+        rows = self._rows(part, place, length, above, broken)
+        return rows, [note for note in right if not any(_is_under(note, row) for row in rows)]
+
     def _right_hand(self, part: Part, place: _Place, harmony: Harmony, melody: np.ndarray | None) -> list[Row]:
         """What the player of a part strikes with the melody, where he plays that too: one voice, on his instrument."""
         if not part.right_hand or melody is None or self._melodists > 1:
@@ -179,7 +211,8 @@ class Arranger:
         if broken:
             pattern = self._one(part, place, "break")
             return [] if pattern is None else self._figure(part, pattern, 0, place.metre, harmony, rng)
-        pattern = self._one(part, place, place.section)
+        pattern = self._one(part, place, "close") if place.closes else None
+        pattern = pattern or self._one(part, place, place.section)
         if pattern is None:
             return []
         if part.kind != "drums":
@@ -272,8 +305,12 @@ class Arranger:
         found = self.band.patterns_of(part.name, kind)
         if not found:
             return None
-        more = (place.start,) if kind == "fill" else ()
-        return self._rng(f"{part.name}:pattern", place, kind, *more).choice(found)
+        if part.mixed and kind == place.section:
+            own = tastes(found, part.mixed, random.Random(f"{self.seed}:{part.name}:left hand"))
+            return figure_of_bar(found, own, place.index, self._rng(f"{part.name}:figures", place))
+        more = (place.start,) if kind == "fill" else (place.index,) if kind == "close" else ()
+        rng = self._rng(f"{part.name}:pattern", place, kind, *more)
+        return rng.choices(found, [pattern.weight for pattern in found])[0] if _weighed(found) else rng.choice(found)
 
     def _breaks(self, place: _Place) -> bool:
         """Whether the band stops in this bar, the last before a chorus."""
@@ -296,6 +333,10 @@ class Arranger:
             return min((row[2] for row in tune if row[0] < end and row[0] + row[1] > start), default=None)
 
         return Harmony(at, self.sheet.key, tuple(inside), lowest)
+
+
+def _weighed(patterns: Sequence[Pattern]) -> bool:
+    return len({pattern.weight for pattern in patterns}) > 1
 
 
 def _tune(place: _Place, melody: np.ndarray | None) -> list[Row]:

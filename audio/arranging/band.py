@@ -19,7 +19,7 @@ DRUM_KEYS = {
 KINDS = ("drums", "bass", "chords")
 VOICINGS = ("triad", "seventh", "rootless", "power", "guitar", "open", "hand")
 REST, HOLD, AS_BEFORE = ".", "-", "="
-TONES = "1356789"  # degrees of the chord above its bass
+TONES = "01356789"  # degrees of the chord above its bass; 0 is an octave below it
 VOICES = "abcdef"  # of the voicing, from the lowest
 OTHERS = "xXogw<>"  # a chord's three strengths, a dead note, a walking note, approaches from above and from below
 SYMBOLS = REST + HOLD + TONES + VOICES + VOICES.upper() + OTHERS
@@ -48,6 +48,7 @@ class Part:
         gate: how much of its written length a note sounds.
         late_ms: how much later than the beat it plays.
         strum_ms: between the strings of a chord.
+        mixed: how many of its figures it takes in turn in a piece, few where it is small; 0 for one figure a section.
         right_hand: (texture, weight) of what the player has under a melody that he plays too; () where that is alone.
     """
 
@@ -63,6 +64,7 @@ class Part:
     gate: float = 0.95
     late_ms: float = 0.0
     strum_ms: float = 0.0
+    mixed: float = 0.0
     right_hand: tuple[tuple[str, float], ...] = ()
 
 
@@ -70,7 +72,8 @@ class Part:
 class Pattern:
     """A figure of one part: `rows` of (drum or "", symbols), `bars` bars of `steps` steps.
 
-    `sections` are where it belongs; "*" is everywhere. "fill", "break" and "ending" are their own.
+    `sections` are where it belongs; "*" is everywhere. "fill", "close", "break" and "ending" are their own. Of several
+    for one section each is taken as often as its `weight` says.
     """
 
     part: str
@@ -78,6 +81,7 @@ class Pattern:
     steps: int
     bars: int
     rows: tuple[tuple[str, str], ...]
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ class Band:
     def patterns_of(self, part: str, section: str) -> list[Pattern]:
         """The figures of a part in a section, by its name or its kin's, then those for everywhere."""
         own = [pattern for pattern in self.patterns if pattern.part == part]
-        if section in ("fill", "break", "ending"):
+        if section in ("fill", "close", "break", "ending"):
             return [pattern for pattern in own if section in pattern.sections]
         for name in (section, *KIN.get(section, ()), "*"):
             found = [pattern for pattern in own if name in pattern.sections]

@@ -168,9 +168,10 @@ def _tone(symbol: str, chord: Chord, part: Part, hands: Hands) -> int:
         hands.root = _place(chord.lowest, part.root, hands.root, min(high, part.root + 14))
         hands.rooted = chord
         if part.kind == "bass":
-            symbol = symbol if symbol in "18" else "1"
-    if symbol in "18" or chord.bass is not None:
+            symbol = symbol if symbol in "018" else "1"
+    if symbol in "018" or chord.bass is not None:
         pitch = hands.root + (12 if symbol == "8" and hands.root + 12 <= high else 0)
+        pitch -= 12 if symbol == "0" and pitch - 12 >= part.low else 0
     else:
         intervals = QUALITIES[chord.quality]
         size = {"3": intervals[1], "5": intervals[2], "6": 9, "7": intervals[3] if len(intervals) > 3 else 12, "9": 14}
@@ -182,13 +183,22 @@ def _tone(symbol: str, chord: Chord, part: Part, hands: Hands) -> int:
 
 def _left_tone(symbol: str, chord: Chord, part: Part, hands: Hands) -> int:
     """A degree as a pianist's left hand has it: basses in the octave of the part's root, the tones of an inversion
-    counted from its bass (of C/E 3 is G and 5 is C), 8 an octave above the bass.
+    counted from its bass (of C/E 3 is G and 5 is C), 8 an octave above the bass and 0 one below it.
     """
     bass = _place(chord.lowest, part.root, None)
     tones = sorted((pitch_class - chord.lowest) % 12 for pitch_class in chord.pitch_classes)
-    size = {"1": 0, "3": tones[1], "5": tones[2], "6": 9, "7": tones[3] if len(tones) > 3 else 12, "8": 12, "9": 14}
+    size = {
+        "0": -12,
+        "1": 0,
+        "3": tones[1],
+        "5": tones[2],
+        "6": 9,
+        "7": tones[3] if len(tones) > 3 else 12,
+        "8": 12,
+        "9": 14,
+    }
     pitch = bass + size[symbol]
-    if symbol != "8":
+    if symbol not in "08":
         pitch -= 12 if pitch > part.root + 12 else 0
         hands.floor = pitch if hands.floor is None else max(pitch, hands.floor)
     hands.bass = pitch

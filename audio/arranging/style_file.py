@@ -32,7 +32,20 @@ _PROGRAMS = {name.lower(): number for number, name in enumerate(PROGRAM_NAMES)}
 _NOTE = re.compile(r"([A-G])([#b]?)(-?\d)")
 _PLAIN = ("style", "metre", "tempo", "form", "lead", "words", "swing", "minor", "keys", "composer", "dynamics", "trio")
 _NEEDED = ("style", "metre", "tempo", "form", "lead")
-_SETTINGS = ("kind", "plays", "level", "range", "root", "voicing", "voices", "gate", "late", "strum", "right hand")
+_SETTINGS = (
+    "kind",
+    "plays",
+    "level",
+    "range",
+    "root",
+    "voicing",
+    "voices",
+    "gate",
+    "late",
+    "strum",
+    "mixed",
+    "right hand",
+)
 
 
 @dataclass
@@ -264,6 +277,8 @@ def _part(block: _Block) -> Part:
             values["right_hand"] = _right_hand(number, value)
         elif setting == "gate":
             values["gate"] = _number(number, value, 0.05, 1)
+        elif setting == "mixed":
+            values["mixed"] = _number(number, value, 0.1, 100)
         else:
             values[f"{setting}_ms"] = _number(number, value.removesuffix(" ms"), -60, 60)
     if "right_hand" in values and kind != "chords":
@@ -303,6 +318,9 @@ def _pattern(block: _Block, parts: dict[str, Part], metre: tuple[int, int]) -> P
         steps = int(sections.pop()[1:])
     if not steps:
         raise _Wrong(block.number, "a bar should have one step or more")
+    weight = 1.0
+    if sections and re.fullmatch(r"[\d.]+%", sections[-1]):
+        weight = _number(block.number, sections.pop()[:-1], 0.01, 100)
     if not sections or not block.lines:
         raise _Wrong(block.number, f"the pattern of {name!r} should name its sections, or *, and have rows")
     rows = [_row(number, line, parts[name].kind) for number, line in block.lines]
@@ -311,7 +329,7 @@ def _pattern(block: _Block, parts: dict[str, Part], metre: tuple[int, int]) -> P
         if len(symbols) % steps or longest % len(symbols):
             raise _Wrong(number, f"a row of {len(symbols)} steps; it should have {steps} for each bar")
     same = tuple((drum, symbols * (longest // len(symbols))) for drum, symbols in rows)
-    return Pattern(name, tuple(section_kind(each) for each in sections), steps, longest // steps, same)
+    return Pattern(name, tuple(section_kind(each) for each in sections), steps, longest // steps, same, weight)
 
 
 def _row(number: int, line: str, kind: str) -> tuple[str, str]:
