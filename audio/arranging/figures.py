@@ -220,9 +220,15 @@ def _towards(
         pitch = target + (1 if rng.random() < 0.5 and coming.quality in ("7", "maj7", "maj") else 2)
     else:
         pitch = _walk(start, later, here, target, chord, part, harmony, rng)
-    pitch += 12 if pitch < part.low else -12 if pitch > part.high else 0
+    low = _lowest(part)
+    pitch += 12 if pitch < low else -12 if pitch > part.high else 0
     hands.bass = pitch
     return pitch
+
+
+def _lowest(part: Part) -> int:
+    """From where up a part walks: of a left hand the range is that of its chords, and its basses lie from the root."""
+    return min(part.low, part.root) if part.voicing == "hand" else part.low
 
 
 def _walk(
@@ -231,17 +237,18 @@ def _walk(
     """The next note of a walking line: the last before a change leads into it, those before are of the chord or the
     scale, on the way there, and never the note that sounds already.
     """
+    low = _lowest(part)
     left = round(until - start)  # beats until the change, this one among them
     if left <= 1:
         steps = [target - 1, target + 1, target - 2, target + 2]
-        usable = [
-            pitch for pitch in steps if pitch != here and part.low <= pitch <= part.high and abs(pitch - here) < 9
-        ]
+        usable = [pitch for pitch in steps if pitch != here and low <= pitch <= part.high and abs(pitch - here) < 9]
         inside = [pitch for pitch in usable if pitch % 12 in harmony.key.scale]
+        if part.voicing == "hand":  # dances keep to the scale
+            return rng.choice(inside or [target])
         return rng.choice(inside if inside and rng.random() < 0.6 else usable or [target - 1])
     aim = here + (target - here) / left + (rng.choice((-4, -3, 3, 4)) if abs(target - here) < 4 else 0)
     tones = chord.pitch_classes if left % 2 or rng.random() < 0.6 else harmony.key.scale
-    usable = [pitch for pitch in range(part.low, part.high + 1) if pitch % 12 in tones and 0 < abs(pitch - here) <= 7]
+    usable = [pitch for pitch in range(low, part.high + 1) if pitch % 12 in tones and 0 < abs(pitch - here) <= 7]
     return min(usable or [here], key=lambda pitch: (abs(pitch - aim), pitch))
 
 

@@ -10,6 +10,7 @@ have some figures of their own that change with the bar.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -23,6 +24,7 @@ _AS_FOUR_BEFORE = (
     0.4  # of bars: how many have the figure of the bar four before, so that half phrases answer each other
 )
 _PHRASE = 4
+_CHORD = 3  # notes of a whole chord
 _LOOSE = 0.1  # the weight of a figure without a common onset, against 1 of one with the same rhythm
 
 Hand = tuple[list[Row], list[Row]]  # what the left hand plays in a bar, what is under the melody
@@ -53,14 +55,24 @@ def figure_of_bar(patterns: Sequence[Pattern], own: Sequence[float], bar: int, r
 
 @lru_cache(8192)
 def _alike(one: Pattern, other: Pattern) -> float:
-    """The share of onsets that the first bars of two figures have both, of those that either has."""
-    here, there = _onsets(one), _onsets(other)
-    return len(here & there) / max(1, len(here | there))
+    """How alike the first bars of two figures are: the share of onsets that both have, of those that either has, times
+    the smaller number of notes over the greater.
+    """
+    here, there = _strokes(one), _strokes(other)
+    if not here or not there:
+        return float(not here and not there)
+    fewer, more = sorted(sum(strokes.values()) for strokes in (here, there))
+    return len(here.keys() & there.keys()) / len(here.keys() | there.keys()) * fewer / more
 
 
-def _onsets(pattern: Pattern) -> set[Fraction]:
-    struck = {step for _, row in pattern.rows for step in range(pattern.steps) if row[step] not in (REST, HOLD)}
-    return {Fraction(step, pattern.steps) for step in struck}
+def _strokes(pattern: Pattern) -> Counter[Fraction]:
+    """Onsets, as shares of the bar, and how many notes are struck there."""
+    found: Counter[Fraction] = Counter()
+    for _, row in pattern.rows:
+        for step, symbol in enumerate(row[: pattern.steps]):
+            if symbol not in (REST, HOLD):
+                found[Fraction(step, pattern.steps)] += _CHORD if symbol in "xXo" else 1
+    return found
 
 
 @dataclass

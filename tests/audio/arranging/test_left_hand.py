@@ -8,11 +8,12 @@ import pytest
 
 from clavilux.audio.arranging.arranger import Arranger
 from clavilux.audio.arranging.band import Pattern
+from clavilux.audio.arranging.figures import Hands, Harmony, pitched_rows
 from clavilux.audio.arranging.forms import write_sheet
 from clavilux.audio.arranging.left_hand import AGAIN, Memory, figure_of_bar, tastes
 from clavilux.audio.arranging.library import band_names, load_band
 from clavilux.audio.arranging.style_file import read_style
-from clavilux.audio.harmony import Key
+from clavilux.audio.harmony import Chord, Key
 from clavilux.audio.lead_sheet import SheetSection
 from clavilux.audio.notes import PART_NOTE
 
@@ -73,6 +74,16 @@ def test_a_section_that_returns_is_played_alike_with_its_melody(name):
     song = [played(index) for index in range(40)]
     assert song[:8] == song[16:24] and song[8:16] == song[24:32] and song[:7] == song[32:39]
     assert [played(index) for index in range(40)] == song  # also where it is played again
+
+
+def test_a_left_hand_walks_in_the_scale_to_the_next_chord():
+    part, key = load_band("piano minuet").parts[0], Key.parse("C")
+    harmony = Harmony(lambda quarter: Chord.parse("C" if quarter < 3 else "F"), key)
+    for seed in range(40):
+        rows = pitched_rows(["1ww"], [0, 1, 2], 3, part, harmony, Hands(), random.Random(seed))
+        pitches = [pitch for _, _, pitch, _ in rows]
+        assert pitches[0] == 48 and pitches[1] != pitches[0] and pitches[2] in (50, 52, 55)
+        assert all(pitch % 12 in key.scale and pitch >= part.root for pitch in pitches)
 
 
 def test_shares_are_read_and_errors_have_their_line():
