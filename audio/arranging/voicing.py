@@ -46,7 +46,9 @@ def lead_voices(
         voices: at most; no fewer than two.
         below: pitches stay under this one, where the range allows it.
     """
-    if below is not None and below - low > (11 if kind == "hand" else 12):
+    if below is not None and kind == "hand":
+        high = min(high, max(below - 1, low + 11))  # an octave stays
+    elif below is not None and below - low > 12:
         high = min(high, below - 1)
     candidates = _candidates(chord, low, high, kind, voices)
     middle = (low + high) / 2
