@@ -40,13 +40,15 @@ def tastes(patterns: Sequence[Pattern], mixed: float, rng: random.Random) -> lis
 def figure_of_bar(patterns: Sequence[Pattern], own: Sequence[float], bar: int, rng: random.Random) -> Pattern:
     """The figure that a bar of a section has; `rng` is the section's, the same in each of its bars.
 
-    One that has the rhythm of the bar before it is likelier than others; some bars answer the one of four before.
+    One that has the rhythm of the bar before it is likelier than others; some bars answer the one of four before. A
+    section begins on its first beat, where the style has figures that do.
     """
     found: list[Pattern] = []
+    begins = [weight if 0 in _strokes(each) else 0.0 for each, weight in zip(patterns, own, strict=True)]
     for at in range(bar + 1):
         weights = [
             weight * (_LOOSE + _alike(pattern, found[-1])) if found else weight
-            for pattern, weight in zip(patterns, own, strict=True)
+            for pattern, weight in zip(patterns, begins if at == 0 and any(begins) else own, strict=True)
         ]
         drawn, answers = rng.choices(patterns, weights)[0], rng.random() < _AS_FOUR_BEFORE
         found.append(found[at - _PHRASE] if answers and at >= _PHRASE else drawn)

@@ -40,6 +40,7 @@ def test_a_bar_mostly_has_the_rhythm_of_the_one_before():
     bars = [[figure_of_bar(figures, [1] * 4, bar, random.Random(i)) for bar in range(8)] for i in range(200)]
     follows = Counter((a is figures[2], b is figures[2]) for each in bars for a, b in itertools.pairwise(each))
     assert follows[False, False] / (follows[False, False] + follows[False, True]) > 0.85
+    assert all(each[0] is not figures[2] for each in bars)  # a section begins on its first beat
     assert bars[7] == [figure_of_bar(figures, [1] * 4, bar, random.Random(7)) for bar in range(8)]
 
 
