@@ -20,7 +20,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from clavilux.audio.codecs.bar_grid import WRITTEN_METRES
 from clavilux.families.aria.styles import Metre
 
 BARS = 8  # of a part
@@ -80,7 +79,7 @@ class Phrases(NamedTuple):
 
 def metre_name(metre: Metre) -> str:
     """The metre in whose phrases one finds its rhythms: "4/4" for 2/2."""
-    beats, unit = WRITTEN_METRES.get(metre, metre)
+    beats, unit = metre if metre[1] != 2 else (2 * metre[0], 4)
     return f"{beats}/{unit}"
 
 
