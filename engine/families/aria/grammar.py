@@ -201,7 +201,7 @@ class ScoreGrammar:
                 self._tokens, self._tops[self._program], self._bodies, self._sounding.pitches(self._position),
                 self._sounding.onsets, leads=part.leads, root=chord.root if bar.closes and chord is not None else None,
                 begins=self._last in ("Program", "Position"), again=self._program in self._at_position,
-                height=self._heights[self._index], song=part.song,
+                height=self._heights[self._index], manner=part.manner,
                 texture=self._texture, voices=self._sounding.leaning(self._program) if self._last != "Pitch" else {},
             )]  # fmt: skip
         return together(*found)

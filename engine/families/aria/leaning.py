@@ -29,10 +29,15 @@ USUAL = 3.5  # how often the commonest pitch of so many comes in tunes
 CROWDED = 0.4  # nats against a pitch for each time that it came more often
 AGAIN = 0.5  # nats against the highest note of a part, for each time that it came in a row; of a melody but for one
 ENSEMBLE_AGAIN = 0.15  # the same in an ensemble, whose parts repeat notes
-# Nats for the nine kinds of moves (`kind_of_move`) of a melody: a tune's, and one of a song, an air or a dance for
-# piano, which came in too many thirds.
-TUNE_MOVES = (0.0, 0.15, 0.2, 0.25, -0.1, -0.45, -0.05, -0.6, 0.0)
-SONG_MOVES = (0.15, 0.25, 0.35, 0.05, -0.4, -0.05, -0.25, 0.4, 0.1)
+Manner = Literal[
+    "tune", "song", "hand"
+]  # how a melody moves: of a dance tune, of a song or an air, of a pianist's hand
+# Nats for the nine kinds of moves (`kind_of_move`) of a melody; songs and hands had too many thirds, songs leaped.
+MOVES: dict[Manner, tuple[float, ...]] = {
+    "tune": (0.0, 0.15, 0.2, 0.25, -0.1, -0.45, -0.05, -0.6, 0.0),
+    "song": (0.25, 0.2, 0.3, 0.0, -0.3, 0.1, -0.25, -0.1, -0.4),
+    "hand": (0.0, 0.25, 0.35, 0.05, -0.4, -0.05, -0.25, 0.4, 0.1),
+}
 PART_STEP = 0.5  # nats for each pitch within two semitones, of a part that is no melody by itself
 ENSEMBLE_STEP = 0.3  # and of an ensemble's
 HARSH = 0.7  # nats against a pitch of such a part for each that sounds a semitone from it, in any octave
@@ -74,7 +79,7 @@ def leaning(
     begins: bool,
     again: bool,
     texture: Texture = "",
-    song: bool = False,
+    manner: Manner = "tune",
     voices: Mapping[int, float] | None = None,
     root: int | None = None,
     height: int | None = None,
@@ -91,7 +96,7 @@ def leaning(
         begins: no note of it begins at this position yet, and one comes next.
         again: its last onset is at this position.
         texture: it is one of `ENSEMBLE` parts or more, or a hymn's.
-        song: its melody is that of a song, of an air, or of a dance for piano.
+        manner: how its melody moves.
         voices: nats to add to pitches for the sake of its voices (`voice_leading`); none where it has no such, or where
             a length comes next.
         root: the pitch class on which it closes in this bar; None where it does not.
@@ -103,7 +108,7 @@ def leaning(
     elif not leads:
         pitches = part_leaning(tops[:-1] if again else tops, sounding, texture == "ensemble")
     elif begins:
-        pitches = pitch_leaning(tops, song)
+        pitches = pitch_leaning(tops, manner)
         if height is not None:
             pitches = together(pitches, height_leaning(height, tops))
         if root is not None:
@@ -203,7 +208,7 @@ def mixed(onsets: Sequence[int]) -> list[int]:
     return [first + place for own, others in pairs if here & set(own) for place in others]
 
 
-def pitch_leaning(line: Sequence[int], song: bool = False) -> dict[int, float]:
+def pitch_leaning(line: Sequence[int], manner: Manner = "tune") -> dict[int, float]:
     """Nats to add to the logits of pitches, after the pitches of a melody: it says a note twice, seldom more often, and
     moves as others of its kind do; a tune goes on rather than a step back.
     """
@@ -211,10 +216,10 @@ def pitch_leaning(line: Sequence[int], song: bool = False) -> dict[int, float]:
         return {}
     moves = [b - a for a, b in pairwise(line[-WINDOW:]) if a != b]
     upward = 0 if not moves else 1 if moves[-1] > 0 else -1
-    table = SONG_MOVES if song else TUNE_MOVES
+    table, tune = MOVES[manner], manner == "tune"
     moved = {pitch: table[kind_of_move(pitch - line[-1], upward)] for pitch in range(128)}
-    back = {line[-2]: -BACK} if moves and not song and 0 < abs(line[-1] - line[-2]) <= 2 else {}
-    return together(_of_pitches(line, 0.0, AGAIN, spared=1), moved, back, _CHROMATIC if song else {})
+    back = {line[-2]: -BACK} if moves and tune and 0 < abs(line[-1] - line[-2]) <= 2 else {}
+    return together(_of_pitches(line, 0.0, AGAIN, spared=1), moved, back, {} if tune else _CHROMATIC)
 
 
 def part_leaning(tops: Sequence[int], sounding: Collection[int] = (), ensemble: bool = False) -> dict[int, float]:

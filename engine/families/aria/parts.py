@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from clavilux.families.aria import bands
 from clavilux.families.aria.instruments import HANDS, INSTRUMENTS, KEYBOARDS, RANGES
+from clavilux.families.aria.leaning import Manner
 from clavilux.families.aria.tunes import Tune
 from clavilux.families.aria.voices import ACCOMPANIST, HYMN, KEYBOARD, Part
 
@@ -171,7 +172,7 @@ def _tune_parts(tune: Tune, name: str, shift: int) -> tuple[list[Part], dict[int
     if high - low >= _LEAD_SPAN:  # a tuba stays where it is
         part = replace(part, low=low, high=high)
     most = HANDS.get(written, 1)
-    part = replace(part, program=written, most_notes=most, leads=most == 1, song=tune.song)
+    part = replace(part, program=written, most_notes=most, leads=most == 1, manner=tune.manner)
     return [part], {written: INSTRUMENTS[name].program}
 
 
@@ -185,5 +186,6 @@ def lead_of(plan: bands.BandPlan, shift: int, dances: bool = False) -> tuple[lis
     high = min(part.high, max(highest + shift, part.low + span))  # a piccolo begins high
     low = max(part.low, min(lowest + shift, high - span))
     written = part.program if dances else _LEAD_SHEET_PROGRAM
-    part = replace(part, program=written, low=low, high=high, most_notes=1, leads=True, song=True)
+    manner: Manner = "hand" if dances else "song"
+    part = replace(part, program=written, low=low, high=high, most_notes=1, leads=True, manner=manner)
     return [part], {written: plan.lead}

@@ -74,7 +74,9 @@ class Phrases(NamedTuple):
 
     def anew(self) -> Phrases:
         """The same shapes, and no bar that takes up another one."""
-        return Phrases(tuple((weight, tuple(_with(text, None) for text in piece)) for weight, piece in self.pieces))
+        new = " ".join(map(str, range(1, BARS + 1)))
+        texts = ((weight, (f"{new} | {text.partition(' | ')[2]}" for text in piece)) for weight, piece in self.pieces)
+        return Phrases(tuple((weight, tuple(piece)) for weight, piece in texts))
 
 
 def metre_name(metre: Metre) -> str:
@@ -106,17 +108,14 @@ def _read_rhythm(text: str) -> tuple[tuple[int, int], ...]:
     return tuple((start, length) for start, length in zip(starts, lengths, strict=False) if length > 0)
 
 
-def counted(*kinds: str, signs: str = "'~+-") -> Phrases:
-    """The phrases of kinds of music; bars that take up another one by other signs than these count as new, and without
-    "a" those that take up one of the first part.
-    """
+def counted(*kinds: str) -> Phrases:
+    """The phrases of kinds of music."""
     metres: dict[str, list[tuple[float, tuple[str, ...]]]] = {}
     for name, pieces in _counted().items():
         named = _NAME.fullmatch(name)
         assert named is not None, "a kind, and its metre where it has one"
         if named[1] in kinds:
-            texts = (tuple(_with(phrase, signs) for phrase in piece.split(NEXT)) for piece in pieces)
-            metres.setdefault(named[2] or "", []).extend((1.0, piece) for piece in texts)
+            metres.setdefault(named[2] or "", []).extend((1.0, tuple(piece.split(NEXT))) for piece in pieces)
     any_metre = [
         (weight, tuple(_RHYTHM.sub("", phrase) for phrase in piece))
         for pieces in metres.values()
@@ -124,13 +123,6 @@ def counted(*kinds: str, signs: str = "'~+-") -> Phrases:
     ]
     named_ones = {metre: Phrases(tuple(pieces)) for metre, pieces in metres.items() if metre}
     return Phrases(tuple(any_metre), MappingProxyType(named_ones))
-
-
-def _with(phrase: str, signs: str | None) -> str:
-    bars, _, shapes = phrase.partition(" | ")
-    numbered = enumerate(bars.split(), 1)
-    kept = [bar if signs is not None and set(bar) <= {*"12345678", *signs} else str(number) for number, bar in numbered]
-    return f"{' '.join(kept)} | {shapes}"
 
 
 @cache

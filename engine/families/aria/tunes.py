@@ -24,6 +24,7 @@ from clavilux.families.aria.line_ups import accompanies, in_hands
 from clavilux.families.aria.styles import Metre
 
 if TYPE_CHECKING:
+    from clavilux.families.aria.leaning import Manner
     from clavilux.families.aria.prompt import ParsedPrompt
 
 
@@ -39,7 +40,7 @@ class Tune:
         tempo: quarters a minute that the collections give nearly all of them, whatever they are played at.
         tempi: (metre, quarters a minute) of those that they give another one.
         metres: (metre, weight), where the kind has several.
-        song: its melody moves as a song's does.
+        manner: how its melody moves.
     """
 
     written: str
@@ -48,7 +49,7 @@ class Tune:
     tempo: float | None = None
     tempi: tuple[tuple[Metre, float], ...] = ()
     metres: tuple[tuple[Metre, float], ...] = ()
-    song: bool = False
+    manner: Manner = "tune"
 
     @property
     def program(self) -> int:
@@ -70,7 +71,7 @@ TUNES: dict[str, Tune] = {
     "hornpipe": Tune("violin", _SESSION, "folk session", 176, (((2, 4), 88),)),
     "strathspey": Tune("violin", ((1.0, "fiddle"),), tempo=132),
     "air": Tune("violin", ((2.0, "fiddle"), (2.0, "flute")), tempo=80, tempi=(((6, 8), 90),),
-                metres=(((3, 4), 3), ((4, 4), 3), ((6, 8), 2), ((2, 4), 1)), song=True),
+                metres=(((3, 4), 3), ((4, 4), 3), ((6, 8), 2), ((2, 4), 1)), manner="song"),
     "polka": Tune("piano", ((3.0, "piano"), (1.0, "accordion")), "piano polka"),
     "krakowiak": Tune("piano", _PIANO, "piano krakowiak"),
     "waltz": Tune("piano", _PIANO, "piano waltz", 150),

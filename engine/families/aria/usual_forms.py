@@ -158,7 +158,10 @@ class UsualForm:
         found: list[PhraseBar] = []
         for text in self._drawn_phrases(name, bars, seed):
             first = len(found)
-            found += [bar if bar.in_first else replace(bar, number=first + bar.number) for bar in read_phrase(text)]
+            for number, bar in enumerate(read_phrase(text), first):
+                missing = bar.number >= bars or (not first and name == self.letters[0])
+                kept = bar if bar.in_first else replace(bar, number=first + bar.number)
+                found.append(PhraseBar(number) if bar.in_first and missing else kept)
         return found[:bars]
 
     def _drawn_phrases(self, name: str, bars: int, seed: int) -> list[str]:
@@ -219,16 +222,16 @@ _HYMNS_CLOSE: Closes = ((40, "home"), (25, "dominant"), (35, "free"))
 _JIG = UsualForm(
     "AABB",
     dances=True,
-    phrases=counted("jig", signs="a~+-"),
+    phrases=counted("jig"),
     cadences=0.15,
     closes=_TUNES_CLOSE,
     ends_at=1 / 2,
     upbeat_after=1.0,
 )
-_HORNPIPE = replace(_JIG, phrases=counted("hornpipe", signs="a~+-"))
-_REEL = replace(_HORNPIPE, phrases=counted("reel", signs="a~"), ends_at=3 / 4, ends=((0.4, 1 / 2),))
+_HORNPIPE = replace(_JIG, phrases=counted("hornpipe"))
+_REEL = replace(_HORNPIPE, phrases=counted("reel"), ends_at=3 / 4, ends=((0.4, 1 / 2),))
 _WALTZES = UsualForm(
-    "AABB", more="CCAABB", dances=True, phrases=counted("waltz", signs="~+-"), closes=_DANCES_CLOSE, upbeat_after=0.6
+    "AABB", more="CCAABB", dances=True, phrases=counted("waltz"), closes=_DANCES_CLOSE, upbeat_after=0.6
 )
 _POLISH = replace(_WALTZES, ends_at=1 / 3, upbeat_after=0.3)
 _SONG = UsualForm("AABA", part=4, more="BA", anew=_ANEW)
@@ -248,15 +251,15 @@ SONG = "song"  # the style of melodies under a band's chords, or of songs that n
 # By the name of the kind; None for music that goes on without parts that return.
 _OF_KINDS: dict[str, UsualForm | None] = {
     "jig": _JIG, "tarantella": _JIG, "two step": _JIG, "reel": _REEL, "hornpipe": _HORNPIPE,
-    "slip jig": replace(_JIG, phrases=counted("slip jig", signs="a~+-"), ends_at=2 / 3),
-    "strathspey": replace(_REEL, phrases=counted("strathspey", signs="a~+-")),
-    "polka": replace(_WALTZES, phrases=counted("polka", signs="~+-"), ends_at=1 / 2), "waltz": _WALTZES,
-    "krakowiak": replace(_WALTZES, phrases=counted("krakowiak", signs="~+-"), ends_at=1 / 2),
-    "mazurka": replace(_POLISH, phrases=counted("mazurka", signs="~+-"), breaths=(0.13, 0.38)),
-    "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=counted("polonaise", signs="~+-")),
-    "minuet": replace(_POLISH, phrases=counted("minuet", signs="~+-"), ends_at=2 / 3, ends=((0.6, 1 / 3), (0.4, 0.0)),
+    "slip jig": replace(_JIG, phrases=counted("slip jig"), ends_at=2 / 3),
+    "strathspey": replace(_REEL, phrases=counted("strathspey")),
+    "polka": replace(_WALTZES, phrases=counted("polka"), ends_at=1 / 2), "waltz": _WALTZES,
+    "krakowiak": replace(_WALTZES, phrases=counted("krakowiak"), ends_at=1 / 2),
+    "mazurka": replace(_POLISH, phrases=counted("mazurka"), breaths=(0.13, 0.38)),
+    "polonaise": replace(_POLISH, letters="ABA", ends_at=2 / 3, more="CABA", phrases=counted("polonaise")),
+    "minuet": replace(_POLISH, phrases=counted("minuet"), ends_at=2 / 3, ends=((0.6, 1 / 3), (0.4, 0.0)),
         upbeat_after=0.7),
-    "air": UsualForm("AB", more="CD", dances=True, phrases=counted("air", signs="a~+-"),
+    "air": UsualForm("AB", more="CD", dances=True, phrases=counted("air"),
         cadences=0.15, closes=_TUNES_CLOSE,
         ends=((1, 1 / 2),), upbeat_after=0.8),
     "lullaby": _SONG, "hymn": _HYMN, "foxtrot": UsualForm("AABA", more="BA"), "wedding march": _SONG,
@@ -295,7 +298,7 @@ _OF_STYLES: dict[str, UsualForm] = {
     SONG: UsualForm(
         "AABA",
         others=((1, "ABAC"), (1, "AABC"), (1, "ABCD")),
-        phrases=counted("lead sheet", signs="~+-"),  # to a rhythm it keeps by itself
+        phrases=counted("lead sheet"),
         breaths=(0.22, 0.32),
     ),
     "japanese": replace(_SONG, part=8, decides=False),

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from clavilux.families.aria.leaning import ENSEMBLE, Texture
+from clavilux.families.aria.leaning import ENSEMBLE, Manner, Texture
 from clavilux.families.aria.voice_leading import HYMNS, Leanings, VoiceLeading
 
 SPACING = 3  # semitones between two voices
@@ -54,7 +54,7 @@ ACCOMPANIST = replace(KEYBOARD, at_bars=0)
 class Part:
     """One part of the ensemble: the program it is written as, its pitches (low, high) in written pitch, how many notes
     it may begin at once, whether it is a melody by itself, of what voices it is (None for any), after how many bars of
-    silence it comes in again, and whether its melody is that of a song, of an air, or of a dance for piano.
+    silence it comes in again, and how its melody moves.
     """
 
     program: int
@@ -64,7 +64,7 @@ class Part:
     leads: bool = False
     voicing: Voicing | None = None
     rests: int = 4
-    song: bool = False
+    manner: Manner = "tune"
 
     @property
     def is_line(self) -> bool:

@@ -41,7 +41,7 @@ FIDDLE = Part(40, 55, 93, 1, leads=True)
 
 def test_a_pitch_that_came_often_is_less_likely_and_steps_are_likelier():
     assert pitch_leaning([]) == {}
-    same, on, back, third_on, third_back, *_, far_on, far_back = leaning.TUNE_MOVES
+    same, on, back, third_on, third_back, *_, far_on, far_back = leaning.MOVES["tune"]
     found = pitch_leaning([60] * 8 + [64, 67] * 4)
     assert found[60] == pytest.approx(far_back - leaning.CROWDED * (8 - leaning.USUAL), abs=0.3)
     assert found[64] == pytest.approx(third_back - leaning.CROWDED * (4 - leaning.USUAL))
@@ -62,8 +62,8 @@ def test_a_pitch_that_came_often_is_less_likely_and_steps_are_likelier():
 def test_a_song_steps_and_may_go_back_or_leave_the_scale():
     """It came in too many thirds, where tunes go on in them; what is in neither C major nor C minor is likelier."""
     line = list(range(60, 76))
-    song, tune = pitch_leaning(line, song=True), pitch_leaning(line)
-    assert song[74] == leaning.SONG_MOVES[2] > tune[74] and song[77] > song[79]
+    song, hand, tune = (pitch_leaning(line, manner) for manner in ("song", "hand", "tune"))
+    assert song[74] == leaning.MOVES["song"][2] > tune[74] and song[77] > song[79] and hand[90] > song[90]
     assert {(pitch - 60) % 12 for pitch in range(88, 100) if song[pitch] > song[91]} == {1, 6}
     assert song[90] == song[91] + leaning.CHROMATIC and tune[90] == tune[91]
 
