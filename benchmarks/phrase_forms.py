@@ -4,10 +4,10 @@ that aria's forms draw from.
     python benchmarks/phrase_forms.py --scores folder > engine/families/aria/phrases.txt
 
 Of each kind of music `EACH` parts of eight bars are drawn at random, of pieces that training saw, from their first
-whole bar on and among their first 32; of kinds whose melodies are composed alone as many pieces of each metre, with all
-such parts of theirs. A bar has its melody or all its notes again; or
-its melody moved by steps of the scale, from one of the two bars before or four before; or most notes of another one; or
-the rhythm of all notes. How high it lies is the mean pitch of its melody's notes.
+whole bar on and among their first 32; of kinds whose melodies are composed alone as many pieces of each metre, with
+all such parts of theirs. A bar has its melody or all its notes again; or its melody moved by steps of the scale, from
+one of the two bars before or four before; or most notes of another one; or the rhythm of all notes. How high it lies
+is the mean pitch of its melody's notes.
 """
 
 from __future__ import annotations

@@ -12,7 +12,13 @@ import torch
 from clavilux.audio.codecs.remi import ScoreTokens
 from clavilux.families.aria.form import Bar
 from clavilux.families.aria.grammar import ScoreGrammar
+from clavilux.families.aria.motifs import Near
+from clavilux.families.aria.phrases import QUARTERS
 from clavilux.families.aria.voices import Part
+
+REPLACED = (
+    4.0  # nats against a pitch where it stood before; of four bars that a tune returns two in three were the same
+)
 
 
 class KeptBars(ScoreGrammar):
@@ -21,6 +27,8 @@ class KeptBars(ScoreGrammar):
     Args:
         tokens, bars, parts, tempo, playing: as for `ScoreGrammar`.
         kept: of each bar its tokens in the composer's key, the Bar token first, or None for one that is to be written.
+        before: of each bar those that stood there; what is written leans from its pitches, or where a part returns it
+            would mostly be the same. () where nothing did.
     """
 
     def __init__(
@@ -31,8 +39,9 @@ class KeptBars(ScoreGrammar):
         tempo: float | None,
         kept: Sequence[Sequence[int] | None],
         playing: Sequence[frozenset[int] | None] | None = None,
+        before: Sequence[Sequence[int]] = (),
     ) -> None:
-        self._kept = kept
+        self._kept, self._before = kept, before
         super().__init__(tokens, bars, parts, tempo, playing)
 
     def _open_bar(self, tempo: float | None = None) -> None:
@@ -40,6 +49,10 @@ class KeptBars(ScoreGrammar):
         kept = self._kept[self._index]
         if kept is not None:  # the Bar token that opens a later bar came as the end of the one before it
             self._forced = [*(kept if self._index == 0 else kept[1:]), self._bar_id]
+        elif self._before:
+            tokens, before = self._tokens, self._before[self._index]
+            body = before[before.index(tokens.ids["Position_0"]) + 1 :]
+            self._near = Near(tokens, body, range(QUARTERS), self._quarters * 3 * self._unit, REPLACED)
 
     def advance(self, tokens: torch.Tensor) -> None:
         """Take note of the token [1] that came."""

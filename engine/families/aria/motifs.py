@@ -98,10 +98,13 @@ class Near:
         body: the earlier bar's tokens after its head.
         anew: the quarters of the bar, from 0, in which it is to have other notes.
         length: of the bar in the units of positions.
+        against: nats against a pitch that it has in one of these.
     """
 
-    def __init__(self, tokens: ScoreTokens, body: Sequence[int], anew: Collection[int], length: float) -> None:
-        self._tokens, self._anew, self._length = tokens, anew, length
+    def __init__(
+        self, tokens: ScoreTokens, body: Sequence[int], anew: Collection[int], length: float, against: float = ANEW
+    ) -> None:
+        self._tokens, self._anew, self._length, self._against = tokens, anew, length, against
         self._following: dict[_Place, list[int]] = defaultdict(list)
         place = _Place()
         for token in body:
@@ -129,7 +132,7 @@ class Near:
             if self._is_kept(self._at(token, place.position)):
                 found[token] = KEPT
             elif token in tokens.pitches:
-                found[token] = -ANEW
+                found[token] = -self._against
         if self._is_kept(place.position) and not place.is_pitch:
             for token in [*tokens.pitches, *tokens.of_kind("Program").tolist()]:
                 found.setdefault(token, -KEPT)

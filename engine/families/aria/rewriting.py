@@ -127,9 +127,9 @@ class Rewriting:
         self.unconditional = Conditioning(prefix=aria.composer.conditioner([PrefixControls(-1, -1, -1, -1, ())]))
         self.grammar: Grammar | None = _Finished()
         if self._new:
-            plan, kept = self._plan(given.score)
+            plan, kept, before = self._plan(given.score)
             playing = [self._playing(index) for index in range(self._first, self._first + len(plan))]
-            self.grammar = KeptBars(score_tokens(), moved(plan, shift), parts, given.tempo, kept, playing)
+            self.grammar = KeptBars(score_tokens(), moved(plan, shift), parts, given.tempo, kept, playing, before)
         doubling = [instrument_of(double.program) for double in self._doubles]
         self._drawn: list[int] = []
         self._seconds = self._score.duration_s
@@ -192,8 +192,8 @@ class Rewriting:
             receipt=self.receipt, performance=Performance.of_score(self._score, self._soundfont, self._sound_mark),
         )  # fmt: skip
 
-    def _plan(self, score: Score) -> tuple[list[Bar], list[list[int] | None]]:
-        """(the bars from the first that is read to the last that is written, the tokens of those that are kept)"""
+    def _plan(self, score: Score) -> tuple[list[Bar], list[list[int] | None], list[list[int]]]:
+        """(the bars from the first that is read to the last that is written, the tokens of those kept, and of all)"""
         sections, harmony = sections_of(len(self._bars.metres)), harmony_of(score)
         tokens, vocabulary = self._tokens_of_bars(score, sections), score_tokens()
         plan, kept = [], []
@@ -206,7 +206,7 @@ class Rewriting:
             name, number = "new" if new else "kept", 0 if begins else 1
             plan.append(Bar(metre, section, chords, place, name=name, number=number))
             kept.append(None if new else tokens[index])
-        return plan, kept
+        return plan, kept, tokens[self._first : self._first + len(plan)]
 
     def _tokens_of_bars(self, score: Score, sections: list[str]) -> list[list[int]]:
         """Each bar as tokens in the composer's key, without drums."""

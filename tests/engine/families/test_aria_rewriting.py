@@ -149,3 +149,10 @@ def test_what_cannot_be_written_anew_is_one_sentence(aria, tmp_path):
     drums = Score(drums.notes[drums.notes["drum"]], drums.tempos, drums.metres, length=16.0)
     with pytest.raises(ValueError, match="has no notes with a pitch"):
         rewritten(aria, drums, vary=0.5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bars_that_a_tune_returns_are_other_ones(aria, seed):
+    """The first half of a jig's second A, of which the composer has just read the first time."""
+    jig = finished(begin(aria, "irish jig on fiddle", seed=3, bars=32), 3).score
+    assert changed(jig, rewritten(aria, jig, seed, regenerate="9-12").score) == [9, 10, 11, 12]
